@@ -1,1 +1,30 @@
-//! runtime
+//! What every function uses: settings, tracing, request to actor, failure to response, and the two hosts' adapter.
+//!
+//! A handler is an `async fn(&App, &Request) -> Result<Response, Failure>`. [`Function`] names it and says which
+//! protocol its errors speak; [`lambda::main`] runs it on AWS Lambda, and the standalone host mounts it beside the
+//! others. Both go through [`Function::call`].
+
+mod app;
+mod failure;
+mod function;
+pub mod lambda;
+pub mod pages;
+mod request;
+mod response;
+pub mod rest;
+pub mod search;
+mod settings;
+pub mod telemetry;
+
+pub use app::{App, SetupError};
+pub use failure::{Failure, Protocol};
+pub use function::{Function, Needs};
+pub use request::{Request, RequestParts};
+pub use response::{Response, html, json, no_content, read_response, redirect, text_json};
+pub use settings::Settings;
+
+/// The version that every host reports.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The largest request body, in bytes: what AWS Lambda takes.
+pub const MAX_BODY: usize = 6 * 1024 * 1024;

@@ -1,1 +1,42 @@
-//! secrets
+//! Where secrets come from, and how long they are kept.
+//!
+//! | host | source | chosen when |
+//! | --- | --- | --- |
+//! | AWS Lambda | one JSON secret in AWS Secrets Manager | `SECRET_ARN` is set |
+//! | self-hosted | environment variables, or files they name | one of the keys is set |
+//! | standalone | a private directory, filled at first start | neither is set |
+//!
+//! A [`SecretStore`] is opened once per process and asked before each use. The environment is given as a function
+//! and the time as an argument.
+
+mod aws;
+mod cache;
+mod directory;
+mod environment;
+mod error;
+mod key;
+mod store;
+#[cfg(test)]
+mod testing;
+
+pub use environment::VARIABLES;
+pub use error::SecretsError;
+pub use key::Key;
+pub use store::SecretStore;
+
+use secrecy::SecretString;
+
+/// Every secret of a deployment. All of it is wiped when dropped and shown by nothing.
+#[derive(Debug)]
+pub struct Secrets {
+    /// The database user that goes with the password, when the secret names it.
+    pub database_username: Option<String>,
+    /// The password of the database, unless it is reached without one.
+    pub database_password: Option<SecretString>,
+    /// Signs the cursors in links to further pages.
+    pub link_key: Key,
+    /// Signs form tokens.
+    pub form_key: Key,
+    /// The RSA key that signs `id_token`s, in PEM. It is parsed where it is used, since most functions never do.
+    pub id_token_key: SecretString,
+}

@@ -1,1 +1,48 @@
-//! store
+//! PostgreSQL: the pool, TLS, migrations, and all SQL of the product.
+//!
+//! One module per aggregate; each public method of [`Store`] is one statement or one short transaction.
+//! Handlers see typed functions and never SQL. Values reach the database only as parameters.
+
+mod access_log;
+mod config;
+mod consent;
+mod data_source;
+pub mod demo;
+mod enrolment;
+mod error;
+mod invitation;
+mod migrate;
+mod oauth;
+mod observation;
+mod organization;
+mod patient;
+mod pool;
+mod practitioner;
+mod study;
+mod tls;
+mod token;
+mod user;
+
+pub use access_log::{AccessLogEntry, AccessLogPage, Named};
+pub use config::{ConfigError, DatabaseConfig, SslMode};
+pub use consent::{
+    ConsentChange, ConsentDecision, ConsentEvent, ConsentFacts, ConsentOutcome, ConsentState, DecidedBy,
+    ScopeState, StudyConsents,
+};
+pub use data_source::{DataSource, Scope};
+pub use enrolment::Enrolment;
+pub use error::StoreError;
+pub use invitation::{IssuedInvitation, NewInvitation, Redemption};
+pub use migrate::{LoginError, create_login, migrate, pending_migrations};
+pub use oauth::{LoginSession, NewCode, NewTokens};
+pub use observation::{
+    CodeFilter, Filter, Found, NewObservation, ObservationPage, ObservationQuery, Order, PageSize,
+    ReadOutcome, Reader, Stored, UploadVerdict, WhenRevoked,
+};
+pub use organization::Organization;
+pub use patient::{Identifier, NewPatient, Patient, PatientFilter, PatientPage};
+pub use pool::Store;
+pub use practitioner::Practitioner;
+pub use study::{Study, StudyOrganization};
+pub use token::Authenticated;
+pub use user::{Account, Profile};

@@ -1,0 +1,95 @@
+//! `GET /FHIR/R5/Observation` and `POST /FHIR/R5/Observation/_search`: search observations
+//! (<https://hl7.org/fhir/R5/http.html#search>).
+
+mod query;
+
+use audit::Action;
+use authz::{Layer, Refusal};
+use fhir::{
+    SOURCE,
+    bundle::{Searchset, count_only},
+    cursor::Position,
+    search::{ObservationSearch, Sort},
+};
+use http::StatusCode;
+use jiff::Timestamp;
+use runtime::{
+    App, Failure, Function, Needs, Protocol, Request, Response,
+    search::{Links, handling, parameters},
+    text_json,
+};
+use store::{Found, ObservationPage, Reader};
+
+/// The function.
+pub const FUNCTION: Function =
+    Function::new("fhir-observation-search", Protocol::Fhir, Needs::Database, |app, request| Box::pin(handle(app, request)));
+
+async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let actor = request.actor(app).await?;
+    let search = ObservationSearch::parse(&parameters(request)?, handling(request))?;
+    let links = Links::new(app, actor.user, "Observation", search.canonical_pairs());
+    let mut query = query::from_search(Reader::from(&actor), &search)?;
+    query.after = links.open(app, search.page.cursor.as_deref()).await?.map(position).transpose()?;
+    let context = request.audit(Some(&actor), Action::Search, "Observation");
+    let store = app.store().await?;
+
+    if !search.page.wants_source(SOURCE) {
+        return Ok(page_response(app, &links, &search, &ObservationPage::default(), None).await?);
+    }
+    if search.page.summary_count {
+        let total = store.count_observations(&context, &query).await?.map_err(outside)?;
+        let text = count_only(&links.current(None), u64::try_from(total).unwrap_or_default());
+        return Ok(text_json(StatusCode::OK, text));
+    }
+    let total = if search.page.total_accurate {
+        Some(store.count_observations(&context, &query).await?.map_err(outside)?)
+    } else {
+        None
+    };
+    let page = store.search_observations(&context, &query).await?.map_err(outside)?;
+    page_response(app, &links, &search, &page, total).await
+}
+
+/// The query names something outside the caller's organizations. Whether it exists is not told.
+fn outside(layer: Layer) -> Failure {
+    Failure::Refused(Refusal::known(layer))
+}
+
+async fn page_response(
+    app: &App,
+    links: &Links,
+    search: &ObservationSearch,
+    page: &ObservationPage,
+    total: Option<i64>,
+) -> Result<Response, Failure> {
+    /// What a row takes besides its content: full URL, meta, search mode.
+    const FRAME: usize = 320;
+    let size = page.rows.iter().map(|row| row.content.len() + FRAME).sum::<usize>() + 1024;
+    let mut bundle = Searchset::with_capacity(size);
+    for row in &page.rows {
+        bundle.observation(&app.settings.site_url, row.id, row.last_updated, &row.content);
+    }
+    if let Some(total) = total {
+        bundle.total(u64::try_from(total).unwrap_or_default());
+    }
+    if let (true, Some(last)) = (page.more, page.rows.last()) {
+        bundle.next(&links.next(app, &after(last, search.sort)).await?);
+    }
+    Ok(text_json(StatusCode::OK, bundle.finish(&links.current(search.page.cursor.as_deref()))))
+}
+
+/// The position of a row in the order of the search.
+const fn after(row: &Found, sort: Sort) -> Position {
+    let at = match sort {
+        Sort::LastUpdatedDesc | Sort::LastUpdatedAsc => row.last_updated,
+        Sort::DateDesc | Sort::DateAsc => row.effective_start,
+    };
+    Position { at: at.as_microsecond(), id: row.id }
+}
+
+fn position(position: Position) -> Result<(Timestamp, i64), Failure> {
+    Timestamp::from_microsecond(position.at)
+        .map(|at| (at, position.id))
+        .map_err(|error| Failure::Internal(Box::new(error)))
+}
+

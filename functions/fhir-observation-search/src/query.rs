@@ -1,0 +1,82 @@
+//! From the parameters of FHIR to the query of the store.
+
+use fhir::{
+    Rejection,
+    search::{DateBounds, ObservationSearch, Sort, SystemMatch, TokenParam},
+};
+use jiff::Timestamp;
+use runtime::Failure;
+use store::{CodeFilter, Filter, ObservationQuery, Order, Reader};
+
+/// The query of a search. A practitioner must name a patient or a study: there are no bulk dumps.
+pub fn from_search(reader: Reader, search: &ObservationSearch) -> Result<ObservationQuery, Failure> {
+    let mut query = ObservationQuery::new(reader);
+    query.patients.clone_from(&search.patients);
+    query.patient_identifier = token("patient.identifier", search.patient_identifier.as_ref())?;
+    query.study = search.study;
+    query.organization = search.organization;
+    query.identifier = token("identifier", search.identifier.as_ref())?;
+    query.ids.clone_from(&search.ids);
+    query.codes = search
+        .codes
+        .iter()
+        .map(|code| CodeFilter { system: code.system.clone(), code: code.code.clone() })
+        .collect();
+    query.statuses = search.statuses.iter().map(|status| status.as_str().to_owned()).collect();
+    query.start = bounds(search.effective.start_min, search.effective.start_max);
+    query.end = bounds(search.effective.end_min, search.effective.end_max);
+    query.updated = instants(&search.last_updated);
+    query.order = match search.sort {
+        Sort::LastUpdatedDesc => Order::LastUpdatedDesc,
+        Sort::LastUpdatedAsc => Order::LastUpdatedAsc,
+        Sort::DateDesc => Order::DateDesc,
+        Sort::DateAsc => Order::DateAsc,
+    };
+    query.count = search.page.count;
+    if matches!(reader, Reader::Practitioner(_)) && !query.names_patient() && query.study.is_none() {
+        return Err(Failure::Invalid(
+            "Name a patient (patient) or a study (patient._has:Group:member:_id).".to_owned(),
+        ));
+    }
+    if reader == Reader::Privileged
+        && !query.names_patient()
+        && query.study.is_none()
+        && matches!(query.order, Order::DateAsc | Order::DateDesc)
+    {
+        return Err(Failure::Invalid("Name a patient or a study to sort by date.".to_owned()));
+    }
+    Ok(query)
+}
+
+/// System (none: any; empty: none) and value. A value is needed: a whole namespace is not searched.
+fn token(
+    name: &str,
+    token: Option<&TokenParam>,
+) -> Result<Option<(Option<String>, String)>, Failure> {
+    let Some(token) = token else { return Ok(None) };
+    let Some(value) = token.value.clone() else {
+        return Err(Failure::Rejected(Rejection::value(name, "needs a value, as in system|value")));
+    };
+    let system = match &token.system {
+        SystemMatch::Any => None,
+        SystemMatch::Absent => Some(String::new()),
+        SystemMatch::Is(system) => Some(system.clone()),
+    };
+    Ok(Some((system, value)))
+}
+
+fn bounds(min: Option<fhir::search::Bound>, max: Option<fhir::search::Bound>) -> Filter {
+    filter(min.map(|bound| bound.at), max.map(|bound| bound.at))
+}
+
+fn instants(bounds: &DateBounds) -> Filter {
+    let (min, max) = bounds.instant();
+    filter(min, max)
+}
+
+/// Half-open bounds, kept within what a stored time can be.
+fn filter(min: Option<Timestamp>, max: Option<Timestamp>) -> Filter {
+    let all = Filter::default();
+    let within = |time: Timestamp| time.clamp(all.min, all.max);
+    Filter { min: min.map_or(all.min, within), max: max.map_or(all.max, within) }
+}

@@ -1,0 +1,81 @@
+//! `CapabilityStatement` (<https://hl7.org/fhir/R5/capabilitystatement.html>): what we serve.
+
+use serde_json::{Value, json};
+
+use crate::search::{
+    DIRECTORY_PARAMETERS, GROUP_PARAMETERS, OBSERVATION_PARAMETERS, PATIENT_PARAMETERS, Parameter,
+};
+
+/// The SMART extension that tells the OAuth endpoints.
+const OAUTH_URIS: &str = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris";
+
+const DOCUMENTATION: &str = "Searches take _count (20, at most 1000), _summary=count, _total=accurate and \
+    _source, and are also accepted as POST [type]/_search. Pages follow the link with the relation next. \
+    Observation takes _sort, patient.organization, patient.identifier and patient._has:Group:member:_id; \
+    Patient takes _has:Group:member:_id. Unknown parameters are ignored, or refused with \
+    Prefer: handling=strict.";
+
+/// The statement of the server whose FHIR base is `base_url` (no slash at its end), as R5 JSON.
+///
+/// `date` is a FHIR dateTime: when this version of the software was made.
+#[must_use]
+pub fn statement(base_url: &str, version: &str, date: &str) -> String {
+    json!({
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": date,
+        "kind": "instance",
+        "software": { "name": "JupyterHealth Exchange", "version": version },
+        "implementation": { "description": "JupyterHealth Exchange", "url": base_url },
+        "fhirVersion": "5.0.0",
+        "format": ["json"],
+        "rest": [{
+            "mode": "server",
+            "documentation": DOCUMENTATION,
+            "security": security(base_url),
+            "resource": [
+                resource("Device", &["read", "search-type"], DIRECTORY_PARAMETERS),
+                resource("Group", &["read", "search-type"], GROUP_PARAMETERS),
+                resource("Observation", &["create", "read", "search-type"], OBSERVATION_PARAMETERS),
+                resource("Organization", &["read", "search-type"], DIRECTORY_PARAMETERS),
+                resource("Patient", &["read", "search-type"], PATIENT_PARAMETERS),
+                resource("Practitioner", &["read", "search-type"], DIRECTORY_PARAMETERS),
+            ],
+            "interaction": [{ "code": "batch" }, { "code": "transaction" }],
+        }],
+    })
+    .to_string()
+}
+
+fn security(base_url: &str) -> Value {
+    let origin = base_url.strip_suffix("/FHIR/R5").unwrap_or(base_url);
+    json!({
+        "cors": true,
+        "service": [{ "coding": [{
+            "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+            "code": "SMART-on-FHIR",
+        }]}],
+        "description": "OAuth 2.0 bearer tokens (SMART on FHIR).",
+        "extension": [{ "url": OAUTH_URIS, "extension": [
+            { "url": "authorize", "valueUri": format!("{origin}/o/authorize/") },
+            { "url": "token", "valueUri": format!("{origin}/o/token/") },
+        ]}],
+    })
+}
+
+fn resource(resource_type: &str, interactions: &[&str], parameters: &[Parameter]) -> Value {
+    let interactions: Vec<Value> = interactions
+        .iter()
+        .map(|code| json!({ "code": code }))
+        .collect();
+    let parameters: Vec<Value> = parameters
+        .iter()
+        .map(|parameter| json!({ "name": parameter.name, "type": parameter.kind }))
+        .collect();
+    json!({
+        "type": resource_type,
+        "interaction": interactions,
+        "versioning": if resource_type == "Observation" { "versioned" } else { "no-version" },
+        "searchParam": parameters,
+    })
+}

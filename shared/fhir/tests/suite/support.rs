@@ -1,0 +1,54 @@
+use fhir::Rejection;
+use serde_json::{Value, json};
+
+/// `{"a":1}`
+pub const DATA: &str = "eyJhIjoxfQ==";
+
+/// The smallest Observation that is accepted.
+pub fn observation() -> Value {
+    json!({
+        "resourceType": "Observation",
+        "status": "final",
+        "code": { "coding": [{ "system": "https://w3id.org/openmhealth", "code": "omh:heart-rate:2.0" }] },
+        "subject": { "reference": "Patient/40001" },
+        "device": { "reference": "Device/70001" },
+        "valueAttachment": { "contentType": "application/json", "data": DATA },
+    })
+}
+
+/// The smallest Observation with the value at a JSON pointer set; null removes it.
+pub fn with(pointer: &str, value: Value) -> Value {
+    let mut observation = observation();
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    let members = observation
+        .pointer_mut(parent)
+        .unwrap()
+        .as_object_mut()
+        .unwrap();
+    if value.is_null() {
+        members.remove(key);
+    } else {
+        members.insert(key.to_owned(), value);
+    }
+    observation
+}
+
+pub fn pairs(query: &[(&str, &str)]) -> Vec<(String, String)> {
+    query
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+pub fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// Status, issue code and expression.
+pub fn facts(rejection: &Rejection) -> (u16, &'static str, &str) {
+    (
+        rejection.status(),
+        rejection.code().as_str(),
+        rejection.expression().unwrap_or(""),
+    )
+}

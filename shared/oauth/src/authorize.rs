@@ -1,0 +1,448 @@
+//! The authorization request (RFC 6749 4.1.1, RFC 7636 4.3, OpenID Connect Core 3.1.2.1), in three steps.
+//!
+//! 1. [`AuthorizeRequest::parse`] finds the client's name. The caller looks the client up.
+//! 2. [`AuthorizeRequest::for_client`] matches the redirect URI. Until here an error is shown on a page and never
+//!    sent to the URI, because whoever named it may be an attacker (RFC 6749 4.1.2.1, RFC 9700 4.11).
+//! 3. [`Addressed::validate`] checks the rest. From here on an error is a redirect.
+//!
+//! [`Authorization::next_step`] then says what the user still has to do.
+
+use form_urlencoded::Serializer;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::client::{Client, GrantType};
+use crate::error::{ErrorCode, OAuthError};
+use crate::params::{Params, is_vschar};
+use crate::pkce::{self, Challenge};
+use crate::redirect;
+use crate::scope::Scope;
+
+const MAX_STATE: usize = 2048;
+const MAX_NONCE: usize = 512;
+
+/// The parameters that count. Any other is ignored (RFC 6749 3.1).
+const KNOWN: [&str; 13] = [
+    "client_id",
+    "redirect_uri",
+    "response_type",
+    "response_mode",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "prompt",
+    "max_age",
+    "request",
+    "request_uri",
+];
+
+/// A request that cannot be answered by redirect. Show a page with status 400.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PageError {
+    /// The request is too large.
+    #[error("The request is too large.")]
+    TooLarge,
+    /// No client is named, or two.
+    #[error("The request names no client.")]
+    NoClient,
+    /// The client is not known. For the caller, who looks it up.
+    #[error("The client is not known.")]
+    UnknownClient,
+    /// No redirect URI is named, or two.
+    #[error("The request names no redirect URI.")]
+    NoRedirectUri,
+    /// The redirect URI is not one of the client's.
+    #[error("The redirect URI is not registered for the client.")]
+    UnknownRedirectUri,
+}
+
+/// A request of which only the client's name is known.
+pub struct AuthorizeRequest {
+    params: Params,
+    client_id: String,
+}
+
+impl AuthorizeRequest {
+    /// Takes the decoded query.
+    pub fn parse<K, V>(pairs: impl IntoIterator<Item = (K, V)>) -> Result<Self, PageError>
+    where
+        K: Into<String>,
+        V: Into<String>,
+    {
+        let params = Params::from_pairs(pairs).map_err(|_| PageError::TooLarge)?;
+        let client_id = params
+            .get("client_id")
+            .ok()
+            .flatten()
+            .ok_or(PageError::NoClient)?
+            .to_owned();
+        Ok(Self { params, client_id })
+    }
+
+    /// The client to look up.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// Matches the redirect URI with those of the client.
+    ///
+    /// It is required, though RFC 6749 3.1.2.3 lets a client with one URI leave it out: OpenID Connect asks for it,
+    /// and a request that says where it goes cannot be misread.
+    pub fn for_client(self, client: &Client) -> Result<Addressed, PageError> {
+        if self.client_id != client.client_id {
+            return Err(PageError::UnknownClient);
+        }
+        let uri = self
+            .params
+            .get("redirect_uri")
+            .ok()
+            .flatten()
+            .ok_or(PageError::NoRedirectUri)?;
+        if !redirect::is_registered(&client.redirect_uris, uri) {
+            return Err(PageError::UnknownRedirectUri);
+        }
+        let state = self.params.get("state").ok().flatten();
+        let state = state.filter(|state| is_state(state)).map(str::to_owned);
+        let return_to = ReturnTo {
+            redirect_uri: uri.to_owned(),
+            state,
+        };
+        Ok(Addressed {
+            params: self.params,
+            return_to,
+        })
+    }
+}
+
+/// Where the response goes: a registered redirect URI, and the client's state if it was well-formed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReturnTo {
+    redirect_uri: String,
+    state: Option<String>,
+}
+
+impl ReturnTo {
+    /// The redirect URI as presented, to be stored with the code.
+    #[must_use]
+    pub fn redirect_uri(&self) -> &str {
+        &self.redirect_uri
+    }
+
+    /// The location that carries the code.
+    #[must_use]
+    pub fn with_code(&self, code: &str, issuer: &str) -> String {
+        redirect::with_code(&self.redirect_uri, code, self.state.as_deref(), issuer)
+    }
+
+    /// The location that carries an error, `access_denied` when the user says no.
+    #[must_use]
+    pub fn with_error(&self, error: &OAuthError, issuer: &str) -> String {
+        redirect::with_error(&self.redirect_uri, error, self.state.as_deref(), issuer)
+    }
+}
+
+/// An error to be answered by redirect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Where to.
+    pub return_to: ReturnTo,
+    /// What.
+    pub error: OAuthError,
+}
+
+impl Refusal {
+    /// The location of the redirect.
+    #[must_use]
+    pub fn location(&self, issuer: &str) -> String {
+        self.return_to.with_error(&self.error, issuer)
+    }
+}
+
+/// A request whose client and redirect URI are right.
+pub struct Addressed {
+    params: Params,
+    return_to: ReturnTo,
+}
+
+impl Addressed {
+    /// Checks everything else.
+    pub fn validate(self, client: &Client) -> Result<Authorization, Refusal> {
+        match self.check(client) {
+            Ok(authorization) => Ok(authorization),
+            Err(error) => Err(Refusal {
+                return_to: self.return_to,
+                error,
+            }),
+        }
+    }
+
+    fn check(&self, client: &Client) -> Result<Authorization, OAuthError> {
+        let params = &self.params;
+        // RFC 6749 3.1: no parameter twice.
+        for name in KNOWN {
+            params.get(name)?;
+        }
+        refuse_request_objects(params)?;
+        check_response(params)?;
+        if !client.may_use(GrantType::AuthorizationCode) {
+            return Err(OAuthError::new(
+                ErrorCode::UnauthorizedClient,
+                "The client may not ask for a code.",
+            ));
+        }
+        // A state that was not taken over above is malformed. It must not be echoed.
+        if params.get("state")?.is_some() && self.return_to.state.is_none() {
+            return Err(OAuthError::invalid_request("The state is malformed."));
+        }
+        Ok(Authorization {
+            return_to: self.return_to.clone(),
+            challenge: challenge(params)?,
+            scope: scope(params, client)?,
+            nonce: nonce(params)?,
+            prompt: Prompt::parse(params.get("prompt")?)?,
+            max_age: max_age(params)?,
+            params: params.clone(),
+        })
+    }
+}
+
+/// A valid request, to be put to the user.
+pub struct Authorization {
+    /// Where the response goes.
+    pub return_to: ReturnTo,
+    /// The challenge, to be stored with the code.
+    pub challenge: Challenge,
+    /// What the client may have of what it asked for, to be stored with the code.
+    pub scope: Scope,
+    /// The nonce, to be stored with the code.
+    pub nonce: Option<String>,
+    prompt: Prompt,
+    max_age: Option<SignedDuration>,
+    params: Params,
+}
+
+/// What the caller knows about the browser.
+#[derive(Debug, Clone, Copy)]
+pub struct Session {
+    /// When the user logged in.
+    pub auth_time: Timestamp,
+    /// Whether the user agreed earlier to give this client this scope.
+    pub has_consented: bool,
+}
+
+/// What has to happen next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextStep {
+    /// The user logs in, then comes back by [`Authorization::query_after_login`].
+    LogIn,
+    /// The user is asked to agree.
+    AskConsent,
+    /// A code may be issued.
+    IssueCode,
+}
+
+impl Authorization {
+    /// Decides by the prompt (OpenID Connect Core 3.1.2.1) and the session, if there is one.
+    pub fn next_step(
+        &self,
+        client: &Client,
+        session: Option<&Session>,
+        now: Timestamp,
+    ) -> Result<NextStep, Refusal> {
+        let fresh = session.filter(|session| self.is_fresh(session, now));
+        let silent = self.prompt == Prompt::None;
+        match fresh {
+            None if silent => {
+                Err(self.refuse(ErrorCode::LoginRequired, "The user is not logged in."))
+            }
+            None => Ok(NextStep::LogIn),
+            Some(session) if self.needs_consent(client, session) && silent => {
+                Err(self.refuse(ErrorCode::ConsentRequired, "The user has not agreed."))
+            }
+            Some(session) if self.needs_consent(client, session) => Ok(NextStep::AskConsent),
+            Some(_) => Ok(NextStep::IssueCode),
+        }
+    }
+
+    /// The refusal to send when the user says no.
+    #[must_use]
+    pub fn denied(&self) -> Refusal {
+        self.refuse(ErrorCode::AccessDenied, "The user did not agree.")
+    }
+
+    /// The query of this request for the way back from the login page. What a login has just satisfied,
+    /// `prompt=login` and `max_age=0`, is left out, else the user would log in for ever.
+    #[must_use]
+    pub fn query_after_login(&self) -> String {
+        let mut query = Serializer::new(String::new());
+        for (name, value) in self.params.pairs().filter(|(name, _)| KNOWN.contains(name)) {
+            match (name, value) {
+                ("prompt", _) if self.prompt == Prompt::Login => {}
+                ("prompt", _) if self.prompt == Prompt::LoginAndConsent => {
+                    query.append_pair("prompt", "consent");
+                }
+                ("max_age", _) if self.max_age == Some(SignedDuration::ZERO) => {}
+                _ => {
+                    query.append_pair(name, value);
+                }
+            }
+        }
+        query.finish()
+    }
+
+    fn refuse(&self, code: ErrorCode, description: &'static str) -> Refusal {
+        Refusal {
+            return_to: self.return_to.clone(),
+            error: OAuthError::new(code, description),
+        }
+    }
+
+    fn is_fresh(&self, session: &Session, now: Timestamp) -> bool {
+        let age = now.duration_since(session.auth_time);
+        !self.prompt.asks_login() && self.max_age.is_none_or(|max| age < max)
+    }
+
+    fn needs_consent(&self, client: &Client, session: &Session) -> bool {
+        self.prompt.asks_consent() || (!client.skip_authorization && !session.has_consented)
+    }
+}
+
+/// How the user is to be asked (OpenID Connect Core 3.1.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Prompt {
+    /// As the session and the client have it.
+    Unset,
+    /// Show nothing.
+    None,
+    /// Log in again.
+    Login,
+    /// Agree again.
+    Consent,
+    /// Log in again, then agree again.
+    LoginAndConsent,
+}
+
+impl Prompt {
+    fn parse(value: Option<&str>) -> Result<Self, OAuthError> {
+        let malformed = OAuthError::invalid_request("The prompt is malformed.");
+        let mut words: Vec<&str> = value
+            .map(|text| text.split(' ').collect())
+            .unwrap_or_default();
+        words.sort_unstable();
+        words.dedup();
+        match words.as_slice() {
+            [] => Ok(Self::Unset),
+            ["none"] => Ok(Self::None),
+            ["login"] => Ok(Self::Login),
+            ["consent"] => Ok(Self::Consent),
+            ["consent", "login"] => Ok(Self::LoginAndConsent),
+            _ => Err(malformed),
+        }
+    }
+
+    const fn asks_login(self) -> bool {
+        matches!(self, Self::Login | Self::LoginAndConsent)
+    }
+
+    const fn asks_consent(self) -> bool {
+        matches!(self, Self::Consent | Self::LoginAndConsent)
+    }
+}
+
+/// Request objects (OpenID Connect Core 6) would override parameters, so they cannot just be ignored.
+fn refuse_request_objects(params: &Params) -> Result<(), OAuthError> {
+    if params.get("request")?.is_some() {
+        return Err(OAuthError::new(
+            ErrorCode::RequestNotSupported,
+            "The request parameter is not supported.",
+        ));
+    }
+    if params.get("request_uri")?.is_some() {
+        return Err(OAuthError::new(
+            ErrorCode::RequestUriNotSupported,
+            "The request_uri parameter is not supported.",
+        ));
+    }
+    Ok(())
+}
+
+/// Only a code, only in the query. Tokens never travel in a URL (RFC 9700 2.1.2).
+fn check_response(params: &Params) -> Result<(), OAuthError> {
+    match params.require("response_type", "The response_type is missing.")? {
+        "code" => {}
+        _ => {
+            return Err(OAuthError::new(
+                ErrorCode::UnsupportedResponseType,
+                "Only response_type code is supported.",
+            ));
+        }
+    }
+    match params.get("response_mode")? {
+        None | Some("query") => Ok(()),
+        Some(_) => Err(OAuthError::invalid_request(
+            "Only response_mode query is supported.",
+        )),
+    }
+}
+
+/// RFC 9700 2.1.1: every client uses PKCE. RFC 7636 4.3: a missing method would mean `plain`, which is refused.
+fn challenge(params: &Params) -> Result<Challenge, OAuthError> {
+    let text = params.require("code_challenge", "Code challenge required.")?;
+    if params.get("code_challenge_method")? != Some(pkce::METHOD) {
+        return Err(OAuthError::invalid_request(
+            "The code_challenge_method must be S256.",
+        ));
+    }
+    Challenge::parse(text).ok_or(OAuthError::invalid_request(
+        "The code_challenge is malformed.",
+    ))
+}
+
+/// RFC 6749 3.3: the server may grant less than was asked. Without a scope parameter, all the client may have.
+fn scope(params: &Params, client: &Client) -> Result<Scope, OAuthError> {
+    let granted = match params.get("scope")? {
+        None => client.scopes.clone(),
+        Some(text) => {
+            let asked = Scope::parse(text);
+            let asked = asked
+                .map_err(|_| OAuthError::new(ErrorCode::InvalidScope, "The scope is malformed."))?;
+            asked.intersection(&client.scopes)
+        }
+    };
+    if granted.is_empty() {
+        return Err(OAuthError::new(
+            ErrorCode::InvalidScope,
+            "The client may have nothing of the scope.",
+        ));
+    }
+    Ok(granted)
+}
+
+fn nonce(params: &Params) -> Result<Option<String>, OAuthError> {
+    match params.get("nonce")? {
+        Some(nonce) if nonce.len() > MAX_NONCE || !is_vschar(nonce) => {
+            Err(OAuthError::invalid_request("The nonce is malformed."))
+        }
+        nonce => Ok(nonce.map(str::to_owned)),
+    }
+}
+
+fn max_age(params: &Params) -> Result<Option<SignedDuration>, OAuthError> {
+    let Some(text) = params.get("max_age")? else {
+        return Ok(None);
+    };
+    let seconds = text
+        .parse::<u32>()
+        .map_err(|_| OAuthError::invalid_request("The max_age is malformed."))?;
+    Ok(Some(SignedDuration::from_secs(i64::from(seconds))))
+}
+
+/// `1*VSCHAR` (RFC 6749 appendix A.5), of bounded length.
+fn is_state(state: &str) -> bool {
+    state.len() <= MAX_STATE && is_vschar(state)
+}
+
+#[cfg(test)]
+mod tests;

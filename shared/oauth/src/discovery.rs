@@ -1,0 +1,181 @@
+//! The documents by which clients find the endpoints.
+//!
+//! They say what the server does now, and nothing else.
+
+use serde::Serialize;
+
+use crate::pkce;
+use crate::scope;
+
+/// The endpoints under a base URL such as `https://exchange.example`.
+#[derive(Debug, Clone)]
+pub struct Endpoints {
+    issuer: String,
+}
+
+impl Endpoints {
+    /// The endpoints of a deployment. A slash at the end of the base URL does not matter.
+    #[must_use]
+    pub fn new(base_url: &str) -> Self {
+        Self {
+            issuer: format!("{}/o", base_url.trim_end_matches('/')),
+        }
+    }
+
+    /// The issuer, `<base>/o`.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Where users are sent.
+    #[must_use]
+    pub fn authorization(&self) -> String {
+        format!("{}/authorize/", self.issuer)
+    }
+
+    /// Where codes and refresh tokens are exchanged.
+    #[must_use]
+    pub fn token(&self) -> String {
+        format!("{}/token/", self.issuer)
+    }
+
+    /// Where claims about the user are.
+    #[must_use]
+    pub fn userinfo(&self) -> String {
+        format!("{}/userinfo/", self.issuer)
+    }
+
+    /// Where the public key is.
+    #[must_use]
+    pub fn jwks(&self) -> String {
+        format!("{}/.well-known/jwks.json", self.issuer)
+    }
+}
+
+const RESPONSE_TYPES: &[&str] = &["code"];
+const RESPONSE_MODES: &[&str] = &["query"];
+const GRANT_TYPES: &[&str] = &["authorization_code", "refresh_token"];
+const TOKEN_AUTH_METHODS: &[&str] = &["none", "client_secret_basic", "client_secret_post"];
+const CHALLENGE_METHODS: &[&str] = &[pkce::METHOD];
+const CLAIMS: &[&str] = &[
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "iat",
+    "auth_time",
+    "nonce",
+    "at_hash",
+    "email",
+    "email_verified",
+    "given_name",
+    "family_name",
+];
+
+/// Authorization server metadata (RFC 8414 2).
+#[derive(Debug, Serialize)]
+pub struct ServerMetadata {
+    issuer: String,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    jwks_uri: String,
+    scopes_supported: &'static [&'static str],
+    response_types_supported: &'static [&'static str],
+    response_modes_supported: &'static [&'static str],
+    grant_types_supported: &'static [&'static str],
+    token_endpoint_auth_methods_supported: &'static [&'static str],
+    code_challenge_methods_supported: &'static [&'static str],
+    authorization_response_iss_parameter_supported: bool,
+}
+
+impl ServerMetadata {
+    /// The document at `/.well-known/oauth-authorization-server`.
+    #[must_use]
+    pub fn new(endpoints: &Endpoints) -> Self {
+        Self {
+            issuer: endpoints.issuer.clone(),
+            authorization_endpoint: endpoints.authorization(),
+            token_endpoint: endpoints.token(),
+            jwks_uri: endpoints.jwks(),
+            scopes_supported: &scope::SUPPORTED,
+            response_types_supported: RESPONSE_TYPES,
+            response_modes_supported: RESPONSE_MODES,
+            grant_types_supported: GRANT_TYPES,
+            token_endpoint_auth_methods_supported: TOKEN_AUTH_METHODS,
+            code_challenge_methods_supported: CHALLENGE_METHODS,
+            authorization_response_iss_parameter_supported: true,
+        }
+    }
+}
+
+/// OpenID provider metadata (OpenID Connect Discovery 3).
+#[derive(Debug, Serialize)]
+pub struct OpenIdConfiguration {
+    #[serde(flatten)]
+    server: ServerMetadata,
+    userinfo_endpoint: String,
+    subject_types_supported: &'static [&'static str],
+    id_token_signing_alg_values_supported: &'static [&'static str],
+    claims_supported: &'static [&'static str],
+    prompt_values_supported: &'static [&'static str],
+    claims_parameter_supported: bool,
+    request_parameter_supported: bool,
+    request_uri_parameter_supported: bool,
+}
+
+impl OpenIdConfiguration {
+    /// The document at `/.well-known/openid-configuration` under the issuer.
+    #[must_use]
+    pub fn new(endpoints: &Endpoints) -> Self {
+        Self {
+            server: ServerMetadata::new(endpoints),
+            userinfo_endpoint: endpoints.userinfo(),
+            subject_types_supported: &["public"],
+            id_token_signing_alg_values_supported: &["RS256"],
+            claims_supported: CLAIMS,
+            prompt_values_supported: &["none", "login", "consent"],
+            claims_parameter_supported: false,
+            request_parameter_supported: false,
+            request_uri_parameter_supported: false,
+        }
+    }
+}
+
+/// SMART App Launch 2.2 conformance. `issuer` and `jwks_uri` are left out: they go with `sso-openid-connect`,
+/// which needs the claim `fhirUser`.
+#[derive(Debug, Serialize)]
+pub struct SmartConfiguration {
+    authorization_endpoint: String,
+    token_endpoint: String,
+    token_endpoint_auth_methods_supported: &'static [&'static str],
+    grant_types_supported: &'static [&'static str],
+    scopes_supported: &'static [&'static str],
+    response_types_supported: &'static [&'static str],
+    code_challenge_methods_supported: &'static [&'static str],
+    capabilities: &'static [&'static str],
+}
+
+impl SmartConfiguration {
+    /// The document at `/.well-known/smart-configuration` under the FHIR base.
+    #[must_use]
+    pub fn new(endpoints: &Endpoints) -> Self {
+        Self {
+            authorization_endpoint: endpoints.authorization(),
+            token_endpoint: endpoints.token(),
+            token_endpoint_auth_methods_supported: TOKEN_AUTH_METHODS,
+            grant_types_supported: GRANT_TYPES,
+            scopes_supported: &scope::SUPPORTED,
+            response_types_supported: RESPONSE_TYPES,
+            code_challenge_methods_supported: CHALLENGE_METHODS,
+            capabilities: &[
+                "launch-standalone",
+                "client-public",
+                "client-confidential-symmetric",
+            ],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

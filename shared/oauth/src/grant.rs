@@ -1,0 +1,237 @@
+//! Whether a code or a refresh token is still worth tokens.
+//!
+//! The caller reads the record by the hash of what was presented, asks here, and writes the outcome. Marking a
+//! code or refresh token as used must be one conditional statement (`... where used_at is null`), so that of two
+//! simultaneous requests one loses; the loser is a replay.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::client::{Client, GrantType};
+use crate::error::{ErrorCode, OAuthError};
+use crate::pkce::Challenge;
+use crate::scope::Scope;
+use crate::token_request::{CodeExchange, RefreshExchange};
+
+/// How long things live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// An authorization code. RFC 6749 4.1.2 recommends at most ten minutes.
+    pub code: SignedDuration,
+    /// An access token.
+    pub access: SignedDuration,
+    /// A refresh token since it was issued. Each use issues a new one.
+    pub refresh: SignedDuration,
+    /// An `id_token`.
+    pub id_token: SignedDuration,
+    /// A login session.
+    pub session: SignedDuration,
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        Self {
+            code: SignedDuration::from_secs(60),
+            access: SignedDuration::from_mins(15),
+            refresh: SignedDuration::from_hours(14 * 24),
+            id_token: SignedDuration::from_mins(15),
+            session: SignedDuration::from_hours(12),
+        }
+    }
+}
+
+/// An authorization code as stored.
+#[derive(Debug, Clone)]
+pub struct CodeRecord {
+    /// The primary key of the client it was issued to.
+    pub client: i32,
+    /// The user who agreed.
+    pub user: i32,
+    /// The redirect URI of the authorization request.
+    pub redirect_uri: String,
+    /// The challenge of the authorization request.
+    pub challenge: Challenge,
+    /// What was granted.
+    pub scope: Scope,
+    /// The nonce of the authorization request.
+    pub nonce: Option<String>,
+    /// When the user logged in.
+    pub auth_time: Timestamp,
+    /// From when on it is worth nothing.
+    pub expires_at: Timestamp,
+    /// When it was exchanged.
+    pub used_at: Option<Timestamp>,
+}
+
+/// A refresh token as stored.
+#[derive(Debug, Clone)]
+pub struct RefreshRecord {
+    /// The primary key of the client it was issued to.
+    pub client: i32,
+    /// The user it acts for.
+    pub user: i32,
+    /// What was granted.
+    pub scope: Scope,
+    /// When the user logged in.
+    pub auth_time: Timestamp,
+    /// From when on it is worth nothing.
+    pub expires_at: Timestamp,
+    /// When it was exchanged for its successor.
+    pub rotated_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// What to issue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// The user the tokens act for.
+    pub user: i32,
+    /// The scope of the access token.
+    pub scope: Scope,
+    /// The scope of the refresh token, if one is to be issued. RFC 6749 6: that of its predecessor.
+    pub refresh_scope: Option<Scope>,
+    /// The nonce for the `id_token`.
+    pub nonce: Option<String>,
+    /// When the user logged in.
+    pub auth_time: Timestamp,
+}
+
+/// Why nothing is issued. For the log; the client learns less, see [`GrantError::answer`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum GrantError {
+    /// The client may not use this grant.
+    #[error("the client is not registered for the grant")]
+    NotRegistered,
+    /// It was issued to another client.
+    #[error("issued to another client")]
+    WrongClient,
+    /// It was used before.
+    #[error("used before")]
+    Replay,
+    /// It was revoked.
+    #[error("revoked")]
+    Revoked,
+    /// Its time is over.
+    #[error("expired")]
+    Expired,
+    /// The redirect URI is not that of the authorization request.
+    #[error("another redirect URI")]
+    WrongRedirect,
+    /// The verifier does not meet the challenge.
+    #[error("the verifier does not meet the challenge")]
+    WrongVerifier,
+    /// More scope than was granted.
+    #[error("more scope than was granted")]
+    ScopeTooWide,
+}
+
+impl GrantError {
+    /// Whether every token that came from the same authorization must be revoked: somebody has a copy.
+    #[must_use]
+    pub const fn revokes_family(self) -> bool {
+        matches!(self, Self::Replay)
+    }
+
+    /// What the client is told (RFC 6749 5.2).
+    #[must_use]
+    pub const fn answer(self) -> OAuthError {
+        match self {
+            Self::NotRegistered => OAuthError::new(
+                ErrorCode::UnauthorizedClient,
+                "The client may not use this grant type.",
+            ),
+            Self::ScopeTooWide => OAuthError::new(
+                ErrorCode::InvalidScope,
+                "The scope exceeds what was granted.",
+            ),
+            _ => OAuthError::invalid_grant(),
+        }
+    }
+}
+
+/// Whether a code may be exchanged. The client is authenticated already.
+pub fn redeem_code(
+    record: &CodeRecord,
+    request: &CodeExchange,
+    client: &Client,
+    now: Timestamp,
+) -> Result<Granted, GrantError> {
+    if !client.may_use(GrantType::AuthorizationCode) {
+        return Err(GrantError::NotRegistered);
+    }
+    // RFC 6749 4.1.3: the code was issued to this client. Asked first, so that another client cannot have the
+    // tokens revoked.
+    if record.client != client.id {
+        return Err(GrantError::WrongClient);
+    }
+    // RFC 6749 4.1.2: a code used twice is denied, and its tokens are revoked. Asked before the expiry, since
+    // the copy may be tried late, and before the verifier, since a thief may have the code alone.
+    if record.used_at.is_some() {
+        return Err(GrantError::Replay);
+    }
+    // RFC 6749 4.1.2: a code is short-lived.
+    if now >= record.expires_at {
+        return Err(GrantError::Expired);
+    }
+    // RFC 6749 4.1.3: the redirect URIs are identical.
+    if record.redirect_uri != request.redirect_uri {
+        return Err(GrantError::WrongRedirect);
+    }
+    // RFC 7636 4.6.
+    if !record.challenge.is_met_by(&request.verifier) {
+        return Err(GrantError::WrongVerifier);
+    }
+    Ok(Granted {
+        user: record.user,
+        scope: record.scope.clone(),
+        refresh_scope: client
+            .may_use(GrantType::RefreshToken)
+            .then(|| record.scope.clone()),
+        nonce: record.nonce.clone(),
+        auth_time: record.auth_time,
+    })
+}
+
+/// Whether a refresh token may be exchanged for its successor. The client is authenticated already.
+pub fn rotate_refresh(
+    record: &RefreshRecord,
+    request: &RefreshExchange,
+    client: &Client,
+    now: Timestamp,
+) -> Result<Granted, GrantError> {
+    if !client.may_use(GrantType::RefreshToken) {
+        return Err(GrantError::NotRegistered);
+    }
+    // RFC 6749 6: the token was issued to this client.
+    if record.client != client.id {
+        return Err(GrantError::WrongClient);
+    }
+    // RFC 9700 4.14.2: a rotated token that comes again means that two parties hold it. Asked before the
+    // expiry and the revocation, so that every reuse is noticed.
+    if record.rotated_at.is_some() {
+        return Err(GrantError::Replay);
+    }
+    if record.revoked_at.is_some() {
+        return Err(GrantError::Revoked);
+    }
+    if now >= record.expires_at {
+        return Err(GrantError::Expired);
+    }
+    let scope = match &request.scope {
+        None => record.scope.clone(),
+        // RFC 6749 6: no scope that was not granted originally.
+        Some(asked) if asked.is_subset(&record.scope) => asked.clone(),
+        Some(_) => return Err(GrantError::ScopeTooWide),
+    };
+    Ok(Granted {
+        user: record.user,
+        scope,
+        refresh_scope: Some(record.scope.clone()),
+        // OpenID Connect Core 12.2: an id_token from a refresh should have no nonce.
+        nonce: None,
+        auth_time: record.auth_time,
+    })
+}
+
+#[cfg(test)]
+mod tests;

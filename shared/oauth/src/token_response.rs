@@ -1,0 +1,66 @@
+//! The answer of the token endpoint (RFC 6749 5.1, OpenID Connect Core 3.1.3.3).
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
+use crate::scope::Scope;
+use crate::token::Secret;
+
+/// A successful answer. Serialize it only into the body of the response, with `Cache-Control: no-store`.
+#[derive(Debug)]
+pub struct TokenResponse {
+    /// The access token.
+    pub access_token: Secret,
+    /// Seconds the access token lives.
+    pub expires_in: i64,
+    /// What was granted, which may be less than was asked for.
+    pub scope: Scope,
+    /// The refresh token, if the client may refresh.
+    pub refresh_token: Option<Secret>,
+    /// The signed `id_token`, if `openid` was granted.
+    pub id_token: Option<Secret>,
+}
+
+impl Serialize for TokenResponse {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fields =
+            4 + usize::from(self.refresh_token.is_some()) + usize::from(self.id_token.is_some());
+        let mut body = serializer.serialize_struct("TokenResponse", fields)?;
+        body.serialize_field("access_token", self.access_token.expose())?;
+        body.serialize_field("expires_in", &self.expires_in)?;
+        body.serialize_field("token_type", "Bearer")?;
+        body.serialize_field("scope", &self.scope.to_string())?;
+        if let Some(token) = &self.refresh_token {
+            body.serialize_field("refresh_token", token.expose())?;
+        }
+        if let Some(token) = &self.id_token {
+            body.serialize_field("id_token", token.expose())?;
+        }
+        body.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_has_the_keys_of_rfc_6749_5_1() {
+        let mut response = TokenResponse {
+            access_token: Secret::presented("a"),
+            expires_in: 900,
+            scope: Scope::parse("openid email").unwrap(),
+            refresh_token: Some(Secret::presented("r")),
+            id_token: Some(Secret::presented("i")),
+        };
+        assert_eq!(
+            serde_json::to_string(&response).unwrap(),
+            r#"{"access_token":"a","expires_in":900,"token_type":"Bearer","scope":"openid email","refresh_token":"r","id_token":"i"}"#
+        );
+        response.refresh_token = None;
+        response.id_token = None;
+        assert_eq!(
+            serde_json::to_string(&response).unwrap(),
+            r#"{"access_token":"a","expires_in":900,"token_type":"Bearer","scope":"openid email"}"#
+        );
+    }
+}

@@ -1,0 +1,108 @@
+//! What a process holds between requests: settings, secrets, the store and the keys. Made once, outside the handlers.
+
+use crate::Settings;
+use fhir::cursor::CursorKey;
+use jiff::Timestamp;
+use oauth::{csrf::FormKey, signing::SigningKey};
+use secrets::{SecretStore, Secrets, SecretsError};
+use std::{path::Path, sync::Arc, time::Instant};
+use store::{ConfigError, DatabaseConfig, Store, StoreError};
+use tokio::sync::OnceCell;
+
+/// Something that a process needs cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// A setting is missing or not usable.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The secrets cannot be had.
+    #[error("the secrets cannot be read")]
+    Secrets(#[from] SecretsError),
+    /// The key that signs `id_token`s is not usable.
+    #[error("the signing key is not usable")]
+    SigningKey,
+}
+
+type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// The state of a process.
+pub struct App {
+    /// The settings.
+    pub settings: Settings,
+    lookup: Lookup,
+    pool_size: usize,
+    secrets: SecretStore,
+    store: OnceCell<Store>,
+    signing_key: OnceCell<SigningKey>,
+}
+
+impl App {
+    /// The state from an environment. Reads nothing from the network yet. `secret_directory` is where a host keeps
+    /// its own secrets when the environment gives none; `pool_size` is the host's default.
+    pub fn new(
+        lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+        secret_directory: Option<&Path>,
+        pool_size: usize,
+    ) -> Result<Self, SetupError> {
+        Ok(Self {
+            settings: Settings::from_env(&lookup)?,
+            secrets: SecretStore::open(&lookup, secret_directory)?,
+            lookup: Box::new(lookup),
+            pool_size,
+            store: OnceCell::new(),
+            signing_key: OnceCell::new(),
+        })
+    }
+
+    /// The time of a request.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    /// The secrets, read again from time to time.
+    pub async fn secrets(&self) -> Result<Arc<Secrets>, SetupError> {
+        Ok(self.secrets.get(Instant::now()).await?)
+    }
+
+    /// The database. The pool is made at the first use.
+    pub async fn store(&self) -> Result<&Store, SetupError> {
+        self.store
+            .get_or_try_init(|| async {
+                let secrets = self.secrets().await?;
+                let lookup = |name: &str| match (name, &secrets.database_username) {
+                    ("DB_USER", Some(user)) => Some(user.clone()),
+                    _ => (self.lookup)(name),
+                };
+                let password = secrets.database_password.clone();
+                let config = DatabaseConfig::from_env(lookup, password, self.pool_size)?;
+                Ok(Store::new(&config)?)
+            })
+            .await
+    }
+
+    /// Reads the secrets and connects to the database, so that the first request does not wait for it.
+    pub async fn warm_up(&self) -> Result<Result<(), StoreError>, SetupError> {
+        Ok(self.store().await?.ready().await)
+    }
+
+    /// The key that signs page links.
+    pub async fn cursor_key(&self) -> Result<CursorKey, SetupError> {
+        Ok(CursorKey::new(self.secrets().await?.link_key.expose()))
+    }
+
+    /// The key that signs forms.
+    pub async fn form_key(&self) -> Result<FormKey, SetupError> {
+        Ok(FormKey::new(self.secrets().await?.form_key.expose()))
+    }
+
+    /// The key that signs `id_token`s. Parsed once.
+    pub async fn signing_key(&self) -> Result<&SigningKey, SetupError> {
+        self.signing_key
+            .get_or_try_init(|| async {
+                let secrets = self.secrets().await?;
+                SigningKey::from_pem(&secrets.id_token_key).map_err(|_| SetupError::SigningKey)
+            })
+            .await
+    }
+}

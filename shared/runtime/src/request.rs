@@ -1,0 +1,265 @@
+//! A request, the same from both hosts.
+
+use crate::{App, Failure, MAX_BODY};
+use audit::{Action, Context, RefusedBy};
+use authz::{Actor, Layer};
+use bytes::Bytes;
+use http::{HeaderMap, Method, header};
+use oauth::TokenHash;
+use serde::de::DeserializeOwned;
+use std::{collections::HashMap, net::IpAddr};
+
+/// What a host knows of a request.
+#[derive(Clone, Debug)]
+pub struct RequestParts {
+    /// The method.
+    pub method: Method,
+    /// The path as sent, without the query.
+    pub path: String,
+    /// The values of the route's variables, percent-decoded.
+    pub variables: HashMap<String, String>,
+    /// The query as sent.
+    pub query: String,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// The caller's address.
+    pub source: Option<IpAddr>,
+    /// The request's id.
+    pub id: String,
+}
+
+/// A request to a function.
+#[derive(Clone, Debug)]
+pub struct Request {
+    parts: RequestParts,
+    source: Option<String>,
+}
+
+impl From<RequestParts> for Request {
+    fn from(parts: RequestParts) -> Self {
+        let source = parts.source.map(|address| address.to_string());
+        Self { parts, source }
+    }
+}
+
+impl Request {
+    /// The method.
+    #[must_use]
+    pub const fn method(&self) -> &Method {
+        &self.parts.method
+    }
+
+    /// The path as sent, without the query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.parts.path
+    }
+
+    /// The request's id: in the response, in the logs and in the audit.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.parts.id
+    }
+
+    /// A header's value, if it is text.
+    #[must_use]
+    pub fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
+        self.parts.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// A cookie's value. A name that is sent twice counts as absent.
+    #[must_use]
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        let mut found = self
+            .parts
+            .headers
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|cookies| cookies.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .filter(|(key, _)| *key == name)
+            .map(|(_, value)| value);
+        match (found.next(), found.next()) {
+            (Some(value), None) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The decoded pairs of the query.
+    #[must_use]
+    pub fn query(&self) -> Vec<(String, String)> {
+        pairs(self.parts.query.as_bytes())
+    }
+
+    /// The query as sent.
+    #[must_use]
+    pub fn raw_query(&self) -> &str {
+        &self.parts.query
+    }
+
+    /// A variable of the route.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.parts.variables.get(name).map(String::as_str)
+    }
+
+    /// A variable of the route as an id. What is no id names nothing: not found.
+    pub fn id_variable<T: std::str::FromStr>(&self, name: &str) -> Result<T, Failure> {
+        self.variable(name)
+            .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+            .and_then(|text| text.parse().ok())
+            .ok_or(Failure::NotFound)
+    }
+
+    /// The body as sent.
+    pub fn body(&self) -> Result<&[u8], Failure> {
+        if self.parts.body.len() > MAX_BODY { Err(Failure::TooLarge) } else { Ok(&self.parts.body) }
+    }
+
+    /// The body as JSON, of type `application/json` or `application/fhir+json`.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        match self.media_type().as_deref() {
+            None | Some("application/json" | "application/fhir+json") => {}
+            Some(_) => return Err(Failure::UnsupportedMediaType),
+        }
+        // The error's text can repeat the input; only its place is told.
+        serde_json::from_slice(self.body()?).map_err(|error| {
+            let what = match error.classify() {
+                serde_json::error::Category::Data => "The JSON does not have the expected shape",
+                _ => "The body is not valid JSON",
+            };
+            Failure::Invalid(format!("{what} (line {}, column {}).", error.line(), error.column()))
+        })
+    }
+
+    /// The decoded pairs of a form body (`application/x-www-form-urlencoded`).
+    pub fn form(&self) -> Result<Vec<(String, String)>, Failure> {
+        match self.media_type().as_deref() {
+            None | Some("application/x-www-form-urlencoded") => Ok(pairs(self.body()?)),
+            Some(_) => Err(Failure::UnsupportedMediaType),
+        }
+    }
+
+    /// The media type of the body, without parameters.
+    fn media_type(&self) -> Option<String> {
+        self.header(header::CONTENT_TYPE)
+            .map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+    }
+
+    /// What the audit is told of this request.
+    #[must_use]
+    pub fn audit(&self, actor: Option<&Actor>, action: Action, resource_type: &'static str) -> Context {
+        Context::new(self.id(), self.source.as_deref(), actor, action, resource_type)
+    }
+
+    /// Who asks, by the access token in the `Authorization` header (RFC 6750 section 2.1). A token in the URL or in a
+    /// form is never looked at. A token that is not valid is recorded.
+    pub async fn actor(&self, app: &App) -> Result<Actor, Failure> {
+        Ok(self.authenticated(app).await?.actor)
+    }
+
+    /// As [`Request::actor`], with the scope of the token.
+    pub async fn authenticated(&self, app: &App) -> Result<store::Authenticated, Failure> {
+        let token = self.bearer().ok_or(Failure::Unauthenticated)?;
+        let store = app.store().await?;
+        match store.authenticate(TokenHash::of(token).as_bytes()).await? {
+            Some(authenticated) => Ok(authenticated),
+            None => {
+                let context = self.audit(None, Action::Execute, "Token");
+                store.record_refusal(&context, RefusedBy::Layer(Layer::Token)).await?;
+                Err(Failure::Unauthenticated)
+            }
+        }
+    }
+
+    fn bearer(&self) -> Option<&str> {
+        let mut values = self.parts.headers.get_all(header::AUTHORIZATION).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return None;
+        };
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.len() <= 256).then_some(token)
+    }
+}
+
+fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
+    form_urlencoded::parse(encoded).into_owned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn request(headers: &[(header::HeaderName, &'static str)], body: &'static [u8]) -> Request {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name, HeaderValue::from_static(value));
+        }
+        Request::from(RequestParts {
+            method: Method::POST,
+            path: "/".to_owned(),
+            variables: HashMap::from([
+                ("good".to_owned(), "40001".to_owned()),
+                ("sign".to_owned(), "+5".to_owned()),
+                ("huge".to_owned(), "99999999999999999999".to_owned()),
+                ("word".to_owned(), "abc".to_owned()),
+            ]),
+            query: "access_token=secret&a=1".to_owned(),
+            headers: map,
+            body: Bytes::from_static(body),
+            source: None,
+            id: "r".to_owned(),
+        })
+    }
+
+    #[test]
+    fn a_token_is_taken_from_the_header_only_and_only_once() {
+        assert_eq!(request(&[], b"").bearer(), None);
+        assert_eq!(request(&[(header::AUTHORIZATION, "Bearer abc")], b"").bearer(), Some("abc"));
+        assert_eq!(request(&[(header::AUTHORIZATION, "bearer abc")], b"").bearer(), Some("abc"));
+        assert_eq!(request(&[(header::AUTHORIZATION, "Basic abc")], b"").bearer(), None);
+        assert_eq!(request(&[(header::AUTHORIZATION, "Bearer ")], b"").bearer(), None);
+        let twice = [(header::AUTHORIZATION, "Bearer abc"), (header::AUTHORIZATION, "Bearer def")];
+        assert_eq!(request(&twice, b"").bearer(), None);
+    }
+
+    #[test]
+    fn what_is_no_id_names_nothing() {
+        let request = request(&[], b"");
+        assert_eq!(request.id_variable::<i32>("good").ok(), Some(40001));
+        for name in ["sign", "huge", "word", "absent"] {
+            assert!(matches!(request.id_variable::<i32>(name), Err(Failure::NotFound)), "{name}");
+        }
+    }
+
+    #[test]
+    fn json_needs_its_media_type() {
+        let json = (header::CONTENT_TYPE, "application/json; charset=utf-8");
+        let fhir = (header::CONTENT_TYPE, "application/fhir+json");
+        let xml = (header::CONTENT_TYPE, "application/xml");
+        assert!(request(&[json], b"{}").json::<serde_json::Value>().is_ok());
+        assert!(request(&[fhir], b"{}").json::<serde_json::Value>().is_ok());
+        assert!(matches!(
+            request(&[xml], b"{}").json::<serde_json::Value>(),
+            Err(Failure::UnsupportedMediaType)
+        ));
+    }
+
+    #[test]
+    fn an_error_in_json_does_not_repeat_the_input() {
+        let failure = request(&[], b"{\"name\": \"secret").json::<serde_json::Value>().unwrap_err();
+        let Failure::Invalid(text) = failure else { panic!("{failure:?}") };
+        assert!(!text.contains("secret"), "{text}");
+    }
+
+    #[test]
+    fn a_cookie_sent_twice_counts_as_absent() {
+        let once = (header::COOKIE, "a=1; b=2");
+        assert_eq!(request(&[once], b"").cookie("b"), Some("2"));
+        assert_eq!(request(&[once, (header::COOKIE, "b=3")], b"").cookie("b"), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! Responses.
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// A response of a function.
+pub type Response = http::Response<Bytes>;
+
+/// A response with a JSON text.
+#[must_use]
+pub fn text_json(status: StatusCode, text: String) -> Response {
+    let mut response = http::Response::new(Bytes::from(text));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A response with a value as JSON.
+pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Response, serde_json::Error> {
+    Ok(text_json(status, serde_json::to_string(value)?))
+}
+
+/// A response without content.
+#[must_use]
+pub fn no_content() -> Response {
+    let mut response = http::Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+/// A page.
+#[must_use]
+pub fn html(status: StatusCode, text: String) -> Response {
+    let mut response = http::Response::new(Bytes::from(text));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    response
+}
+
+/// A redirection to another URL (302). A location that cannot be a header's value becomes the site's root.
+#[must_use]
+pub fn redirect(location: &str) -> Response {
+    let mut response = http::Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::FOUND;
+    let location = HeaderValue::from_str(location).unwrap_or_else(|_| HeaderValue::from_static("/"));
+    response.headers_mut().insert(header::LOCATION, location);
+    response
+}
+
+/// A response with one FHIR resource: its version and when it changed are headers too
+/// (<https://hl7.org/fhir/R5/http.html#read>). Resources are never changed in place, so the version is always 1.
+#[must_use]
+pub fn read_response(status: StatusCode, resource: String, last_updated: Timestamp) -> Response {
+    let mut response = text_json(status, resource);
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, HeaderValue::from_static("W/\"1\""));
+    if let Ok(value) = HeaderValue::from_str(&http_date(last_updated)) {
+        headers.insert(header::LAST_MODIFIED, value);
+    }
+    response
+}
+
+/// A time as HTTP writes it (RFC 9110 section 5.6.7).
+fn http_date(time: Timestamp) -> String {
+    time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_written_as_http_has_them() {
+        let time: Timestamp = "1994-11-06T08:49:37.5Z".parse().unwrap();
+        assert_eq!(http_date(time), "Sun, 06 Nov 1994 08:49:37 GMT");
+    }
+
+    #[test]
+    fn a_location_that_is_no_header_value_leads_nowhere_else() {
+        let response = redirect("/x\r\nset-cookie: a=b");
+        assert_eq!(response.headers().get(header::LOCATION).unwrap(), "/");
+        assert!(response.headers().get(header::SET_COOKIE).is_none());
+    }
+}

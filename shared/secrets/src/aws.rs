@@ -1,0 +1,117 @@
+//! One JSON secret in AWS Secrets Manager.
+
+use std::time::Duration;
+
+use aws_config::BehaviorVersion;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use crate::{Key, Secrets, SecretsError};
+
+/// A request waits for secrets, so there is little time for them.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+const ATTEMPTS: u32 = 2;
+
+/// The fields of the secret.
+#[derive(Deserialize)]
+struct Document {
+    db_username: Option<String>,
+    db_password: Option<SecretString>,
+    link_key: SecretString,
+    form_key: SecretString,
+    id_token_key: SecretString,
+}
+
+/// A client with the configuration of the process: region, credentials, `AWS_ENDPOINT_URL`.
+pub(crate) async fn client() -> Client {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(ATTEMPT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .build();
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .load()
+        .await;
+    Client::new(&config)
+}
+
+impl Secrets {
+    /// Reads the secret with this ARN or name.
+    pub async fn from_secrets_manager(client: &Client, id: &str) -> Result<Self, SecretsError> {
+        let answer = client
+            .get_secret_value()
+            .secret_id(id)
+            .send()
+            .await
+            .map_err(|error| {
+                // The code says what is wrong, `ResourceNotFoundException`; the message could repeat the request.
+                let code = error.code().map(str::to_owned);
+                SecretsError::SecretsManager(code.unwrap_or_else(|| error.to_string()))
+            })?;
+        Self::from_json(answer.secret_string().ok_or(SecretsError::Shape)?)
+    }
+
+    fn from_json(text: &str) -> Result<Self, SecretsError> {
+        let document: Document = serde_json::from_str(text).map_err(|_| SecretsError::Shape)?;
+        Ok(Self {
+            database_username: document.db_username,
+            database_password: document.db_password,
+            link_key: key(&document.link_key, "link_key")?,
+            form_key: key(&document.form_key, "form_key")?,
+            id_token_key: document.id_token_key,
+        })
+    }
+}
+
+fn key(text: &SecretString, name: &'static str) -> Result<Key, SecretsError> {
+    Key::parse(text.expose_secret()).ok_or(SecretsError::NotAKey(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+
+    fn document(link_key: &str) -> String {
+        let form_key = STANDARD.encode([2; 32]);
+        format!(
+            r#"{{"db_password":"pw-1","link_key":"{link_key}","form_key":"{form_key}","id_token_key":"PEM","more":1}}"#
+        )
+    }
+
+    #[test]
+    fn the_document_is_read() {
+        let secrets = Secrets::from_json(&document(&STANDARD.encode([1; 32]))).unwrap();
+        assert_eq!(secrets.link_key.expose(), &[1; 32]);
+        assert_eq!(secrets.form_key.expose(), &[2; 32]);
+        assert_eq!(secrets.id_token_key.expose_secret(), "PEM");
+        assert_eq!(secrets.database_password.unwrap().expose_secret(), "pw-1");
+        assert_eq!(secrets.database_username, None);
+    }
+
+    #[test]
+    fn a_wrong_document_is_refused_without_quoting_it() {
+        for text in [
+            "",
+            "pw-1",
+            "{}",
+            r#""pw-1""#,
+            r#"{"link_key":"pw-1"}"#,
+            r#"{"link_key":{"pw-1":1}}"#,
+        ] {
+            let error = Secrets::from_json(text).unwrap_err();
+            assert!(matches!(error, SecretsError::Shape), "{text}");
+            assert!(!format!("{error} {error:?}").contains("pw-1"), "{text}");
+        }
+        let error = Secrets::from_json(&document("c2hvcnQ=")).unwrap_err();
+        assert!(matches!(error, SecretsError::NotAKey("link_key")));
+        assert!(!format!("{error} {error:?}").contains("c2hvcnQ="));
+    }
+}

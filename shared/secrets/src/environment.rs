@@ -1,0 +1,100 @@
+//! Secrets from environment variables, or from the files they name.
+
+use std::fs;
+
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+
+use crate::{Key, Secrets, SecretsError};
+
+const LINK_KEY: &str = "LINK_KEY";
+const FORM_KEY: &str = "FORM_KEY";
+const ID_TOKEN_KEY: &str = "OIDC_RSA_PRIVATE_KEY";
+const DATABASE_PASSWORD: &str = "DB_PASSWORD";
+
+/// The variables that hold secrets. Each can instead be given with `_FILE` and the name of a file.
+pub const VARIABLES: [&str; 4] = [LINK_KEY, FORM_KEY, ID_TOKEN_KEY, DATABASE_PASSWORD];
+
+/// Whether the environment means to give the keys. Then it must give all of them.
+pub(crate) fn gives_keys(lookup: &impl Fn(&str) -> Option<String>) -> bool {
+    [LINK_KEY, FORM_KEY, ID_TOKEN_KEY]
+        .iter()
+        .any(|name| set(lookup, name).is_some() || set(lookup, &format!("{name}_FILE")).is_some())
+}
+
+impl Secrets {
+    /// Reads `LINK_KEY`, `FORM_KEY`, `OIDC_RSA_PRIVATE_KEY` and, if there is one, `DB_PASSWORD`.
+    pub fn from_environment(
+        lookup: &impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, SecretsError> {
+        Ok(Self {
+            database_username: None,
+            database_password: database_password(lookup)?,
+            link_key: key(lookup, LINK_KEY)?,
+            form_key: key(lookup, FORM_KEY)?,
+            id_token_key: pem(&required(lookup, ID_TOKEN_KEY)?),
+        })
+    }
+}
+
+/// The password of the database, if one is set.
+pub(crate) fn database_password(
+    lookup: &impl Fn(&str) -> Option<String>,
+) -> Result<Option<SecretString>, SecretsError> {
+    Ok(value(lookup, DATABASE_PASSWORD)?.map(|text| text.as_str().into()))
+}
+
+fn key(lookup: &impl Fn(&str) -> Option<String>, name: &'static str) -> Result<Key, SecretsError> {
+    Key::parse(&required(lookup, name)?).ok_or(SecretsError::NotAKey(name))
+}
+
+/// Tools that keep variables on one line write the line ends of a PEM file as `\n`.
+fn pem(text: &str) -> SecretString {
+    if text.contains('\n') {
+        text.into()
+    } else {
+        text.replace("\\n", "\n").into()
+    }
+}
+
+fn required(
+    lookup: &impl Fn(&str) -> Option<String>,
+    name: &'static str,
+) -> Result<Zeroizing<String>, SecretsError> {
+    value(lookup, name)?.ok_or(SecretsError::MissingVariable(name))
+}
+
+fn value(
+    lookup: &impl Fn(&str) -> Option<String>,
+    name: &'static str,
+) -> Result<Option<Zeroizing<String>>, SecretsError> {
+    match (set(lookup, name), set(lookup, &format!("{name}_FILE"))) {
+        (Some(_), Some(_)) => Err(SecretsError::TwoVariables(name)),
+        (Some(text), None) => Ok(Some(text)),
+        (None, Some(path)) => {
+            let text = fs::read_to_string(path.as_str());
+            let text = Zeroizing::new(text.map_err(|source| SecretsError::VariableFile {
+                variable: name,
+                source,
+            })?);
+            let trimmed = Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned());
+            // An empty file is a mistake in the deployment, not the absence of a secret.
+            if trimmed.is_empty() {
+                Err(SecretsError::MissingVariable(name))
+            } else {
+                Ok(Some(trimmed))
+            }
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// A variable that is set to something.
+fn set(lookup: &impl Fn(&str) -> Option<String>, name: &str) -> Option<Zeroizing<String>> {
+    lookup(name)
+        .filter(|text| !text.is_empty())
+        .map(Zeroizing::new)
+}
+
+#[cfg(test)]
+mod tests;

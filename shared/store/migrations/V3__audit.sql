@@ -1,0 +1,68 @@
+-- The audit: one row for every request that touched health data or changed anything, allowed or refused.
+
+CREATE TABLE audit_event (
+  id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  occurred_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+  request_id       text NOT NULL,
+  actor_user_id    int, -- NULL: nobody was authenticated
+  actor_type       text NOT NULL CHECK (actor_type IN ('anonymous', 'patient', 'practitioner', 'super_admin', 'system')),
+  actor_role       member_role,
+  client_id        int,
+  action           text NOT NULL CHECK (action IN ('read', 'search', 'create', 'update', 'delete', 'execute')),
+  resource_type    text NOT NULL,
+  organization_ids int[] NOT NULL,
+  study_ids        int[] NOT NULL,
+  patient_ids      int[] NOT NULL,
+  observation_ids  bigint[] NOT NULL,
+  outcome          text NOT NULL CHECK (outcome IN ('allowed', 'denied', 'failed')),
+  refused_by       text CHECK (refused_by IN ('token', 'user_type', 'organization', 'enrolment', 'consent', 'role', 'not_found', 'invalid')),
+  privileged       boolean NOT NULL,
+  on_behalf_of     int, -- the patient for whom a practitioner decided
+  source_address   text,
+  detail           jsonb, -- what changed, in names and ids; never health data
+  CHECK ((outcome = 'allowed') = (refused_by IS NULL))
+);
+CREATE INDEX audit_event_patient ON audit_event USING gin (patient_ids);
+
+CREATE TRIGGER audit_event_immutable BEFORE UPDATE OR DELETE ON audit_event FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER audit_event_no_truncate BEFORE TRUNCATE ON audit_event FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- The only way to write the audit. `context` is what the request knows (who, from where, what); the other
+-- arguments are what the statement that touched the data found. Called inside that statement, so that a
+-- read and its record are one: if the row cannot be written, nothing is returned.
+CREATE FUNCTION audit_record(
+  context jsonb, outcome text, refused_by text,
+  organization_ids int[], study_ids int[], patient_ids int[], observation_ids bigint[],
+  actor_role member_role DEFAULT NULL
+) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+DECLARE
+  event bigint;
+BEGIN
+  INSERT INTO audit_event (request_id, actor_user_id, actor_type, actor_role, client_id, action, resource_type,
+                           organization_ids, study_ids, patient_ids, observation_ids, outcome, refused_by,
+                           privileged, on_behalf_of, source_address, detail)
+  VALUES (context->>'request_id', (context->>'actor_user_id')::int, context->>'actor_type',
+          coalesce(actor_role, (context->>'actor_role')::member_role), (context->>'client_id')::int,
+          context->>'action', context->>'resource_type',
+          coalesce(organization_ids, '{}'), coalesce(study_ids, '{}'), coalesce(patient_ids, '{}'), coalesce(observation_ids, '{}'),
+          outcome, refused_by, coalesce((context->>'privileged')::boolean, false), (context->>'on_behalf_of')::int,
+          context->>'source_address', context->'detail')
+  RETURNING id INTO event;
+  RETURN event;
+END
+$$;
+REVOKE ALL ON FUNCTION audit_record FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION audit_record TO jhe_app;
+
+-- What the functions may do. Nothing here lets them change the past of the ledger or the audit.
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO jhe_app;
+GRANT INSERT, UPDATE ON app_user, practitioner, patient TO jhe_app;
+GRANT INSERT ON patient_identifier, patient_organization TO jhe_app;
+GRANT INSERT, DELETE ON study_patient TO jhe_app;
+GRANT INSERT ON consent_event TO jhe_app;
+GRANT INSERT ON observation, observation_identifier TO jhe_app;
+GRANT UPDATE (last_updated) ON patient TO jhe_app;
+GRANT INSERT, UPDATE, DELETE ON login_session, login_failure TO jhe_app;
+GRANT INSERT, UPDATE ON oauth_grant, oauth_code, access_token, refresh_token, invitation TO jhe_app;
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO jhe_app;
+REVOKE ALL ON SEQUENCE consent_event_id FROM jhe_app;

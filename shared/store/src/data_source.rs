@@ -1,0 +1,68 @@
+//! Data sources and the scopes that they can supply: a catalogue, the same for every caller.
+
+use crate::{Store, StoreError};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio_postgres::types::{Json, Type};
+
+/// A scope: a kind of health data that a study can ask for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scope {
+    /// From 50001.
+    pub id: i32,
+    /// The code system's URI.
+    pub coding_system: String,
+    /// The code.
+    pub coding_code: String,
+    /// The code in words.
+    pub text: String,
+}
+
+/// A data source, a FHIR Device.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DataSource {
+    /// From 70001.
+    pub id: i32,
+    /// Its name.
+    pub name: String,
+    /// `personal_device` or `patient_app`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What it can supply.
+    pub supported_scopes: Vec<Scope>,
+    /// When it last changed.
+    #[serde(skip, default)]
+    pub last_updated: Timestamp,
+}
+
+const LIST: &str = "
+SELECT d.id, d.name, d.type, d.last_updated,
+       coalesce((SELECT jsonb_agg(jsonb_build_object('id', s.id, 'codingSystem', s.system, 'codingCode', s.code, 'text', s.text) ORDER BY s.id)
+                   FROM data_source_scope x JOIN scope s ON s.id = x.scope_id
+                  WHERE x.data_source_id = d.id), '[]') AS supported_scopes
+  FROM data_source d
+ WHERE (cardinality($1::int[]) = 0 OR d.id = ANY ($1))
+   AND ($2::text IS NULL OR starts_with(lower(d.name), lower($2)))
+ ORDER BY d.id";
+
+impl Store {
+    /// The data sources; with ids, only those; with a name, those whose names begin so.
+    pub async fn data_sources(&self, ids: &[i32], name: Option<&str>) -> Result<Vec<DataSource>, StoreError> {
+        let client = self.connection().await?;
+        let statement = client.prepare_typed_cached(LIST, &[Type::INT4_ARRAY, Type::TEXT]).await?;
+        let rows = client.query(&statement, &[&ids, &name]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(DataSource {
+                    id: row.try_get("id")?,
+                    name: row.try_get("name")?,
+                    kind: row.try_get("type")?,
+                    last_updated: row.try_get("last_updated")?,
+                    supported_scopes: row.try_get::<_, Json<Vec<Scope>>>("supported_scopes")?.0,
+                })
+            })
+            .collect()
+    }
+}

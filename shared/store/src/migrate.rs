@@ -1,0 +1,105 @@
+//! Migrations (embedded, forward-only, numbered) and the logins of the functions.
+
+use crate::{ConfigError, DatabaseConfig, StoreError, pool::driver_config, tls};
+use secrecy::{ExposeSecret, SecretString};
+use tokio_postgres::Client;
+
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+/// A migration or a login could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// The settings are not usable.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A migration failed; what had been applied before stays.
+    #[error("a migration failed")]
+    Migration(#[source] Box<refinery::Error>),
+    /// A login's name may hold only small letters, digits and underscores.
+    #[error("{0:?} cannot be the name of a database login")]
+    Name(String),
+}
+
+/// Connects as the owner, outside any pool.
+pub(crate) async fn connect_owner(owner: &DatabaseConfig) -> Result<Client, LoginError> {
+    let (client, connection) =
+        driver_config(owner).connect(tls::connector(owner)?).await.map_err(StoreError::from)?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::warn!(%error, "the owner's connection ended");
+        }
+    });
+    Ok(client)
+}
+
+/// Applies the migrations that are not applied yet, as the owner. Two that start at once take turns.
+pub async fn migrate(owner: &DatabaseConfig) -> Result<usize, LoginError> {
+    /// Any number, the same in every process: the key of the lock that lets one migrate at a time.
+    const MIGRATION_LOCK: i64 = 0x6a68_655f_6d69_6772;
+    let mut client = connect_owner(owner).await?;
+    client
+        .execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK])
+        .await
+        .map_err(StoreError::from)?;
+    let report = embedded::migrations::runner()
+        .run_async(&mut client)
+        .await
+        .map_err(|error| LoginError::Migration(Box::new(error)))?;
+    Ok(report.applied_migrations().len())
+}
+
+/// How many migrations this version has that the database has not.
+pub async fn pending_migrations(owner: &DatabaseConfig) -> Result<usize, LoginError> {
+    let mut client = connect_owner(owner).await?;
+    let applied = embedded::migrations::runner()
+        .get_applied_migrations_async(&mut client)
+        .await
+        .map_err(|error| LoginError::Migration(Box::new(error)))?;
+    Ok(embedded::migrations::runner().get_migrations().len() - applied.len())
+}
+
+/// Makes, or gives a new password to, a login that may do what the functions may do and nothing else.
+///
+/// The timeouts are settings of the login, so that no session has to `SET` them: behind RDS Proxy that would
+/// pin the connection.
+pub async fn create_login(
+    owner: &DatabaseConfig,
+    name: &str,
+    password: &SecretString,
+) -> Result<(), LoginError> {
+    let simple = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    if name.is_empty() || name.len() > 63 || !name.bytes().all(simple) {
+        return Err(LoginError::Name(name.to_owned()));
+    }
+    let client = connect_owner(owner).await?;
+    // Utility statements take no parameters. The name is letters, digits and underscores, as checked above;
+    // the server itself quotes the password.
+    let quoted: String = client
+        .query_one("SELECT quote_literal($1)", &[&password.expose_secret()])
+        .await
+        .map_err(StoreError::from)?
+        .get(0);
+    let exists = client
+        .query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[&name])
+        .await
+        .map_err(StoreError::from)?
+        .is_some();
+    let verb = if exists { "ALTER" } else { "CREATE" };
+    client
+        .batch_execute(&format!(
+            "{verb} ROLE {name} LOGIN INHERIT PASSWORD {quoted};
+             GRANT jhe_app TO {name};
+             ALTER ROLE {name} SET statement_timeout = '15s';
+             ALTER ROLE {name} SET lock_timeout = '5s';
+             ALTER ROLE {name} SET idle_in_transaction_session_timeout = '15s';
+             ALTER ROLE {name} SET timezone = 'UTC';"
+        ))
+        .await
+        .map_err(StoreError::from)?;
+    Ok(())
+}

@@ -1,0 +1,373 @@
+//! Clients, sessions, grants, codes and tokens. Only hashes of secrets are stored.
+
+use crate::{Store, StoreError};
+use audit::{Context, RefusedBy};
+use authz::{GrantId, UserId};
+use deadpool_postgres::Transaction;
+use jiff::Timestamp;
+use oauth::{
+    Client, ClientKind, GrantType, Scope, TokenHash,
+    grant::{CodeRecord, GrantError, Granted, RefreshRecord},
+    pkce::Challenge,
+};
+use tokio_postgres::{
+    Row,
+    types::{Json, Type},
+};
+
+/// A code to store, and the grant that it stands for.
+#[derive(Debug)]
+pub struct NewCode<'a> {
+    /// The code's hash.
+    pub hash: TokenHash,
+    /// The user who agreed.
+    pub user: UserId,
+    /// The client's row.
+    pub client: i32,
+    /// What was granted.
+    pub scope: &'a Scope,
+    /// When the user logged in.
+    pub auth_time: Timestamp,
+    /// The redirect URI of the request.
+    pub redirect_uri: &'a str,
+    /// The PKCE challenge.
+    pub challenge: &'a Challenge,
+    /// The nonce of the request.
+    pub nonce: Option<&'a str>,
+    /// From when on it is worth nothing.
+    pub expires_at: Timestamp,
+}
+
+/// The tokens to store when a code or a refresh token is exchanged.
+#[derive(Debug)]
+pub struct NewTokens {
+    /// The access token's hash.
+    pub access: TokenHash,
+    /// From when on it is worth nothing.
+    pub access_expires_at: Timestamp,
+    /// The refresh token's hash.
+    pub refresh: TokenHash,
+    /// From when on it is worth nothing.
+    pub refresh_expires_at: Timestamp,
+}
+
+/// A browser's login.
+#[derive(Clone, Copy, Debug)]
+pub struct LoginSession {
+    /// Who is logged in.
+    pub user: UserId,
+    /// Since when.
+    pub started_at: Timestamp,
+}
+
+/// The column list of a client.
+const CLIENT: &str = "c.id, c.client_id, c.name, c.secret_hash, c.redirect_uris, c.grant_types, c.scopes, c.skip_authorization";
+
+impl Store {
+    /// The client with this `client_id`.
+    pub async fn client(&self, client_id: &str) -> Result<Option<Client>, StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_cached(&format!("SELECT {CLIENT} FROM oauth_client c WHERE c.client_id = $1"))
+            .await?;
+        client.query_opt(&statement, &[&client_id]).await?.as_ref().map(client_of).transpose()
+    }
+
+    /// Starts a browser's session, with its audit record.
+    pub async fn start_session(
+        &self,
+        context: &Context,
+        token: &TokenHash,
+        user: UserId,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_typed_cached(
+                "WITH started AS (INSERT INTO login_session (token_hash, user_id, expires_at) VALUES ($2, $3, $4))
+                 SELECT audit_record($1, 'allowed', NULL, '{}', '{}', ARRAY(SELECT id FROM patient WHERE user_id = $3), '{}')",
+                &[Type::JSONB, Type::BYTEA, Type::INT4, Type::TIMESTAMPTZ],
+            )
+            .await?;
+        client
+            .execute(&statement, &[&Json(context), &token.as_bytes().as_slice(), &user.0, &expires_at])
+            .await?;
+        Ok(())
+    }
+
+    /// The session with this token, while it lasts.
+    pub async fn session(&self, token: &TokenHash) -> Result<Option<LoginSession>, StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT s.user_id, s.started_at FROM login_session s JOIN app_user u ON u.id = s.user_id
+                  WHERE s.token_hash = $1 AND s.expires_at > statement_timestamp() AND u.is_active",
+            )
+            .await?;
+        let row = client.query_opt(&statement, &[&token.as_bytes().as_slice()]).await?;
+        row.map(|row| {
+            Ok(LoginSession { user: UserId(row.try_get(0)?), started_at: row.try_get(1)? })
+        })
+        .transpose()
+    }
+
+    /// Ends a session.
+    pub async fn end_session(&self, token: &TokenHash) -> Result<(), StoreError> {
+        let client = self.connection().await?;
+        let statement =
+            client.prepare_cached("DELETE FROM login_session WHERE token_hash = $1").await?;
+        client.execute(&statement, &[&token.as_bytes().as_slice()]).await?;
+        Ok(())
+    }
+
+    /// Records a refusal of a sign-in or of a token.
+    pub async fn record_refusal(&self, context: &Context, reason: RefusedBy) -> Result<(), StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_typed_cached(
+                "SELECT audit_record($1, 'denied', $2, '{}', '{}', '{}', '{}')",
+                &[Type::JSONB, Type::TEXT],
+            )
+            .await?;
+        client.execute(&statement, &[&Json(context), &reason.name()]).await?;
+        Ok(())
+    }
+
+    /// Stores a grant and the code that stands for it.
+    pub async fn issue_code(&self, code: &NewCode<'_>) -> Result<(), StoreError> {
+        let client = self.connection().await?;
+        let statement = client.prepare_typed_cached(ISSUE_CODE, &CODE_TYPES).await?;
+        client
+            .execute(
+                &statement,
+                &[
+                    &code.user.0,
+                    &code.client,
+                    &code.scope.to_string(),
+                    &code.auth_time,
+                    &code.hash.as_bytes().as_slice(),
+                    &code.redirect_uri,
+                    &code.challenge.as_str(),
+                    &code.nonce,
+                    &code.expires_at,
+                ],
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// Exchanges a code for tokens, with the audit record, in one transaction. `decide` judges the code; a replay
+    /// revokes all that the code bought (RFC 6749 section 4.1.2). None: no such code.
+    pub async fn redeem_code(
+        &self,
+        context: &Context,
+        code: &TokenHash,
+        tokens: &NewTokens,
+        decide: impl Fn(&CodeRecord) -> Result<Granted, GrantError> + Sync,
+    ) -> Result<Option<Result<Granted, GrantError>>, StoreError> {
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        let statement = transaction
+            .prepare_cached(
+                "SELECT c.grant_id, g.client_id, g.user_id, c.redirect_uri, c.code_challenge, g.scope, c.nonce, g.auth_time,
+                        c.expires_at, c.used_at
+                   FROM oauth_code c JOIN oauth_grant g ON g.id = c.grant_id
+                  WHERE c.code_hash = $1 FOR UPDATE OF c",
+            )
+            .await?;
+        let Some(row) = transaction.query_opt(&statement, &[&code.as_bytes().as_slice()]).await? else {
+            return Ok(None);
+        };
+        let grant = GrantId(row.try_get("grant_id")?);
+        let record = CodeRecord {
+            client: row.try_get("client_id")?,
+            user: row.try_get("user_id")?,
+            redirect_uri: row.try_get("redirect_uri")?,
+            challenge: Challenge::parse(row.try_get("code_challenge")?)
+                .ok_or(StoreError::Corrupt("code_challenge"))?,
+            scope: scope_of(&row, "scope")?,
+            nonce: row.try_get("nonce")?,
+            auth_time: row.try_get("auth_time")?,
+            expires_at: row.try_get("expires_at")?,
+            used_at: row.try_get("used_at")?,
+        };
+        let decision = decide(&record);
+        if decision.is_ok() {
+            let used = transaction
+                .prepare_cached("UPDATE oauth_code SET used_at = clock_timestamp() WHERE code_hash = $1")
+                .await?;
+            transaction.execute(&used, &[&code.as_bytes().as_slice()]).await?;
+        }
+        settle(&transaction, context, grant, record.user, tokens, &decision).await?;
+        transaction.commit().await?;
+        Ok(Some(decision))
+    }
+
+    /// Exchanges a refresh token for its successor, with the audit record, in one transaction. A reuse revokes the
+    /// family (RFC 9700 section 4.14.2). None: no such token.
+    pub async fn rotate_refresh(
+        &self,
+        context: &Context,
+        refresh: &TokenHash,
+        tokens: &NewTokens,
+        decide: impl Fn(&RefreshRecord) -> Result<Granted, GrantError> + Sync,
+    ) -> Result<Option<Result<Granted, GrantError>>, StoreError> {
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        let statement = transaction
+            .prepare_cached(
+                "SELECT r.grant_id, g.client_id, g.user_id, g.scope, g.auth_time, r.expires_at, r.used_at, g.revoked_at
+                   FROM refresh_token r JOIN oauth_grant g ON g.id = r.grant_id
+                  WHERE r.token_hash = $1 FOR UPDATE OF r",
+            )
+            .await?;
+        let Some(row) = transaction.query_opt(&statement, &[&refresh.as_bytes().as_slice()]).await?
+        else {
+            return Ok(None);
+        };
+        let grant = GrantId(row.try_get("grant_id")?);
+        let record = RefreshRecord {
+            client: row.try_get("client_id")?,
+            user: row.try_get("user_id")?,
+            scope: scope_of(&row, "scope")?,
+            auth_time: row.try_get("auth_time")?,
+            expires_at: row.try_get("expires_at")?,
+            rotated_at: row.try_get("used_at")?,
+            revoked_at: row.try_get("revoked_at")?,
+        };
+        let decision = decide(&record);
+        if decision.is_ok() {
+            let used = transaction
+                .prepare_cached("UPDATE refresh_token SET used_at = clock_timestamp() WHERE token_hash = $1")
+                .await?;
+            transaction.execute(&used, &[&refresh.as_bytes().as_slice()]).await?;
+        }
+        settle(&transaction, context, grant, record.user, tokens, &decision).await?;
+        transaction.commit().await?;
+        Ok(Some(decision))
+    }
+}
+
+/// The statement that stores a grant and its code; also what redeeming an invitation does.
+pub(crate) const ISSUE_CODE: &str = "
+WITH granted AS (
+  INSERT INTO oauth_grant (user_id, client_id, scope, auth_time) VALUES ($1, $2, $3, $4) RETURNING id
+)
+INSERT INTO oauth_code (code_hash, grant_id, redirect_uri, code_challenge, nonce, issued_at, expires_at)
+SELECT $5, id, $6, $7, $8, clock_timestamp(), $9 FROM granted";
+
+pub(crate) static CODE_TYPES: [Type; 9] = [
+    Type::INT4,
+    Type::INT4,
+    Type::TEXT,
+    Type::TIMESTAMPTZ,
+    Type::BYTEA,
+    Type::TEXT,
+    Type::TEXT,
+    Type::TEXT,
+    Type::TIMESTAMPTZ,
+];
+
+/// Writes what a decision entails: the tokens, or the end of the family; and the audit record either way.
+async fn settle(
+    transaction: &Transaction<'_>,
+    context: &Context,
+    grant: GrantId,
+    user: i32,
+    tokens: &NewTokens,
+    decision: &Result<Granted, GrantError>,
+) -> Result<(), StoreError> {
+    match decision {
+        Ok(granted) => issue_tokens(transaction, grant, granted, tokens).await?,
+        Err(error) if error.revokes_family() => {
+            let revoke = transaction
+                .prepare_cached(
+                    "UPDATE oauth_grant SET revoked_at = clock_timestamp() WHERE id = $1 AND revoked_at IS NULL",
+                )
+                .await?;
+            transaction.execute(&revoke, &[&grant.0]).await?;
+        }
+        Err(_) => {}
+    }
+    let record = transaction
+        .prepare_typed_cached(
+            "SELECT audit_record($1, $2, $3, '{}', '{}', ARRAY(SELECT id FROM patient WHERE user_id = $4), '{}')",
+            &[Type::JSONB, Type::TEXT, Type::TEXT, Type::INT4],
+        )
+        .await?;
+    let (outcome, reason) = match decision {
+        Ok(_) => ("allowed", None),
+        Err(_) => ("denied", Some(RefusedBy::Layer(authz::Layer::Token).name())),
+    };
+    transaction.execute(&record, &[&Json(context), &outcome, &reason, &user]).await?;
+    Ok(())
+}
+
+async fn issue_tokens(
+    transaction: &Transaction<'_>,
+    grant: GrantId,
+    granted: &Granted,
+    tokens: &NewTokens,
+) -> Result<(), StoreError> {
+    let access = transaction
+        .prepare_cached(
+            "INSERT INTO access_token (token_hash, grant_id, scope, expires_at) VALUES ($1, $2, $3, $4)",
+        )
+        .await?;
+    transaction
+        .execute(
+            &access,
+            &[
+                &tokens.access.as_bytes().as_slice(),
+                &grant.0,
+                &granted.scope.to_string(),
+                &tokens.access_expires_at,
+            ],
+        )
+        .await?;
+    if granted.refresh_scope.is_some() {
+        let refresh = transaction
+            .prepare_cached(
+                "INSERT INTO refresh_token (token_hash, grant_id, expires_at) VALUES ($1, $2, $3)",
+            )
+            .await?;
+        transaction
+            .execute(
+                &refresh,
+                &[&tokens.refresh.as_bytes().as_slice(), &grant.0, &tokens.refresh_expires_at],
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+fn client_of(row: &Row) -> Result<Client, StoreError> {
+    let secret_hash: Option<&[u8]> = row.try_get("secret_hash")?;
+    let kind = match secret_hash {
+        None => ClientKind::Public,
+        Some(bytes) => ClientKind::Confidential {
+            secret_hash: TokenHash::from_bytes(
+                bytes.try_into().map_err(|_| StoreError::Corrupt("secret_hash"))?,
+            ),
+        },
+    };
+    let grant_types: Vec<String> = row.try_get("grant_types")?;
+    let scopes: Vec<String> = row.try_get("scopes")?;
+    Ok(Client {
+        id: row.try_get("id")?,
+        client_id: row.try_get("client_id")?,
+        name: row.try_get("name")?,
+        kind,
+        redirect_uris: row.try_get("redirect_uris")?,
+        grant_types: grant_types
+            .iter()
+            .map(|name| GrantType::parse(name).ok_or(StoreError::Corrupt("grant_types")))
+            .collect::<Result<_, _>>()?,
+        scopes: Scope::parse(&scopes.join(" ")).map_err(|_| StoreError::Corrupt("scopes"))?,
+        skip_authorization: row.try_get("skip_authorization")?,
+    })
+}
+
+fn scope_of(row: &Row, column: &'static str) -> Result<Scope, StoreError> {
+    Scope::parse(row.try_get(column)?).map_err(|_| StoreError::Corrupt(column))
+}

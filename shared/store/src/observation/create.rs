@@ -1,0 +1,452 @@
+//! Uploading observations: verdicts for all, then one statement for those that are accepted.
+//!
+//! The patients' rows are locked `FOR SHARE` while an upload runs. A consent decision takes the same row
+//! `FOR NO KEY UPDATE`, so the two are ordered: an observation stored beside a grant is never missing from
+//! the study's feed.
+
+use crate::{Store, StoreError};
+use audit::{Context, RefusedBy};
+use authz::{Actor, Layer, Permission, Principal, Refusal, Role, permit};
+use deadpool_postgres::Transaction;
+use futures_util::future::try_join;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use tokio_postgres::types::{Json, Type};
+
+/// An observation to store; its content is rendered once the code's display and the subject's user are known.
+#[derive(Clone, Debug)]
+pub struct NewObservation {
+    /// The subject.
+    pub patient: i32,
+    /// The code's system.
+    pub system: String,
+    /// The code.
+    pub code: String,
+    /// The data source (FHIR Device).
+    pub data_source: i32,
+    /// The FHIR status.
+    pub status: String,
+    /// Business identifiers: system (empty when none) and value. Unique for one patient.
+    pub identifiers: Vec<(String, String)>,
+    /// The start of the effective time.
+    pub effective_start: Timestamp,
+    /// The end of the effective time; equal to the start for an instant.
+    pub effective_end: Timestamp,
+}
+
+/// What to do with data whose consent was granted once and is now revoked (`UPLOAD_WHEN_REVOKED`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenRevoked {
+    /// Store it: hidden from practitioners, visible to the patient, nothing is lost.
+    #[default]
+    Store,
+    /// Refuse it.
+    Reject,
+}
+
+/// What came of one observation of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UploadVerdict {
+    /// Stored under this id at this time.
+    Stored(Stored),
+    /// Refused by a layer.
+    Refused(Layer),
+    /// Another observation of the patient has one of its identifiers, or an earlier one of this upload.
+    Duplicate,
+    /// No scope has this code.
+    UnknownCode,
+    /// No data source has this id.
+    UnknownDataSource,
+    /// Accepted, but not stored because another one of the same transaction was not.
+    NotStored,
+}
+
+/// A stored observation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its id.
+    pub id: i64,
+    /// When it was stored.
+    pub last_updated: Timestamp,
+}
+
+/// What the verdict depends on: the same for all observations of one patient, code and data source.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Subject<'a> {
+    patient: i32,
+    system: &'a str,
+    code: &'a str,
+    data_source: i32,
+}
+
+/// What the database knows about a subject.
+struct Facts {
+    scope_id: Option<i32>,
+    display: String,
+    source_known: bool,
+    user_id: Option<i32>,
+    role: Option<Role>,
+    ever_granted: bool,
+    granted_now: bool,
+}
+
+/// An observation that passed every layer.
+struct Accepted<'a> {
+    position: usize,
+    scope_id: i32,
+    content: String,
+    observation: &'a NewObservation,
+}
+
+const FACTS: &str = "
+WITH locked AS MATERIALIZED (
+  SELECT id, user_id FROM patient WHERE id = ANY ($1::int[]) ORDER BY id FOR SHARE
+)
+SELECT i.n, s.id AS scope_id, coalesce(s.text, '') AS display, l.user_id,
+       EXISTS (SELECT FROM data_source d WHERE d.id = i.data_source_id) AS source_known,
+       (SELECT max(m.role)::text FROM patient_organization o
+          JOIN organization_member m ON m.organization_id = o.organization_id
+         WHERE o.patient_id = i.patient_id AND m.practitioner_id = $5) AS role,
+       EXISTS (SELECT FROM consent_event e
+                WHERE e.patient_id = i.patient_id AND e.scope_id = s.id AND e.decision = 'granted') AS ever_granted,
+       EXISTS (SELECT FROM consent_current c
+                WHERE c.patient_id = i.patient_id AND c.scope_id = s.id AND c.decision = 'granted') AS granted_now
+  FROM unnest($1::int[], $2::text[], $3::text[], $4::int[]) WITH ORDINALITY AS i(patient_id, system, code, data_source_id, n)
+  LEFT JOIN locked l ON l.id = i.patient_id
+  LEFT JOIN scope s ON s.code = i.code AND s.system = i.system";
+
+const DUPLICATES: &str = "
+SELECT DISTINCT i.n
+  FROM unnest($1::int[], $2::text[], $3::text[], $4::bigint[]) AS i(patient_id, system, value, n)
+  JOIN observation_identifier o ON o.patient_id = i.patient_id AND o.value = i.value AND o.system = i.system";
+
+const INSERT: &str = "
+WITH moment AS MATERIALIZED (
+  SELECT clock_timestamp() AS at
+), numbered AS MATERIALIZED (
+  SELECT nextval('observation_id_seq') AS id, i.*
+    FROM unnest($2::int[], $3::int[], $4::int[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::text[], $9::bigint[])
+      AS i(patient_id, scope_id, data_source_id, status, effective_start, effective_end, content, n)
+), stored AS (
+  INSERT INTO observation (id, patient_id, scope_id, data_source_id, status, last_updated, effective_start, effective_end, content)
+  SELECT id, patient_id, scope_id, data_source_id, status, at, effective_start, effective_end, content
+    FROM numbered CROSS JOIN moment
+), identified AS (
+  INSERT INTO observation_identifier (patient_id, value, system, observation_id)
+  SELECT DISTINCT numbered.patient_id, i.value, i.system, numbered.id
+    FROM numbered JOIN unnest($10::bigint[], $11::text[], $12::text[]) AS i(n, system, value) ON i.n = numbered.n
+   ORDER BY 1, 2, 3
+)
+SELECT numbered.n, numbered.id, moment.at, a.event_id
+  FROM (SELECT audit_record($1, 'allowed', NULL, '{}', '{}',
+                            ARRAY(SELECT DISTINCT patient_id FROM numbered), ARRAY(SELECT id FROM numbered), $13::text::member_role) AS event_id) a
+ CROSS JOIN moment CROSS JOIN numbered";
+
+const REFUSED: &str = "SELECT audit_record($1, 'denied', $2, '{}', '{}', $3, '{}')";
+
+impl Store {
+    /// Stores the observations that the caller may upload, each with its own fate, and their audit records, in one
+    /// transaction. With `all_or_nothing`, one that is not accepted keeps all from being stored.
+    ///
+    /// `render` gives the content to store, from the position of the observation, the display of its code and the
+    /// subject's user id.
+    pub async fn upload_observations(
+        &self,
+        context: &Context,
+        actor: &Actor,
+        when_revoked: WhenRevoked,
+        all_or_nothing: bool,
+        observations: &[NewObservation],
+        render: impl Fn(usize, &str, i32) -> String + Sync,
+    ) -> Result<Vec<UploadVerdict>, StoreError> {
+        /// Two uploads of one identifier can both find it free; the later one then fails and looks again.
+        const ATTEMPTS: usize = 4;
+        let mut client = self.connection().await?;
+        let mut attempt = 1;
+        loop {
+            let transaction = client.transaction().await?;
+            let upload = Upload { context, actor, when_revoked, all_or_nothing, observations };
+            match upload.run(transaction, &render).await {
+                Err(StoreError::Duplicate(_) | StoreError::Contention) if attempt < ATTEMPTS => attempt += 1,
+                Err(StoreError::Duplicate(_)) => return Err(StoreError::Contention),
+                result => return result,
+            }
+        }
+    }
+}
+
+/// One attempt at an upload.
+struct Upload<'a> {
+    context: &'a Context,
+    actor: &'a Actor,
+    when_revoked: WhenRevoked,
+    all_or_nothing: bool,
+    observations: &'a [NewObservation],
+}
+
+impl<'a> Upload<'a> {
+    async fn run(
+        &self,
+        transaction: Transaction<'_>,
+        render: &(impl Fn(usize, &str, i32) -> String + Sync),
+    ) -> Result<Vec<UploadVerdict>, StoreError> {
+        let (facts, duplicates) =
+            try_join(self.facts(&transaction), self.duplicates(&transaction)).await?;
+        let mut verdicts = Vec::with_capacity(self.observations.len());
+        let mut accepted = Vec::with_capacity(self.observations.len());
+        let mut claimed = HashSet::new();
+        let mut role = None;
+        for (position, observation) in self.observations.iter().enumerate() {
+            let facts = facts.get(&subject(observation)).ok_or(StoreError::Corrupt("subject"))?;
+            role = role.max(facts.role);
+            verdicts.push(match self.judge(observation, facts) {
+                Err(refused) => refused,
+                Ok(_) if duplicates.contains(&position) || !claim(&mut claimed, observation) => {
+                    UploadVerdict::Duplicate
+                }
+                Ok((scope_id, user_id)) => {
+                    let content = render(position, &facts.display, user_id);
+                    accepted.push(Accepted { position, scope_id, content, observation });
+                    UploadVerdict::NotStored
+                }
+            });
+        }
+        let complete = accepted.len() == self.observations.len();
+        if !accepted.is_empty() && (complete || !self.all_or_nothing) {
+            for (position, stored) in self.insert(&transaction, &accepted, role).await? {
+                if let Some(verdict) = verdicts.get_mut(position) {
+                    *verdict = UploadVerdict::Stored(stored);
+                }
+            }
+        }
+        self.record_refusals(&transaction, &verdicts).await?;
+        transaction.commit().await?;
+        Ok(verdicts)
+    }
+
+    async fn facts(&self, transaction: &Transaction<'_>) -> Result<HashMap<Subject<'a>, Facts>, StoreError> {
+        let subjects: Vec<Subject<'a>> =
+            self.observations.iter().map(subject).collect::<HashSet<_>>().into_iter().collect();
+        let patients: Vec<i32> = subjects.iter().map(|subject| subject.patient).collect();
+        let systems: Vec<&str> = subjects.iter().map(|subject| subject.system).collect();
+        let codes: Vec<&str> = subjects.iter().map(|subject| subject.code).collect();
+        let sources: Vec<i32> = subjects.iter().map(|subject| subject.data_source).collect();
+        let practitioner = self.actor.practitioner().map(|id| id.0);
+        let statement = transaction
+            .prepare_typed_cached(
+                FACTS,
+                &[Type::INT4_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT4_ARRAY, Type::INT4],
+            )
+            .await?;
+        let rows = transaction
+            .query(&statement, &[&patients, &systems, &codes, &sources, &practitioner])
+            .await?;
+        let mut facts = HashMap::with_capacity(rows.len());
+        for row in rows {
+            let number: i64 = row.try_get("n")?;
+            let subject = usize::try_from(number - 1).ok().and_then(|index| subjects.get(index));
+            let role = row.try_get::<_, Option<&str>>("role")?.map(str::parse).transpose();
+            facts.insert(
+                subject.ok_or(StoreError::Corrupt("n"))?.clone(),
+                Facts {
+                    scope_id: row.try_get("scope_id")?,
+                    display: row.try_get("display")?,
+                    source_known: row.try_get("source_known")?,
+                    user_id: row.try_get("user_id")?,
+                    role: role.map_err(|_| StoreError::Corrupt("role"))?,
+                    ever_granted: row.try_get("ever_granted")?,
+                    granted_now: row.try_get("granted_now")?,
+                },
+            );
+        }
+        Ok(facts)
+    }
+
+    /// The positions of the observations of which an identifier is taken.
+    async fn duplicates(&self, transaction: &Transaction<'_>) -> Result<HashSet<usize>, StoreError> {
+        let mut patients = Vec::new();
+        let mut systems = Vec::new();
+        let mut values = Vec::new();
+        let mut positions = Vec::new();
+        for (position, observation) in (0_i64..).zip(self.observations) {
+            for (system, value) in &observation.identifiers {
+                patients.push(observation.patient);
+                systems.push(system);
+                values.push(value);
+                positions.push(position);
+            }
+        }
+        if positions.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let statement = transaction
+            .prepare_typed_cached(
+                DUPLICATES,
+                &[Type::INT4_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT8_ARRAY],
+            )
+            .await?;
+        let rows =
+            transaction.query(&statement, &[&patients, &systems, &values, &positions]).await?;
+        rows.iter()
+            .map(|row| {
+                usize::try_from(row.try_get::<_, i64>(0)?).map_err(|_| StoreError::Corrupt("n"))
+            })
+            .collect()
+    }
+
+    /// The layers, in order: the scope and the user of the subject when all let it pass.
+    fn judge(&self, observation: &NewObservation, facts: &Facts) -> Result<(i32, i32), UploadVerdict> {
+        match self.actor.principal {
+            Principal::Patient(patient) if patient.0 == observation.patient => {}
+            Principal::Patient(_) => return Err(UploadVerdict::Refused(Layer::UserType)),
+            Principal::Practitioner(_) | Principal::SuperAdmin => {
+                permit(self.actor, Permission::UploadOnBehalf, facts.role)
+                    .map_err(|Refusal { layer, .. }| UploadVerdict::Refused(layer))?;
+            }
+        }
+        let user = facts.user_id.ok_or(UploadVerdict::Refused(Layer::Organization))?;
+        let scope = facts.scope_id.ok_or(UploadVerdict::UnknownCode)?;
+        if !facts.source_known {
+            return Err(UploadVerdict::UnknownDataSource);
+        }
+        let consented = match self.when_revoked {
+            WhenRevoked::Store => facts.ever_granted,
+            WhenRevoked::Reject => facts.granted_now,
+        };
+        if consented { Ok((scope, user)) } else { Err(UploadVerdict::Refused(Layer::Consent)) }
+    }
+
+    async fn insert(
+        &self,
+        transaction: &Transaction<'_>,
+        accepted: &[Accepted<'_>],
+        role: Option<Role>,
+    ) -> Result<Vec<(usize, Stored)>, StoreError> {
+        let column = |value: fn(&NewObservation) -> i32| -> Vec<i32> {
+            accepted.iter().map(|one| value(one.observation)).collect()
+        };
+        let time = |value: fn(&NewObservation) -> Timestamp| -> Vec<Timestamp> {
+            accepted.iter().map(|one| value(one.observation)).collect()
+        };
+        let scopes: Vec<i32> = accepted.iter().map(|one| one.scope_id).collect();
+        let statuses: Vec<&str> = accepted.iter().map(|one| one.observation.status.as_str()).collect();
+        let contents: Vec<&str> = accepted.iter().map(|one| one.content.as_str()).collect();
+        let numbers: Vec<i64> = (0_i64..).zip(accepted).map(|(number, _)| number).collect();
+        let mut identified = Vec::new();
+        let mut systems = Vec::new();
+        let mut values = Vec::new();
+        for (number, one) in (0_i64..).zip(accepted) {
+            for (system, value) in &one.observation.identifiers {
+                identified.push(number);
+                systems.push(system);
+                values.push(value);
+            }
+        }
+        let statement = transaction
+            .prepare_typed_cached(
+                INSERT,
+                &[
+                    Type::JSONB,
+                    Type::INT4_ARRAY,
+                    Type::INT4_ARRAY,
+                    Type::INT4_ARRAY,
+                    Type::TEXT_ARRAY,
+                    Type::TIMESTAMPTZ_ARRAY,
+                    Type::TIMESTAMPTZ_ARRAY,
+                    Type::TEXT_ARRAY,
+                    Type::INT8_ARRAY,
+                    Type::INT8_ARRAY,
+                    Type::TEXT_ARRAY,
+                    Type::TEXT_ARRAY,
+                    Type::TEXT,
+                ],
+            )
+            .await?;
+        let rows = transaction
+            .query(
+                &statement,
+                &[
+                    &Json(self.context),
+                    &column(|o| o.patient),
+                    &scopes,
+                    &column(|o| o.data_source),
+                    &statuses,
+                    &time(|o| o.effective_start),
+                    &time(|o| o.effective_end),
+                    &contents,
+                    &numbers,
+                    &identified,
+                    &systems,
+                    &values,
+                    &role.map(Role::name),
+                ],
+            )
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let number: i64 = row.try_get(0)?;
+                let one = usize::try_from(number).ok().and_then(|index| accepted.get(index));
+                let position = one.ok_or(StoreError::Corrupt("n"))?.position;
+                Ok((position, Stored { id: row.try_get(1)?, last_updated: row.try_get(2)? }))
+            })
+            .collect()
+    }
+
+    /// One audit record for each reason of refusal, naming the patients concerned.
+    async fn record_refusals(
+        &self,
+        transaction: &Transaction<'_>,
+        verdicts: &[UploadVerdict],
+    ) -> Result<(), StoreError> {
+        let mut refused: BTreeMap<&'static str, Vec<i32>> = BTreeMap::new();
+        for (verdict, observation) in verdicts.iter().zip(self.observations) {
+            if let Some(reason) = reason(*verdict) {
+                let patients = refused.entry(reason.name()).or_default();
+                if !patients.contains(&observation.patient) {
+                    patients.push(observation.patient);
+                }
+            }
+        }
+        for (reason, patients) in refused {
+            let statement = transaction
+                .prepare_typed_cached(REFUSED, &[Type::JSONB, Type::TEXT, Type::INT4_ARRAY])
+                .await?;
+            transaction.execute(&statement, &[&Json(self.context), &reason, &patients]).await?;
+        }
+        Ok(())
+    }
+}
+
+const fn reason(verdict: UploadVerdict) -> Option<RefusedBy> {
+    match verdict {
+        UploadVerdict::Stored(_) => None,
+        UploadVerdict::Refused(layer) => Some(RefusedBy::Layer(layer)),
+        UploadVerdict::Duplicate
+        | UploadVerdict::UnknownCode
+        | UploadVerdict::UnknownDataSource
+        | UploadVerdict::NotStored => Some(RefusedBy::Invalid),
+    }
+}
+
+fn subject(observation: &NewObservation) -> Subject<'_> {
+    Subject {
+        patient: observation.patient,
+        system: &observation.system,
+        code: &observation.code,
+        data_source: observation.data_source,
+    }
+}
+
+/// Claims the identifiers of an observation within the upload; false when an earlier one has one of them.
+fn claim<'a>(claimed: &mut HashSet<(i32, &'a str, &'a str)>, observation: &'a NewObservation) -> bool {
+    let keys: HashSet<_> = observation
+        .identifiers
+        .iter()
+        .map(|(system, value)| (observation.patient, system.as_str(), value.as_str()))
+        .collect();
+    let free = keys.is_disjoint(claimed);
+    if free {
+        claimed.extend(keys);
+    }
+    free
+}

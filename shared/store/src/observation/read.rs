@@ -1,0 +1,98 @@
+//! Reading one observation by its id.
+
+use super::{query::Reader, search::Found};
+use crate::{Store, StoreError};
+use audit::{Context, RefusedBy};
+use tokio_postgres::types::{Json, Type};
+
+/// What came of a read.
+#[derive(Clone, Debug)]
+pub enum ReadOutcome {
+    /// The observation.
+    Found(Found),
+    /// Refused, by a layer or because nothing has this id. The caller is told "not found" in both cases.
+    Refused(RefusedBy),
+}
+
+/// A practitioner's read: the layers in order, then the audit with the verdict, and the content only when all allow.
+const PRACTITIONER: &str = "
+WITH target AS MATERIALIZED (
+  SELECT id, patient_id, scope_id FROM observation WHERE id = $2
+), permit AS MATERIALIZED (
+  SELECT p.study_id, p.organization_id, p.role
+    FROM target t
+    JOIN practitioner_permit p ON p.patient_id = t.patient_id AND p.scope_id = t.scope_id
+   WHERE p.practitioner_id = $3 AND p.may_read
+), verdict AS MATERIALIZED (
+  SELECT CASE
+    WHEN EXISTS (SELECT FROM permit) THEN NULL
+    WHEN NOT EXISTS (SELECT FROM target) THEN 'not_found'
+    WHEN NOT EXISTS (SELECT FROM target t
+                       JOIN patient_organization o ON o.patient_id = t.patient_id
+                       JOIN organization_member m ON m.organization_id = o.organization_id AND m.practitioner_id = $3)
+      THEN 'organization'
+    WHEN NOT EXISTS (SELECT FROM target t
+                       JOIN study_patient e ON e.patient_id = t.patient_id
+                       JOIN study s ON s.id = e.study_id AND s.status = 'active'
+                       JOIN study_scope_request r ON r.study_id = s.id AND r.scope_id = t.scope_id
+                       JOIN organization_member m ON m.organization_id = s.organization_id AND m.practitioner_id = $3)
+      THEN 'enrolment'
+    ELSE 'consent' END AS refused_by
+)
+SELECT a.event_id, a.refused_by, o.id, o.last_updated, o.effective_start, o.content
+  FROM (SELECT v.refused_by,
+               audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
+                            ARRAY(SELECT DISTINCT organization_id FROM permit),
+                            ARRAY(SELECT DISTINCT study_id FROM permit),
+                            ARRAY(SELECT patient_id FROM target),
+                            ARRAY(SELECT id FROM target),
+                            (SELECT max(role) FROM permit)) AS event_id
+          FROM verdict v) a
+  LEFT JOIN observation o ON o.id = $2 AND a.refused_by IS NULL";
+
+/// A patient's own, or a super admin's read. `$3` is the patient; null for the super admin.
+const UNCONDITIONAL: &str = "
+WITH target AS MATERIALIZED (
+  SELECT id, patient_id FROM observation WHERE id = $2
+), verdict AS MATERIALIZED (
+  SELECT CASE
+    WHEN NOT EXISTS (SELECT FROM target) THEN 'not_found'
+    WHEN $3::int IS NOT NULL AND NOT EXISTS (SELECT FROM target WHERE patient_id = $3) THEN 'user_type'
+  END AS refused_by
+)
+SELECT a.event_id, a.refused_by, o.id, o.last_updated, o.effective_start, o.content
+  FROM (SELECT v.refused_by,
+               audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
+                            '{}', '{}', ARRAY(SELECT patient_id FROM target), ARRAY(SELECT id FROM target)) AS event_id
+          FROM verdict v) a
+  LEFT JOIN observation o ON o.id = $2 AND a.refused_by IS NULL";
+
+impl Store {
+    /// Reads an observation, and writes its audit record, in one statement.
+    pub async fn read_observation(
+        &self,
+        context: &Context,
+        reader: Reader,
+        id: i64,
+    ) -> Result<ReadOutcome, StoreError> {
+        let (text, who) = match reader {
+            Reader::Practitioner(practitioner) => (PRACTITIONER, Some(practitioner.0)),
+            Reader::Patient(patient) => (UNCONDITIONAL, Some(patient.0)),
+            Reader::Privileged => (UNCONDITIONAL, None),
+        };
+        let client = self.connection().await?;
+        let statement =
+            client.prepare_typed_cached(text, &[Type::JSONB, Type::INT8, Type::INT4]).await?;
+        let row = client.query_one(&statement, &[&Json(context), &id, &who]).await?;
+        if let Some(refused) = row.try_get::<_, Option<&str>>(1)? {
+            let reason = RefusedBy::from_name(refused).ok_or(StoreError::Corrupt("refused_by"))?;
+            return Ok(ReadOutcome::Refused(reason));
+        }
+        Ok(ReadOutcome::Found(Found {
+            id: row.try_get(2)?,
+            last_updated: row.try_get(3)?,
+            effective_start: row.try_get(4)?,
+            content: row.try_get(5)?,
+        }))
+    }
+}

@@ -1,0 +1,174 @@
+//! Searching observations.
+
+use super::{
+    query::{ObservationQuery, PageSize, Reader, earliest, latest},
+    statement::{PARAMETERS, Source, count_statement, page_statement},
+};
+use crate::{Store, StoreError};
+use audit::Context;
+use authz::Layer;
+use jiff::Timestamp;
+use tokio_postgres::types::{Json, ToSql};
+
+/// One observation as stored.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Its id.
+    pub id: i64,
+    /// When it was stored.
+    pub last_updated: Timestamp,
+    /// The start of its effective time.
+    pub effective_start: Timestamp,
+    /// The FHIR resource without `resourceType`, `id` and `meta`, as JSON text.
+    pub content: String,
+}
+
+/// A page of a search.
+#[derive(Clone, Debug, Default)]
+pub struct ObservationPage {
+    /// The rows, in order.
+    pub rows: Vec<Found>,
+    /// True when the next page is not empty.
+    pub more: bool,
+}
+
+impl Store {
+    /// One page of a search, and its audit record, in one statement. `Ok(Err(layer))`: the query names something
+    /// outside the reader's organizations.
+    pub async fn search_observations(
+        &self,
+        context: &Context,
+        query: &ObservationQuery,
+    ) -> Result<Result<ObservationPage, Layer>, StoreError> {
+        let text = page_statement(source(query), query.order, PageSize::holding(query.count));
+        let client = self.connection().await?;
+        let statement = client.prepare_typed_cached(text, &PARAMETERS).await?;
+        let values = Values::new(context, query);
+        let rows = client.query(&statement, &values.parameters()).await?;
+        let mut page = ObservationPage { rows: Vec::with_capacity(rows.len()), more: false };
+        for row in &rows {
+            if let Some(refused) = row.try_get::<_, Option<&str>>(1)? {
+                return Ok(Err(layer(refused)?));
+            }
+            page.more = row.try_get(2)?;
+            // One row of nulls stands for an empty page: the audit's half of the join.
+            if let Some(id) = row.try_get(3)? {
+                page.rows.push(Found {
+                    id,
+                    last_updated: row.try_get(4)?,
+                    effective_start: row.try_get(5)?,
+                    content: row.try_get(6)?,
+                });
+            }
+        }
+        Ok(Ok(page))
+    }
+
+    /// How many observations a search finds in all, and its audit record, in one statement.
+    pub async fn count_observations(
+        &self,
+        context: &Context,
+        query: &ObservationQuery,
+    ) -> Result<Result<i64, Layer>, StoreError> {
+        let client = self.connection().await?;
+        let statement =
+            client.prepare_typed_cached(count_statement(source(query)), &PARAMETERS).await?;
+        let values = Values::new(context, query);
+        let row = client.query_one(&statement, &values.parameters()).await?;
+        match row.try_get::<_, Option<&str>>(0)? {
+            Some(refused) => Ok(Err(layer(refused)?)),
+            None => Ok(Ok(row.try_get(1)?)),
+        }
+    }
+}
+
+fn layer(name: &str) -> Result<Layer, StoreError> {
+    Layer::from_name(name).ok_or(StoreError::Corrupt("refused_by"))
+}
+
+/// Where the rows of a query come from.
+fn source(query: &ObservationQuery) -> Source {
+    let candidates = !query.ids.is_empty() || query.identifier.is_some();
+    match query.reader {
+        Reader::Practitioner(_) if candidates => Source::PermittedCandidates,
+        Reader::Practitioner(_) if query.names_patient() => Source::Permitted,
+        Reader::Practitioner(_) => Source::Feed,
+        Reader::Patient(_) | Reader::Privileged if candidates => Source::UnconditionalCandidates,
+        Reader::Patient(_) => Source::Unconditional,
+        Reader::Privileged if query.names_patient() || query.study.is_some() => Source::Unconditional,
+        Reader::Privileged => Source::Everything,
+    }
+}
+
+/// The values of the parameters, in a form that the driver can borrow.
+struct Values<'a> {
+    context: Json<&'a Context>,
+    practitioner: Option<i32>,
+    patients: Vec<i32>,
+    patient_system: Option<&'a str>,
+    patient_value: Option<&'a str>,
+    code_systems: Vec<Option<&'a str>>,
+    codes: Vec<Option<&'a str>>,
+    identifier_system: Option<&'a str>,
+    identifier_value: Option<&'a str>,
+    position: (Timestamp, i64),
+    count: i64,
+    query: &'a ObservationQuery,
+}
+
+impl<'a> Values<'a> {
+    fn new(context: &'a Context, query: &'a ObservationQuery) -> Self {
+        let start =
+            if query.order.is_descending() { (latest(), i64::MAX) } else { (earliest(), i64::MIN) };
+        let token = |token: &'a Option<(Option<String>, String)>| {
+            token.as_ref().map_or((None, None), |(system, value)| (system.as_deref(), Some(value.as_str())))
+        };
+        let (patient_system, patient_value) = token(&query.patient_identifier);
+        let (identifier_system, identifier_value) = token(&query.identifier);
+        Self {
+            context: Json(context),
+            practitioner: query.reader.practitioner(),
+            // A patient's search is about that patient, whoever it names.
+            patients: match query.reader {
+                Reader::Patient(patient) => vec![patient.0],
+                Reader::Practitioner(_) | Reader::Privileged => query.patients.clone(),
+            },
+            patient_system,
+            patient_value: patient_value.filter(|_| !matches!(query.reader, Reader::Patient(_))),
+            code_systems: query.codes.iter().map(|filter| filter.system.as_deref()).collect(),
+            codes: query.codes.iter().map(|filter| filter.code.as_deref()).collect(),
+            identifier_system,
+            identifier_value,
+            position: query.after.unwrap_or(start),
+            count: i64::from(query.count),
+            query,
+        }
+    }
+
+    fn parameters(&self) -> [&(dyn ToSql + Sync); 22] {
+        [
+            &self.context,
+            &self.practitioner,
+            &self.patients,
+            &self.patient_system,
+            &self.patient_value,
+            &self.query.study,
+            &self.query.organization,
+            &self.code_systems,
+            &self.codes,
+            &self.query.statuses,
+            &self.query.ids,
+            &self.identifier_system,
+            &self.identifier_value,
+            &self.query.start.min,
+            &self.query.start.max,
+            &self.query.end.min,
+            &self.query.end.max,
+            &self.query.updated.min,
+            &self.query.updated.max,
+            &self.position.0,
+            &self.position.1,
+            &self.count,
+        ]
+    }
+}

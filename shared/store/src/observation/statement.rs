@@ -1,0 +1,353 @@
+//! The statements of the search, put together from fixed parts once per process.
+//!
+//! A search walks lanes. A lane is a part of an index that is already in page order: one patient and one scope in
+//! `observation`, or one study and one scope in `study_observation`. Each lane gives at most one page, the pages are
+//! merged, and only then is content fetched: the cost depends on the number of lanes and the page size, not on the
+//! size of the table nor on the depth of the page.
+//!
+//! Everything that varies is chosen from these constants by enums; nothing from a request is ever part of a text.
+
+use super::query::{Order, PageSize};
+use std::{collections::HashMap, sync::LazyLock};
+use tokio_postgres::types::Type;
+
+/// Where the rows come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A practitioner names patients: the lanes are what the permits allow.
+    Permitted,
+    /// A practitioner names only a study: the lanes are the study's feed, each row checked again.
+    Feed,
+    /// A patient, or a super admin naming patients or a study: no consent is asked.
+    Unconditional,
+    /// A super admin names nobody.
+    Everything,
+    /// A practitioner names ids or an identifier of observations.
+    PermittedCandidates,
+    /// Any other reader does.
+    UnconditionalCandidates,
+}
+
+impl Source {
+    const ALL: [Self; 6] = [
+        Self::Permitted,
+        Self::Feed,
+        Self::Unconditional,
+        Self::Everything,
+        Self::PermittedCandidates,
+        Self::UnconditionalCandidates,
+    ];
+}
+
+/// The types of the parameters, the same for every statement:
+/// 1 audit context, 2 practitioner, 3 patients, 4 patient identifier's system, 5 its value, 6 study, 7 organization,
+/// 8 code systems, 9 codes, 10 statuses, 11 ids, 12 identifier's system, 13 its value, 14 and 15 start, 16 and 17 end,
+/// 18 and 19 last updated, 20 and 21 position, 22 count.
+pub static PARAMETERS: [Type; 22] = [
+    Type::JSONB, Type::INT4, Type::INT4_ARRAY, Type::TEXT, Type::TEXT, Type::INT4, Type::INT4,
+    Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT8_ARRAY, Type::TEXT, Type::TEXT,
+    Type::TIMESTAMPTZ, Type::TIMESTAMPTZ, Type::TIMESTAMPTZ, Type::TIMESTAMPTZ,
+    Type::TIMESTAMPTZ, Type::TIMESTAMPTZ, Type::TIMESTAMPTZ, Type::INT8, Type::INT8,
+];
+
+static PAGES: LazyLock<HashMap<(Source, Order, PageSize), String>> = LazyLock::new(|| {
+    let mut statements = HashMap::new();
+    for source in Source::ALL {
+        for order in Order::ALL {
+            for size in PageSize::ALL {
+                statements.insert((source, order, size), page(source, order, size));
+            }
+        }
+    }
+    statements
+});
+
+static COUNTS: LazyLock<HashMap<Source, String>> =
+    LazyLock::new(|| Source::ALL.into_iter().map(|source| (source, count(source))).collect());
+
+/// The statement for a page.
+pub fn page_statement(source: Source, order: Order, size: PageSize) -> &'static str {
+    PAGES.get(&(source, order, size)).map_or("", String::as_str)
+}
+
+/// The statement for an exact count.
+pub fn count_statement(source: Source) -> &'static str {
+    COUNTS.get(&source).map_or("", String::as_str)
+}
+
+/// A practitioner may name only patients, studies and organizations of their own organizations. One that does not
+/// exist is refused alike, so that the answer does not tell which ids exist.
+const VERDICT: &str = "
+verdict AS MATERIALIZED (
+  SELECT CASE WHEN
+    EXISTS (SELECT FROM unnest($3::int[]) AS named(id)
+             WHERE NOT EXISTS (SELECT FROM patient_organization p
+                                 JOIN organization_member m ON m.organization_id = p.organization_id
+                                WHERE p.patient_id = named.id AND m.practitioner_id = $2))
+    OR ($6::int IS NOT NULL
+        AND NOT EXISTS (SELECT FROM study s
+                          JOIN organization_member m ON m.organization_id = s.organization_id
+                         WHERE s.id = $6 AND m.practitioner_id = $2))
+    OR ($7::int IS NOT NULL
+        AND NOT EXISTS (SELECT FROM organization_member m
+                         WHERE m.organization_id = $7 AND m.practitioner_id = $2))
+  THEN 'organization' END AS refused_by
+)";
+
+/// Nothing to refuse: the reader sees all that the lanes hold.
+const NO_VERDICT: &str = "
+verdict AS MATERIALIZED (SELECT NULL::text AS refused_by)";
+
+/// The scopes that the `code` parameter lets pass.
+const WANTED: &str = "
+wanted AS MATERIALIZED (
+  SELECT s.id AS scope_id FROM scope s
+   WHERE cardinality($8::text[]) = 0
+      OR EXISTS (SELECT FROM unnest($8::text[], $9::text[]) AS f(system, code)
+                  WHERE (f.system IS NULL OR f.system = s.system) AND (f.code IS NULL OR f.code = s.code))
+)";
+
+/// The patients that the query names, by id or by identifier.
+const NAMED: &str = "
+named AS MATERIALIZED (
+  SELECT id AS patient_id FROM unnest($3::int[]) AS n(id)
+  UNION
+  SELECT i.patient_id FROM patient_identifier i WHERE i.value = $5 AND ($4::text IS NULL OR i.system = $4)
+)";
+
+const PERMITTED_LANES: &str = "
+lane AS MATERIALIZED (
+  SELECT c.patient_id, c.scope_id, array_agg(c.study_id) AS study_ids,
+         array_agg(c.organization_id) AS organization_ids, max(c.role) AS role
+    FROM named n
+    JOIN practitioner_permit c ON c.patient_id = n.patient_id
+    JOIN wanted w ON w.scope_id = c.scope_id
+    JOIN verdict v ON v.refused_by IS NULL
+   WHERE c.practitioner_id = $2 AND c.may_search
+     AND ($6::int IS NULL OR c.study_id = $6)
+     AND ($7::int IS NULL OR EXISTS (SELECT FROM patient_organization p
+                                      WHERE p.patient_id = c.patient_id AND p.organization_id = $7))
+   GROUP BY c.patient_id, c.scope_id
+)";
+
+const FEED_LANES: &str = "
+lane AS MATERIALIZED (
+  SELECT s.id AS study_id, r.scope_id, ARRAY[s.id] AS study_ids, ARRAY[s.organization_id] AS organization_ids, m.role
+    FROM study s
+    JOIN organization_member m ON m.organization_id = s.organization_id AND m.practitioner_id = $2
+    JOIN study_scope_request r ON r.study_id = s.id
+    JOIN wanted w ON w.scope_id = r.scope_id
+    JOIN verdict v ON v.refused_by IS NULL
+   WHERE s.id = $6 AND s.status = 'active'
+)";
+
+/// With a study and no patient named, the patients are those enrolled and the scopes those requested.
+const UNCONDITIONAL_LANES: &str = "
+lane AS MATERIALIZED (
+  SELECT p.patient_id, w.scope_id, '{}'::int[] AS study_ids, '{}'::int[] AS organization_ids, NULL::member_role AS role
+    FROM (SELECT patient_id FROM named
+          UNION
+          SELECT e.patient_id FROM study_patient e WHERE e.study_id = $6 AND cardinality($3::int[]) = 0 AND $5::text IS NULL) p
+   CROSS JOIN wanted w
+   WHERE ($6::int IS NULL
+          OR (EXISTS (SELECT FROM study_patient e WHERE e.study_id = $6 AND e.patient_id = p.patient_id)
+              AND EXISTS (SELECT FROM study_scope_request r WHERE r.study_id = $6 AND r.scope_id = w.scope_id)))
+     AND ($7::int IS NULL OR EXISTS (SELECT FROM patient_organization o
+                                      WHERE o.patient_id = p.patient_id AND o.organization_id = $7))
+)";
+
+/// No lanes: only what the audit asks of them.
+const NO_LANES: &str = "
+lane AS MATERIALIZED (
+  SELECT '{}'::int[] AS study_ids, '{}'::int[] AS organization_ids, NULL::member_role AS role WHERE false
+)";
+
+/// The observations that the ids or the identifier name, among the patients that the query names.
+const CANDIDATES: &str = "
+candidate AS MATERIALIZED (
+  SELECT unnest($11::bigint[]) AS id WHERE $13::text IS NULL
+  UNION
+  SELECT i.observation_id FROM observation_identifier i
+   WHERE i.patient_id IN (SELECT patient_id FROM named
+                          UNION SELECT e.patient_id FROM study_patient e WHERE e.study_id = $6)
+     AND i.value = $13 AND ($12::text IS NULL OR i.system = $12)
+     AND (cardinality($11::bigint[]) = 0 OR i.observation_id = ANY ($11))
+)";
+
+/// What is asked of every row besides its lane. `f` is the row.
+const ROW_FILTER: &str = "(cardinality($10::text[]) = 0 OR f.status = ANY ($10))
+        AND f.effective_start >= $14 AND f.effective_start < $15
+        AND f.effective_end >= $16 AND f.effective_end < $17
+        AND f.last_updated >= $18 AND f.last_updated < $19";
+
+/// The consent of a row of the feed, asked again for each row: the feed itself decides nothing.
+const FEED_CONSENT: &str = "EXISTS (SELECT FROM consent_current c
+                     WHERE c.patient_id = f.patient_id AND c.study_id = f.study_id AND c.scope_id = f.scope_id AND c.may_search)
+        AND EXISTS (SELECT FROM study_patient e WHERE e.study_id = f.study_id AND e.patient_id = f.patient_id)
+        AND ($7::int IS NULL OR EXISTS (SELECT FROM patient_organization p
+                                         WHERE p.patient_id = f.patient_id AND p.organization_id = $7))";
+
+/// The consent of a candidate: some permit allows it.
+const CANDIDATE_CONSENT: &str = "(f.patient_id, f.scope_id) IN (SELECT patient_id, scope_id FROM lane)";
+
+/// The common table expressions before the page, and the body of a lane's rows without order and limit.
+fn parts(source: Source) -> (Vec<&'static str>, String) {
+    match source {
+        Source::Permitted | Source::Unconditional => (
+            if source == Source::Permitted {
+                vec![VERDICT, WANTED, NAMED, PERMITTED_LANES]
+            } else {
+                vec![NO_VERDICT, WANTED, NAMED, UNCONDITIONAL_LANES]
+            },
+            format!(
+                "SELECT f.id, f.patient_id, f.last_updated, f.effective_start
+       FROM observation f
+      WHERE f.patient_id = l.patient_id AND f.scope_id = l.scope_id
+        AND {ROW_FILTER}"
+            ),
+        ),
+        Source::Feed => (
+            vec![VERDICT, WANTED, FEED_LANES],
+            format!(
+                "SELECT f.observation_id AS id, f.patient_id, f.last_updated, f.effective_start
+       FROM study_observation f
+      WHERE f.study_id = l.study_id AND f.scope_id = l.scope_id
+        AND {ROW_FILTER}
+        AND {FEED_CONSENT}"
+            ),
+        ),
+        Source::Everything => (
+            vec![NO_VERDICT, WANTED, NO_LANES],
+            format!(
+                "SELECT f.id, f.patient_id, f.last_updated, f.effective_start
+       FROM observation f
+      WHERE f.scope_id IN (SELECT scope_id FROM wanted)
+        AND ($7::int IS NULL OR EXISTS (SELECT FROM patient_organization p
+                                         WHERE p.patient_id = f.patient_id AND p.organization_id = $7))
+        AND {ROW_FILTER}"
+            ),
+        ),
+        Source::PermittedCandidates | Source::UnconditionalCandidates => {
+            let mut ctes = if source == Source::PermittedCandidates {
+                vec![VERDICT, WANTED, NAMED_OR_ENROLLED, PERMITTED_LANES]
+            } else {
+                vec![NO_VERDICT, WANTED, NAMED, UNCONDITIONAL_LANES]
+            };
+            ctes.push(CANDIDATES);
+            (
+                ctes,
+                format!(
+                    "SELECT f.id, f.patient_id, f.last_updated, f.effective_start
+       FROM candidate JOIN observation f ON f.id = candidate.id
+      WHERE {CANDIDATE_CONSENT}
+        AND {ROW_FILTER}"
+                ),
+            )
+        }
+    }
+}
+
+/// As [`NAMED`], and with a study but no patient named, those enrolled in it.
+const NAMED_OR_ENROLLED: &str = "
+named AS MATERIALIZED (
+  SELECT id AS patient_id FROM unnest($3::int[]) AS n(id)
+  UNION
+  SELECT i.patient_id FROM patient_identifier i WHERE i.value = $5 AND ($4::text IS NULL OR i.system = $4)
+  UNION
+  SELECT e.patient_id FROM study_patient e WHERE e.study_id = $6 AND cardinality($3::int[]) = 0 AND $5::text IS NULL
+)";
+
+/// True when the rows of the source come lane by lane.
+const fn has_lanes(source: Source) -> bool {
+    matches!(source, Source::Permitted | Source::Unconditional | Source::Feed)
+}
+
+fn page(source: Source, order: Order, size: PageSize) -> String {
+    let (ctes, rows) = parts(source);
+    let ctes = ctes.join(",");
+    let column = order.column();
+    let (direction, compare) = if order.is_descending() { ("DESC", "<") } else { ("ASC", ">") };
+    let limit = size.limit();
+    let id = if source == Source::Feed { "observation_id" } else { "id" };
+    let ordered = format!(
+        "{rows}
+        AND (f.{column}, f.{id}) {compare} ($20, $21)
+      ORDER BY f.{column} {direction}, f.{id} {direction} LIMIT {limit}"
+    );
+    let merged = if has_lanes(source) {
+        format!("FROM lane l CROSS JOIN LATERAL (
+     {ordered}) k")
+    } else {
+        format!("FROM (
+     {ordered}) k")
+    };
+    format!(
+        "WITH {ctes},
+page AS MATERIALIZED (
+  SELECT k.id, k.patient_id, k.{column} AS sorted_at {merged}
+   ORDER BY k.{column} {direction}, k.id {direction} LIMIT {limit}
+),
+shown AS MATERIALIZED (
+  SELECT * FROM page ORDER BY sorted_at {direction}, id {direction} LIMIT $22
+)
+SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $22 AS more,
+       o.id, o.last_updated, o.effective_start, o.content
+  FROM (SELECT v.refused_by,
+               audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
+                            ARRAY(SELECT DISTINCT unnest(organization_ids) FROM lane),
+                            ARRAY(SELECT DISTINCT unnest(study_ids) FROM lane),
+                            ARRAY(SELECT patient_id FROM shown UNION SELECT unnest($3::int[])),
+                            ARRAY(SELECT id FROM shown),
+                            (SELECT max(role) FROM lane)) AS event_id
+          FROM verdict v) a
+  LEFT JOIN (shown s JOIN observation o ON o.id = s.id) ON true
+ ORDER BY o.{column} {direction}, o.id {direction}"
+    )
+}
+
+fn count(source: Source) -> String {
+    let (ctes, rows) = parts(source);
+    let ctes = ctes.join(",");
+    let from = if has_lanes(source) {
+        format!("FROM lane l CROSS JOIN LATERAL ({rows}) k")
+    } else {
+        format!("FROM ({rows}) k")
+    };
+    format!(
+        "WITH {ctes}
+SELECT v.refused_by, (SELECT count(*) {from}) AS total,
+       audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
+                    ARRAY(SELECT DISTINCT unnest(organization_ids) FROM lane),
+                    ARRAY(SELECT DISTINCT unnest(study_ids) FROM lane),
+                    $3, '{{}}', (SELECT max(role) FROM lane)) AS event_id
+  FROM verdict v"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_combination_has_a_statement_and_no_page_uses_offset() {
+        for source in Source::ALL {
+            for order in Order::ALL {
+                for size in PageSize::ALL {
+                    let text = page_statement(source, order, size);
+                    assert!(text.contains("audit_record("), "{source:?}: a page without its audit");
+                    assert!(!text.contains("OFFSET"));
+                    assert!(text.contains(&format!("LIMIT {}", size.limit())));
+                }
+            }
+            assert!(count_statement(source).contains("audit_record("));
+        }
+    }
+
+    #[test]
+    fn what_a_practitioner_gets_always_passes_the_consent() {
+        for source in [Source::Permitted, Source::PermittedCandidates] {
+            assert!(page_statement(source, Order::DateAsc, PageSize::Small).contains("practitioner_permit"));
+        }
+        assert!(page_statement(Source::Feed, Order::DateAsc, PageSize::Small).contains("consent_current"));
+    }
+}

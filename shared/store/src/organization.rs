@@ -1,0 +1,147 @@
+//! Organizations, and the caller's roles in them.
+
+use crate::{Store, StoreError, observation::Reader};
+use authz::{OrganizationId, PatientId, PractitionerId, Role, StudyId};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio_postgres::types::Type;
+
+/// An organization as the caller sees it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Organization {
+    /// From 20001; 0 is the root.
+    pub id: i32,
+    /// Its name.
+    pub name: String,
+    /// Its type: `edu`, `prov`, `dept`, `team`, `laboratory`, `root`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The organization that it is part of.
+    pub part_of: Option<i32>,
+    /// The caller's role in it: `super_user` for a super admin, none for a patient.
+    pub current_user_role: Option<String>,
+    /// Always empty here; filled where a tree is asked for.
+    #[serde(default)]
+    pub children: Vec<Organization>,
+    /// When it last changed.
+    #[serde(skip_serializing)]
+    pub last_updated: Timestamp,
+}
+
+const VISIBLE: &str = "
+SELECT o.id, o.name, o.type, o.part_of, o.last_updated,
+       CASE WHEN $3 THEN 'super_user' ELSE m.role::text END AS current_user_role,
+       count(*) OVER () AS total
+  FROM organization o
+  LEFT JOIN organization_member m ON m.organization_id = o.id AND m.practitioner_id = $1
+ WHERE ($3 OR m.role IS NOT NULL
+        OR EXISTS (SELECT FROM patient_organization p WHERE p.organization_id = o.id AND p.patient_id = $2))
+   AND ($4::int IS NULL OR o.id = $4)
+   AND ($5::text IS NULL OR starts_with(lower(o.name), lower($5)))
+ ORDER BY o.name, o.id";
+
+impl Store {
+    /// The organizations that the reader may see: those of the practitioner's roles, those of the patient, or all for
+    /// a super admin. With `id`, only that one; with `name`, those whose names begin so.
+    pub async fn organizations(
+        &self,
+        reader: Reader,
+        id: Option<i32>,
+        name: Option<&str>,
+    ) -> Result<Vec<Organization>, StoreError> {
+        let (practitioner, patient, privileged) = reader.parts();
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_typed_cached(VISIBLE, &[Type::INT4, Type::INT4, Type::BOOL, Type::INT4, Type::TEXT])
+            .await?;
+        let rows = client.query(&statement, &[&practitioner, &patient, &privileged, &id, &name]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Organization {
+                    id: row.try_get("id")?,
+                    name: row.try_get("name")?,
+                    kind: row.try_get("type")?,
+                    part_of: row.try_get("part_of")?,
+                    current_user_role: row.try_get("current_user_role")?,
+                    children: Vec::new(),
+                    last_updated: row.try_get("last_updated")?,
+                })
+            })
+            .collect()
+    }
+
+    /// The practitioner's role in an organization.
+    pub async fn role_in_organization(
+        &self,
+        practitioner: Option<PractitionerId>,
+        organization: OrganizationId,
+    ) -> Result<Option<Role>, StoreError> {
+        self.role(
+            "SELECT max(m.role)::text FROM organization_member m
+              WHERE m.practitioner_id = $1 AND m.organization_id = $2",
+            practitioner,
+            organization.0,
+        )
+        .await
+    }
+
+    /// The practitioner's highest role in the organizations of a patient.
+    pub async fn role_over_patient(
+        &self,
+        practitioner: Option<PractitionerId>,
+        patient: PatientId,
+    ) -> Result<Option<Role>, StoreError> {
+        self.role(
+            "SELECT max(m.role)::text FROM organization_member m
+               JOIN patient_organization p ON p.organization_id = m.organization_id
+              WHERE m.practitioner_id = $1 AND p.patient_id = $2",
+            practitioner,
+            patient.0,
+        )
+        .await
+    }
+
+    /// The practitioner's role in the organization of a study.
+    pub async fn role_over_study(
+        &self,
+        practitioner: Option<PractitionerId>,
+        study: StudyId,
+    ) -> Result<Option<Role>, StoreError> {
+        self.role(
+            "SELECT max(m.role)::text FROM organization_member m
+               JOIN study s ON s.organization_id = m.organization_id
+              WHERE m.practitioner_id = $1 AND s.id = $2",
+            practitioner,
+            study.0,
+        )
+        .await
+    }
+
+    /// The practitioner's highest role anywhere.
+    pub async fn highest_role(&self, practitioner: Option<PractitionerId>) -> Result<Option<Role>, StoreError> {
+        self.role(
+            "SELECT max(m.role)::text FROM organization_member m WHERE m.practitioner_id = $1 AND $2 = 0",
+            practitioner,
+            0,
+        )
+        .await
+    }
+
+    async fn role(
+        &self,
+        statement: &'static str,
+        practitioner: Option<PractitionerId>,
+        target: i32,
+    ) -> Result<Option<Role>, StoreError> {
+        let Some(practitioner) = practitioner else {
+            return Ok(None);
+        };
+        let client = self.connection().await?;
+        let statement = client.prepare_typed_cached(statement, &[Type::INT4, Type::INT4]).await?;
+        let row = client.query_one(&statement, &[&practitioner.0, &target]).await?;
+        row.try_get::<_, Option<&str>>(0)?
+            .map(|name| name.parse().map_err(|_| StoreError::Corrupt("role")))
+            .transpose()
+    }
+}

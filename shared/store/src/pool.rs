@@ -1,0 +1,74 @@
+//! The pool of connections: made once per process, connected when first used.
+
+use crate::{ConfigError, DatabaseConfig, SslMode, StoreError, tls};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use secrecy::ExposeSecret;
+use std::time::Duration;
+
+/// The database as the functions see it.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: Pool,
+}
+
+impl Store {
+    /// A store over a pool. Connects to nothing yet.
+    pub fn new(config: &DatabaseConfig) -> Result<Self, ConfigError> {
+        let manager = Manager::from_config(
+            driver_config(config),
+            tls::connector(config)?,
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        let pool = Pool::builder(manager)
+            .max_size(config.pool_size)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(config.connect_timeout))
+            .create_timeout(Some(config.connect_timeout))
+            .recycle_timeout(Some(config.connect_timeout))
+            .build()
+            .map_err(|_| ConfigError::Invalid("DB_POOL_SIZE", "the pool cannot be built"))?;
+        Ok(Self { pool })
+    }
+
+    /// A connection from the pool.
+    pub(crate) async fn connection(&self) -> Result<Object, StoreError> {
+        Ok(self.pool.get().await?)
+    }
+
+    /// Makes sure that a connection can be had: the readiness probe, and the warm-up of a cold start.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        self.connection().await?.simple_query("SELECT 1").await?;
+        Ok(())
+    }
+
+    /// Closes every connection.
+    pub fn close(&self) {
+        self.pool.close();
+    }
+}
+
+/// The driver's settings. Keep-alives and the TCP user timeout find a peer that vanished without a word.
+pub(crate) fn driver_config(config: &DatabaseConfig) -> tokio_postgres::Config {
+    let mut driver = tokio_postgres::Config::new();
+    driver
+        .host(&config.host)
+        .port(config.port)
+        .dbname(&config.name)
+        .user(&config.user)
+        .application_name("jhe")
+        .connect_timeout(config.connect_timeout)
+        .keepalives(true)
+        .keepalives_idle(Duration::from_secs(30))
+        .tcp_user_timeout(Duration::from_secs(15))
+        .ssl_mode(match config.ssl_mode {
+            SslMode::Disable => tokio_postgres::config::SslMode::Disable,
+            SslMode::Prefer => tokio_postgres::config::SslMode::Prefer,
+            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
+                tokio_postgres::config::SslMode::Require
+            }
+        });
+    if let Some(password) = &config.password {
+        driver.password(password.expose_secret());
+    }
+    driver
+}

@@ -1,0 +1,57 @@
+//! Access tokens: who is behind one.
+
+use crate::{Store, StoreError};
+use authz::{Actor, ClientId, PatientId, PractitionerId, Principal, UserId};
+
+/// The caller behind a valid access token.
+#[derive(Clone, Debug)]
+pub struct Authenticated {
+    /// Who asks.
+    pub actor: Actor,
+    /// The scopes of the token, space separated (RFC 6749 section 3.3).
+    pub scope: String,
+}
+
+impl Store {
+    /// The caller behind an access token, by the token's SHA-256. None when no valid token has this hash: unknown,
+    /// expired, revoked with its grant, or the user is no longer active.
+    pub async fn authenticate(&self, token_hash: &[u8; 32]) -> Result<Option<Authenticated>, StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT g.user_id, g.client_id, t.scope, u.is_superuser, p.id AS patient_id, pr.id AS practitioner_id
+                   FROM access_token t
+                   JOIN oauth_grant g ON g.id = t.grant_id
+                   JOIN app_user u ON u.id = g.user_id
+                   LEFT JOIN patient p ON p.user_id = u.id
+                   LEFT JOIN practitioner pr ON pr.user_id = u.id
+                  WHERE t.token_hash = $1
+                    AND t.expires_at > statement_timestamp()
+                    AND g.revoked_at IS NULL
+                    AND u.is_active",
+            )
+            .await?;
+        let Some(row) = client.query_opt(&statement, &[&token_hash.as_slice()]).await? else {
+            return Ok(None);
+        };
+        let principal = match (
+            row.try_get::<_, bool>("is_superuser")?,
+            row.try_get::<_, Option<i32>>("patient_id")?,
+            row.try_get::<_, Option<i32>>("practitioner_id")?,
+        ) {
+            (true, _, _) => Principal::SuperAdmin,
+            (false, Some(patient), None) => Principal::Patient(PatientId(patient)),
+            (false, None, Some(practitioner)) => Principal::Practitioner(PractitionerId(practitioner)),
+            // Neither or both: an account that is not set up has no access.
+            (false, _, _) => return Ok(None),
+        };
+        Ok(Some(Authenticated {
+            actor: Actor {
+                user: UserId(row.try_get("user_id")?),
+                client: ClientId(row.try_get("client_id")?),
+                principal,
+            },
+            scope: row.try_get("scope")?,
+        }))
+    }
+}
