@@ -5,16 +5,19 @@
 //! others. Both go through [`Function::call`].
 
 mod app;
+pub mod directory;
 mod failure;
 mod function;
 pub mod lambda;
 pub mod pages;
+mod permit;
 mod request;
 mod response;
 pub mod rest;
 pub mod search;
 mod settings;
 pub mod telemetry;
+pub mod upload;
 
 pub use app::{App, SetupError};
 pub use failure::{Failure, Protocol};

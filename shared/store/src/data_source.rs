@@ -43,16 +43,15 @@ SELECT d.id, d.name, d.type, d.last_updated,
                    FROM data_source_scope x JOIN scope s ON s.id = x.scope_id
                   WHERE x.data_source_id = d.id), '[]') AS supported_scopes
   FROM data_source d
- WHERE (cardinality($1::int[]) = 0 OR d.id = ANY ($1))
-   AND ($2::text IS NULL OR starts_with(lower(d.name), lower($2)))
+ WHERE cardinality($1::int[]) = 0 OR d.id = ANY ($1)
  ORDER BY d.id";
 
 impl Store {
-    /// The data sources; with ids, only those; with a name, those whose names begin so.
-    pub async fn data_sources(&self, ids: &[i32], name: Option<&str>) -> Result<Vec<DataSource>, StoreError> {
+    /// The data sources; with ids, only those.
+    pub async fn data_sources(&self, ids: &[i32]) -> Result<Vec<DataSource>, StoreError> {
         let client = self.connection().await?;
-        let statement = client.prepare_typed_cached(LIST, &[Type::INT4_ARRAY, Type::TEXT]).await?;
-        let rows = client.query(&statement, &[&ids, &name]).await?;
+        let statement = client.prepare_typed_cached(LIST, &[Type::INT4_ARRAY]).await?;
+        let rows = client.query(&statement, &[&ids]).await?;
         rows.iter()
             .map(|row| {
                 Ok(DataSource {
@@ -61,6 +60,24 @@ impl Store {
                     kind: row.try_get("type")?,
                     last_updated: row.try_get("last_updated")?,
                     supported_scopes: row.try_get::<_, Json<Vec<Scope>>>("supported_scopes")?.0,
+                })
+            })
+            .collect()
+    }
+
+    /// Every scope that a study can ask for.
+    pub async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {
+        let client = self.connection().await?;
+        let statement =
+            client.prepare_cached("SELECT id, system, code, text FROM scope ORDER BY id").await?;
+        let rows = client.query(&statement, &[]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Scope {
+                    id: row.try_get("id")?,
+                    coding_system: row.try_get("system")?,
+                    coding_code: row.try_get("code")?,
+                    text: row.try_get("text")?,
                 })
             })
             .collect()

@@ -1,14 +1,18 @@
 //! Invitations: a coordinator lets a patient's app in.
 
 use crate::{
-    Store, StoreError,
-    oauth::{CODE_TYPES, ISSUE_CODE},
+    NewCode, Store, StoreError,
+    oauth::{insert_code, scope_of},
 };
-use audit::Context;
+use audit::{Context, RefusedBy};
 use authz::{PatientId, UserId};
+use deadpool_postgres::Transaction;
 use jiff::Timestamp;
 use oauth::{TokenHash, pkce::Challenge};
-use tokio_postgres::types::{Json, Type};
+use tokio_postgres::{
+    Row,
+    types::{Json, Type},
+};
 
 /// An invitation to issue.
 #[derive(Debug)]
@@ -36,6 +40,30 @@ pub struct IssuedInvitation {
     pub last_updated: Timestamp,
 }
 
+/// What came of issuing an invitation.
+#[derive(Clone, Debug)]
+pub enum Issue {
+    /// It is issued.
+    Issued(IssuedInvitation),
+    /// There is no such patient.
+    NoPatient,
+    /// There is no such client, or it cannot exchange a code.
+    NoClient,
+}
+
+/// What redeeming an invitation brings.
+#[derive(Debug)]
+pub struct InvitationCode<'a> {
+    /// The code's hash.
+    pub hash: TokenHash,
+    /// The challenge that the invitation's token answers.
+    pub challenge: &'a Challenge,
+    /// When it is issued.
+    pub now: Timestamp,
+    /// From when on it is worth nothing.
+    pub expires_at: Timestamp,
+}
+
 /// What came of redeeming an invitation.
 #[derive(Clone, Debug)]
 pub enum Redemption {
@@ -56,25 +84,33 @@ pub enum Redemption {
     Expired,
 }
 
+/// One row, always: whether the patient is there, and the invitation if it was issued.
 const ISSUE: &str = "
-WITH superseded AS (
-  UPDATE invitation SET status = 'reissued', last_updated = clock_timestamp()
-   WHERE patient_id = $2 AND client_id = $3 AND status = 'issued'
+WITH invitable AS (
+  SELECT p.id AS patient_id, c.id AS client_id, c.invitation_url
+    FROM patient p CROSS JOIN oauth_client c
+   WHERE p.id = $2 AND c.id = $3 AND cardinality(c.redirect_uris) > 0 AND 'authorization_code' = ANY (c.grant_types)
+), superseded AS (
+  UPDATE invitation i SET status = 'reissued', last_updated = clock_timestamp()
+    FROM invitable
+   WHERE i.patient_id = invitable.patient_id AND i.client_id = invitable.client_id AND i.status = 'issued'
 ), issued AS (
   INSERT INTO invitation (patient_id, client_id, token_hash, issued_by, expires_at)
-  SELECT $2, c.id, $4, $5, $6 FROM oauth_client c WHERE c.id = $3
+  SELECT patient_id, client_id, $4, $5, $6 FROM invitable
   RETURNING id, last_updated
 )
-SELECT i.id, i.last_updated, c.invitation_url,
-       audit_record($1, 'allowed', NULL, ARRAY(SELECT organization_id FROM patient_organization WHERE patient_id = $2),
-                    '{}', ARRAY[$2], '{}') AS event_id
-  FROM issued i JOIN oauth_client c ON c.id = $3";
+SELECT EXISTS (SELECT FROM patient WHERE id = $2) AS patient_exists, i.id, i.last_updated, c.invitation_url,
+       CASE WHEN i.id IS NOT NULL THEN
+         audit_record($1, 'allowed', NULL, ARRAY(SELECT organization_id FROM patient_organization WHERE patient_id = $2),
+                      '{}', ARRAY[$2], '{}')
+       END AS event_id
+  FROM (VALUES (1)) one LEFT JOIN issued i ON true LEFT JOIN invitable c ON true";
 
 /// The code's grant is by the patient's user; its redirect URI is the client's first.
 const REDEEMABLE: &str = "
 SELECT i.id, i.status, i.expires_at <= clock_timestamp() AS expired,
-       i.redeemed_at < clock_timestamp() - $2::int * interval '1 second' AS redeemed_long_ago,
-       i.patient_id, p.user_id, i.client_id AS client_pk, c.client_id, c.redirect_uris[1] AS redirect_uri,
+       i.redeemed_at < clock_timestamp() - $2 * interval '1 second' AS redeemed_long_ago,
+       i.patient_id, p.user_id, i.client_id AS client_row, c.client_id, c.redirect_uris[1] AS redirect_uri,
        array_to_string(c.scopes, ' ') AS scope
   FROM invitation i JOIN patient p ON p.id = i.patient_id JOIN oauth_client c ON c.id = i.client_id
  WHERE i.token_hash = $1
@@ -82,12 +118,12 @@ SELECT i.id, i.status, i.expires_at <= clock_timestamp() AS expired,
 
 impl Store {
     /// Issues an invitation and its audit record, in one statement; earlier open ones for the same patient and client
-    /// end. None: there is no such client.
+    /// end.
     pub async fn issue_invitation(
         &self,
         context: &Context,
         invitation: &NewInvitation,
-    ) -> Result<Option<IssuedInvitation>, StoreError> {
+    ) -> Result<Issue, StoreError> {
         let client = self.connection().await?;
         let statement = client
             .prepare_typed_cached(
@@ -96,7 +132,7 @@ impl Store {
             )
             .await?;
         let row = client
-            .query_opt(
+            .query_one(
                 &statement,
                 &[
                     &Json(context),
@@ -108,14 +144,15 @@ impl Store {
                 ],
             )
             .await?;
-        row.map(|row| {
-            Ok(IssuedInvitation {
-                id: row.try_get("id")?,
+        match row.try_get::<_, Option<i32>>("id")? {
+            Some(id) => Ok(Issue::Issued(IssuedInvitation {
+                id,
                 invitation_url: row.try_get("invitation_url")?,
                 last_updated: row.try_get("last_updated")?,
-            })
-        })
-        .transpose()
+            })),
+            None if row.try_get("patient_exists")? => Ok(Issue::NoClient),
+            None => Ok(Issue::NoPatient),
+        }
     }
 
     /// Redeems an invitation: stores a code for the patient's user, with the audit record, in one transaction. It can
@@ -125,10 +162,7 @@ impl Store {
         context: &Context,
         token: &TokenHash,
         window_seconds: i32,
-        code: &TokenHash,
-        challenge: &Challenge,
-        now: Timestamp,
-        code_expires_at: Timestamp,
+        code: &InvitationCode<'_>,
     ) -> Result<Redemption, StoreError> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
@@ -138,58 +172,65 @@ impl Store {
         else {
             return Ok(Redemption::Unknown);
         };
-        let refused = match row.try_get::<_, &str>("status")? {
-            "cancelled" => Some(Redemption::Cancelled),
-            "reissued" => Some(Redemption::Used),
-            _ if row.try_get::<_, Option<bool>>("redeemed_long_ago")? == Some(true) => Some(Redemption::Used),
-            _ if row.try_get("expired")? => Some(Redemption::Expired),
-            _ => None,
-        };
-        let patient: i32 = row.try_get("patient_id")?;
-        let outcome = match refused {
-            Some(refused) => refused,
-            None => {
-                let redeem = transaction
-                    .prepare_cached(
-                        "UPDATE invitation
-                            SET status = 'redeemed', redeemed_at = clock_timestamp(), last_updated = clock_timestamp()
-                          WHERE id = $1",
+        let outcome = match refusal(&row)? {
+            None => redeem(&transaction, context, &row, code).await?,
+            Some(refused) => {
+                let record = transaction
+                    .prepare_typed_cached(
+                        "SELECT audit_record($1, 'denied', $2, '{}', '{}', ARRAY[$3], '{}')",
+                        &[Type::JSONB, Type::TEXT, Type::INT4],
                     )
                     .await?;
-                transaction.execute(&redeem, &[&row.try_get::<_, i32>("id")?]).await?;
-                let redirect_uri: String = row.try_get("redirect_uri")?;
-                let issue = transaction.prepare_typed_cached(ISSUE_CODE, &CODE_TYPES).await?;
-                transaction
-                    .execute(
-                        &issue,
-                        &[
-                            &row.try_get::<_, i32>("user_id")?,
-                            &row.try_get::<_, i32>("client_pk")?,
-                            &row.try_get::<_, &str>("scope")?,
-                            &now,
-                            &code.as_bytes().as_slice(),
-                            &redirect_uri,
-                            &challenge.as_str(),
-                            &None::<&str>,
-                            &code_expires_at,
-                        ],
-                    )
-                    .await?;
-                Redemption::Redeemed { client_id: row.try_get("client_id")?, redirect_uri }
+                let patient: i32 = row.try_get("patient_id")?;
+                let reason = RefusedBy::Layer(authz::Layer::Token).name();
+                transaction.query_one(&record, &[&Json(context), &reason, &patient]).await?;
+                refused
             }
         };
-        let (result, reason) = match outcome {
-            Redemption::Redeemed { .. } => ("allowed", None),
-            _ => ("denied", Some("token")),
-        };
-        let record = transaction
-            .prepare_typed_cached(
-                "SELECT audit_record($1, $2, $3, '{}', '{}', ARRAY[$4], '{}')",
-                &[Type::JSONB, Type::TEXT, Type::TEXT, Type::INT4],
-            )
-            .await?;
-        transaction.execute(&record, &[&Json(context), &result, &reason, &patient]).await?;
         transaction.commit().await?;
         Ok(outcome)
     }
+}
+
+/// Why an invitation cannot be redeemed, if so.
+fn refusal(row: &Row) -> Result<Option<Redemption>, StoreError> {
+    Ok(match row.try_get::<_, &str>("status")? {
+        "cancelled" => Some(Redemption::Cancelled),
+        "reissued" => Some(Redemption::Used),
+        _ if row.try_get::<_, Option<bool>>("redeemed_long_ago")? == Some(true) => Some(Redemption::Used),
+        _ if row.try_get("expired")? => Some(Redemption::Expired),
+        // The client lost its redirect URI since.
+        _ if row.try_get::<_, Option<&str>>("redirect_uri")?.is_none() => Some(Redemption::Cancelled),
+        _ => None,
+    })
+}
+
+async fn redeem(
+    transaction: &Transaction<'_>,
+    context: &Context,
+    row: &Row,
+    code: &InvitationCode<'_>,
+) -> Result<Redemption, StoreError> {
+    let mark = transaction
+        .prepare_cached(
+            "UPDATE invitation
+                SET status = 'redeemed', redeemed_at = clock_timestamp(), last_updated = clock_timestamp()
+              WHERE id = $1",
+        )
+        .await?;
+    transaction.execute(&mark, &[&row.try_get::<_, i32>("id")?]).await?;
+    let redirect_uri: String = row.try_get("redirect_uri")?;
+    let code = NewCode {
+        hash: code.hash,
+        user: UserId(row.try_get("user_id")?),
+        client: row.try_get("client_row")?,
+        scope: &scope_of(row, "scope")?,
+        auth_time: code.now,
+        redirect_uri: &redirect_uri,
+        challenge: code.challenge,
+        nonce: None,
+        expires_at: code.expires_at,
+    };
+    insert_code(transaction, context, &code).await?;
+    Ok(Redemption::Redeemed { client_id: row.try_get("client_id")?, redirect_uri })
 }

@@ -18,6 +18,7 @@ mod organization;
 mod patient;
 mod pool;
 mod practitioner;
+mod session;
 mod study;
 mod tls;
 mod token;
@@ -32,17 +33,18 @@ pub use consent::{
 pub use data_source::{DataSource, Scope};
 pub use enrolment::Enrolment;
 pub use error::StoreError;
-pub use invitation::{IssuedInvitation, NewInvitation, Redemption};
-pub use migrate::{LoginError, create_login, migrate, pending_migrations};
-pub use oauth::{LoginSession, NewCode, NewTokens};
+pub use invitation::{InvitationCode, Issue, IssuedInvitation, NewInvitation, Redemption};
+pub use migrate::{LoginError, connect_owner, create_database, create_login, migrate, pending_migrations};
+pub use oauth::{Exchanged, NewCode, NewTokens};
 pub use observation::{
     CodeFilter, Filter, Found, NewObservation, ObservationPage, ObservationQuery, Order, PageSize,
     ReadOutcome, Reader, Stored, UploadVerdict, WhenRevoked,
 };
 pub use organization::Organization;
-pub use patient::{Identifier, NewPatient, Patient, PatientFilter, PatientPage};
+pub use patient::{Identifier, Lookup, NewPatient, Patient, PatientFilter, PatientPage, TextFilter};
 pub use pool::Store;
 pub use practitioner::Practitioner;
+pub use session::{Account, LoginAttempt, LoginSession, NewSession};
 pub use study::{Study, StudyOrganization};
 pub use token::Authenticated;
-pub use user::{Account, Profile};
+pub use user::Profile;

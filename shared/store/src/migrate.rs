@@ -20,13 +20,13 @@ pub enum LoginError {
     /// A migration failed; what had been applied before stays.
     #[error("a migration failed")]
     Migration(#[source] Box<refinery::Error>),
-    /// A login's name may hold only small letters, digits and underscores.
-    #[error("{0:?} cannot be the name of a database login")]
+    /// A name may hold only small letters, digits and underscores.
+    #[error("{0:?} cannot be the name of a login or a database")]
     Name(String),
 }
 
-/// Connects as the owner, outside any pool.
-pub(crate) async fn connect_owner(owner: &DatabaseConfig) -> Result<Client, LoginError> {
+/// A connection outside any pool: for migrations, logins and the demo world.
+pub async fn connect_owner(owner: &DatabaseConfig) -> Result<Client, LoginError> {
     let (client, connection) =
         driver_config(owner).connect(tls::connector(owner)?).await.map_err(StoreError::from)?;
     tokio::spawn(async move {
@@ -72,10 +72,7 @@ pub async fn create_login(
     name: &str,
     password: &SecretString,
 ) -> Result<(), LoginError> {
-    let simple = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    if name.is_empty() || name.len() > 63 || !name.bytes().all(simple) {
-        return Err(LoginError::Name(name.to_owned()));
-    }
+    checked_name(name)?;
     let client = connect_owner(owner).await?;
     // Utility statements take no parameters. The name is letters, digits and underscores, as checked above;
     // the server itself quotes the password.
@@ -101,5 +98,29 @@ pub async fn create_login(
         ))
         .await
         .map_err(StoreError::from)?;
+    Ok(())
+}
+
+/// Makes an empty database, unless it is there. `server` leads to any database of the server, as a role that may.
+pub async fn create_database(server: &DatabaseConfig, name: &str) -> Result<(), LoginError> {
+    checked_name(name)?;
+    let client = connect_owner(server).await?;
+    let exists = client
+        .query_opt("SELECT FROM pg_database WHERE datname = $1", &[&name])
+        .await
+        .map_err(StoreError::from)?
+        .is_some();
+    if !exists {
+        client.batch_execute(&format!("CREATE DATABASE {name}")).await.map_err(StoreError::from)?;
+    }
+    Ok(())
+}
+
+/// Utility statements take no parameters, so a name in one may hold only what needs no quoting.
+fn checked_name(name: &str) -> Result<(), LoginError> {
+    let simple = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    if name.is_empty() || name.len() > 63 || !name.bytes().all(simple) {
+        return Err(LoginError::Name(name.to_owned()));
+    }
     Ok(())
 }

@@ -1,13 +1,14 @@
-//! Clients, sessions, grants, codes and tokens. Only hashes of secrets are stored.
+//! Clients, grants, codes and tokens. Only hashes of secrets are stored.
 
 use crate::{Store, StoreError};
 use audit::{Context, RefusedBy};
 use authz::{GrantId, UserId};
-use deadpool_postgres::Transaction;
+use deadpool_postgres::{GenericClient, Transaction};
 use jiff::Timestamp;
 use oauth::{
     Client, ClientKind, GrantType, Scope, TokenHash,
     grant::{CodeRecord, GrantError, Granted, RefreshRecord},
+    id_token::Subject,
     pkce::Challenge,
 };
 use tokio_postgres::{
@@ -51,17 +52,21 @@ pub struct NewTokens {
     pub refresh_expires_at: Timestamp,
 }
 
-/// A browser's login.
-#[derive(Clone, Copy, Debug)]
-pub struct LoginSession {
-    /// Who is logged in.
-    pub user: UserId,
-    /// Since when.
-    pub started_at: Timestamp,
+/// What an exchange came to.
+#[derive(Clone, Debug)]
+pub struct Exchanged {
+    /// What was granted.
+    pub granted: Granted,
+    /// The user, as far as the `id_token` tells.
+    pub subject: Subject,
 }
 
 /// The column list of a client.
 const CLIENT: &str = "c.id, c.client_id, c.name, c.secret_hash, c.redirect_uris, c.grant_types, c.scopes, c.skip_authorization";
+
+/// What the audit says of the user `u` who acts: the request knows only a token or a password.
+pub(crate) const ACTING: &str = "jsonb_build_object('actor_user_id', u.id, 'privileged', u.is_superuser,
+  'actor_type', CASE WHEN u.is_superuser THEN 'super_admin' ELSE u.user_type END)";
 
 impl Store {
     /// The client with this `client_id`.
@@ -71,53 +76,6 @@ impl Store {
             .prepare_cached(&format!("SELECT {CLIENT} FROM oauth_client c WHERE c.client_id = $1"))
             .await?;
         client.query_opt(&statement, &[&client_id]).await?.as_ref().map(client_of).transpose()
-    }
-
-    /// Starts a browser's session, with its audit record.
-    pub async fn start_session(
-        &self,
-        context: &Context,
-        token: &TokenHash,
-        user: UserId,
-        expires_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let client = self.connection().await?;
-        let statement = client
-            .prepare_typed_cached(
-                "WITH started AS (INSERT INTO login_session (token_hash, user_id, expires_at) VALUES ($2, $3, $4))
-                 SELECT audit_record($1, 'allowed', NULL, '{}', '{}', ARRAY(SELECT id FROM patient WHERE user_id = $3), '{}')",
-                &[Type::JSONB, Type::BYTEA, Type::INT4, Type::TIMESTAMPTZ],
-            )
-            .await?;
-        client
-            .execute(&statement, &[&Json(context), &token.as_bytes().as_slice(), &user.0, &expires_at])
-            .await?;
-        Ok(())
-    }
-
-    /// The session with this token, while it lasts.
-    pub async fn session(&self, token: &TokenHash) -> Result<Option<LoginSession>, StoreError> {
-        let client = self.connection().await?;
-        let statement = client
-            .prepare_cached(
-                "SELECT s.user_id, s.started_at FROM login_session s JOIN app_user u ON u.id = s.user_id
-                  WHERE s.token_hash = $1 AND s.expires_at > statement_timestamp() AND u.is_active",
-            )
-            .await?;
-        let row = client.query_opt(&statement, &[&token.as_bytes().as_slice()]).await?;
-        row.map(|row| {
-            Ok(LoginSession { user: UserId(row.try_get(0)?), started_at: row.try_get(1)? })
-        })
-        .transpose()
-    }
-
-    /// Ends a session.
-    pub async fn end_session(&self, token: &TokenHash) -> Result<(), StoreError> {
-        let client = self.connection().await?;
-        let statement =
-            client.prepare_cached("DELETE FROM login_session WHERE token_hash = $1").await?;
-        client.execute(&statement, &[&token.as_bytes().as_slice()]).await?;
-        Ok(())
     }
 
     /// Records a refusal of a sign-in or of a token.
@@ -133,45 +91,30 @@ impl Store {
         Ok(())
     }
 
-    /// Stores a grant and the code that stands for it.
-    pub async fn issue_code(&self, code: &NewCode<'_>) -> Result<(), StoreError> {
+    /// Stores a grant and the code that stands for it, with the audit record, in one statement.
+    pub async fn issue_code(&self, context: &Context, code: &NewCode<'_>) -> Result<(), StoreError> {
         let client = self.connection().await?;
-        let statement = client.prepare_typed_cached(ISSUE_CODE, &CODE_TYPES).await?;
-        client
-            .execute(
-                &statement,
-                &[
-                    &code.user.0,
-                    &code.client,
-                    &code.scope.to_string(),
-                    &code.auth_time,
-                    &code.hash.as_bytes().as_slice(),
-                    &code.redirect_uri,
-                    &code.challenge.as_str(),
-                    &code.nonce,
-                    &code.expires_at,
-                ],
-            )
-            .await?;
-        Ok(())
+        insert_code(&**client, context, code).await
     }
 
     /// Exchanges a code for tokens, with the audit record, in one transaction. `decide` judges the code; a replay
-    /// revokes all that the code bought (RFC 6749 section 4.1.2). None: no such code.
+    /// revokes all that the code bought (RFC 6749 section 4.1.2). Of two exchanges at the same time, the row lock makes
+    /// the second see the first, as a replay. None: no such code, or its user is no longer active.
     pub async fn redeem_code(
         &self,
         context: &Context,
         code: &TokenHash,
         tokens: &NewTokens,
         decide: impl Fn(&CodeRecord) -> Result<Granted, GrantError> + Sync,
-    ) -> Result<Option<Result<Granted, GrantError>>, StoreError> {
+    ) -> Result<Option<Result<Exchanged, GrantError>>, StoreError> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
         let statement = transaction
             .prepare_cached(
                 "SELECT c.grant_id, g.client_id, g.user_id, c.redirect_uri, c.code_challenge, g.scope, c.nonce, g.auth_time,
-                        c.expires_at, c.used_at
+                        c.expires_at, c.used_at, u.email, u.first_name, u.last_name
                    FROM oauth_code c JOIN oauth_grant g ON g.id = c.grant_id
+                   JOIN app_user u ON u.id = g.user_id AND u.is_active
                   WHERE c.code_hash = $1 FOR UPDATE OF c",
             )
             .await?;
@@ -198,26 +141,31 @@ impl Store {
                 .await?;
             transaction.execute(&used, &[&code.as_bytes().as_slice()]).await?;
         }
-        settle(&transaction, context, grant, record.user, tokens, &decision).await?;
+        settle(&transaction, context, grant, tokens, &decision).await?;
+        let subject = subject_of(&row)?;
         transaction.commit().await?;
-        Ok(Some(decision))
+        Ok(Some(decision.map(|granted| Exchanged { granted, subject })))
     }
 
     /// Exchanges a refresh token for its successor, with the audit record, in one transaction. A reuse revokes the
-    /// family (RFC 9700 section 4.14.2). None: no such token.
+    /// family (RFC 9700 section 4.14.2); two exchanges at the same time are a reuse, by the row lock. The successor has the
+    /// scope of the grant (RFC 6749 section 6), so only access tokens have a scope of their own. None: no such token, or
+    /// its user is no longer active.
     pub async fn rotate_refresh(
         &self,
         context: &Context,
         refresh: &TokenHash,
         tokens: &NewTokens,
         decide: impl Fn(&RefreshRecord) -> Result<Granted, GrantError> + Sync,
-    ) -> Result<Option<Result<Granted, GrantError>>, StoreError> {
+    ) -> Result<Option<Result<Exchanged, GrantError>>, StoreError> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
         let statement = transaction
             .prepare_cached(
-                "SELECT r.grant_id, g.client_id, g.user_id, g.scope, g.auth_time, r.expires_at, r.used_at, g.revoked_at
+                "SELECT r.grant_id, g.client_id, g.user_id, g.scope, g.auth_time, r.expires_at, r.used_at, g.revoked_at,
+                        u.email, u.first_name, u.last_name
                    FROM refresh_token r JOIN oauth_grant g ON g.id = r.grant_id
+                   JOIN app_user u ON u.id = g.user_id AND u.is_active
                   WHERE r.token_hash = $1 FOR UPDATE OF r",
             )
             .await?;
@@ -242,38 +190,71 @@ impl Store {
                 .await?;
             transaction.execute(&used, &[&refresh.as_bytes().as_slice()]).await?;
         }
-        settle(&transaction, context, grant, record.user, tokens, &decision).await?;
+        settle(&transaction, context, grant, tokens, &decision).await?;
+        let subject = subject_of(&row)?;
         transaction.commit().await?;
-        Ok(Some(decision))
+        Ok(Some(decision.map(|granted| Exchanged { granted, subject })))
     }
 }
 
-/// The statement that stores a grant and its code; also what redeeming an invitation does.
-pub(crate) const ISSUE_CODE: &str = "
-WITH granted AS (
-  INSERT INTO oauth_grant (user_id, client_id, scope, auth_time) VALUES ($1, $2, $3, $4) RETURNING id
-)
-INSERT INTO oauth_code (code_hash, grant_id, redirect_uri, code_challenge, nonce, issued_at, expires_at)
-SELECT $5, id, $6, $7, $8, clock_timestamp(), $9 FROM granted";
-
-pub(crate) static CODE_TYPES: [Type; 9] = [
-    Type::INT4,
-    Type::INT4,
-    Type::TEXT,
-    Type::TIMESTAMPTZ,
-    Type::BYTEA,
-    Type::TEXT,
-    Type::TEXT,
-    Type::TEXT,
-    Type::TIMESTAMPTZ,
-];
+/// Stores a grant, its code and the audit record; also what redeeming an invitation does.
+pub(crate) async fn insert_code(
+    client: &impl GenericClient,
+    context: &Context,
+    code: &NewCode<'_>,
+) -> Result<(), StoreError> {
+    let statement = client
+        .prepare_typed_cached(
+            &format!(
+                "WITH granted AS (
+                   INSERT INTO oauth_grant (user_id, client_id, scope, auth_time) VALUES ($2, $3, $4, $5) RETURNING id
+                 ), issued AS (
+                   INSERT INTO oauth_code (code_hash, grant_id, redirect_uri, code_challenge, nonce, issued_at, expires_at)
+                   SELECT $6, id, $7, $8, $9, clock_timestamp(), $10 FROM granted
+                 )
+                 SELECT audit_record($1 || {ACTING} || jsonb_build_object('client_id', $3), 'allowed', NULL, '{{}}', '{{}}',
+                                     ARRAY(SELECT id FROM patient WHERE user_id = u.id), '{{}}')
+                   FROM app_user u WHERE u.id = $2"
+            ),
+            &[
+                Type::JSONB,
+                Type::INT4,
+                Type::INT4,
+                Type::TEXT,
+                Type::TIMESTAMPTZ,
+                Type::BYTEA,
+                Type::TEXT,
+                Type::TEXT,
+                Type::TEXT,
+                Type::TIMESTAMPTZ,
+            ],
+        )
+        .await?;
+    client
+        .query_one(
+            &statement,
+            &[
+                &Json(context),
+                &code.user.0,
+                &code.client,
+                &code.scope.to_string(),
+                &code.auth_time,
+                &code.hash.as_bytes().as_slice(),
+                &code.redirect_uri,
+                &code.challenge.as_str(),
+                &code.nonce,
+                &code.expires_at,
+            ],
+        )
+        .await?;
+    Ok(())
+}
 
 /// Writes what a decision entails: the tokens, or the end of the family; and the audit record either way.
 async fn settle(
     transaction: &Transaction<'_>,
     context: &Context,
     grant: GrantId,
-    user: i32,
     tokens: &NewTokens,
     decision: &Result<Granted, GrantError>,
 ) -> Result<(), StoreError> {
@@ -289,17 +270,22 @@ async fn settle(
         }
         Err(_) => {}
     }
+    // Who brings a code or a token that is worth nothing is nobody in particular.
     let record = transaction
         .prepare_typed_cached(
-            "SELECT audit_record($1, $2, $3, '{}', '{}', ARRAY(SELECT id FROM patient WHERE user_id = $4), '{}')",
-            &[Type::JSONB, Type::TEXT, Type::TEXT, Type::INT4],
+            &format!(
+                "SELECT audit_record(CASE WHEN $2 = 'allowed' THEN $1 || {ACTING} ELSE $1 END, $2, $3, '{{}}', '{{}}',
+                                     ARRAY(SELECT id FROM patient WHERE user_id = u.id), '{{}}')
+                   FROM oauth_grant g JOIN app_user u ON u.id = g.user_id WHERE g.id = $4"
+            ),
+            &[Type::JSONB, Type::TEXT, Type::TEXT, Type::INT8],
         )
         .await?;
     let (outcome, reason) = match decision {
         Ok(_) => ("allowed", None),
         Err(_) => ("denied", Some(RefusedBy::Layer(authz::Layer::Token).name())),
     };
-    transaction.execute(&record, &[&Json(context), &outcome, &reason, &user]).await?;
+    transaction.query_one(&record, &[&Json(context), &outcome, &reason, &grant.0]).await?;
     Ok(())
 }
 
@@ -368,6 +354,17 @@ fn client_of(row: &Row) -> Result<Client, StoreError> {
     })
 }
 
-fn scope_of(row: &Row, column: &'static str) -> Result<Scope, StoreError> {
+fn subject_of(row: &Row) -> Result<Subject, StoreError> {
+    let text = |column| Ok::<_, StoreError>(Some(row.try_get(column)?).filter(|text: &String| !text.is_empty()));
+    Ok(Subject {
+        user: row.try_get("user_id")?,
+        email: text("email")?,
+        email_verified: None,
+        given_name: text("first_name")?,
+        family_name: text("last_name")?,
+    })
+}
+
+pub(crate) fn scope_of(row: &Row, column: &'static str) -> Result<Scope, StoreError> {
     Scope::parse(row.try_get(column)?).map_err(|_| StoreError::Corrupt(column))
 }

@@ -49,28 +49,26 @@ SELECT s.id, s.name, s.description, s.icon_url, s.status, s.last_updated,
         OR EXISTS (SELECT FROM study_patient e WHERE e.study_id = s.id AND e.patient_id = $2))
    AND (cardinality($4::int[]) = 0 OR s.id = ANY ($4))
    AND ($5::int IS NULL OR s.organization_id = $5)
-   AND ($6::text IS NULL OR starts_with(lower(s.name), lower($6)))
  ORDER BY s.name, s.id";
 
 impl Store {
-    /// The studies that the reader may see.
+    /// The studies that the reader may see. With ids, only those; with an organization, only its.
     pub async fn studies(
         &self,
         reader: Reader,
         ids: &[i32],
         organization: Option<i32>,
-        name: Option<&str>,
     ) -> Result<Vec<Study>, StoreError> {
         let (practitioner, patient, privileged) = reader.parts();
         let client = self.connection().await?;
         let statement = client
             .prepare_typed_cached(
                 VISIBLE,
-                &[Type::INT4, Type::INT4, Type::BOOL, Type::INT4_ARRAY, Type::INT4, Type::TEXT],
+                &[Type::INT4, Type::INT4, Type::BOOL, Type::INT4_ARRAY, Type::INT4],
             )
             .await?;
         let rows = client
-            .query(&statement, &[&practitioner, &patient, &privileged, &ids, &organization, &name])
+            .query(&statement, &[&practitioner, &patient, &privileged, &ids, &organization])
             .await?;
         rows.iter()
             .map(|row| {

@@ -45,9 +45,9 @@ pub enum WhenRevoked {
 }
 
 /// What came of one observation of an upload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UploadVerdict {
-    /// Stored under this id at this time.
+    /// Stored.
     Stored(Stored),
     /// Refused by a layer.
     Refused(Layer),
@@ -62,12 +62,14 @@ pub enum UploadVerdict {
 }
 
 /// A stored observation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// Its id.
     pub id: i64,
     /// When it was stored.
     pub last_updated: Timestamp,
+    /// The content as stored.
+    pub content: String,
 }
 
 /// What the verdict depends on: the same for all observations of one patient, code and data source.
@@ -213,9 +215,11 @@ impl<'a> Upload<'a> {
         }
         let complete = accepted.len() == self.observations.len();
         if !accepted.is_empty() && (complete || !self.all_or_nothing) {
-            for (position, stored) in self.insert(&transaction, &accepted, role).await? {
-                if let Some(verdict) = verdicts.get_mut(position) {
-                    *verdict = UploadVerdict::Stored(stored);
+            let mut places = self.insert(&transaction, &accepted, role).await?;
+            for (number, one) in accepted.into_iter().enumerate() {
+                let (id, last_updated) = places.remove(&number).ok_or(StoreError::Corrupt("n"))?;
+                if let Some(verdict) = verdicts.get_mut(one.position) {
+                    *verdict = UploadVerdict::Stored(Stored { id, last_updated, content: one.content });
                 }
             }
         }
@@ -321,7 +325,7 @@ impl<'a> Upload<'a> {
         transaction: &Transaction<'_>,
         accepted: &[Accepted<'_>],
         role: Option<Role>,
-    ) -> Result<Vec<(usize, Stored)>, StoreError> {
+    ) -> Result<HashMap<usize, (i64, Timestamp)>, StoreError> {
         let column = |value: fn(&NewObservation) -> i32| -> Vec<i32> {
             accepted.iter().map(|one| value(one.observation)).collect()
         };
@@ -385,9 +389,8 @@ impl<'a> Upload<'a> {
         rows.iter()
             .map(|row| {
                 let number: i64 = row.try_get(0)?;
-                let one = usize::try_from(number).ok().and_then(|index| accepted.get(index));
-                let position = one.ok_or(StoreError::Corrupt("n"))?.position;
-                Ok((position, Stored { id: row.try_get(1)?, last_updated: row.try_get(2)? }))
+                let number = usize::try_from(number).map_err(|_| StoreError::Corrupt("n"))?;
+                Ok((number, (row.try_get(1)?, row.try_get(2)?)))
             })
             .collect()
     }
@@ -400,7 +403,7 @@ impl<'a> Upload<'a> {
     ) -> Result<(), StoreError> {
         let mut refused: BTreeMap<&'static str, Vec<i32>> = BTreeMap::new();
         for (verdict, observation) in verdicts.iter().zip(self.observations) {
-            if let Some(reason) = reason(*verdict) {
+            if let Some(reason) = reason(verdict) {
                 let patients = refused.entry(reason.name()).or_default();
                 if !patients.contains(&observation.patient) {
                     patients.push(observation.patient);
@@ -417,10 +420,10 @@ impl<'a> Upload<'a> {
     }
 }
 
-const fn reason(verdict: UploadVerdict) -> Option<RefusedBy> {
+const fn reason(verdict: &UploadVerdict) -> Option<RefusedBy> {
     match verdict {
         UploadVerdict::Stored(_) => None,
-        UploadVerdict::Refused(layer) => Some(RefusedBy::Layer(layer)),
+        UploadVerdict::Refused(layer) => Some(RefusedBy::Layer(*layer)),
         UploadVerdict::Duplicate
         | UploadVerdict::UnknownCode
         | UploadVerdict::UnknownDataSource

@@ -1,0 +1,47 @@
+# JupyterHealth Exchange. `make help` lists what there is.
+
+# No tool may fetch a toolchain or a target by itself.
+export RUSTUP_DIST_SERVER = http://127.0.0.1:9
+export RUSTUP_UPDATE_ROOT = http://127.0.0.1:9
+
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test bench lint lambda-test clean-local
+
+help: ## what there is
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+
+run: ## serve the demo world on http://localhost:8000 (PORT= changes it)
+	@scripts/ensure-postgres
+	@$(CARGO) build --quiet -p standalone
+	@exec target/debug/jhe serve --demo
+
+demo: ## tell the whole story on a throw-away instance, checking every promise
+	@scripts/ensure-postgres
+	@scripts/ensure-venv
+	@$(CARGO) build --quiet -p standalone
+	@.venv/bin/python tests/python/demo.py
+
+test: ## everything, ending with one line: N passed, N failed
+	@scripts/ensure-postgres
+	@scripts/ensure-venv
+	@.venv/bin/python tests/run.py
+
+lint: ## formatting and lints
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
+
+lambda-test: ## the events of events/ through the Lambda runtime
+	@scripts/ensure-postgres
+	@scripts/ensure-venv
+	@.venv/bin/python tests/python/lambda_test.py
+
+bench: ## the figures of docs/benchmarks.md
+	@scripts/ensure-postgres
+	@scripts/ensure-venv
+	@.venv/bin/python tests/bench/bench.py
+
+clean-local: ## delete the private PostgreSQL and all that `make run` keeps
+	@test ! -e .local/postgres || rm -rf "$$(readlink -f .local/postgres)"
+	@rm -rf .local

@@ -1,0 +1,5 @@
+//! The Lambda binary of `health`.
+
+fn main() -> std::process::ExitCode {
+    runtime::lambda::main(health::FUNCTION)
+}

@@ -1,0 +1,36 @@
+//! Refusals of actions: decided by `authz`, and recorded before they are answered.
+
+use crate::{App, Failure, Request};
+use audit::{Context, RefusedBy};
+use authz::{Actor, Basis, Permission, Refusal, Role};
+
+impl Request {
+    /// Lets an action pass, or records its refusal and refuses it. `role` is the caller's role in the organization
+    /// that the action is about.
+    pub async fn permit(
+        &self,
+        app: &App,
+        context: &Context,
+        actor: &Actor,
+        permission: Permission,
+        role: Option<Role>,
+    ) -> Result<Basis, Failure> {
+        match authz::permit(actor, permission, role) {
+            Ok(basis) => Ok(basis),
+            Err(refusal) => Err(self.refuse(app, context, refusal).await),
+        }
+    }
+
+    /// Records a refusal. What comes back is the failure to answer with: when the record cannot be written, that.
+    pub async fn refuse(&self, app: &App, context: &Context, refusal: Refusal) -> Failure {
+        match record(app, context, RefusedBy::Layer(refusal.layer)).await {
+            Ok(()) => Failure::Refused(refusal),
+            Err(failure) => failure,
+        }
+    }
+}
+
+async fn record(app: &App, context: &Context, reason: RefusedBy) -> Result<(), Failure> {
+    app.store().await?.record_refusal(context, reason).await?;
+    Ok(())
+}

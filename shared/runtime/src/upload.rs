@@ -1,0 +1,134 @@
+//! From a FHIR Observation as sent to one that is stored: what `POST Observation` and a batch share.
+
+use crate::{App, Failure, Request};
+use audit::Action;
+use authz::{Actor, Layer, Refusal};
+use fhir::{
+    Rejection,
+    observation::{Effective, Submission},
+    outcome::{IssueCode, OperationOutcome},
+};
+use http::StatusCode;
+use jiff::Timestamp;
+use omh::{DataPoint, EffectiveTime};
+use serde_json::Value;
+use store::{NewObservation, UploadVerdict};
+
+/// An observation that is well formed and whose data point is valid.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The resource.
+    pub submission: Submission,
+    effective: Option<Effective>,
+    new: NewObservation,
+}
+
+/// Checks a resource: FHIR first, then the data point of its attachment against the schema of its code.
+pub fn prepare(app: &App, resource: &Value) -> Result<Prepared, Rejection> {
+    let submission = Submission::parse(resource)?;
+    submission.refers_only_to(&format!("{}/FHIR/R5", app.settings.site_url))?;
+    if !omh::is_known(&submission.code.code) {
+        return Err(Rejection::value("Observation.code", "is not a data type that is stored here"));
+    }
+    let point = omh::parse(&submission.attachment.bytes, &submission.code.code).map_err(|invalid| {
+        Rejection::business_rule("Observation.valueAttachment.data", &format!("is not valid: {invalid}"))
+    })?;
+    let effective = point.effective().map(effective);
+    if let Some(effective) = &effective {
+        submission.agrees_with(effective)?;
+    }
+    let (effective_start, effective_end) = interval(&point, effective);
+    let identifiers = submission
+        .identifiers
+        .iter()
+        .map(|identifier| (identifier.system.clone().unwrap_or_default(), identifier.value.clone()))
+        .collect();
+    let new = NewObservation {
+        patient: submission.subject,
+        system: submission.code.system.clone(),
+        code: submission.code.code.clone(),
+        data_source: submission.device,
+        status: submission.status.as_str().to_owned(),
+        identifiers,
+        effective_start,
+        effective_end,
+    };
+    Ok(Prepared { submission, effective, new })
+}
+
+fn effective(time: EffectiveTime) -> Effective {
+    match time {
+        EffectiveTime::Instant(at) => Effective::Instant(at),
+        EffectiveTime::Interval { start, end } => Effective::Period { start, end },
+    }
+}
+
+/// The interval by which the observation is found. A point that states no effective time is found by its creation.
+fn interval(point: &DataPoint, effective: Option<Effective>) -> (Timestamp, Timestamp) {
+    match effective {
+        Some(Effective::Instant(at)) => (at, at),
+        Some(Effective::Period { start, end }) => (start, end),
+        None => (point.created(), point.created()),
+    }
+}
+
+/// Stores what is prepared; one verdict each, in order.
+pub async fn store(
+    app: &App,
+    request: &Request,
+    actor: &Actor,
+    all_or_nothing: bool,
+    prepared: &[Prepared],
+) -> Result<Vec<UploadVerdict>, Failure> {
+    let new: Vec<NewObservation> = prepared.iter().map(|one| one.new.clone()).collect();
+    let render = |position: usize, display: &str, user: i32| {
+        prepared.get(position).map_or_else(String::new, |one| {
+            one.submission.content(Some(display), one.effective.as_ref(), user)
+        })
+    };
+    let context = request.audit(Some(actor), Action::Create, "Observation");
+    let store = app.store().await?;
+    Ok(store
+        .upload_observations(&context, actor, app.settings.when_revoked, all_or_nothing, &new, render)
+        .await?)
+}
+
+/// Why an observation was not stored.
+#[must_use]
+pub fn failure(verdict: &UploadVerdict, prepared: &Prepared) -> Option<Failure> {
+    let outcome = |status, code, text: &str| {
+        Some(Failure::Outcome(status, OperationOutcome::error(code, text)))
+    };
+    match verdict {
+        UploadVerdict::Stored(_) => None,
+        UploadVerdict::Refused(Layer::Consent) => outcome(
+            StatusCode::FORBIDDEN,
+            IssueCode::Forbidden,
+            &format!(
+                "Observation data with coding_system={} coding_code={} has not been consented for any studies by this Patient.",
+                prepared.new.system, prepared.new.code
+            ),
+        ),
+        UploadVerdict::Refused(layer) => Some(Failure::Refused(Refusal::known(*layer))),
+        UploadVerdict::Duplicate => outcome(
+            StatusCode::CONFLICT,
+            IssueCode::Duplicate,
+            "An observation of this patient has this identifier already.",
+        ),
+        UploadVerdict::UnknownCode => outcome(
+            StatusCode::BAD_REQUEST,
+            IssueCode::Value,
+            "Observation.code is not a data type that is stored here.",
+        ),
+        UploadVerdict::UnknownDataSource => outcome(
+            StatusCode::BAD_REQUEST,
+            IssueCode::Value,
+            "Observation.device does not name a data source.",
+        ),
+        UploadVerdict::NotStored => outcome(
+            StatusCode::CONFLICT,
+            IssueCode::Processing,
+            "Not stored, because another entry of the transaction was not accepted.",
+        ),
+    }
+}

@@ -1,0 +1,325 @@
+//! Pages of patients.
+
+use super::{Patient, RECORD, VISIBLE, record};
+use crate::{Store, StoreError, observation::Reader};
+use audit::{Context, RefusedBy};
+use jiff::{Timestamp, civil::Date};
+use std::sync::LazyLock;
+use tokio_postgres::types::{Json, ToSql, Type};
+
+/// A condition on a text: it matches one of the patterns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextFilter {
+    patterns: Vec<String>,
+    exact: bool,
+}
+
+impl TextFilter {
+    /// The text is one of the values.
+    #[must_use]
+    pub fn exact(values: &[String]) -> Self {
+        Self { patterns: values.iter().map(|value| literal(value)).collect(), exact: true }
+    }
+
+    /// The text starts with one of the values, whatever the case.
+    #[must_use]
+    pub fn starts_with(values: &[String]) -> Self {
+        let patterns = values.iter().map(|value| format!("{}%", literal(value))).collect();
+        Self { patterns, exact: false }
+    }
+
+    /// One of the values is in the text, whatever the case.
+    #[must_use]
+    pub fn contains(values: &[String]) -> Self {
+        let patterns = values.iter().map(|value| format!("%{}%", literal(value))).collect();
+        Self { patterns, exact: false }
+    }
+}
+
+/// A text as a pattern of LIKE that matches only itself.
+fn literal(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '\\' | '%' | '_') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern
+}
+
+/// Which patients are asked for. Everything that is set must hold.
+#[derive(Clone, Debug, Default)]
+pub struct PatientFilter {
+    /// Only these ids; empty: all.
+    pub ids: Vec<i32>,
+    /// Only patients of this organization.
+    pub organization: Option<i32>,
+    /// Only patients enrolled in this study.
+    pub study: Option<i32>,
+    /// Only the patient with this identifier: system (none: any) and value.
+    pub identifier: Option<(Option<String>, String)>,
+    /// The family or the given name.
+    pub name: Option<TextFilter>,
+    /// The family name.
+    pub family: Option<TextFilter>,
+    /// The given name.
+    pub given: Option<TextFilter>,
+    /// Born on or after, and before.
+    pub birth_date: (Option<Date>, Option<Date>),
+    /// The record last changed at or after, and before.
+    pub updated: (Option<Timestamp>, Option<Timestamp>),
+    /// Only ids after this one: the last of the page before.
+    pub after: i32,
+    /// How many.
+    pub count: i64,
+}
+
+/// A page of patients.
+#[derive(Clone, Debug, Default)]
+pub struct PatientPage {
+    /// The patients, by id.
+    pub rows: Vec<Patient>,
+    /// True when the next page is not empty.
+    pub more: bool,
+    /// How many there are in all, where that was asked for.
+    pub total: Option<i64>,
+}
+
+/// From which table a page is read: the one that has few rows for the filter, and has them in the order of ids. One
+/// statement for all would be planned for none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    /// The patients named by id, or a patient's own record.
+    Ids,
+    /// The enrolments of a study.
+    Study,
+    /// The identifiers with a value.
+    Identifier,
+    /// The patients of one organization.
+    Organization,
+    /// The patients of a practitioner's organizations.
+    Own,
+    /// All patients, for a super admin.
+    All,
+}
+
+impl Access {
+    fn of(reader: Reader, filter: &PatientFilter) -> Self {
+        if !filter.ids.is_empty() {
+            Self::Ids
+        } else if filter.study.is_some() {
+            Self::Study
+        } else if filter.identifier.is_some() {
+            Self::Identifier
+        } else if filter.organization.is_some() {
+            Self::Organization
+        } else {
+            match reader {
+                Reader::Practitioner(_) => Self::Own,
+                Reader::Patient(_) => Self::Ids,
+                Reader::Privileged => Self::All,
+            }
+        }
+    }
+
+    fn statement(self) -> &'static str {
+        static IDS: LazyLock<String> = LazyLock::new(|| statement(Access::Ids));
+        static STUDY: LazyLock<String> = LazyLock::new(|| statement(Access::Study));
+        static IDENTIFIER: LazyLock<String> = LazyLock::new(|| statement(Access::Identifier));
+        static ORGANIZATION: LazyLock<String> = LazyLock::new(|| statement(Access::Organization));
+        static OWN: LazyLock<String> = LazyLock::new(|| statement(Access::Own));
+        static ALL: LazyLock<String> = LazyLock::new(|| statement(Access::All));
+        match self {
+            Self::Ids => &IDS,
+            Self::Study => &STUDY,
+            Self::Identifier => &IDENTIFIER,
+            Self::Organization => &ORGANIZATION,
+            Self::Own => &OWN,
+            Self::All => &ALL,
+        }
+    }
+
+    /// The rows that match, `{key} > $16` being where the page starts.
+    const fn from(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Ids => ("p.id", "patient p WHERE p.id = ANY ($5)"),
+            Self::Study => {
+                ("e.patient_id", "study_patient e JOIN patient p ON p.id = e.patient_id WHERE e.study_id = $7")
+            }
+            Self::Identifier => (
+                "p.id",
+                "patient p WHERE p.id IN (SELECT i.patient_id FROM patient_identifier i
+                                           WHERE i.value = $9 AND ($8::text IS NULL OR i.system = $8))",
+            ),
+            Self::Organization => (
+                "b.patient_id",
+                "patient_organization b JOIN patient p ON p.id = b.patient_id WHERE b.organization_id = $6",
+            ),
+            Self::Own => (
+                "b.patient_id",
+                "patient_organization b JOIN patient p ON p.id = b.patient_id WHERE b.organization_id = own.organization_id",
+            ),
+            Self::All => ("p.id", "patient p WHERE true"),
+        }
+    }
+
+    /// The first rows after `$16`, one more than a page, and how many rows match in all.
+    fn page_and_total(self) -> (String, String) {
+        let conditions = conditions();
+        let (key, from) = self.from();
+        let first = format!(
+            "SELECT p.id FROM {from} AND {key} > $16 AND {conditions} ORDER BY {key} LIMIT $17 + 1"
+        );
+        if self == Self::Own {
+            let own = "organization_member own";
+            let page = format!(
+                "SELECT DISTINCT lane.id FROM {own} CROSS JOIN LATERAL ({first}) lane
+                  WHERE own.practitioner_id = $1 ORDER BY lane.id LIMIT $17 + 1"
+            );
+            let total = format!(
+                "SELECT count(DISTINCT lane.id) FROM {own}
+                  CROSS JOIN LATERAL (SELECT p.id FROM {from} AND {conditions}) lane
+                  WHERE own.practitioner_id = $1"
+            );
+            return (page, total);
+        }
+        (first, format!("SELECT count(*) FROM {from} AND {conditions}"))
+    }
+}
+
+/// What a row must meet, whatever table it is read from.
+fn conditions() -> String {
+    let like = |column: &str, exact: &str, patterns: &str| {
+        format!("CASE WHEN {exact} THEN p.{column} LIKE ANY ({patterns}) ELSE p.{column} ILIKE ANY ({patterns}) END")
+    };
+    format!(
+        "{VISIBLE}
+     AND (cardinality($5::int[]) = 0 OR p.id = ANY ($5))
+     AND ($6::int IS NULL OR EXISTS (SELECT FROM patient_organization o WHERE o.patient_id = p.id AND o.organization_id = $6))
+     AND ($7::int IS NULL OR EXISTS (SELECT FROM study_patient s WHERE s.patient_id = p.id AND s.study_id = $7))
+     AND ($9::text IS NULL OR EXISTS (SELECT FROM patient_identifier n
+                                       WHERE n.patient_id = p.id AND n.value = $9 AND ($8::text IS NULL OR n.system = $8)))
+     AND ($10::text[] IS NULL OR {either_family} OR {either_given})
+     AND ($12::text[] IS NULL OR {family})
+     AND ($14::text[] IS NULL OR {given})
+     AND ($18::date IS NULL OR p.birth_date >= $18)
+     AND ($19::date IS NULL OR p.birth_date < $19)
+     AND ($20::timestamptz IS NULL OR p.last_updated >= $20)
+     AND ($21::timestamptz IS NULL OR p.last_updated < $21)",
+        either_family = like("name_family", "$11", "$10"),
+        either_given = like("name_given", "$11", "$10"),
+        family = like("name_family", "$13", "$12"),
+        given = like("name_given", "$15", "$14"),
+    )
+}
+
+/// 1 to 3 the reader, 4 audit context, 5 ids, 6 organization, 7 study, 8 and 9 identifier, 10 to 15 name, family and
+/// given as patterns and whether they are exact, 16 after, 17 count, 18 and 19 birth date, 20 and 21 last update, 22
+/// whether to count all.
+///
+/// The verdict: what the query names must be the reader's. What does not exist is refused alike, so that the answer does
+/// not tell which ids exist; only the audit knows the difference.
+fn statement(access: Access) -> String {
+    let (page, total) = access.page_and_total();
+    format!(
+        "
+WITH verdict AS MATERIALIZED (
+  SELECT CASE
+    WHEN $3 THEN CASE WHEN cardinality($5::int[]) > 0 AND NOT EXISTS (SELECT FROM patient WHERE id = ANY ($5)) THEN 'not_found' END
+    WHEN EXISTS (SELECT FROM unnest($5::int[]) AS named(id) LEFT JOIN patient p ON p.id = named.id
+                  WHERE p.id IS NULL OR NOT {VISIBLE})
+      THEN CASE WHEN NOT EXISTS (SELECT FROM patient WHERE id = ANY ($5)) THEN 'not_found'
+                WHEN $2::int IS NOT NULL THEN 'user_type' ELSE 'organization' END
+    WHEN $6::int IS NOT NULL
+         AND NOT EXISTS (SELECT FROM organization_member m WHERE m.organization_id = $6 AND m.practitioner_id = $1)
+         AND NOT EXISTS (SELECT FROM patient_organization o WHERE o.organization_id = $6 AND o.patient_id = $2)
+      THEN 'organization'
+    WHEN $7::int IS NOT NULL
+         AND NOT EXISTS (SELECT FROM study s JOIN organization_member m ON m.organization_id = s.organization_id
+                          WHERE s.id = $7 AND m.practitioner_id = $1)
+         AND NOT EXISTS (SELECT FROM study_patient e WHERE e.study_id = $7 AND e.patient_id = $2)
+      THEN 'organization'
+    END AS refused_by
+), page AS MATERIALIZED (
+  {page}
+), shown AS MATERIALIZED (
+  SELECT id FROM page WHERE (SELECT refused_by FROM verdict) IS NULL ORDER BY id LIMIT $17
+)
+SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $17 AS more,
+       CASE WHEN $22 AND a.refused_by IS NULL THEN ({total}) END AS total,
+       CASE WHEN p.id IS NOT NULL THEN {RECORD} END AS record
+  FROM (SELECT v.refused_by,
+               audit_record($4, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
+                            ARRAY(SELECT id FROM organization WHERE id = $6), ARRAY(SELECT id FROM study WHERE id = $7),
+                            ARRAY(SELECT id FROM shown UNION SELECT id FROM patient WHERE id = ANY ($5)), '{{}}') AS event_id
+          FROM verdict v) a
+  LEFT JOIN (shown s JOIN patient p ON p.id = s.id) ON true
+ ORDER BY p.id"
+    )
+}
+
+const TYPES: [Type; 22] = [
+    Type::INT4, Type::INT4, Type::BOOL, Type::JSONB, Type::INT4_ARRAY, Type::INT4, Type::INT4, Type::TEXT, Type::TEXT,
+    Type::TEXT_ARRAY, Type::BOOL, Type::TEXT_ARRAY, Type::BOOL, Type::TEXT_ARRAY, Type::BOOL, Type::INT4, Type::INT8,
+    Type::DATE, Type::DATE, Type::TIMESTAMPTZ, Type::TIMESTAMPTZ, Type::BOOL,
+];
+
+impl Store {
+    /// A page of patients and its audit record, in one statement. `Ok(Err(reason))`: the filter names a patient, an
+    /// organization or a study that is not the reader's.
+    pub async fn patients(
+        &self,
+        context: &Context,
+        reader: Reader,
+        filter: &PatientFilter,
+        with_total: bool,
+    ) -> Result<Result<PatientPage, RefusedBy>, StoreError> {
+        let (practitioner, patient, privileged) = reader.parts();
+        let ids = match reader {
+            Reader::Patient(own) if filter.ids.is_empty() => vec![own.0],
+            _ => filter.ids.clone(),
+        };
+        let (system, value) = filter
+            .identifier
+            .as_ref()
+            .map_or((None, None), |(system, value)| (system.as_deref(), Some(value.as_str())));
+        let (name, name_exact) = parts(filter.name.as_ref());
+        let (family, family_exact) = parts(filter.family.as_ref());
+        let (given, given_exact) = parts(filter.given.as_ref());
+        let client = self.connection().await?;
+        let statement = client.prepare_typed_cached(Access::of(reader, filter).statement(), &TYPES).await?;
+        let parameters: [&(dyn ToSql + Sync); 22] = [
+            &practitioner, &patient, &privileged, &Json(context), &ids, &filter.organization, &filter.study, &system,
+            &value, &name, &name_exact, &family, &family_exact, &given, &given_exact, &filter.after, &filter.count,
+            &filter.birth_date.0, &filter.birth_date.1, &filter.updated.0, &filter.updated.1, &with_total,
+        ];
+        let rows = client.query(&statement, &parameters).await?;
+        let mut page = PatientPage::default();
+        for row in &rows {
+            if let Some(refused) = row.try_get::<_, Option<&str>>("refused_by")? {
+                return Ok(Err(RefusedBy::from_name(refused).ok_or(StoreError::Corrupt("refused_by"))?));
+            }
+            page.more = row.try_get("more")?;
+            page.total = row.try_get("total")?;
+            page.rows.extend(record(row)?);
+        }
+        Ok(Ok(page))
+    }
+}
+
+fn parts(filter: Option<&TextFilter>) -> (Option<&[String]>, bool) {
+    filter.map_or((None, false), |filter| (Some(filter.patterns.as_slice()), filter.exact))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_never_a_pattern() {
+        assert_eq!(literal("50%_\\"), "50\\%\\_\\\\");
+        assert_eq!(TextFilter::contains(&["a_".to_owned()]).patterns, ["%a\\_%"]);
+        assert_eq!(TextFilter::exact(&["%".to_owned()]).patterns, ["\\%"]);
+    }
+}

@@ -1,0 +1,310 @@
+//! The commands of `jhe`.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+use standalone::{demo, embedded::Embedded, server};
+use std::{
+    error::Error,
+    fs, io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+use store::DatabaseConfig;
+use tokio::{net::TcpListener, signal::unix::{SignalKind, signal}};
+
+const USAGE: &str = "\
+usage: jhe [serve] [--demo]          serve; without DB_HOST with a private PostgreSQL under .local
+       jhe migrate                   apply the migrations to DB_HOST and make the functions' login
+       jhe with-database COMMAND...  run a command with a throw-away PostgreSQL
+
+environment: PORT (8000), BIND (127.0.0.1), JHE_HOME (.local), SITE_URL, DB_*, see docs/configuration.md";
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// The database of the private server.
+const DATABASE: &str = "jhe";
+
+/// Runs the command that the arguments name.
+pub async fn run(arguments: &[String]) -> Result<ExitCode> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] | ["serve"] => serve(false).await,
+        ["--demo"] | ["serve", "--demo"] => serve(true).await,
+        ["migrate"] => migrate().await,
+        ["with-database", command @ ..] if !command.is_empty() => with_database(command).await,
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            Ok(ExitCode::from(2))
+        }
+    }
+}
+
+/// An error and its causes in one line.
+pub fn explain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn home() -> PathBuf {
+    environment("JHE_HOME").map_or_else(|| PathBuf::from(".local"), PathBuf::from)
+}
+
+/// Where the server listens and what it is called.
+struct Address {
+    listener: TcpListener,
+    site_url: String,
+}
+
+impl Address {
+    async fn bind() -> Result<Self> {
+        let port: u16 = match environment("PORT") {
+            None => 8000,
+            Some(text) => text.parse().map_err(|_| "PORT is not a port number")?,
+        };
+        let bind = environment("BIND").unwrap_or_else(|| "127.0.0.1".to_owned());
+        let listener = TcpListener::bind((bind.as_str(), port)).await.map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => format!("port {port} is in use; choose another, for instance PORT={}", port.saturating_add(1)),
+            _ => format!("cannot listen on {bind}:{port}: {error}"),
+        })?;
+        let port = listener.local_addr()?.port();
+        let site_url = environment("SITE_URL").unwrap_or_else(|| format!("http://localhost:{port}"));
+        Ok(Self { listener, site_url })
+    }
+}
+
+async fn serve(with_demo: bool) -> Result<ExitCode> {
+    let stop = stop_signal()?;
+    // Before anything is started: a port in use is the most common mistake.
+    let address = Address::bind().await?;
+    if environment("DB_HOST").is_some() {
+        let app = runtime::App::new(
+            {
+                let site_url = address.site_url.clone();
+                move |name| environment(name).or_else(|| (name == "SITE_URL").then(|| site_url.clone()))
+            },
+            Some(&home().join("secrets")),
+            pool_size(),
+        )?;
+        println!("ready: {}", address.site_url);
+        server::serve(address.listener, app, trusts_proxy(), stop).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let database = Embedded::start(&home(), false).await?;
+    let result = serve_private(&database, address, with_demo, stop).await;
+    database.stop().await?;
+    result
+}
+
+/// Twice the cores: a request waits for the database, not for a processor.
+fn pool_size() -> usize {
+    std::thread::available_parallelism().map_or(4, |cores| cores.get() * 4)
+}
+
+fn trusts_proxy() -> bool {
+    environment("TRUST_PROXY").is_some_and(|value| value == "1" || value == "true")
+}
+
+async fn serve_private(
+    database: &Embedded,
+    address: Address,
+    with_demo: bool,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<ExitCode> {
+    let owner = database.owner(DATABASE);
+    prepare(database, DATABASE).await?;
+    let app = app(&database.app(DATABASE), &address.site_url, &home().join("secrets"))?;
+    if with_demo {
+        let fresh = demo::seed(&owner, &address.site_url).await?;
+        let world = demo::describe(&owner, &address.site_url).await?;
+        if fresh {
+            demo::upload(&app, &world).await?;
+        }
+        let path = home().join("demo.json");
+        write_private(&path, &serde_json::to_string_pretty(&world)?)?;
+        println!("{}", introduction(&world, &path));
+    }
+    println!("ready: {}", address.site_url);
+    server::serve(address.listener, app, trusts_proxy(), stop).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the database with its tables, and the login of the functions.
+async fn prepare(server: &Embedded, database: &str) -> Result<()> {
+    store::create_database(&server.owner("postgres"), database).await?;
+    let owner = server.owner(database);
+    store::migrate(&owner).await?;
+    let app = server.app(database);
+    let password = app.password.clone().unwrap_or_else(|| SecretString::from(String::new()));
+    store::create_login(&owner, &app.user, &password).await?;
+    Ok(())
+}
+
+/// The environment that leads to a database.
+fn variables(config: &DatabaseConfig) -> Vec<(&'static str, String)> {
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    vec![
+        ("DB_HOST", config.host.clone()),
+        ("DB_PORT", config.port.to_string()),
+        ("DB_NAME", config.name.clone()),
+        ("DB_USER", config.user.clone()),
+        ("DB_PASSWORD", config.password.as_ref().map(|password| password.expose_secret().to_owned()).unwrap_or_default()),
+        ("DB_SSL_MODE", "verify-full".to_owned()),
+        ("DB_SSL_ROOT_CERT", path(&config.ssl_root_cert)),
+    ]
+}
+
+fn app(database: &DatabaseConfig, site_url: &str, secrets: &Path) -> Result<runtime::App> {
+    let mut variables = variables(database);
+    variables.push(("SITE_URL", site_url.to_owned()));
+    let lookup = move |name: &str| {
+        variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone()).or_else(|| environment(name))
+    };
+    Ok(runtime::App::new(lookup, Some(secrets), pool_size())?)
+}
+
+async fn migrate() -> Result<ExitCode> {
+    let owner_password = environment("DB_OWNER_PASSWORD").map(SecretString::from);
+    let owner = DatabaseConfig::from_env(
+        |name| environment(if name == "DB_USER" { "DB_OWNER_USER" } else { name }),
+        owner_password,
+        1,
+    )?;
+    let applied = store::migrate(&owner).await?;
+    println!("{applied} migrations applied");
+    if let (Some(user), Some(password)) = (environment("DB_USER"), environment("DB_PASSWORD")) {
+        store::create_login(&owner, &user, &SecretString::from(password)).await?;
+        println!("the login {user} may do what the functions may do");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a command with a PostgreSQL that is gone afterwards. The command finds it by `DB_*` and `DB_OWNER_*`; the database
+/// `jhe_template` holds the demo world without tokens, for tests to copy.
+async fn with_database(command: &[&str]) -> Result<ExitCode> {
+    let directory = Scratch::new()?;
+    let database = Embedded::start(&directory.0, environment("DURABLE").is_none()).await?;
+    let result = run_with(&database, &directory.0, command).await;
+    database.stop().await?;
+    result
+}
+
+async fn run_with(database: &Embedded, directory: &Path, command: &[&str]) -> Result<ExitCode> {
+    const TEMPLATE: &str = "jhe_template";
+    prepare(database, TEMPLATE).await?;
+    demo::seed(&database.owner(TEMPLATE), "http://localhost:8000").await?;
+    let (Some(program), arguments) = (command.first(), command.get(1..).unwrap_or_default()) else {
+        return Ok(ExitCode::from(2));
+    };
+    let owner = database.owner(TEMPLATE);
+    let owner_password = owner.password.as_ref().map(|password| password.expose_secret().to_owned()).unwrap_or_default();
+    let mut child = tokio::process::Command::new(program)
+        .args(arguments)
+        .envs(variables(&database.app(TEMPLATE)))
+        .env("DB_OWNER_USER", &owner.user)
+        .env("DB_OWNER_PASSWORD", owner_password)
+        .env("JHE_SCRATCH", directory)
+        .spawn()
+        .map_err(|error| format!("cannot run {program}: {error}"))?;
+    // Ctrl-C reaches the command too; here it only must not keep the database from being stopped.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let status = tokio::select! {
+        status = child.wait() => status?,
+        _ = interrupt.recv() => child.wait().await?,
+        _ = terminate.recv() => {
+            child.start_kill()?;
+            child.wait().await?
+        }
+    };
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// A directory that is gone when dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self> {
+        let random = oauth::token::random_bytes::<8>()?;
+        let path = std::env::temp_dir().join(format!("jhe-{:016x}", u64::from_be_bytes(random)));
+        fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Ok(elsewhere) = fs::canonicalize(self.0.join("postgres")) {
+            let _ = fs::remove_dir_all(elsewhere);
+        }
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Ready when the process is asked to stop.
+fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// A file that only this account can read: it holds tokens.
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    use io::Write as _;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(path)?.write_all(text.as_bytes())
+}
+
+/// What a person who starts the demo should know.
+fn introduction(world: &Value, path: &Path) -> String {
+    use std::fmt::Write as _;
+    let mut text = format!("\nThe demo world. Everybody's password is {}\n\n", demo::PASSWORD);
+    let users = world.get("users").and_then(Value::as_object).into_iter().flatten();
+    let mut rows: Vec<(i64, &str, &str)> = users
+        .map(|(_, user)| {
+            let field = |name| user.get(name).and_then(Value::as_str).unwrap_or_default();
+            (user.get("user_id").and_then(Value::as_i64).unwrap_or_default(), field("email"), field("user_type"))
+        })
+        .collect();
+    rows.sort_unstable();
+    for (id, email, kind) in rows {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "  {id}  {email:<38} {kind}");
+    }
+    let base = world.get("base_url").and_then(Value::as_str).unwrap_or_default();
+    let _ = write!(
+        text,
+        "\nClients: CareX (1), CommonHealth (2), Patient Access (3), JHE Admin UI (4, public, {client})\n\
+         Tokens for a day, and all ids: {path}\n\n\
+         Try: curl {base}/FHIR/R5/metadata\n\
+         Try: TOKEN=$(python3 -c \"import json; print(json.load(open('{path}'))['users']['viewer_victor']['access_token'])\")\n\
+         Try: curl -H \"Authorization: Bearer $TOKEN\" '{base}/FHIR/R5/Observation?patient=40001'\n\
+         Try: make demo\n",
+        client = demo::PUBLIC_CLIENT,
+        path = path.display(),
+    );
+    text
+}

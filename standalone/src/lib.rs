@@ -1,0 +1,10 @@
+//! The standalone host: the same functions as on AWS Lambda, behind one HTTP server, by the routes of `template.yaml`.
+//! Without a configured database it runs a private PostgreSQL of its own.
+
+pub mod demo;
+pub mod embedded;
+mod functions;
+pub mod routes;
+pub mod server;
+
+pub use functions::FUNCTIONS;

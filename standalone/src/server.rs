@@ -1,0 +1,209 @@
+//! The HTTP server.
+
+use crate::routes::{RouteError, Router, Target};
+use axum::{body::Body, extract::ConnectInfo};
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header};
+use runtime::{App, Failure, MAX_BODY, Protocol, Request, RequestParts, Response};
+use std::{collections::HashMap, future::Future, io, net::{IpAddr, SocketAddr}, sync::Arc};
+use tokio::net::TcpListener;
+
+/// The server cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The routes.
+    #[error(transparent)]
+    Routes(#[from] RouteError),
+    /// The listener.
+    #[error("cannot serve")]
+    Io(#[from] io::Error),
+}
+
+/// The state of the server.
+struct Host {
+    app: App,
+    router: Router,
+    /// Whether the address in `X-Forwarded-For` is the caller's: only behind a proxy that sets it.
+    trusts_proxy: bool,
+}
+
+/// Serves until `stop` is ready, then lets the requests that run come to their end.
+pub async fn serve(
+    listener: TcpListener,
+    app: App,
+    trusts_proxy: bool,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let host = Arc::new(Host { app, router: Router::from_template()?, trusts_proxy });
+    let service = axum::Router::new()
+        .fallback(move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: axum::extract::Request| {
+            let host = Arc::clone(&host);
+            async move { host.serve(peer, request).await }
+        })
+        .into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stop).await?;
+    Ok(())
+}
+
+impl Host {
+    async fn serve(&self, peer: SocketAddr, request: axum::extract::Request) -> http::Response<Body> {
+        let is_head = request.method() == Method::HEAD;
+        let mut response = self.route(peer, request).await;
+        if is_head {
+            *response.body_mut() = Bytes::new();
+        }
+        response.map(Body::from)
+    }
+
+    async fn route(&self, peer: SocketAddr, request: axum::extract::Request) -> Response {
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path().to_owned();
+        if parts.method == Method::OPTIONS {
+            return preflight(&path);
+        }
+        match self.router.find(parts.method.as_str(), &path) {
+            Target::Nothing => Failure::NotFound.response(protocol(&path)),
+            Target::MethodNotAllowed(function, allowed) => {
+                let mut response = Failure::MethodNotAllowed.response(function.protocol);
+                if let Ok(value) = HeaderValue::from_str(&allowed.join(", ")) {
+                    response.headers_mut().insert(header::ALLOW, value);
+                }
+                response
+            }
+            Target::Function(function, variables) => {
+                // Read no more than a Lambda function would be given.
+                let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
+                    return Failure::TooLarge.response(function.protocol);
+                };
+                let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), decoded(value))).collect();
+                let request = self.request(peer, parts, variables, body);
+                let mut response = function.call(&self.app, &request).await;
+                if is_open(&path) {
+                    allow_any_origin(&mut response);
+                }
+                response
+            }
+        }
+    }
+
+    fn request(
+        &self,
+        peer: SocketAddr,
+        parts: http::request::Parts,
+        variables: HashMap<String, String>,
+        body: Bytes,
+    ) -> Request {
+        let forwarded = || {
+            let value = parts.headers.get("x-forwarded-for")?.to_str().ok()?;
+            value.rsplit(',').next()?.trim().parse::<IpAddr>().ok()
+        };
+        let source = if self.trusts_proxy { forwarded().unwrap_or_else(|| peer.ip()) } else { peer.ip() };
+        Request::from(RequestParts {
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            method: parts.method,
+            variables,
+            headers: parts.headers,
+            body,
+            source: Some(source),
+            id: request_id(),
+        })
+    }
+}
+
+/// The protocol of a path that leads nowhere.
+fn protocol(path: &str) -> Protocol {
+    if path.get(..6).is_some_and(|prefix| prefix.eq_ignore_ascii_case("/fhir/")) {
+        Protocol::Fhir
+    } else if path.starts_with("/api/") {
+        Protocol::Rest
+    } else if path.starts_with("/o/") {
+        Protocol::OAuth
+    } else {
+        Protocol::Page
+    }
+}
+
+/// The routes that any origin may call: those that carry no cookie and no health data.
+fn is_open(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    (path.starts_with("/o/") && !path.starts_with("/o/authorize"))
+        || path.starts_with("/.well-known/")
+        || path == "/fhir/r5/metadata"
+        || path == "/fhir/r5/.well-known/smart-configuration"
+}
+
+fn allow_any_origin(response: &mut Response) {
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+}
+
+/// The answer to a preflight request (Fetch standard, CORS-preflight): allowed for the open routes, and silent for others.
+fn preflight(path: &str) -> Response {
+    let mut response = runtime::no_content();
+    if is_open(path) {
+        allow_any_origin(&mut response);
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization, content-type"));
+    } else {
+        *response.status_mut() = StatusCode::FORBIDDEN;
+    }
+    response
+}
+
+/// A path variable, percent-decoded; what is not UTF-8 then names nothing.
+fn decoded(value: &str) -> String {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
+        match (digit(), digit()) {
+            (Some(high), Some(low)) => bytes.extend(u8::try_from(high * 16 + low)),
+            _ => return String::new(),
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// An id that no other request has: 128 random bits.
+fn request_id() -> String {
+    use std::fmt::Write as _;
+    oauth::token::random_bytes::<16>().map_or_else(
+        |_| "no-random".to_owned(),
+        |bytes| {
+            bytes.iter().fold(String::with_capacity(32), |mut text, byte| {
+                // Writing to a String does not fail.
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_variables_are_decoded_once() {
+        assert_eq!(decoded("a%20b"), "a b");
+        assert_eq!(decoded("a%2520b"), "a%20b");
+        assert_eq!(decoded("%ff"), "");
+        assert_eq!(decoded("%4"), "");
+        assert_eq!(decoded("%zz"), "");
+    }
+
+    #[test]
+    fn health_data_is_not_open_to_other_origins() {
+        for open in ["/o/token/", "/o/userinfo/", "/FHIR/R5/metadata", "/.well-known/oauth-authorization-server"] {
+            assert!(is_open(open), "{open}");
+        }
+        for closed in ["/o/authorize/", "/FHIR/R5/Observation", "/api/v1/patients", "/accounts/login/"] {
+            assert!(!is_open(closed), "{closed}");
+        }
+    }
+}

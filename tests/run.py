@@ -1,0 +1,75 @@
+"""Runs every test and ends with one line: N passed, N failed.
+
+Each step is a command. Its output is shown as it comes; its counts are read from the lines that cargo test and our own
+scripts close with. A step that fails without a count is one failure.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON = sys.executable
+CARGO = os.environ.get("CARGO", "cargo")
+
+CARGO_RESULT = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed")
+SCRIPT_RESULT = re.compile(r"^(\d+) passed, (\d+) failed")
+
+STEPS = [
+    ("formatting", [CARGO, "fmt", "--all", "--check"]),
+    ("lints", [CARGO, "clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+    ("build", [CARGO, "build", "--quiet", "--workspace", "--all-targets"]),
+    ("crates", [CARGO, "test", "--quiet", "--workspace", "--exclude", "end-to-end"]),
+    ("end to end", ["target/debug/jhe", "with-database", CARGO, "test", "--quiet", "-p", "end-to-end"]),
+    ("end to end through a pooler", [PYTHON, "tests/python/pooler.py", CARGO, "test", "--quiet", "-p", "end-to-end"]),
+    ("Open mHealth differential", [PYTHON, "tests/python/omh_differential.py"]),
+    ("the story", [PYTHON, "tests/python/demo.py", "--quiet"]),
+    ("Lambda", [PYTHON, "tests/python/lambda_test.py"]),
+]
+
+
+def run(command: list[str], environment: dict[str, str]) -> tuple[int, int, int]:
+    """Runs a command, showing its output: its exit code, and how many passed and failed by its own count."""
+    passed = failed = 0
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
+    assert process.stdout
+    for line in process.stdout:
+        counted = CARGO_RESULT.match(line) or SCRIPT_RESULT.match(line)
+        if counted:
+            passed += int(counted[1])
+            failed += int(counted[2])
+            # Only the last line of all may look like the last line.
+            line = "    " + line
+        sys.stdout.write(line)
+        sys.stdout.flush()
+    return process.wait(), passed, failed
+
+
+def main() -> int:
+    wanted = sys.argv[1:]
+    environment = {**os.environ, "PYTHON": PYTHON, "LOG_LEVEL": os.environ.get("LOG_LEVEL", "off")}
+    passed = failed = 0
+    for name, command in STEPS:
+        if wanted and not any(word in name for word in wanted):
+            continue
+        print(f"--- {name}", flush=True)
+        started = time.monotonic()
+        code, step_passed, step_failed = run(command, environment)
+        if code == 0 and step_passed + step_failed == 0:
+            step_passed = 1
+        if code != 0 and step_failed == 0:
+            step_failed = 1
+        print(f"--- {name}: {time.monotonic() - started:.0f} s{'' if code == 0 else ', FAILED'}", flush=True)
+        passed += step_passed
+        failed += step_failed
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,200 @@
+//! The harness of the end-to-end tests: a world of its own for every test.
+//!
+//! A [`World`] is the demo world in a database copied from the template, served by the standalone host on a port of its
+//! own. Tests speak HTTP to it. `jhe with-database` gives the server of the databases: see `make test`.
+
+#![allow(clippy::expect_used, clippy::missing_panics_doc, clippy::panic, clippy::unwrap_used)]
+
+pub mod point;
+
+use reqwest::{Method, RequestBuilder, StatusCode};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use store::DatabaseConfig;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+/// The database that worlds are copies of.
+const TEMPLATE: &str = "jhe_template";
+
+/// How the owner reaches the server of the tests.
+fn owner(database: &str) -> DatabaseConfig {
+    config(database, "DB_OWNER_USER", "DB_OWNER_PASSWORD")
+}
+
+fn config(database: &str, user: &str, password: &str) -> DatabaseConfig {
+    let lookup = |name: &str| match name {
+        "DB_NAME" => Some(database.to_owned()),
+        "DB_USER" => std::env::var(user).ok(),
+        other => std::env::var(other).ok(),
+    };
+    let password = std::env::var(password).ok().map(SecretString::from);
+    DatabaseConfig::from_env(lookup, password, 4).expect("run the tests by `make test`, or by `jhe with-database cargo test`")
+}
+
+/// A name that no other database has.
+fn fresh_name() -> String {
+    let random = oauth::token::random_bytes::<8>().expect("random numbers");
+    format!("test_{:016x}", u64::from_be_bytes(random))
+}
+
+/// The demo world of one test.
+pub struct World {
+    /// Where it is served.
+    pub base: String,
+    /// Its database.
+    pub database: String,
+    /// What `demo.json` says.
+    pub demo: Value,
+    client: reqwest::Client,
+    stop: Option<oneshot::Sender<()>>,
+    server: Option<JoinHandle<()>>,
+    _secrets: tempfile::TempDir,
+}
+
+impl World {
+    /// A new world.
+    pub async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// A new world with settings of its own.
+    pub async fn with(settings: &[(&str, &str)]) -> Self {
+        let database = fresh_name();
+        let owner_of_all = store::connect_owner(&owner("postgres")).await.expect("the owner");
+        owner_of_all
+            .batch_execute(&format!("CREATE DATABASE {database} TEMPLATE {TEMPLATE}"))
+            .await
+            .expect("a copy of the template");
+        let listener = TcpListener::bind("localhost:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let base = format!("http://localhost:{port}");
+        let secrets = tempfile::tempdir().expect("a directory");
+        let app = app(&database, &base, secrets.path(), settings);
+        let (stop, stopped) = oneshot::channel();
+        let demo = standalone::demo::describe(&owner(&database), &base).await.expect("tokens");
+        standalone::demo::upload(&app, &demo).await.expect("the demo observations");
+        let server = tokio::spawn(async move {
+            let stopped = async { stopped.await.unwrap_or_default() };
+            standalone::server::serve(listener, app, false, stopped).await.expect("served");
+        });
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .expect("a client");
+        Self { base, database, demo, client, stop: Some(stop), server: Some(server), _secrets: secrets }
+    }
+
+    /// A user's access token.
+    #[must_use]
+    pub fn token(&self, user: &str) -> &str {
+        self.demo["users"][user]["access_token"].as_str().unwrap_or_else(|| panic!("no user {user}"))
+    }
+
+    /// A request by nobody.
+    pub fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.base))
+    }
+
+    /// A request by a user.
+    pub fn request(&self, user: &str, method: Method, path: &str) -> RequestBuilder {
+        self.anonymous(method, path).bearer_auth(self.token(user))
+    }
+
+    /// `GET` by a user: status and JSON.
+    pub async fn get(&self, user: &str, path: &str) -> (StatusCode, Value) {
+        answer(self.request(user, Method::GET, path)).await
+    }
+
+    /// `POST` of JSON by a user: status and JSON.
+    pub async fn post(&self, user: &str, path: &str, body: &Value) -> (StatusCode, Value) {
+        answer(self.request(user, Method::POST, path).json(body)).await
+    }
+
+    /// A statement by the owner of the database, for what no route can do.
+    pub async fn sql(&self, statement: &str) -> Vec<tokio_postgres::Row> {
+        let client = store::connect_owner(&owner(&self.database)).await.expect("the owner");
+        client.query(statement, &[]).await.unwrap_or_else(|error| panic!("{statement}: {error:?}"))
+    }
+
+    /// A connection as the functions have it.
+    pub async fn as_function(&self) -> tokio_postgres::Client {
+        store::connect_owner(&config(&self.database, "DB_USER", "DB_PASSWORD")).await.expect("the functions' login")
+    }
+
+    /// The single number that a statement of the owner gives.
+    pub async fn count(&self, statement: &str) -> i64 {
+        self.sql(statement).await.first().expect("a row").get(0)
+    }
+
+    /// A decision of a patient about one scope of one study.
+    pub async fn decide(&self, user: &str, patient: i32, study: i32, code: &str, consented: bool) {
+        let body = json!({ "studyScopeConsents": [{ "studyId": study, "scopeConsents": [
+            { "codingSystem": "https://w3id.org/openmhealth", "codingCode": code, "consented": consented }] }] });
+        let path = format!("/api/v1/patients/{patient}/consents");
+        let (status, answer) = answer(self.request(user, Method::PATCH, &path).json(&body)).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+    }
+}
+
+/// The status and the JSON of an answer; null for an empty one.
+pub async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
+    let response = request.send().await.expect("an answer");
+    let status = response.status();
+    let text = response.text().await.expect("a body");
+    let value = if text.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{status}: not JSON ({error}): {text}"))
+    };
+    (status, value)
+}
+
+/// The ids of the resources of a bundle, in order.
+#[must_use]
+pub fn ids(bundle: &Value) -> Vec<String> {
+    bundle["entry"]
+        .as_array()
+        .map(|entries| entries.iter().map(|entry| entry["resource"]["id"].as_str().unwrap_or_default().to_owned()).collect())
+        .unwrap_or_default()
+}
+
+/// The URL of a bundle's link, relative to the site.
+#[must_use]
+pub fn link<'a>(world: &World, bundle: &'a Value, relation: &str) -> Option<&'a str> {
+    let links = bundle["link"].as_array()?;
+    let url = links.iter().find(|link| link["relation"] == relation)?["url"].as_str()?;
+    Some(url.strip_prefix(world.base.as_str()).unwrap_or_else(|| panic!("{url} is not of this site")))
+}
+
+fn app(database: &str, base: &str, secrets: &std::path::Path, settings: &[(&str, &str)]) -> runtime::App {
+    let mut variables: HashMap<String, String> =
+        settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    variables.insert("SITE_URL".to_owned(), base.to_owned());
+    variables.insert("DB_NAME".to_owned(), database.to_owned());
+    // What goes through a pooler instead of straight to PostgreSQL: see `make test-pooler`.
+    let pooler = |name: &str| std::env::var(format!("POOLER_{name}")).ok();
+    let lookup = move |name: &str| variables.get(name).cloned().or_else(|| pooler(name)).or_else(|| std::env::var(name).ok());
+    runtime::App::new(lookup, Some(secrets), 4).expect("an app")
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(server) = self.server.take() {
+            server.abort();
+        }
+        let database = self.database.clone();
+        // A runtime of its own: the test's may be the one that is unwinding.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                if let Ok(client) = store::connect_owner(&owner("postgres")).await {
+                    let _ = client.batch_execute(&format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)")).await;
+                }
+            });
+        });
+        let _ = dropped.join();
+    }
+}
+
