@@ -65,9 +65,10 @@ async fn page_response(
     /// What a row takes besides its content: full URL, meta, search mode.
     const FRAME: usize = 320;
     let size = page.rows.iter().map(|row| row.content.len() + FRAME).sum::<usize>() + 1024;
+    let base = format!("{}/FHIR/R5", app.settings.site_url);
     let mut bundle = Searchset::with_capacity(size);
     for row in &page.rows {
-        bundle.observation(&app.settings.site_url, row.id, row.last_updated, &row.content);
+        bundle.observation(&base, row.id, row.last_updated, &row.content);
     }
     if let Some(total) = total {
         bundle.total(u64::try_from(total).unwrap_or_default());
@@ -79,7 +80,7 @@ async fn page_response(
 }
 
 /// The position of a row in the order of the search.
-const fn after(row: &Found, sort: Sort) -> Position {
+fn after(row: &Found, sort: Sort) -> Position {
     let at = match sort {
         Sort::LastUpdatedDesc | Sort::LastUpdatedAsc => row.last_updated,
         Sort::DateDesc | Sort::DateAsc => row.effective_start,

@@ -1,0 +1,128 @@
+//! `POST /o/token/`: exchanges a code or a refresh token for tokens (RFC 6749 sections 4.1.3 and 6, OpenID Connect Core
+//! 1.0 section 3.1.3). Public: the client and the grant are proved in the request.
+
+use audit::{Action, Context, RefusedBy};
+use authz::{ClientId, Layer};
+use http::StatusCode;
+use oauth::{
+    Client, OAuthError, Params, Secret,
+    discovery::Endpoints,
+    grant::{self, GrantError},
+    id_token::{IdTokenClaims, IdTokenFacts},
+    scope::OPENID,
+    token_request::{Grant, TokenRequest},
+    token_response::TokenResponse,
+};
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json};
+use store::{Exchanged, NewTokens, Store, StoreError};
+
+/// The function.
+pub const FUNCTION: Function =
+    Function::new("oauth-token", Protocol::OAuth, Needs::Database, |app, request| Box::pin(handle(app, request)));
+
+/// The tokens in the clear, for as long as it takes to answer.
+struct Tokens {
+    access: Secret,
+    refresh: Secret,
+}
+
+async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let params = Params::from_pairs(request.form()?)?;
+    let asked = TokenRequest::parse(authorization(request)?, &params)?;
+    // Needed after the exchange, when the code is used up: a failure must come before.
+    app.signing_key().await?;
+    let store = app.store().await?;
+    let mut context = request.audit(None, Action::Execute, "Token");
+    let client = authenticate(store, &context, &asked).await?;
+    context.client_id = Some(ClientId(client.id));
+    let tokens = Tokens { access: Secret::generate()?, refresh: Secret::generate()? };
+    let exchanged = exchange(app, store, &context, &client, &asked.grant, &tokens).await?;
+    Ok(json(StatusCode::OK, &answer(app, &client, exchanged, tokens).await?)?)
+}
+
+/// The `Authorization` header. One that is not text, or sent twice, must not pass for none.
+fn authorization(request: &Request) -> Result<Option<&str>, OAuthError> {
+    request.only_header(http::header::AUTHORIZATION).map_err(|_| OAuthError::invalid_client())
+}
+
+/// The client, if the sender proves to be it. A refusal is recorded.
+async fn authenticate(store: &Store, context: &Context, asked: &TokenRequest) -> Result<Client, Failure> {
+    let client = store.client(asked.client.client_id()).await?;
+    let proved = client.ok_or(OAuthError::invalid_client()).and_then(|client| {
+        asked.client.verify(&client)?;
+        Ok(client)
+    });
+    match proved {
+        Ok(client) => Ok(client),
+        Err(error) => {
+            store.record_refusal(context, RefusedBy::Layer(Layer::Token)).await?;
+            Err(error.into())
+        }
+    }
+}
+
+/// Exchanges the grant. The store records an allowed exchange and a refused one; a grant that does not exist is recorded
+/// here.
+async fn exchange(
+    app: &App,
+    store: &Store,
+    context: &Context,
+    client: &Client,
+    grant: &Grant,
+    tokens: &Tokens,
+) -> Result<Exchanged, Failure> {
+    let now = app.now();
+    let lifetimes = &app.settings.lifetimes;
+    let new = NewTokens {
+        access: tokens.access.hash(),
+        access_expires_at: now + lifetimes.access,
+        refresh: tokens.refresh.hash(),
+        refresh_expires_at: now + lifetimes.refresh,
+    };
+    let outcome: Result<Option<Result<Exchanged, GrantError>>, StoreError> = match grant {
+        Grant::AuthorizationCode(code) => {
+            let decide = |record: &_| grant::redeem_code(record, code, client, now);
+            store.redeem_code(context, &code.code.hash(), &new, decide).await
+        }
+        Grant::RefreshToken(refresh) => {
+            let decide = |record: &_| grant::rotate_refresh(record, refresh, client, now);
+            store.rotate_refresh(context, &refresh.refresh_token.hash(), &new, decide).await
+        }
+    };
+    match outcome? {
+        Some(Ok(exchanged)) => Ok(exchanged),
+        Some(Err(error)) => Err(error.answer().into()),
+        None => {
+            store.record_refusal(context, RefusedBy::Layer(Layer::Token)).await?;
+            Err(OAuthError::invalid_grant().into())
+        }
+    }
+}
+
+async fn answer(app: &App, client: &Client, exchanged: Exchanged, tokens: Tokens) -> Result<TokenResponse, Failure> {
+    let Exchanged { granted, subject } = exchanged;
+    let lifetimes = &app.settings.lifetimes;
+    let id_token = if granted.scope.contains(OPENID) {
+        let claims = IdTokenClaims::new(&IdTokenFacts {
+            issuer: Endpoints::new(&app.settings.site_url).issuer(),
+            client_id: &client.client_id,
+            subject: &subject,
+            scope: &granted.scope,
+            nonce: granted.nonce.as_deref(),
+            auth_time: granted.auth_time,
+            access_token: &tokens.access,
+            lifetime: lifetimes.id_token,
+            now: app.now(),
+        });
+        Some(app.signing_key().await?.sign(&claims).map_err(|error| Failure::Internal(Box::new(error)))?)
+    } else {
+        None
+    };
+    Ok(TokenResponse {
+        access_token: tokens.access,
+        expires_in: lifetimes.access.as_secs(),
+        refresh_token: granted.refresh_scope.is_some().then_some(tokens.refresh),
+        scope: granted.scope,
+        id_token,
+    })
+}

@@ -77,6 +77,10 @@ impl Function {
         if !headers.contains_key(header::CACHE_CONTROL) || status == StatusCode::UNAUTHORIZED {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
+        if self.protocol == Protocol::OAuth {
+            // Apps in browsers call these from their own origins. No cookie counts there.
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        }
         if is_page {
             headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(crate::pages::POLICY));
             headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -5,6 +5,7 @@
 //! others. Both go through [`Function::call`].
 
 mod app;
+pub mod browser;
 pub mod directory;
 mod failure;
 mod function;

@@ -4,11 +4,11 @@ use crate::{Store, StoreError};
 use audit::Context;
 use authz::PatientId;
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio_postgres::types::{Json, Type};
 
-/// A study or an organization named in a log entry.
-#[derive(Clone, Debug, Deserialize)]
+/// A study, an organization or a user, by id and name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Named {
     /// Its id.
     pub id: i32,

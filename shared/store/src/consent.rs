@@ -1,15 +1,12 @@
 //! The consent ledger: decisions are appended; the present and the past are read from it.
 
-use crate::{
-    DataSource, Patient, Scope, Store, StoreError,
-    observation::Reader,
-    patient::{RECORD, VISIBLE, record},
-};
+mod read;
+
+use crate::{DataSource, Named, Patient, Scope, Store, StoreError};
 use audit::{Context, RefusedBy};
 use authz::PatientId;
 use jiff::Timestamp;
 use serde::Deserialize;
-use std::sync::LazyLock;
 use tokio_postgres::types::{Json, Type};
 
 /// A decision about one scope of one study.
@@ -147,7 +144,7 @@ pub struct ConsentEvent {
     /// When it was decided.
     pub decided_at: Timestamp,
     /// The study.
-    pub study: i32,
+    pub study: Named,
     /// The scope.
     pub scope: Scope,
     /// The decision.
@@ -155,94 +152,21 @@ pub struct ConsentEvent {
     /// The actions.
     pub actions: String,
     /// The user who decided.
-    pub decided_by: i32,
+    pub decided_by: Named,
     /// The authorization, when a practitioner decided on behalf of the patient.
     pub authorization_reference: Option<String>,
 }
 
-/// The state at an instant. 1 to 3 the reader, 4 audit context, 5 patient, 6 instant (none: now).
-///
-/// A practitioner sees the studies of their own organizations only: decisions about others are not theirs to know.
-/// In the present only enrolments count; for the past, any study that the ledger names.
-static STATE: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "
-WITH who AS MATERIALIZED (
-  SELECT p.* FROM patient p WHERE p.id = $5 AND {VISIBLE}
-), outcome AS MATERIALIZED (
-  SELECT CASE WHEN EXISTS (SELECT FROM who) THEN NULL
-              WHEN $2::int IS NOT NULL THEN 'user_type'
-              WHEN EXISTS (SELECT FROM patient WHERE id = $5) THEN 'organization'
-              ELSE 'not_found' END AS refused_by
-), shown AS MATERIALIZED (
-  SELECT s.id, s.name, s.description, o.id AS organization_id, o.name AS organization_name, o.type AS organization_type
-    FROM who JOIN study s ON EXISTS (SELECT FROM study_patient e WHERE e.study_id = s.id AND e.patient_id = who.id)
-                          OR ($6::timestamptz IS NOT NULL
-                              AND EXISTS (SELECT FROM consent_event c WHERE c.study_id = s.id AND c.patient_id = who.id AND c.decided_at <= $6))
-    JOIN organization o ON o.id = s.organization_id
-   WHERE $3 OR who.id = $2
-      OR EXISTS (SELECT FROM organization_member m WHERE m.organization_id = s.organization_id AND m.practitioner_id = $1)
-), latest AS MATERIALIZED (
-  SELECT DISTINCT ON (c.study_id, c.scope_id) c.study_id, c.scope_id, c.decision, c.actions, c.decided_at
-    FROM consent_event c JOIN shown ON shown.id = c.study_id
-   WHERE c.patient_id = $5 AND ($6::timestamptz IS NULL OR c.decided_at <= $6)
-   ORDER BY c.study_id, c.scope_id, c.id DESC
-)
-SELECT a.event_id, a.refused_by,
-       CASE WHEN p.id IS NOT NULL THEN {RECORD} END AS record,
-       coalesce((SELECT jsonb_agg(jsonb_build_object(
-           'id', s.id, 'name', s.name, 'description', s.description, 'organization_id', s.organization_id,
-           'organization_name', s.organization_name, 'organization_type', s.organization_type,
-           'data_sources', coalesce((SELECT jsonb_agg(jsonb_build_object('id', d.id, 'name', d.name, 'type', d.type,
-               'supportedScopes', coalesce((SELECT jsonb_agg(jsonb_build_object('id', x.id, 'codingSystem', x.system, 'codingCode', x.code, 'text', x.text) ORDER BY x.id)
-                                              FROM data_source_scope y JOIN scope x ON x.id = y.scope_id WHERE y.data_source_id = d.id), '[]')) ORDER BY d.id)
-               FROM study_data_source z JOIN data_source d ON d.id = z.data_source_id WHERE z.study_id = s.id), '[]'),
-           'scopes', coalesce((SELECT jsonb_agg(jsonb_build_object(
-               'scope', jsonb_build_object('id', x.id, 'codingSystem', x.system, 'codingCode', x.code, 'text', x.text),
-               'decision', l.decision, 'actions', l.actions, 'decided_at', l.decided_at) ORDER BY x.id)
-               FROM scope x
-               LEFT JOIN latest l ON l.study_id = s.id AND l.scope_id = x.id
-              WHERE l.scope_id IS NOT NULL
-                 OR EXISTS (SELECT FROM study_scope_request r WHERE r.study_id = s.id AND r.scope_id = x.id)), '[]')) ORDER BY s.id)
-         FROM shown s), '[]') AS studies
-  FROM (SELECT o.refused_by,
-               audit_record($4, CASE WHEN o.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, o.refused_by,
-                            ARRAY(SELECT DISTINCT organization_id FROM shown), ARRAY(SELECT id FROM shown),
-                            ARRAY(SELECT id FROM patient WHERE id = $5), '{{}}') AS event_id
-          FROM outcome o) a
-  LEFT JOIN who p ON true"
-    )
-});
-
-/// 1 to 3 the reader, 4 audit context, 5 patient, 6 after, 7 count.
-static HISTORY: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "
-WITH who AS MATERIALIZED (
-  SELECT p.id FROM patient p WHERE p.id = $5 AND {VISIBLE}
-), outcome AS MATERIALIZED (
-  SELECT CASE WHEN EXISTS (SELECT FROM who) THEN NULL
-              WHEN $2::int IS NOT NULL THEN 'user_type'
-              WHEN EXISTS (SELECT FROM patient WHERE id = $5) THEN 'organization'
-              ELSE 'not_found' END AS refused_by
-), shown AS MATERIALIZED (
-  SELECT c.*, s.organization_id FROM consent_event c JOIN who ON who.id = c.patient_id JOIN study s ON s.id = c.study_id
-   WHERE c.id < $6
-     AND ($3 OR who.id = $2
-          OR EXISTS (SELECT FROM organization_member m WHERE m.organization_id = s.organization_id AND m.practitioner_id = $1))
-   ORDER BY c.id DESC LIMIT $7
-)
-SELECT a.event_id, a.refused_by, c.id, c.decided_at, c.study_id, c.decision, c.actions, c.decided_by, c.authorization_reference,
-       x.id AS scope_id, x.system, x.code, x.text
-  FROM (SELECT o.refused_by,
-               audit_record($4, CASE WHEN o.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, o.refused_by,
-                            ARRAY(SELECT DISTINCT organization_id FROM shown), ARRAY(SELECT DISTINCT study_id FROM shown),
-                            ARRAY(SELECT id FROM patient WHERE id = $5), '{{}}') AS event_id
-          FROM outcome o) a
-  LEFT JOIN (shown c JOIN scope x ON x.id = c.scope_id) ON true
- ORDER BY c.id DESC"
-    )
-});
+/// A page of the ledger, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct ConsentHistory {
+    /// The events.
+    pub rows: Vec<ConsentEvent>,
+    /// True when the next page is not empty.
+    pub more: bool,
+    /// How many there are in all.
+    pub total: i64,
+}
 
 /// What a decision must meet: the enrolment, the request, and the practitioner's role in the study's organization.
 const FACTS: &str = "
@@ -255,9 +179,12 @@ SELECT i.n, e.id AS enrolment, s.id AS scope_id, s.text,
   LEFT JOIN scope s ON s.code = i.code AND s.system = i.system
  ORDER BY i.n";
 
+/// One row per decision, in the order of the request. The ledger's trigger numbers and dates each.
 const APPEND: &str = "
 INSERT INTO consent_event (patient_id, study_id, scope_id, decision, actions, decided_by, authorization_reference, request_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+SELECT $1, i.study_id, i.scope_id, i.decision, i.actions, $6, $7, $8
+  FROM unnest($2::int[], $3::int[], $4::text[], $5::text[]) WITH ORDINALITY AS i(study_id, scope_id, decision, actions, n)
+ ORDER BY i.n
 RETURNING id, decided_at";
 
 /// What the caller of [`Store::decide_consents`] judges a change by.
@@ -274,80 +201,6 @@ pub struct ConsentFacts {
 }
 
 impl Store {
-    /// What a patient has consented to now, or had at an instant, with the audit record, in one statement.
-    pub async fn consents(
-        &self,
-        context: &Context,
-        reader: Reader,
-        patient: PatientId,
-        at: Option<Timestamp>,
-    ) -> Result<Result<ConsentState, RefusedBy>, StoreError> {
-        let (practitioner, own, privileged) = reader.parts();
-        let client = self.connection().await?;
-        let statement = client
-            .prepare_typed_cached(
-                &STATE,
-                &[Type::INT4, Type::INT4, Type::BOOL, Type::JSONB, Type::INT4, Type::TIMESTAMPTZ],
-            )
-            .await?;
-        let row = client
-            .query_one(&statement, &[&practitioner, &own, &privileged, &Json(context), &patient.0, &at])
-            .await?;
-        if let Some(refused) = row.try_get::<_, Option<&str>>("refused_by")? {
-            return Ok(Err(RefusedBy::from_name(refused).ok_or(StoreError::Corrupt("refused_by"))?));
-        }
-        Ok(Ok(ConsentState {
-            patient: record(&row)?.ok_or(StoreError::Corrupt("record"))?,
-            studies: row.try_get::<_, Json<Vec<StudyConsents>>>("studies")?.0,
-        }))
-    }
-
-    /// A page of the patient's ledger, newest first, with the audit record, in one statement.
-    pub async fn consent_history(
-        &self,
-        context: &Context,
-        reader: Reader,
-        patient: PatientId,
-        before: i64,
-        count: i64,
-    ) -> Result<Result<Vec<ConsentEvent>, RefusedBy>, StoreError> {
-        let (practitioner, own, privileged) = reader.parts();
-        let client = self.connection().await?;
-        let statement = client
-            .prepare_typed_cached(
-                &HISTORY,
-                &[Type::INT4, Type::INT4, Type::BOOL, Type::JSONB, Type::INT4, Type::INT8, Type::INT8],
-            )
-            .await?;
-        let rows = client
-            .query(&statement, &[&practitioner, &own, &privileged, &Json(context), &patient.0, &before, &count])
-            .await?;
-        let mut events = Vec::with_capacity(rows.len());
-        for row in &rows {
-            if let Some(refused) = row.try_get::<_, Option<&str>>("refused_by")? {
-                return Ok(Err(RefusedBy::from_name(refused).ok_or(StoreError::Corrupt("refused_by"))?));
-            }
-            if let Some(id) = row.try_get("id")? {
-                events.push(ConsentEvent {
-                    id,
-                    decided_at: row.try_get("decided_at")?,
-                    study: row.try_get("study_id")?,
-                    scope: Scope {
-                        id: row.try_get("scope_id")?,
-                        coding_system: row.try_get("system")?,
-                        coding_code: row.try_get("code")?,
-                        text: row.try_get("text")?,
-                    },
-                    decision: ConsentDecision::from_name(row.try_get("decision")?)?,
-                    actions: row.try_get("actions")?,
-                    decided_by: row.try_get("decided_by")?,
-                    authorization_reference: row.try_get("authorization_reference")?,
-                });
-            }
-        }
-        Ok(Ok(events))
-    }
-
     /// Appends decisions, all or none, with the audit record, in one transaction. `judge` decides each change by its
     /// facts and gives who decides; its refusal is recorded and returned with the position of the change.
     pub async fn decide_consents(
@@ -371,35 +224,7 @@ impl Store {
                 return Ok(Err((position, reason)));
             }
         }
-        let statement = transaction.prepare_cached(APPEND).await?;
-        let reference = match decided_by {
-            DecidedBy::Patient => None,
-            DecidedBy::OnBehalf(reference) => Some(reference.as_str()),
-        };
-        let mut outcomes = Vec::with_capacity(changes.len());
-        for (change, facts) in changes.iter().zip(facts) {
-            let (Some(scope), Some(enrolment)) = (facts.scope, facts.enrolment) else {
-                return Err(StoreError::Corrupt("judged without scope or enrolment"));
-            };
-            let row = transaction
-                .query_one(
-                    &statement,
-                    &[
-                        &patient.0, &change.study, &scope.id, &change.decision.name(), &change.actions, &user.0,
-                        &reference, &context.request_id,
-                    ],
-                )
-                .await?;
-            outcomes.push(ConsentOutcome {
-                id: row.try_get(0)?,
-                enrolment,
-                study: change.study,
-                scope,
-                decision: change.decision,
-                actions: change.actions.clone(),
-                decided_at: row.try_get(1)?,
-            });
-        }
+        let outcomes = append(&transaction, context, user, patient, decided_by, changes, facts).await?;
         record_change(&transaction, context, None, &studies, patient).await?;
         transaction.commit().await?;
         Ok(Ok(outcomes))
@@ -440,6 +265,58 @@ async fn facts(
                 scope,
                 requested: row.try_get("requested")?,
                 role: role.map_err(|_| StoreError::Corrupt("role"))?,
+            })
+        })
+        .collect()
+}
+
+async fn append(
+    transaction: &deadpool_postgres::Transaction<'_>,
+    context: &Context,
+    user: authz::UserId,
+    patient: PatientId,
+    decided_by: &DecidedBy,
+    changes: &[ConsentChange],
+    facts: Vec<ConsentFacts>,
+) -> Result<Vec<ConsentOutcome>, StoreError> {
+    let judged: Vec<(i32, Scope)> = facts
+        .into_iter()
+        .map(|facts| facts.enrolment.zip(facts.scope).ok_or(StoreError::Corrupt("judged without scope or enrolment")))
+        .collect::<Result<_, _>>()?;
+    let studies: Vec<i32> = changes.iter().map(|change| change.study).collect();
+    let scopes: Vec<i32> = judged.iter().map(|(_, scope)| scope.id).collect();
+    let decisions: Vec<&str> = changes.iter().map(|change| change.decision.name()).collect();
+    let actions: Vec<&str> = changes.iter().map(|change| change.actions.as_str()).collect();
+    let reference = match decided_by {
+        DecidedBy::Patient => None,
+        DecidedBy::OnBehalf(reference) => Some(reference.as_str()),
+    };
+    let statement = transaction
+        .prepare_typed_cached(
+            APPEND,
+            &[
+                Type::INT4, Type::INT4_ARRAY, Type::INT4_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT4,
+                Type::TEXT, Type::TEXT,
+            ],
+        )
+        .await?;
+    let rows = transaction
+        .query(
+            &statement,
+            &[&patient.0, &studies, &scopes, &decisions, &actions, &user.0, &reference, &context.request_id],
+        )
+        .await?;
+    rows.iter()
+        .zip(changes.iter().zip(judged))
+        .map(|(row, (change, (enrolment, scope)))| {
+            Ok(ConsentOutcome {
+                id: row.try_get(0)?,
+                enrolment,
+                study: change.study,
+                scope,
+                decision: change.decision,
+                actions: change.actions.clone(),
+                decided_at: row.try_get(1)?,
             })
         })
         .collect()

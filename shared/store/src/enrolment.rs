@@ -1,46 +1,61 @@
 //! Enrolment of patients in studies.
 
-use crate::{Store, StoreError};
+use crate::{
+    Patient, Store, StoreError,
+    observation::Reader,
+    patient::{RECORD, record},
+};
 use audit::Context;
-use authz::{PatientId, StudyId};
-use serde::Deserialize;
+use authz::StudyId;
+use std::sync::LazyLock;
 use tokio_postgres::types::{Json, Type};
 
 /// A patient in a study.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Enrolment {
     /// The row's id.
     pub id: i32,
     /// The patient.
-    pub patient: PatientId,
+    pub patient: Patient,
 }
 
-const ENROL: &str = "
+/// 1 to 3 the reader, 4 audit context, 5 study, 6 patients.
+static ENROL: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
 WITH eligible AS MATERIALIZED (
   SELECT s.id AS study_id, s.organization_id, o.patient_id
     FROM study s JOIN patient_organization o ON o.organization_id = s.organization_id
-   WHERE s.id = $2 AND o.patient_id = ANY ($3::int[])
+   WHERE s.id = $5 AND o.patient_id = ANY ($6::int[])
 ), complete AS MATERIALIZED (
-  SELECT (SELECT count(*) FROM eligible) = (SELECT count(DISTINCT id) FROM unnest($3::int[]) AS n(id)) AS yes
+  SELECT (SELECT count(*) FROM eligible) = (SELECT count(DISTINCT id) FROM unnest($6::int[]) AS n(id)) AS yes
 ), added AS (
   INSERT INTO study_patient (study_id, organization_id, patient_id)
   SELECT study_id, organization_id, patient_id FROM eligible CROSS JOIN complete WHERE complete.yes
   ON CONFLICT (study_id, patient_id) DO NOTHING
   RETURNING id, patient_id
+), enrolled AS MATERIALIZED (
+  SELECT id, patient_id FROM added
+  UNION
+  SELECT id, patient_id FROM study_patient CROSS JOIN complete
+   WHERE study_id = $5 AND patient_id = ANY ($6::int[]) AND complete.yes
 )
-SELECT audit_record($1, CASE WHEN yes THEN 'allowed' ELSE 'denied' END, CASE WHEN yes THEN NULL ELSE 'organization' END,
-                    ARRAY(SELECT organization_id FROM study WHERE id = $2), ARRAY[$2], $3, '{}') AS event_id,
-       CASE WHEN yes THEN (SELECT coalesce(jsonb_agg(jsonb_build_object('id', e.id, 'patient', e.patient_id) ORDER BY e.patient_id), '[]')
-                             FROM (SELECT id, patient_id FROM added
-                                   UNION
-                                   SELECT id, patient_id FROM study_patient WHERE study_id = $2 AND patient_id = ANY ($3::int[])) e) END AS enrolments
-  FROM complete";
+SELECT a.event_id, a.yes, e.id, CASE WHEN p.id IS NOT NULL THEN {RECORD} END AS record
+  FROM (SELECT yes,
+               audit_record($4, CASE WHEN yes THEN 'allowed' ELSE 'denied' END, CASE WHEN NOT yes THEN 'organization' END,
+                            ARRAY(SELECT organization_id FROM study WHERE id = $5), ARRAY(SELECT id FROM study WHERE id = $5),
+                            ARRAY(SELECT id FROM patient WHERE id = ANY ($6::int[])), '{{}}') AS event_id
+          FROM complete) a
+  LEFT JOIN (enrolled e JOIN patient p ON p.id = e.patient_id) ON true
+ ORDER BY p.id"
+    )
+});
 
 const END_ENROLMENT: &str = "
 WITH ended AS (
   DELETE FROM study_patient WHERE study_id = $2 AND patient_id = ANY ($3::int[]) RETURNING patient_id
 )
-SELECT audit_record($1, 'allowed', NULL, ARRAY(SELECT organization_id FROM study WHERE id = $2), ARRAY[$2],
+SELECT audit_record($1, 'allowed', NULL, ARRAY(SELECT organization_id FROM study WHERE id = $2), ARRAY(SELECT id FROM study WHERE id = $2),
                     ARRAY(SELECT patient_id FROM ended), '{}') AS event_id,
        (SELECT count(*) FROM ended) AS ended";
 
@@ -50,14 +65,31 @@ impl Store {
     pub async fn enrol(
         &self,
         context: &Context,
+        reader: Reader,
         study: StudyId,
         patients: &[i32],
     ) -> Result<Option<Vec<Enrolment>>, StoreError> {
+        let (practitioner, own, privileged) = reader.parts();
         let client = self.connection().await?;
-        let statement =
-            client.prepare_typed_cached(ENROL, &[Type::JSONB, Type::INT4, Type::INT4_ARRAY]).await?;
-        let row = client.query_one(&statement, &[&Json(context), &study.0, &patients]).await?;
-        Ok(row.try_get::<_, Option<Json<Vec<Enrolment>>>>("enrolments")?.map(|json| json.0))
+        let statement = client
+            .prepare_typed_cached(
+                &ENROL,
+                &[Type::INT4, Type::INT4, Type::BOOL, Type::JSONB, Type::INT4, Type::INT4_ARRAY],
+            )
+            .await?;
+        let rows = client
+            .query(&statement, &[&practitioner, &own, &privileged, &Json(context), &study.0, &patients])
+            .await?;
+        let mut enrolments = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if !row.try_get::<_, bool>("yes")? {
+                return Ok(None);
+            }
+            if let (Some(id), Some(patient)) = (row.try_get("id")?, record(row)?) {
+                enrolments.push(Enrolment { id, patient });
+            }
+        }
+        Ok(Some(enrolments))
     }
 
     /// Ends enrolments, and writes the audit record, in one statement. The consents stay in the ledger; without

@@ -27,7 +27,7 @@ mod user;
 pub use access_log::{AccessLogEntry, AccessLogPage, Named};
 pub use config::{ConfigError, DatabaseConfig, SslMode};
 pub use consent::{
-    ConsentChange, ConsentDecision, ConsentEvent, ConsentFacts, ConsentOutcome, ConsentState, DecidedBy,
+    ConsentChange, ConsentDecision, ConsentEvent, ConsentFacts, ConsentHistory, ConsentOutcome, ConsentState, DecidedBy,
     ScopeState, StudyConsents,
 };
 pub use data_source::{DataSource, Scope};

@@ -94,7 +94,7 @@ impl Store {
     /// Stores a grant and the code that stands for it, with the audit record, in one statement.
     pub async fn issue_code(&self, context: &Context, code: &NewCode<'_>) -> Result<(), StoreError> {
         let client = self.connection().await?;
-        insert_code(&**client, context, code).await
+        insert_code(&client, context, code).await
     }
 
     /// Exchanges a code for tokens, with the audit record, in one transaction. `decide` judges the code; a replay

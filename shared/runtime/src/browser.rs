@@ -1,0 +1,202 @@
+//! A person's browser: its session, its cookies, and the forms that it may send.
+
+use crate::{App, Failure, Request, Response, Settings};
+use http::{HeaderValue, header};
+use oauth::{RandomError, Secret};
+use store::LoginSession;
+
+/// The cookie that holds half of the protection of forms against other sites. Scripts that sign in read it by this
+/// name, so it has no prefix; [`check_form`] does not rely on the cookie alone.
+const FORM_COOKIE: &str = "csrftoken";
+
+/// The field that holds the other half.
+pub const FORM_FIELD: &str = "csrfmiddlewaretoken";
+
+/// What a form is told when it was not made for this browser.
+const FOREIGN_FORM: &str = "This form has expired. Please go back, load the page again and send it once more.";
+
+/// The name of the cookie that holds the session's token. The prefix keeps it to this host, to TLS and to the path `/`
+/// (RFC 6265bis section 4.1.3.2).
+fn session_cookie(settings: &Settings) -> &'static str {
+    if settings.is_https() { "__Host-jhe_session" } else { "jhe_session" }
+}
+
+/// A browser in which somebody signed in.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// Who, and since when.
+    pub session: LoginSession,
+    /// The session's token, to which forms are bound.
+    pub token: Secret,
+}
+
+/// The token in the session cookie, whatever it is worth.
+#[must_use]
+pub fn session_token(settings: &Settings, request: &Request) -> Option<Secret> {
+    request
+        .cookie(session_cookie(settings))
+        .filter(|token| !token.is_empty() && token.len() <= 256)
+        .map(Secret::presented)
+}
+
+/// Who is signed in in the browser, if anybody.
+pub async fn signed_in(app: &App, request: &Request) -> Result<Option<SignedIn>, Failure> {
+    let Some(token) = session_token(&app.settings, request) else { return Ok(None) };
+    let session = app.store().await?.session(&token.hash()).await?;
+    Ok(session.map(|session| SignedIn { session, token }))
+}
+
+/// Gives the browser the token of a new session.
+pub fn set_session(settings: &Settings, response: &mut Response, token: &Secret) {
+    let seconds = settings.lifetimes.session.as_secs();
+    set_cookie(settings, response, session_cookie(settings), token.expose(), Some(seconds));
+}
+
+/// Takes the session's token from the browser.
+pub fn clear_session(settings: &Settings, response: &mut Response) {
+    set_cookie(settings, response, session_cookie(settings), "", Some(0));
+}
+
+/// The random value in a browser that nobody signed in to, which binds the sign-in form to it.
+#[derive(Debug)]
+pub struct FormCookie {
+    value: Secret,
+    is_new: bool,
+}
+
+impl FormCookie {
+    /// The browser's own, if it has a well-formed one.
+    #[must_use]
+    pub fn read(request: &Request) -> Option<Self> {
+        let value = request.cookie(FORM_COOKIE).filter(|value| is_random_token(value))?;
+        Some(Self { value: Secret::presented(value), is_new: false })
+    }
+
+    /// The browser's own, or a new one.
+    pub fn read_or_make(request: &Request) -> Result<Self, RandomError> {
+        match Self::read(request) {
+            Some(cookie) => Ok(cookie),
+            None => Ok(Self { value: Secret::generate()?, is_new: true }),
+        }
+    }
+
+    /// What the form is bound to.
+    #[must_use]
+    pub fn binding(&self) -> &str {
+        self.value.expose()
+    }
+
+    /// Gives the browser the value, if it is new.
+    pub fn set(&self, settings: &Settings, response: &mut Response) {
+        if self.is_new {
+            set_cookie(settings, response, FORM_COOKIE, self.value.expose(), None);
+        }
+    }
+}
+
+/// Passes a form only when it was made for this browser: by the signed token in it, and by what the browser says of the
+/// page that sent it (Fetch Metadata, <https://www.w3.org/TR/fetch-metadata/>), should another host of the same site
+/// have planted the cookie.
+pub async fn check_form(
+    app: &App,
+    request: &Request,
+    purpose: &str,
+    binding: &str,
+    token: Option<&str>,
+) -> Result<(), Failure> {
+    let is_ours = match request.header("sec-fetch-site") {
+        None | Some("same-origin" | "none") => true,
+        Some(_) => false,
+    };
+    let key = app.form_key().await?;
+    if is_ours && token.is_some_and(|token| key.verify(purpose, binding, token)) {
+        Ok(())
+    } else {
+        Err(Failure::Forbidden(FOREIGN_FORM))
+    }
+}
+
+/// The value of a field of a form. A field that is sent twice counts as absent.
+#[must_use]
+pub fn field<'a>(form: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let mut values = form.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    match (values.next(), values.next()) {
+        (Some(value), None) => Some(value),
+        _ => None,
+    }
+}
+
+/// Where to go on this site: a path that cannot be read as the name of another host, else `/`.
+#[must_use]
+pub fn local_path(asked: Option<&str>) -> &str {
+    asked.filter(|path| is_local_path(path)).unwrap_or("/")
+}
+
+/// Browsers take a backslash for a slash and drop control characters, so neither may help to form `//`.
+fn is_local_path(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.starts_with("//")
+        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+}
+
+/// True for what [`Secret::generate`] makes: 43 characters of base64url.
+fn is_random_token(text: &str) -> bool {
+    text.len() == 43 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+fn set_cookie(settings: &Settings, response: &mut Response, name: &str, value: &str, max_age: Option<i64>) {
+    let secure = if settings.is_https() { "; Secure" } else { "" };
+    let age = max_age.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
+    // Our names and values are plain ASCII, so this never fails.
+    if let Ok(mut cookie) = HeaderValue::from_str(&format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{age}")) {
+        cookie.set_sensitive(true);
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn settings(site_url: &str) -> Settings {
+        Settings::from_env(|name| (name == "SITE_URL").then(|| site_url.to_owned())).unwrap()
+    }
+
+    #[test]
+    fn the_way_back_never_leaves_the_site() {
+        for good in ["/", "/o/authorize/?a=b&c=%2F%2Fevil", "/a//b"] {
+            assert_eq!(local_path(Some(good)), good);
+        }
+        for bad in [
+            "", "a", "//evil.example", "/\\evil.example", "\\\\evil.example", "https://evil.example", "/\t/evil.example",
+            "/\r\nset-cookie: a=b", "/ü", "javascript:alert(1)", " /", "/a\\b", "/\0",
+        ] {
+            assert_eq!(local_path(Some(bad)), "/", "{bad:?}");
+        }
+        assert_eq!(local_path(None), "/");
+    }
+
+    #[test]
+    fn the_session_cookie_is_kept_to_its_host_and_to_tls() {
+        let token = Secret::presented("secret");
+        for (url, expected) in [
+            ("https://a.example", "__Host-jhe_session=secret; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=43200"),
+            ("http://localhost:8000", "jhe_session=secret; Path=/; HttpOnly; SameSite=Lax; Max-Age=43200"),
+        ] {
+            let mut response = Response::new(Bytes::new());
+            set_session(&settings(url), &mut response, &token);
+            let cookie = response.headers().get(header::SET_COOKIE).unwrap();
+            assert_eq!(cookie, expected);
+            assert!(cookie.is_sensitive());
+        }
+    }
+
+    #[test]
+    fn a_field_sent_twice_counts_as_absent() {
+        let form = [("a", "1"), ("b", "2"), ("b", "3")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(field(&form, "a"), Some("1"));
+        assert_eq!(field(&form, "b"), None);
+        assert_eq!(field(&form, "c"), None);
+    }
+}
