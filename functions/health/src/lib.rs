@@ -2,13 +2,13 @@
 //! balancer end the processes too. Public.
 
 use http::StatusCode;
-use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, VERSION, json};
+use runtime::{Failure, Function, Needs, Protocol, Response, VERSION, json};
 use serde_json::json;
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("health", Protocol::Rest, Needs::Nothing, |app, request| Box::pin(handle(app, request)));
+    Function::new("health", Protocol::Rest, Needs::Nothing, |_, _| Box::pin(async { health() }));
 
-async fn handle(_: &App, _: &Request) -> Result<Response, Failure> {
+fn health() -> Result<Response, Failure> {
     Ok(json(StatusCode::OK, &json!({ "status": "ok", "version": VERSION }))?)
 }

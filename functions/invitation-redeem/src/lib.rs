@@ -1,0 +1,80 @@
+//! `POST /api/v1/invitation/{token}`: an app exchanges an invitation for an authorization code. Public: the token is the
+//! proof. The code answers to the verifier that the token makes, so that the code alone is worth nothing (RFC 7636).
+
+use audit::{Action, RefusedBy};
+use authz::Layer;
+use http::StatusCode;
+use oauth::{
+    Secret,
+    discovery::Endpoints,
+    pkce::{Challenge, Verifier},
+    token::INVITATION_LENGTH,
+};
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json};
+use serde_json::json;
+use store::{InvitationCode, Redemption};
+
+/// The function.
+pub const FUNCTION: Function =
+    Function::new("invitation-redeem", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+
+async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let store = app.store().await?;
+    let context = request.audit(None, Action::Execute, "Invitation");
+    let code = Secret::generate()?;
+    let now = app.now();
+    let expires_at = now + app.settings.lifetimes.code;
+    let redemption = match request.variable("token").and_then(presented) {
+        None => Redemption::Unknown,
+        Some((token, challenge)) => {
+            let new = InvitationCode { hash: code.hash(), challenge: &challenge, now, expires_at };
+            let window = app.settings.invitation_window_seconds;
+            store.redeem_invitation(&context, &token.hash(), window, &new).await?
+        }
+    };
+    match redemption {
+        Redemption::Redeemed { client_id, redirect_uri } => Ok(json(
+            StatusCode::OK,
+            &json!({
+                "grant": {
+                    "grant_type": "authorization_code",
+                    "redirect_uri": redirect_uri,
+                    "client_id": client_id,
+                    "code": code.expose(),
+                },
+                "token_endpoint": Endpoints::new(&app.settings.site_url).token(),
+                "expires": expires_at,
+            }),
+        )?),
+        Redemption::Unknown => {
+            store.record_refusal(&context, RefusedBy::Layer(Layer::Token)).await?;
+            let body = json!({ "detail": "Invitation not found or already used." });
+            Ok(json(StatusCode::NOT_FOUND, &body)?)
+        }
+        Redemption::Used => Err(Failure::Conflict("Invitation has already been used.")),
+        Redemption::Cancelled => Err(Failure::Forbidden("Invitation has been cancelled.")),
+        Redemption::Expired => Err(Failure::Gone("Invitation has expired.")),
+    }
+}
+
+/// A token of the right form, and the challenge that its bearer can meet.
+fn presented(text: &str) -> Option<(Secret, Challenge)> {
+    let is_token = text.len() == INVITATION_LENGTH && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let token = is_token.then(|| Secret::presented(text))?;
+    let challenge = Verifier::of_invitation(&token)?.challenge();
+    Some((token, challenge))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_be_a_token_is_looked_up() {
+        assert!(presented("8NG3Sz7fULsoyypl9vmutzYOa6kkbgny").is_some());
+        let long = "a".repeat(INVITATION_LENGTH + 1);
+        for bad in ["", "short", "8NG3Sz7fULsoyypl9vmutzYOa6kkbgn-", "8NG3Sz7fULsoyypl9vmutzYOa6kkbgn\0", &long] {
+            assert!(presented(bad).is_none(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! `GET` and `POST /o/authorize/`: the authorization endpoint (RFC 6749 section 3.1, OpenID Connect Core 1.0 section
+//! 3.1.2). Public: whoever comes without a session is sent to sign in.
+//!
+//! A code can be issued on GET, as OAuth has it: the request comes from the client's page. It is worth nothing without
+//! the verifier that only the client has.
+
+mod consent;
+
+use audit::Action;
+use consent::Decision;
+use http::Method;
+use oauth::{
+    Client, Secret,
+    authorize::{Authorization, AuthorizeRequest, NextStep, PageError, Session},
+    discovery::Endpoints,
+};
+use runtime::{
+    App, Failure, Function, Needs, Protocol, Request, Response,
+    browser::{self, SignedIn},
+    redirect,
+};
+use store::NewCode;
+
+/// The function.
+pub const FUNCTION: Function =
+    Function::new("oauth-authorize", Protocol::Page, Needs::Database, |app, request| Box::pin(handle(app, request)));
+
+async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let form = match *request.method() {
+        Method::GET => Vec::new(),
+        Method::POST => request.form()?,
+        _ => return Err(Failure::MethodNotAllowed),
+    };
+    let asked = AuthorizeRequest::parse(request.query().into_iter().chain(form.clone())).map_err(page)?;
+    let client = app.store().await?.client(asked.client_id()).await?.ok_or_else(|| page(PageError::UnknownClient))?;
+    let addressed = asked.for_client(&client).map_err(page)?;
+    // From here on the redirect URI is the client's own, and errors go there.
+    let endpoints = Endpoints::new(&app.settings.site_url);
+    let authorization = match addressed.validate(&client) {
+        Ok(authorization) => authorization,
+        Err(refusal) => return Ok(redirect(&refusal.location(endpoints.issuer()))),
+    };
+    let signed_in = browser::signed_in(app, request).await?;
+    // An earlier consent does not count: a public client cannot prove that it is the same (RFC 6749 section 10.2).
+    let session =
+        signed_in.as_ref().map(|one| Session { auth_time: one.session.started_at, has_consented: false });
+    let step = match authorization.next_step(&client, session.as_ref(), app.now()) {
+        Ok(step) => step,
+        Err(refusal) => return Ok(redirect(&refusal.location(endpoints.issuer()))),
+    };
+    let asked = Asked { app, request, client: &client, authorization: &authorization, endpoints: &endpoints };
+    match (step, &signed_in) {
+        (NextStep::LogIn, _) | (_, None) => Ok(asked.sign_in()),
+        (NextStep::IssueCode, Some(signed_in)) => asked.issue_code(signed_in).await,
+        (NextStep::AskConsent, Some(signed_in)) => match Decision::of(&form)? {
+            None => asked.ask(signed_in).await,
+            Some((decision, token)) => {
+                let binding = consent::binding(signed_in, &authorization);
+                browser::check_form(app, request, consent::FORM, &binding, token).await?;
+                match decision {
+                    Decision::Allow => asked.issue_code(signed_in).await,
+                    Decision::Deny => Ok(redirect(&authorization.denied().location(endpoints.issuer()))),
+                }
+            }
+        },
+    }
+}
+
+/// Errors before the redirect URI is known to be the client's are shown, never sent (RFC 6749 section 4.1.2.1).
+fn page(error: PageError) -> Failure {
+    Failure::Invalid(error.to_string())
+}
+
+/// A valid request, to be answered.
+struct Asked<'a> {
+    app: &'a App,
+    request: &'a Request,
+    client: &'a Client,
+    authorization: &'a Authorization,
+    endpoints: &'a Endpoints,
+}
+
+impl Asked<'_> {
+    /// To the sign-in page, and back from there to this request.
+    fn sign_in(&self) -> Response {
+        let back = format!("/o/authorize/?{}", self.authorization.query_after_login());
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", &back).finish();
+        redirect(&format!("/accounts/login/?{query}"))
+    }
+
+    async fn issue_code(&self, signed_in: &SignedIn) -> Result<Response, Failure> {
+        let code = Secret::generate()?;
+        let context = self.request.audit(None, Action::Execute, "Authorization");
+        let new = NewCode {
+            hash: code.hash(),
+            user: signed_in.session.user,
+            client: self.client.id,
+            scope: &self.authorization.scope,
+            auth_time: signed_in.session.started_at,
+            redirect_uri: self.authorization.return_to.redirect_uri(),
+            challenge: &self.authorization.challenge,
+            nonce: self.authorization.nonce.as_deref(),
+            expires_at: self.app.now() + self.app.settings.lifetimes.code,
+        };
+        self.app.store().await?.issue_code(&context, &new).await?;
+        Ok(redirect(&self.authorization.return_to.with_code(code.expose(), self.endpoints.issuer())))
+    }
+
+    async fn ask(&self, signed_in: &SignedIn) -> Result<Response, Failure> {
+        let profile = self.app.store().await?.profile(signed_in.session.user).await?;
+        let email = profile.ok_or(Failure::NotFound)?.email;
+        let binding = consent::binding(signed_in, self.authorization);
+        let token = self.app.form_key().await?.issue(consent::FORM, &binding)?;
+        Ok(consent::page(self.client, self.authorization, &email, &token))
+    }
+}

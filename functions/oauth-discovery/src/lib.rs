@@ -12,9 +12,9 @@ use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json};
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("oauth-discovery", Protocol::OAuth, Needs::Nothing, |app, request| Box::pin(handle(app, request)));
+    Function::new("oauth-discovery", Protocol::OAuth, Needs::Nothing, |app, request| Box::pin(async { document(app, request) }));
 
-async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+fn document(app: &App, request: &Request) -> Result<Response, Failure> {
     let endpoints = Endpoints::new(&app.settings.site_url);
     let mut response = match Document::at(request.path()).ok_or(Failure::NotFound)? {
         Document::OpenId => json(StatusCode::OK, &OpenIdConfiguration::new(&endpoints))?,

@@ -3,7 +3,7 @@
 
 use audit::{Action, Context, RefusedBy};
 use authz::{ClientId, Layer};
-use http::StatusCode;
+use http::{StatusCode, header};
 use oauth::{
     Client, OAuthError, Params, Secret,
     discovery::Endpoints,
@@ -28,7 +28,7 @@ struct Tokens {
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let params = Params::from_pairs(request.form()?)?;
-    let asked = TokenRequest::parse(authorization(request)?, &params)?;
+    let asked = TokenRequest::parse(request.header(header::AUTHORIZATION), &params)?;
     // Needed after the exchange, when the code is used up: a failure must come before.
     app.signing_key().await?;
     let store = app.store().await?;
@@ -38,11 +38,6 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let tokens = Tokens { access: Secret::generate()?, refresh: Secret::generate()? };
     let exchanged = exchange(app, store, &context, &client, &asked.grant, &tokens).await?;
     Ok(json(StatusCode::OK, &answer(app, &client, exchanged, tokens).await?)?)
-}
-
-/// The `Authorization` header. One that is not text, or sent twice, must not pass for none.
-fn authorization(request: &Request) -> Result<Option<&str>, OAuthError> {
-    request.only_header(http::header::AUTHORIZATION).map_err(|_| OAuthError::invalid_client())
 }
 
 /// The client, if the sender proves to be it. A refusal is recorded.

@@ -8,7 +8,7 @@ use crate::{
     search::{Links, handling, parameters},
     text_json,
 };
-use authz::UserId;
+use authz::{Actor, Layer, Refusal, UserId};
 use fhir::{
     SOURCE,
     bundle::{Searchset, count_only},
@@ -18,7 +18,7 @@ use fhir::{
 };
 use http::StatusCode;
 use jiff::Timestamp;
-use store::{DataSource, Organization, Practitioner, Study};
+use store::{DataSource, Organization, Practitioner, Reader, Study};
 
 /// A resource of a directory.
 #[derive(Clone, Debug)]
@@ -90,6 +90,15 @@ impl From<&Practitioner> for Entry {
 /// Reads the parameters of a search.
 pub fn parse(directory: Directory, request: &Request) -> Result<DirectorySearch, Failure> {
     Ok(DirectorySearch::parse(directory, &parameters(request)?, handling(request))?)
+}
+
+/// Refuses an organization that is not the caller's. Whether it exists is not told.
+pub async fn own_organization(app: &App, actor: &Actor, id: i32) -> Result<(), Failure> {
+    let visible = app.store().await?.organizations(Reader::from(actor), &[id]).await?;
+    if visible.is_empty() && !actor.is_privileged() {
+        return Err(Failure::Refused(Refusal::known(Layer::Organization)));
+    }
+    Ok(())
 }
 
 /// The response to a search over the resources that the caller may see.

@@ -11,6 +11,7 @@ mod failure;
 mod function;
 pub mod lambda;
 pub mod pages;
+pub mod patient;
 mod permit;
 mod request;
 mod response;

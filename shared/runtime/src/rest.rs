@@ -75,14 +75,10 @@ impl List {
         search::filter_text(&format!("{who} {}", self.path), &self.filters)
     }
 
-    /// A filter's text.
+    /// A filter's text. One that is there and empty is not taken for absent: it must not widen the list.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.filters
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
-            .filter(|value| !value.is_empty())
+        self.filters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// A filter that is an id.
@@ -159,6 +155,19 @@ impl Fields {
         }
     }
 
+    /// Refuses a body with a field that is none of `known`.
+    pub fn only(&self, known: &[&str]) -> Result<(), Failure> {
+        let unknown = |name: &&String| known.iter().all(|known| name != known && **name != snake_case(known));
+        match self.0.keys().find(unknown) {
+            // As much of the name as tells which field it is.
+            Some(name) => {
+                let name: String = name.chars().take(100).collect();
+                Err(Failure::field(&name, "This field is not known."))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// A field by either spelling: `patientId` or `patient_id`. Null counts as absent.
     fn get(&self, name: &str) -> Option<&Value> {
         let camel = self.0.get(name);
@@ -200,15 +209,21 @@ impl Fields {
 
     /// A list of 1 to 1,000 items.
     pub fn array(&self, name: &str) -> Result<&[Value], Failure> {
-        let items = self
-            .get(name)
-            .ok_or_else(|| required(name))?
-            .as_array()
-            .ok_or_else(|| Failure::field(name, "Expected a list of items."))?;
-        match items.len() {
-            1..=1000 => Ok(items),
-            _ => Err(Failure::field(name, "Expected 1 to 1000 items.")),
+        match self.optional_array(name, 1000)? {
+            None => Err(required(name)),
+            Some([]) => Err(Failure::field(name, "Expected 1 to 1000 items.")),
+            Some(items) => Ok(items),
         }
+    }
+
+    /// A list of at most `limit` items, if the field is there.
+    pub fn optional_array(&self, name: &str, limit: usize) -> Result<Option<&[Value]>, Failure> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let items = value.as_array().ok_or_else(|| Failure::field(name, "Expected a list of items."))?;
+        if items.len() > limit {
+            return Err(Failure::field(name, &format!("Expected at most {limit} items.")));
+        }
+        Ok(Some(items))
     }
 
     /// The fields of an object in a list.

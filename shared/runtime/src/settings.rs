@@ -25,7 +25,7 @@ impl Settings {
         let site_url = lookup("SITE_URL").ok_or(ConfigError::Missing("SITE_URL"))?;
         let defaults = Lifetimes::default();
         let seconds = |name, default: jiff::SignedDuration| {
-            number(&lookup, name, default.as_secs()).map(jiff::SignedDuration::from_secs)
+            lifetime(&lookup, name, default.as_secs()).map(jiff::SignedDuration::from_secs)
         };
         Ok(Self {
             site_url: checked_site_url(&site_url)?,
@@ -40,7 +40,7 @@ impl Settings {
                 session: seconds("SESSION_SECONDS", defaults.session)?,
                 ..defaults
             },
-            invitation_seconds: number(&lookup, "INVITATION_SECONDS", 7 * 24 * 3600)?,
+            invitation_seconds: lifetime(&lookup, "INVITATION_SECONDS", 7 * 24 * 3600)?,
             invitation_window_seconds: number(&lookup, "INVITATION_WINDOW_SECONDS", 12 * 3600)?,
         })
     }
@@ -62,6 +62,21 @@ fn checked_site_url(text: &str) -> Result<String, ConfigError> {
         return Err(ConfigError::Invalid("SITE_URL", "use an https URL, or http on localhost"));
     }
     Ok(url.to_owned())
+}
+
+/// The longest lifetime, ten years in seconds: an end that no calendar holds must not come up at a request.
+const MAX_LIFETIME: i64 = 10 * 366 * 24 * 3600;
+
+fn lifetime(
+    lookup: impl Fn(&str) -> Option<String>,
+    name: &'static str,
+    default: i64,
+) -> Result<i64, ConfigError> {
+    let seconds = number(lookup, name, default)?;
+    if seconds > MAX_LIFETIME {
+        return Err(ConfigError::Invalid(name, "it is longer than ten years"));
+    }
+    Ok(seconds)
 }
 
 /// A positive number.
@@ -112,6 +127,7 @@ mod tests {
             ("ACCESS_TOKEN_SECONDS", "0"),
             ("ACCESS_TOKEN_SECONDS", "-5"),
             ("INVITATION_SECONDS", "week"),
+            ("SESSION_SECONDS", "9223372036854775807"),
         ] {
             let error = settings(&[("SITE_URL", "https://a"), (name, value)]).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");

@@ -226,7 +226,10 @@ fn statement(access: Access) -> String {
         "
 WITH verdict AS MATERIALIZED (
   SELECT CASE
-    WHEN $3 THEN CASE WHEN cardinality($5::int[]) > 0 AND NOT EXISTS (SELECT FROM patient WHERE id = ANY ($5)) THEN 'not_found' END
+    WHEN $3 THEN CASE
+      WHEN cardinality($5::int[]) > 0 AND NOT EXISTS (SELECT FROM patient WHERE id = ANY ($5)) THEN 'not_found'
+      WHEN $6::int IS NOT NULL AND NOT EXISTS (SELECT FROM organization WHERE id = $6) THEN 'not_found'
+      WHEN $7::int IS NOT NULL AND NOT EXISTS (SELECT FROM study WHERE id = $7) THEN 'not_found' END
     WHEN EXISTS (SELECT FROM unnest($5::int[]) AS named(id) LEFT JOIN patient p ON p.id = named.id
                   WHERE p.id IS NULL OR NOT {VISIBLE})
       THEN CASE WHEN NOT EXISTS (SELECT FROM patient WHERE id = ANY ($5)) THEN 'not_found'

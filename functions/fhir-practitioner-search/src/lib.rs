@@ -1,0 +1,17 @@
+//! `GET /FHIR/R5/Practitioner` and `POST /FHIR/R5/Practitioner/_search`: search the practitioners of the caller's organizations
+//! (<https://hl7.org/fhir/R5/http.html#search>).
+
+use fhir::search::Directory;
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, directory};
+use store::Reader;
+
+/// The function.
+pub const FUNCTION: Function =
+    Function::new("fhir-practitioner-search", Protocol::Fhir, Needs::Database, |app, request| Box::pin(handle(app, request)));
+
+async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let actor = request.actor(app).await?;
+    let search = directory::parse(Directory::Practitioner, request)?;
+    let rows = app.store().await?.practitioners(Reader::from(&actor), &search.ids).await?;
+    directory::search(app, actor.user, &search, &rows).await
+}

@@ -1,0 +1,42 @@
+//! `POST /api/v1/patients`: create a patient of an organization, with an account that has no password yet.
+
+mod input;
+
+use audit::{Action, RefusedBy};
+use authz::{OrganizationId, PatientId, Permission};
+use http::StatusCode;
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, patient, rest::Fields, text_json};
+use store::{Reader, StoreError};
+
+/// The function.
+pub const FUNCTION: Function =
+    Function::new("patients-create", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+
+/// Told when the e-mail has an account already. It does not say whose.
+const CONFLICT: &str =
+    r#"["Could not save the patient because of a data conflict. Please check the values and try again."]"#;
+
+async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let actor = request.actor(app).await?;
+    let fields = Fields::parse(request)?;
+    let organization = OrganizationId(fields.id("organizationId")?);
+    let context = request.audit(Some(&actor), Action::Create, "Patient");
+    let store = app.store().await?;
+    let role = store.role_in_organization(actor.practitioner(), organization).await?;
+    request.permit(app, &context, &actor, Permission::ManagePatients, role).await?;
+    let new = input::patient(&fields, app.now())?;
+    // Only a super admin gets here with an organization that does not exist.
+    if store.organizations(Reader::from(&actor), &[organization.0]).await?.is_empty() {
+        return Err(Failure::field("organizationId", "There is no such organization."));
+    }
+    let id = match store.create_patient(&context, organization, &new).await {
+        Ok(id) => PatientId(id),
+        Err(StoreError::Duplicate(_)) => {
+            store.record_refusal(&context, RefusedBy::Invalid).await?;
+            return Ok(text_json(StatusCode::BAD_REQUEST, CONFLICT.to_owned()));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let context = request.audit(Some(&actor), Action::Read, "Patient");
+    Ok(json(StatusCode::CREATED, &patient::by_id(app, &context, &actor, id).await?)?)
+}

@@ -1,0 +1,65 @@
+//! `GET /api/v1/patients/global_lookup?email=`: find a patient by e-mail, also one of other organizations, to link
+//! them to an organization.
+//!
+//! Of a patient of other organizations only the id is told, with the e-mail that was asked: names and birth dates do not
+//! leave the patient's organizations.
+
+use audit::Action;
+use authz::Permission;
+use http::StatusCode;
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, rest::List};
+use serde::Serialize;
+use store::{Lookup, Reader};
+
+/// The function.
+pub const FUNCTION: Function =
+    Function::new("patients-global-lookup", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+
+/// A patient of other organizations: the fields of a record, without what the record says.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Elsewhere<'a> {
+    id: i32,
+    jhe_user_id: Option<i32>,
+    identifiers: [(); 0],
+    name_family: Option<&'a str>,
+    name_given: Option<&'a str>,
+    birth_date: Option<&'a str>,
+    telecom_phone: Option<&'a str>,
+    telecom_email: &'a str,
+    organizations: [(); 0],
+}
+
+impl<'a> Elsewhere<'a> {
+    const fn new(id: i32, asked: &'a str) -> Self {
+        Self {
+            id,
+            jhe_user_id: None,
+            identifiers: [],
+            name_family: None,
+            name_given: None,
+            birth_date: None,
+            telecom_phone: None,
+            telecom_email: asked,
+            organizations: [],
+        }
+    }
+}
+
+async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let actor = request.actor(app).await?;
+    let context = request.audit(Some(&actor), Action::Search, "Patient");
+    let store = app.store().await?;
+    let role = store.highest_role(actor.practitioner()).await?;
+    request.permit(app, &context, &actor, Permission::ManagePatients, role).await?;
+    let list = List::parse(app, request, actor.user).await?;
+    let email = list.text("email").map(str::trim).unwrap_or_default();
+    if email.is_empty() {
+        return Err(Failure::field("email", "This field is required."));
+    }
+    Ok(match store.patient_by_email(&context, Reader::from(&actor), email).await? {
+        Lookup::Nobody => json(StatusCode::OK, &[(); 0])?,
+        Lookup::Elsewhere(id) => json(StatusCode::OK, &[Elsewhere::new(id, email)])?,
+        Lookup::Visible(patient) => json(StatusCode::OK, &[patient])?,
+    })
+}

@@ -1,0 +1,29 @@
+//! `GET /api/v1/patients`: the patients of the caller's organizations, or of one organization or study.
+
+use audit::{Action, RefusedBy};
+use authz::{Layer, Principal, Refusal};
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, patient, rest::List};
+use store::{PatientPage, Reader};
+
+/// The function.
+pub const FUNCTION: Function =
+    Function::new("patients-list", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+
+async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let actor = request.actor(app).await?;
+    let list = List::parse(app, request, actor.user).await?;
+    let mut filter = patient::filter(&list)?;
+    filter.organization = list.id("organization_id")?;
+    filter.study = list.id("study_id")?;
+    // A patient's own record is `/api/v1/patients/me`; this list is for practitioners, and empty for patients.
+    if matches!(actor.principal, Principal::Patient(_)) {
+        return patient::list(app, &actor, &list, &PatientPage::default()).await;
+    }
+    let context = request.audit(Some(&actor), Action::Search, "Patient");
+    match app.store().await?.patients(&context, Reader::from(&actor), &filter, true).await? {
+        Ok(page) => patient::list(app, &actor, &list, &page).await,
+        Err(RefusedBy::NotFound) => Err(Failure::NotFound),
+        // The organization or the study is not the caller's. Whether it exists is not told.
+        Err(_) => Err(Failure::Refused(Refusal::known(Layer::Organization))),
+    }
+}

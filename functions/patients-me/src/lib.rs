@@ -1,0 +1,18 @@
+//! `GET /api/v1/patients/me`: the record of the patient who asks.
+
+use audit::Action;
+use http::StatusCode;
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, patient};
+
+/// The function.
+pub const FUNCTION: Function =
+    Function::new("patients-me", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+
+async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let actor = request.actor(app).await?;
+    let context = request.audit(Some(&actor), Action::Read, "Patient");
+    match actor.patient() {
+        Ok(own) => Ok(json(StatusCode::OK, &patient::by_id(app, &context, &actor, own).await?)?),
+        Err(refusal) => Err(request.refuse(app, &context, refusal).await),
+    }
+}
