@@ -5,7 +5,9 @@
 
 #![allow(clippy::expect_used, clippy::missing_panics_doc, clippy::panic, clippy::unwrap_used)]
 
+pub mod ledger;
 pub mod point;
+pub mod reply;
 
 use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::SecretString;
@@ -70,7 +72,7 @@ impl World {
         let port = listener.local_addr().expect("an address").port();
         let base = format!("http://localhost:{port}");
         let secrets = tempfile::tempdir().expect("a directory");
-        let app = app(&database, &base, secrets.path(), settings);
+        let app = app(&database, &base, &secrets.path().join("secrets"), settings);
         let (stop, stopped) = oneshot::channel();
         let demo = standalone::demo::describe(&owner(&database), &base).await.expect("tokens");
         standalone::demo::upload(&app, &demo).await.expect("the demo observations");
@@ -115,6 +117,12 @@ impl World {
     pub async fn sql(&self, statement: &str) -> Vec<tokio_postgres::Row> {
         let client = store::connect_owner(&owner(&self.database)).await.expect("the owner");
         client.query(statement, &[]).await.unwrap_or_else(|error| panic!("{statement}: {error:?}"))
+    }
+
+    /// The database as the functions see it, without HTTP.
+    #[must_use]
+    pub fn store(&self) -> store::Store {
+        store::Store::new(&config(&self.database, "DB_USER", "DB_PASSWORD")).expect("a store")
     }
 
     /// A connection as the functions have it.

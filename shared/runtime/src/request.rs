@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn a_cookie_sent_twice_counts_as_absent() {
         let once = (header::COOKIE, "a=1; b=2");
-        assert_eq!(request(&[once], b"").cookie("b"), Some("2"));
+        assert_eq!(request(&[once.clone()], b"").cookie("b"), Some("2"));
         assert_eq!(request(&[once, (header::COOKIE, "b=3")], b"").cookie("b"), None);
     }
 }

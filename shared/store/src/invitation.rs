@@ -128,7 +128,14 @@ impl Store {
         let statement = client
             .prepare_typed_cached(
                 ISSUE,
-                &[Type::JSONB, Type::INT4, Type::INT4, Type::BYTEA, Type::INT4, Type::TIMESTAMPTZ],
+                &[
+                    Type::JSONB,
+                    Type::INT4,
+                    Type::INT4,
+                    Type::BYTEA,
+                    Type::INT4,
+                    Type::TIMESTAMPTZ,
+                ],
             )
             .await?;
         let row = client
@@ -166,9 +173,12 @@ impl Store {
     ) -> Result<Redemption, StoreError> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
-        let select = transaction.prepare_typed_cached(REDEEMABLE, &[Type::BYTEA, Type::INT4]).await?;
-        let Some(row) =
-            transaction.query_opt(&select, &[&token.as_bytes().as_slice(), &window_seconds]).await?
+        let select = transaction
+            .prepare_typed_cached(REDEEMABLE, &[Type::BYTEA, Type::INT4])
+            .await?;
+        let Some(row) = transaction
+            .query_opt(&select, &[&token.as_bytes().as_slice(), &window_seconds])
+            .await?
         else {
             return Ok(Redemption::Unknown);
         };
@@ -183,7 +193,9 @@ impl Store {
                     .await?;
                 let patient: i32 = row.try_get("patient_id")?;
                 let reason = RefusedBy::Layer(authz::Layer::Token).name();
-                transaction.query_one(&record, &[&Json(context), &reason, &patient]).await?;
+                transaction
+                    .query_one(&record, &[&Json(context), &reason, &patient])
+                    .await?;
                 refused
             }
         };
@@ -197,10 +209,14 @@ fn refusal(row: &Row) -> Result<Option<Redemption>, StoreError> {
     Ok(match row.try_get::<_, &str>("status")? {
         "cancelled" => Some(Redemption::Cancelled),
         "reissued" => Some(Redemption::Used),
-        _ if row.try_get::<_, Option<bool>>("redeemed_long_ago")? == Some(true) => Some(Redemption::Used),
+        _ if row.try_get::<_, Option<bool>>("redeemed_long_ago")? == Some(true) => {
+            Some(Redemption::Used)
+        }
         _ if row.try_get("expired")? => Some(Redemption::Expired),
         // The client lost its redirect URI since.
-        _ if row.try_get::<_, Option<&str>>("redirect_uri")?.is_none() => Some(Redemption::Cancelled),
+        _ if row.try_get::<_, Option<&str>>("redirect_uri")?.is_none() => {
+            Some(Redemption::Cancelled)
+        }
         _ => None,
     })
 }
@@ -218,7 +234,9 @@ async fn redeem(
               WHERE id = $1",
         )
         .await?;
-    transaction.execute(&mark, &[&row.try_get::<_, i32>("id")?]).await?;
+    transaction
+        .execute(&mark, &[&row.try_get::<_, i32>("id")?])
+        .await?;
     let redirect_uri: String = row.try_get("redirect_uri")?;
     let code = NewCode {
         hash: code.hash,
@@ -232,5 +250,8 @@ async fn redeem(
         expires_at: code.expires_at,
     };
     insert_code(transaction, context, &code).await?;
-    Ok(Redemption::Redeemed { client_id: row.try_get("client_id")?, redirect_uri })
+    Ok(Redemption::Redeemed {
+        client_id: row.try_get("client_id")?,
+        redirect_uri,
+    })
 }

@@ -65,7 +65,8 @@ pub struct Exchanged {
 const CLIENT: &str = "c.id, c.client_id, c.name, c.secret_hash, c.redirect_uris, c.grant_types, c.scopes, c.skip_authorization";
 
 /// What the audit says of the user `u` who acts: the request knows only a token or a password.
-pub(crate) const ACTING: &str = "jsonb_build_object('actor_user_id', u.id, 'privileged', u.is_superuser,
+pub(crate) const ACTING: &str =
+    "jsonb_build_object('actor_user_id', u.id, 'privileged', u.is_superuser,
   'actor_type', CASE WHEN u.is_superuser THEN 'super_admin' ELSE u.user_type END)";
 
 impl Store {
@@ -73,13 +74,24 @@ impl Store {
     pub async fn client(&self, client_id: &str) -> Result<Option<Client>, StoreError> {
         let client = self.connection().await?;
         let statement = client
-            .prepare_cached(&format!("SELECT {CLIENT} FROM oauth_client c WHERE c.client_id = $1"))
+            .prepare_cached(&format!(
+                "SELECT {CLIENT} FROM oauth_client c WHERE c.client_id = $1"
+            ))
             .await?;
-        client.query_opt(&statement, &[&client_id]).await?.as_ref().map(client_of).transpose()
+        client
+            .query_opt(&statement, &[&client_id])
+            .await?
+            .as_ref()
+            .map(client_of)
+            .transpose()
     }
 
     /// Records a refusal of a sign-in or of a token.
-    pub async fn record_refusal(&self, context: &Context, reason: RefusedBy) -> Result<(), StoreError> {
+    pub async fn record_refusal(
+        &self,
+        context: &Context,
+        reason: RefusedBy,
+    ) -> Result<(), StoreError> {
         let client = self.connection().await?;
         let statement = client
             .prepare_typed_cached(
@@ -87,12 +99,18 @@ impl Store {
                 &[Type::JSONB, Type::TEXT],
             )
             .await?;
-        client.execute(&statement, &[&Json(context), &reason.name()]).await?;
+        client
+            .execute(&statement, &[&Json(context), &reason.name()])
+            .await?;
         Ok(())
     }
 
     /// Stores a grant and the code that stands for it, with the audit record, in one statement.
-    pub async fn issue_code(&self, context: &Context, code: &NewCode<'_>) -> Result<(), StoreError> {
+    pub async fn issue_code(
+        &self,
+        context: &Context,
+        code: &NewCode<'_>,
+    ) -> Result<(), StoreError> {
         let client = self.connection().await?;
         insert_code(&client, context, code).await
     }
@@ -118,7 +136,10 @@ impl Store {
                   WHERE c.code_hash = $1 FOR UPDATE OF c",
             )
             .await?;
-        let Some(row) = transaction.query_opt(&statement, &[&code.as_bytes().as_slice()]).await? else {
+        let Some(row) = transaction
+            .query_opt(&statement, &[&code.as_bytes().as_slice()])
+            .await?
+        else {
             return Ok(None);
         };
         let grant = GrantId(row.try_get("grant_id")?);
@@ -137,9 +158,13 @@ impl Store {
         let decision = decide(&record);
         if decision.is_ok() {
             let used = transaction
-                .prepare_cached("UPDATE oauth_code SET used_at = clock_timestamp() WHERE code_hash = $1")
+                .prepare_cached(
+                    "UPDATE oauth_code SET used_at = clock_timestamp() WHERE code_hash = $1",
+                )
                 .await?;
-            transaction.execute(&used, &[&code.as_bytes().as_slice()]).await?;
+            transaction
+                .execute(&used, &[&code.as_bytes().as_slice()])
+                .await?;
         }
         settle(&transaction, context, grant, tokens, &decision).await?;
         let subject = subject_of(&row)?;
@@ -169,7 +194,9 @@ impl Store {
                   WHERE r.token_hash = $1 FOR UPDATE OF r",
             )
             .await?;
-        let Some(row) = transaction.query_opt(&statement, &[&refresh.as_bytes().as_slice()]).await?
+        let Some(row) = transaction
+            .query_opt(&statement, &[&refresh.as_bytes().as_slice()])
+            .await?
         else {
             return Ok(None);
         };
@@ -186,9 +213,13 @@ impl Store {
         let decision = decide(&record);
         if decision.is_ok() {
             let used = transaction
-                .prepare_cached("UPDATE refresh_token SET used_at = clock_timestamp() WHERE token_hash = $1")
+                .prepare_cached(
+                    "UPDATE refresh_token SET used_at = clock_timestamp() WHERE token_hash = $1",
+                )
                 .await?;
-            transaction.execute(&used, &[&refresh.as_bytes().as_slice()]).await?;
+            transaction
+                .execute(&used, &[&refresh.as_bytes().as_slice()])
+                .await?;
         }
         settle(&transaction, context, grant, tokens, &decision).await?;
         let subject = subject_of(&row)?;
@@ -285,7 +316,9 @@ async fn settle(
         Ok(_) => ("allowed", None),
         Err(_) => ("denied", Some(RefusedBy::Layer(authz::Layer::Token).name())),
     };
-    transaction.query_one(&record, &[&Json(context), &outcome, &reason, &grant.0]).await?;
+    transaction
+        .query_one(&record, &[&Json(context), &outcome, &reason, &grant.0])
+        .await?;
     Ok(())
 }
 
@@ -320,7 +353,11 @@ async fn issue_tokens(
         transaction
             .execute(
                 &refresh,
-                &[&tokens.refresh.as_bytes().as_slice(), &grant.0, &tokens.refresh_expires_at],
+                &[
+                    &tokens.refresh.as_bytes().as_slice(),
+                    &grant.0,
+                    &tokens.refresh_expires_at,
+                ],
             )
             .await?;
     }
@@ -333,7 +370,9 @@ fn client_of(row: &Row) -> Result<Client, StoreError> {
         None => ClientKind::Public,
         Some(bytes) => ClientKind::Confidential {
             secret_hash: TokenHash::from_bytes(
-                bytes.try_into().map_err(|_| StoreError::Corrupt("secret_hash"))?,
+                bytes
+                    .try_into()
+                    .map_err(|_| StoreError::Corrupt("secret_hash"))?,
             ),
         },
     };
@@ -355,7 +394,9 @@ fn client_of(row: &Row) -> Result<Client, StoreError> {
 }
 
 fn subject_of(row: &Row) -> Result<Subject, StoreError> {
-    let text = |column| Ok::<_, StoreError>(Some(row.try_get(column)?).filter(|text: &String| !text.is_empty()));
+    let text = |column| {
+        Ok::<_, StoreError>(Some(row.try_get(column)?).filter(|text: &String| !text.is_empty()))
+    };
     Ok(Subject {
         user: row.try_get("user_id")?,
         email: text("email")?,

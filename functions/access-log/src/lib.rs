@@ -1,0 +1,81 @@
+//! `GET /api/v1/patients/me/access-log`: who has viewed or changed the data of the patient who asks, newest first.
+
+use audit::Action;
+use jiff::Timestamp;
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, rest::List};
+use serde::Serialize;
+use store::{AccessLogEntry, Named};
+
+/// The function.
+pub const FUNCTION: Function =
+    Function::new("access-log", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+
+/// An event of the audit.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row<'a> {
+    id: i64,
+    occurred_at: Timestamp,
+    actor: Option<User<'a>>,
+    actor_type: &'a str,
+    role: Option<&'a str>,
+    client: Option<Client<'a>>,
+    studies: &'a [Named],
+    organizations: &'a [Named],
+    action: &'a str,
+    resource_type: &'a str,
+    /// As texts, as FHIR writes ids.
+    observation_ids: Vec<String>,
+    outcome: &'a str,
+    refused_by: Option<&'a str>,
+    privileged: bool,
+}
+
+#[derive(Serialize)]
+struct User<'a> {
+    id: i32,
+    email: &'a str,
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct Client<'a> {
+    id: i32,
+    name: &'a str,
+}
+
+impl<'a> From<&'a AccessLogEntry> for Row<'a> {
+    fn from(entry: &'a AccessLogEntry) -> Self {
+        Self {
+            id: entry.id,
+            occurred_at: entry.occurred_at,
+            actor: entry.actor.as_ref().map(|(id, email, name)| User { id: *id, email, name }),
+            actor_type: &entry.actor_type,
+            role: entry.role.as_deref(),
+            client: entry.client.as_ref().map(|(id, name)| Client { id: *id, name }),
+            studies: &entry.studies,
+            organizations: &entry.organizations,
+            action: &entry.action,
+            resource_type: &entry.resource_type,
+            observation_ids: entry.observation_ids.iter().map(i64::to_string).collect(),
+            outcome: &entry.outcome,
+            refused_by: entry.refused_by.as_deref(),
+            privileged: entry.privileged,
+        }
+    }
+}
+
+async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let actor = request.actor(app).await?;
+    let context = request.audit(Some(&actor), Action::Search, "AuditEvent");
+    let patient = match actor.patient() {
+        Ok(patient) => patient,
+        Err(refusal) => return Err(request.refuse(app, &context, refusal).await),
+    };
+    let list = List::parse(app, request, actor.user).await?;
+    let before = list.after.unwrap_or(i64::MAX);
+    let page = app.store().await?.access_log(&context, patient, before, list.page_size).await?;
+    let rows: Vec<Row<'_>> = page.rows.iter().map(Row::from).collect();
+    let last = rows.last().filter(|_| page.more).map(|row| row.id);
+    list.page(app, actor.user, page.total, &rows, last).await
+}

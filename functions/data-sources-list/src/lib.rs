@@ -1,0 +1,14 @@
+//! `GET /api/v1/data_sources`: the data sources and the scopes that each supplies.
+
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, rest::List};
+
+/// The function.
+pub const FUNCTION: Function =
+    Function::new("data-sources-list", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+
+async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let actor = request.actor(app).await?;
+    let list = List::parse(app, request, actor.user).await?;
+    let rows = app.store().await?.data_sources(&[]).await?;
+    list.whole(app, actor.user, &rows).await
+}

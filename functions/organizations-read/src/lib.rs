@@ -1,0 +1,16 @@
+//! `GET /api/v1/organizations/{id}`: one organization, with the caller's role in it.
+
+use http::StatusCode;
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json};
+use store::Reader;
+
+/// The function.
+pub const FUNCTION: Function =
+    Function::new("organizations-read", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+
+async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let actor = request.actor(app).await?;
+    let id = request.id_variable("id")?;
+    let rows = app.store().await?.organizations(Reader::from(&actor), &[id]).await?;
+    Ok(json(StatusCode::OK, rows.first().ok_or(Failure::NotFound)?)?)
+}

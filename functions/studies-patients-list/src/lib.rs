@@ -1,0 +1,27 @@
+//! `GET /api/v1/studies/{id}/patients`: the patients who are enrolled in a study.
+
+use audit::Action;
+use authz::Principal;
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, patient, rest::List};
+use store::{PatientPage, Reader};
+
+/// The function.
+pub const FUNCTION: Function =
+    Function::new("studies-patients-list", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+
+async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let actor = request.actor(app).await?;
+    let study = request.id_variable("id")?;
+    let list = List::parse(app, request, actor.user).await?;
+    let mut filter = patient::filter(&list)?;
+    filter.study = Some(study);
+    // Who else takes part in a study is not for patients, whatever the study.
+    if matches!(actor.principal, Principal::Patient(_)) {
+        return patient::list(app, &actor, &list, &PatientPage::default()).await;
+    }
+    let context = request.audit(Some(&actor), Action::Search, "Patient");
+    match app.store().await?.patients(&context, Reader::from(&actor), &filter, true).await? {
+        Ok(page) => patient::list(app, &actor, &list, &page).await,
+        Err(_) => Err(Failure::NotFound),
+    }
+}

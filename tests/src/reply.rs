@@ -1,0 +1,61 @@
+//! An answer with all that HTTP says of it, and the shapes that errors must have.
+
+use reqwest::{RequestBuilder, StatusCode, header::HeaderMap};
+use serde_json::Value;
+
+/// An answer of the server.
+#[derive(Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub text: String,
+}
+
+impl Reply {
+    /// The answer to a request.
+    pub async fn to(request: RequestBuilder) -> Self {
+        let response = request.send().await.expect("an answer");
+        let status = response.status();
+        let headers = response.headers().clone();
+        let text = response.text().await.expect("a body");
+        Self { status, headers, text }
+    }
+
+    /// The body as JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{}: not JSON ({error}): {}", self.status, self.text))
+    }
+
+    /// A header's value; empty when it is not there.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("a header of text"))
+    }
+
+    /// Checks that this is a FHIR error of this status, in the shape of FHIR. Its `OperationOutcome`.
+    pub fn refusal(&self, status: u16, what: &str) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{what}: {}", self.text);
+        assert!(!self.header("x-request-id").is_empty(), "{what}: no request id");
+        let outcome = self.json();
+        assert_outcome(&outcome, what);
+        outcome
+    }
+}
+
+/// Checks that a value is an `OperationOutcome` with an issue that says what is wrong
+/// (<https://hl7.org/fhir/R5/operationoutcome.html>).
+pub fn assert_outcome(outcome: &Value, what: &str) {
+    assert_eq!(outcome["resourceType"], "OperationOutcome", "{what}: {outcome}");
+    let issues = outcome["issue"].as_array().unwrap_or_else(|| panic!("{what}: no issues: {outcome}"));
+    assert!(!issues.is_empty(), "{what}: {outcome}");
+    for issue in issues {
+        for member in ["severity", "code", "diagnostics"] {
+            let text = issue[member].as_str().unwrap_or_default();
+            assert!(!text.is_empty(), "{what}: no {member}: {outcome}");
+        }
+    }
+}
