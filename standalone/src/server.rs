@@ -3,7 +3,7 @@
 use crate::routes::{RouteError, Router, Target};
 use axum::{body::Body, extract::ConnectInfo};
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use runtime::{App, Failure, MAX_BODY, Protocol, Request, RequestParts, Response};
 use std::{collections::HashMap, future::Future, io, net::{IpAddr, SocketAddr}, sync::Arc};
 use tokio::net::TcpListener;
@@ -49,6 +49,13 @@ impl Host {
     async fn serve(&self, peer: SocketAddr, request: axum::extract::Request) -> http::Response<Body> {
         let is_head = request.method() == Method::HEAD;
         let mut response = self.route(peer, request).await;
+        if !response.headers().contains_key(REQUEST_ID) {
+            // No function was called: the host itself answers.
+            let headers = response.headers_mut();
+            headers.extend(HeaderValue::from_str(&request_id()).map(|id| (REQUEST_ID, id)));
+            headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
         if is_head {
             *response.body_mut() = Bytes::new();
         }
@@ -110,6 +117,9 @@ impl Host {
         })
     }
 }
+
+/// The header with the request's id.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The protocol of a path that leads nowhere.
 fn protocol(path: &str) -> Protocol {

@@ -85,8 +85,9 @@ impl Model {
     }
 }
 
-/// Empties the demo world of everything that the model decides.
-async fn blank(world: &World) {
+/// Empties the demo world of everything that the model decides, and starts with everybody in every place and nothing decided:
+/// from there the random changes lead to interesting worlds sooner.
+async fn start(world: &World) -> Model {
     for statement in [
         "DELETE FROM study_patient",
         "DELETE FROM patient_organization",
@@ -99,10 +100,48 @@ async fn blank(world: &World) {
         "ALTER TABLE consent_event DISABLE TRIGGER consent_event_immutable",
         "DELETE FROM consent_event",
         "ALTER TABLE consent_event ENABLE TRIGGER consent_event_immutable",
-        "UPDATE study SET status = 'draft'",
+        "UPDATE study SET status = 'active'",
     ] {
         world.sql(statement).await;
     }
+    let mut model = Model::default();
+    for organization in ORGANIZATIONS {
+        for practitioner in PRACTITIONERS {
+            model.members.insert((organization, practitioner));
+            world.sql(&format!("INSERT INTO organization_member VALUES ({organization}, {practitioner}, 'viewer')")).await;
+        }
+        for patient in PATIENTS {
+            model.patients.insert((organization, patient));
+            world.sql(&format!("INSERT INTO patient_organization VALUES ({patient}, {organization})")).await;
+        }
+    }
+    for (study, organization) in STUDIES {
+        model.active.insert(study);
+        for scope in SCOPES {
+            model.requested.insert((study, scope));
+            world.sql(&format!("INSERT INTO study_scope_request VALUES ({study}, {scope})")).await;
+        }
+        for patient in PATIENTS {
+            model.enrolled.insert((study, patient));
+            world.sql(&format!("INSERT INTO study_patient (study_id, organization_id, patient_id) VALUES ({study}, {organization}, {patient})")).await;
+        }
+    }
+    for patient in PATIENTS {
+        for scope in SCOPES {
+            upload(world, &mut model, patient, scope).await;
+        }
+    }
+    model
+}
+
+async fn upload(world: &World, model: &mut Model, patient: i32, scope: i32) {
+    let rows = world
+        .sql(&format!(
+            "INSERT INTO observation (patient_id, scope_id, data_source_id, status, last_updated, effective_start, effective_end, content)
+             VALUES ({patient}, {scope}, 70001, 'final', clock_timestamp(), clock_timestamp(), clock_timestamp() + interval '1 second', '{{}}') RETURNING id"
+        ))
+        .await;
+    model.observations.insert(rows[0].get(0), (patient, scope));
 }
 
 /// One step: a random change, made in the database and in the model. Returns it in words.
@@ -112,7 +151,7 @@ async fn step(world: &World, model: &mut Model, choose: &mut Choices) -> String 
     let patient = choose.of(&PATIENTS);
     let (study, owner) = choose.of(&STUDIES);
     let scope = choose.of(&SCOPES);
-    let statement = match choose.below(12) {
+    let statement = match choose.below(16) {
         0 => {
             let role = choose.of(&["viewer", "member", "manager"]);
             model.members.insert((organization, practitioner));
@@ -155,13 +194,7 @@ async fn step(world: &World, model: &mut Model, choose: &mut Choices) -> String 
             format!("UPDATE study SET status = '{status}' WHERE id = {study}")
         }
         9 => {
-            let rows = world
-                .sql(&format!(
-                    "INSERT INTO observation (patient_id, scope_id, data_source_id, status, last_updated, effective_start, effective_end, content)
-                     VALUES ({patient}, {scope}, 70001, 'final', clock_timestamp(), clock_timestamp(), clock_timestamp() + interval '1 second', '{{}}') RETURNING id"
-                ))
-                .await;
-            model.observations.insert(rows[0].get(0), (patient, scope));
+            upload(world, model, patient, scope).await;
             return format!("upload ({patient}, {scope})");
         }
         _ => {
@@ -226,9 +259,8 @@ async fn compare(store: &Store, model: &Model, history: &[String]) {
 async fn history(seed: u64) {
     const STEPS: usize = 60;
     let world = World::new().await;
-    blank(&world).await;
+    let mut model = start(&world).await;
     let store = world.store();
-    let mut model = Model::default();
     let mut choose = Choices(seed);
     let mut steps = Vec::new();
     let mut seen = 0;

@@ -34,6 +34,12 @@ fn config(database: &str, user: &str, password: &str) -> DatabaseConfig {
     DatabaseConfig::from_env(lookup, password, 4).expect("run the tests by `make test`, or by `jhe with-database cargo test`")
 }
 
+/// Where the keys are that all worlds of a run share: to make a key for signing takes longer than most tests.
+fn secrets() -> std::path::PathBuf {
+    let scratch = std::env::var("JHE_SCRATCH").expect("run the tests by `make test`, or by `jhe with-database cargo test`");
+    std::path::Path::new(&scratch).join("secrets-of-tests")
+}
+
 /// A name that no other database has.
 fn fresh_name() -> String {
     let random = oauth::token::random_bytes::<8>().expect("random numbers");
@@ -51,7 +57,6 @@ pub struct World {
     client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     server: Option<JoinHandle<()>>,
-    _secrets: tempfile::TempDir,
 }
 
 impl World {
@@ -71,8 +76,7 @@ impl World {
         let listener = TcpListener::bind("localhost:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let base = format!("http://localhost:{port}");
-        let secrets = tempfile::tempdir().expect("a directory");
-        let app = app(&database, &base, &secrets.path().join("secrets"), settings);
+        let app = app(&database, &base, &secrets(), settings);
         let (stop, stopped) = oneshot::channel();
         let demo = standalone::demo::describe(&owner(&database), &base).await.expect("tokens");
         standalone::demo::upload(&app, &demo).await.expect("the demo observations");
@@ -84,7 +88,7 @@ impl World {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("a client");
-        Self { base, database, demo, client, stop: Some(stop), server: Some(server), _secrets: secrets }
+        Self { base, database, demo, client, stop: Some(stop), server: Some(server) }
     }
 
     /// A user's access token.

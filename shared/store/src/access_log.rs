@@ -23,7 +23,7 @@ pub struct AccessLogEntry {
     pub id: i64,
     /// When.
     pub occurred_at: Timestamp,
-    /// Who: id, e-mail and name of the user; none when nobody was authenticated.
+    /// Who: id, e-mail and name of the user; none when nobody was authenticated, or it was another patient.
     pub actor: Option<(i32, String, String)>,
     /// What kind of user.
     pub actor_type: String,
@@ -60,6 +60,8 @@ pub struct AccessLogPage {
     pub total: i64,
 }
 
+/// An actor who is another patient (one who tried an id that is not theirs) is not named: patients do not learn who
+/// other patients are.
 const LOG: &str = "
 WITH mine AS NOT MATERIALIZED (
   SELECT * FROM audit_event WHERE patient_ids @> ARRAY[$2::int]
@@ -81,6 +83,7 @@ SELECT a.event_id AS own_event, (SELECT count(*) FROM page) > $4 AS more, (SELEC
   FROM (SELECT audit_record($1, 'allowed', NULL, '{}', '{}', ARRAY[$2::int], '{}') AS event_id) a
   LEFT JOIN (shown e
              LEFT JOIN app_user u ON u.id = e.actor_user_id
+                                 AND (e.actor_type <> 'patient' OR u.id = (SELECT p.user_id FROM patient p WHERE p.id = $2))
              LEFT JOIN oauth_client c ON c.id = e.client_id) ON true
  ORDER BY e.id DESC";
 

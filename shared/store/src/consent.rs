@@ -333,7 +333,10 @@ async fn record_change(
         .prepare_typed_cached(
             "SELECT audit_record($1, $2, $3, ARRAY(SELECT DISTINCT organization_id FROM study WHERE id = ANY ($4)),
                                  ARRAY(SELECT DISTINCT id FROM study WHERE id = ANY ($4)),
-                                 ARRAY(SELECT id FROM patient WHERE id = $5), '{}')",
+                                 ARRAY(SELECT id FROM patient WHERE id = $5), '{}',
+                                 (SELECT max(m.role) FROM study s JOIN organization_member m ON m.organization_id = s.organization_id
+                                    JOIN practitioner p ON p.id = m.practitioner_id
+                                   WHERE s.id = ANY ($4) AND p.user_id = ($1->>'actor_user_id')::int))",
             &[Type::JSONB, Type::TEXT, Type::TEXT, Type::INT4_ARRAY, Type::INT4],
         )
         .await?;

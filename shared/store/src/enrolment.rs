@@ -44,7 +44,9 @@ SELECT a.event_id, a.yes, e.id, CASE WHEN p.id IS NOT NULL THEN {RECORD} END AS 
   FROM (SELECT yes,
                audit_record($4, CASE WHEN yes THEN 'allowed' ELSE 'denied' END, CASE WHEN NOT yes THEN 'organization' END,
                             ARRAY(SELECT organization_id FROM study WHERE id = $5), ARRAY(SELECT id FROM study WHERE id = $5),
-                            ARRAY(SELECT id FROM patient WHERE id = ANY ($6::int[])), '{{}}') AS event_id
+                            ARRAY(SELECT id FROM patient WHERE id = ANY ($6::int[])), '{{}}',
+                            (SELECT m.role FROM study s JOIN organization_member m ON m.organization_id = s.organization_id
+                              WHERE s.id = $5 AND m.practitioner_id = $1)) AS event_id
           FROM complete) a
   LEFT JOIN (enrolled e JOIN patient p ON p.id = e.patient_id) ON true
  ORDER BY p.id"
@@ -56,7 +58,10 @@ WITH ended AS (
   DELETE FROM study_patient WHERE study_id = $2 AND patient_id = ANY ($3::int[]) RETURNING patient_id
 )
 SELECT audit_record($1, 'allowed', NULL, ARRAY(SELECT organization_id FROM study WHERE id = $2), ARRAY(SELECT id FROM study WHERE id = $2),
-                    ARRAY(SELECT patient_id FROM ended), '{}') AS event_id,
+                    ARRAY(SELECT patient_id FROM ended), '{}',
+                    (SELECT m.role FROM study s JOIN organization_member m ON m.organization_id = s.organization_id
+                       JOIN practitioner p ON p.id = m.practitioner_id
+                      WHERE s.id = $2 AND p.user_id = ($1->>'actor_user_id')::int)) AS event_id,
        (SELECT count(*) FROM ended) AS ended";
 
 impl Store {

@@ -117,7 +117,8 @@ impl From<Record> for Patient {
     }
 }
 
-/// The rule, once: a practitioner sees the patients of their organizations, a patient themself, a super admin all.
+/// The rule, once: a practitioner sees the patients of their organizations, a patient themself, a super admin all. It is
+/// true, or false or null: what negates it writes `IS NOT TRUE`.
 pub(crate) const VISIBLE: &str = "
 ($3 OR p.id = $2
  OR EXISTS (SELECT FROM patient_organization o JOIN organization_member m ON m.organization_id = o.organization_id
@@ -134,7 +135,8 @@ WITH found AS MATERIALIZED (
    WHERE lower(u.email) = lower($5)
 )
 SELECT a.event_id, p.id, CASE WHEN p.visible THEN {RECORD} END AS record
-  FROM (SELECT audit_record($4, 'allowed', NULL, '{{}}', '{{}}', ARRAY(SELECT id FROM found), '{{}}') AS event_id) a
+  FROM (SELECT audit_record($4, 'allowed', NULL, '{{}}', '{{}}', ARRAY(SELECT id FROM found), '{{}}',
+                            (SELECT max(m.role) FROM organization_member m WHERE m.practitioner_id = $1)) AS event_id) a
   LEFT JOIN found p ON true"
     )
 });
@@ -164,7 +166,10 @@ WITH account AS (
 ), joined AS (
   INSERT INTO patient_organization (patient_id, organization_id) SELECT id, $9 FROM created
 )
-SELECT id, audit_record($1, 'allowed', NULL, ARRAY[$9], '{}', ARRAY[id], '{}') FROM created";
+SELECT id, audit_record($1, 'allowed', NULL, ARRAY[$9], '{}', ARRAY[id], '{}',
+                        (SELECT m.role FROM organization_member m JOIN practitioner p ON p.id = m.practitioner_id
+                          WHERE m.organization_id = $9 AND p.user_id = ($1->>'actor_user_id')::int))
+  FROM created";
 
 impl Store {
     /// Looks a patient up by e-mail, with the audit record, in one statement.

@@ -63,7 +63,9 @@ SELECT a.event_id, a.refused_by,
   FROM (SELECT o.refused_by,
                audit_record($4, CASE WHEN o.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, o.refused_by,
                             ARRAY(SELECT DISTINCT organization_id FROM shown), ARRAY(SELECT id FROM shown),
-                            ARRAY(SELECT id FROM patient WHERE id = $5), '{{}}') AS event_id
+                            ARRAY(SELECT id FROM patient WHERE id = $5), '{{}}',
+                            (SELECT max(m.role) FROM organization_member m
+                              WHERE m.practitioner_id = $1 AND m.organization_id IN (SELECT organization_id FROM shown))) AS event_id
           FROM outcome o) a
   LEFT JOIN who p ON true"
     )
@@ -97,7 +99,9 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM ledger) AS total, (SELECT
   FROM (SELECT o.refused_by,
                audit_record($4, CASE WHEN o.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, o.refused_by,
                             ARRAY(SELECT DISTINCT organization_id FROM shown), ARRAY(SELECT DISTINCT study_id FROM shown),
-                            ARRAY(SELECT id FROM patient WHERE id = $5), '{{}}') AS event_id
+                            ARRAY(SELECT id FROM patient WHERE id = $5), '{{}}',
+                            (SELECT max(m.role) FROM organization_member m
+                              WHERE m.practitioner_id = $1 AND m.organization_id IN (SELECT organization_id FROM shown))) AS event_id
           FROM outcome o) a
   LEFT JOIN (shown c JOIN scope x ON x.id = c.scope_id JOIN app_user u ON u.id = c.decided_by) ON true
  ORDER BY c.id DESC"

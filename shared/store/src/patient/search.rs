@@ -231,7 +231,7 @@ WITH verdict AS MATERIALIZED (
       WHEN $6::int IS NOT NULL AND NOT EXISTS (SELECT FROM organization WHERE id = $6) THEN 'not_found'
       WHEN $7::int IS NOT NULL AND NOT EXISTS (SELECT FROM study WHERE id = $7) THEN 'not_found' END
     WHEN EXISTS (SELECT FROM unnest($5::int[]) AS named(id) LEFT JOIN patient p ON p.id = named.id
-                  WHERE p.id IS NULL OR NOT {VISIBLE})
+                  WHERE p.id IS NULL OR {VISIBLE} IS NOT TRUE)
       THEN CASE WHEN NOT EXISTS (SELECT FROM patient WHERE id = ANY ($5)) THEN 'not_found'
                 WHEN $2::int IS NOT NULL THEN 'user_type' ELSE 'organization' END
     WHEN $6::int IS NOT NULL
@@ -248,14 +248,20 @@ WITH verdict AS MATERIALIZED (
   {page}
 ), shown AS MATERIALIZED (
   SELECT id FROM page WHERE (SELECT refused_by FROM verdict) IS NULL ORDER BY id LIMIT $17
+), through AS MATERIALIZED (
+  SELECT DISTINCT m.organization_id, m.role
+    FROM shown s JOIN patient_organization o ON o.patient_id = s.id
+    JOIN organization_member m ON m.organization_id = o.organization_id AND m.practitioner_id = $1
 )
 SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $17 AS more,
        CASE WHEN $22 AND a.refused_by IS NULL THEN ({total}) END AS total,
        CASE WHEN p.id IS NOT NULL THEN {RECORD} END AS record
   FROM (SELECT v.refused_by,
                audit_record($4, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
-                            ARRAY(SELECT id FROM organization WHERE id = $6), ARRAY(SELECT id FROM study WHERE id = $7),
-                            ARRAY(SELECT id FROM shown UNION SELECT id FROM patient WHERE id = ANY ($5)), '{{}}') AS event_id
+                            ARRAY(SELECT organization_id FROM through UNION SELECT id FROM organization WHERE id = $6),
+                            ARRAY(SELECT id FROM study WHERE id = $7),
+                            ARRAY(SELECT id FROM shown UNION SELECT id FROM patient WHERE id = ANY ($5)), '{{}}',
+                            (SELECT max(role) FROM through)) AS event_id
           FROM verdict v) a
   LEFT JOIN (shown s JOIN patient p ON p.id = s.id) ON true
  ORDER BY p.id"
