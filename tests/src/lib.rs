@@ -7,6 +7,7 @@
 
 pub mod ledger;
 pub mod point;
+pub mod proxy;
 pub mod reply;
 
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -123,10 +124,28 @@ impl World {
         client.query(statement, &[]).await.unwrap_or_else(|error| panic!("{statement}: {error:?}"))
     }
 
+    /// The port of PostgreSQL, or of the pooler in front of it.
+    #[must_use]
+    pub fn database_port() -> u16 {
+        let port = std::env::var("POOLER_DB_PORT").or_else(|_| std::env::var("DB_PORT"));
+        port.ok().and_then(|port| port.parse().ok()).expect("a port")
+    }
+
+    /// How the owner reaches the world's database.
+    #[must_use]
+    pub fn owner_config(&self) -> DatabaseConfig {
+        owner(&self.database)
+    }
+
     /// The database as the functions see it, without HTTP.
     #[must_use]
     pub fn store(&self) -> store::Store {
         store::Store::new(&config(&self.database, "DB_USER", "DB_PASSWORD")).expect("a store")
+    }
+
+    /// A connection of the owner.
+    pub async fn as_owner(&self) -> tokio_postgres::Client {
+        store::connect_owner(&owner(&self.database)).await.expect("the owner")
     }
 
     /// A connection as the functions have it.

@@ -76,6 +76,6 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let before = list.after.unwrap_or(i64::MAX);
     let page = app.store().await?.access_log(&context, patient, before, list.page_size).await?;
     let rows: Vec<Row<'_>> = page.rows.iter().map(Row::from).collect();
-    let last = rows.last().filter(|_| page.more).map(|row| row.id);
-    list.page(app, actor.user, page.total, &rows, last).await
+    let next = rows.last().filter(|_| page.more).map(|row| row.id);
+    list.page(app, actor.user, page.total, &rows, next).await
 }

@@ -66,8 +66,7 @@ async fn decide(
         .await?
         .decide_consents(
             &context,
-            actor.practitioner(),
-            actor.user,
+            actor,
             patient,
             decided_by,
             &decisions.changes,

@@ -56,6 +56,6 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         // Whatever refused, the caller is told the same: a patient who may not be seen does not exist.
         .map_err(|_| Failure::NotFound)?;
     let rows: Vec<Row<'_>> = history.rows.iter().map(Row::from).collect();
-    let last = rows.last().filter(|_| history.more).map(|row| row.id);
-    list.page(app, actor.user, history.total, &rows, last).await
+    let next = rows.last().filter(|_| history.more).map(|row| row.id);
+    list.page(app, actor.user, history.total, &rows, next).await
 }

@@ -38,12 +38,15 @@ pub fn from_search(reader: Reader, search: &ObservationSearch) -> Result<Observa
             "Name a patient (patient) or a study (patient._has:Group:member:_id).".to_owned(),
         ));
     }
+    // Without a patient or a study there is no index for these.
     if reader == Reader::Privileged
         && !query.names_patient()
         && query.study.is_none()
-        && matches!(query.order, Order::DateAsc | Order::DateDesc)
+        && (query.identifier.is_some() || matches!(query.order, Order::DateAsc | Order::DateDesc))
     {
-        return Err(Failure::Invalid("Name a patient or a study to sort by date.".to_owned()));
+        return Err(Failure::Invalid(
+            "Name a patient or a study to sort by date or to search by identifier.".to_owned(),
+        ));
     }
     Ok(query)
 }

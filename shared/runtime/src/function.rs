@@ -45,9 +45,13 @@ impl Function {
         let span = tracing::info_span!("request", function = self.name, id = request.id());
         let started = Instant::now();
         async {
-            let result = tokio::time::timeout(DEADLINE, (self.handler)(app, request))
-                .await
-                .unwrap_or_else(|elapsed| Err(Failure::Unavailable(Box::new(elapsed))));
+            let result = if self.protocol == Protocol::Fhir && negotiate(request).is_none() {
+                Err(Failure::NotAcceptable)
+            } else {
+                tokio::time::timeout(DEADLINE, (self.handler)(app, request))
+                    .await
+                    .unwrap_or_else(|elapsed| Err(Failure::Unavailable(Box::new(elapsed))))
+            };
             let mut response = result.unwrap_or_else(|failure| {
                 failure.log();
                 failure.response(self.protocol)
@@ -63,12 +67,12 @@ impl Function {
 
     /// The headers that every response carries.
     fn finish(&self, request: &Request, response: &mut Response) {
-        let negotiated = self.protocol == Protocol::Fhir && prefers_fhir_json(request);
+        let fhir_json = self.protocol == Protocol::Fhir && negotiate(request) == Some(FHIR_JSON);
         let is_page = self.protocol == Protocol::Page;
         let status = response.status();
         let headers = response.headers_mut();
-        if negotiated && headers.get(header::CONTENT_TYPE).is_some() {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/fhir+json"));
+        if fhir_json && headers.get(header::CONTENT_TYPE).is_some() {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
         }
         if let Ok(id) = HeaderValue::from_str(request.id()) {
             headers.insert("x-request-id", id);
@@ -89,11 +93,78 @@ impl Function {
     }
 }
 
-/// True when the caller names `application/fhir+json` among what it accepts.
-fn prefers_fhir_json(request: &Request) -> bool {
-    request.header(header::ACCEPT).is_some_and(|accept| {
-        accept.split(',').any(|range| {
-            range.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("application/fhir+json"))
+const JSON: &str = "application/json";
+const FHIR_JSON: &str = "application/fhir+json";
+
+/// What a FHIR answer is called (RFC 9110 section 12.5.1, <https://hl7.org/fhir/R5/http.html#mime-type>): FHIR's own type
+/// when the caller names it, plain JSON when that or anything is accepted. None when the caller accepts no JSON.
+/// `_format` comes before `Accept`: who uses it is answered in JSON, or refused by the search.
+fn negotiate(request: &Request) -> Option<&'static str> {
+    let Some(accept) = request.header(header::ACCEPT).filter(|accept| !accept.trim().is_empty()) else {
+        return Some(JSON);
+    };
+    let accepted: Vec<String> = accept.split(',').filter_map(accepted_range).collect();
+    let names = |wanted: &[&str]| accepted.iter().any(|range| wanted.contains(&range.as_str()));
+    if names(&[FHIR_JSON]) {
+        Some(FHIR_JSON)
+    } else if names(&[JSON, "text/json", "application/*", "*/*"])
+        || request.query().iter().any(|(name, _)| name == "_format")
+    {
+        Some(JSON)
+    } else {
+        None
+    }
+}
+
+/// A media range in small letters, without parameters; none when its weight is zero: "not this".
+fn accepted_range(range: &str) -> Option<String> {
+    let mut parts = range.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let refused = parts
+        .filter_map(|parameter| parameter.split_once('='))
+        .any(|(key, weight)| key.trim().eq_ignore_ascii_case("q") && weight.trim().parse() == Ok(0.0_f32));
+    (!refused).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RequestParts;
+    use http::{HeaderMap, Method};
+    use std::collections::HashMap;
+
+    fn request(accept: Option<&'static str>, query: &str) -> Request {
+        let mut headers = HeaderMap::new();
+        headers.extend(accept.map(|value| (header::ACCEPT, HeaderValue::from_static(value))));
+        Request::from(RequestParts {
+            method: Method::GET,
+            path: "/".to_owned(),
+            variables: HashMap::new(),
+            query: query.to_owned(),
+            headers,
+            body: bytes::Bytes::new(),
+            source: None,
+            id: "r".to_owned(),
         })
-    })
+    }
+
+    #[test]
+    fn json_is_named_as_the_caller_names_it() {
+        for (accept, expected) in [
+            (None, Some(JSON)),
+            (Some(""), Some(JSON)),
+            (Some("*/*"), Some(JSON)),
+            (Some("application/*;q=0.1"), Some(JSON)),
+            (Some("application/json"), Some(JSON)),
+            (Some("application/fhir+json"), Some(FHIR_JSON)),
+            (Some("text/html, Application/FHIR+json ; q=0.2"), Some(FHIR_JSON)),
+            (Some("application/fhir+json;q=0, application/json"), Some(JSON)),
+            (Some("application/fhir+json; q=0.0"), None),
+            (Some("application/xml"), None),
+            (Some("text/html"), None),
+        ] {
+            assert_eq!(negotiate(&request(accept, "")), expected, "{accept:?}");
+        }
+        assert_eq!(negotiate(&request(Some("text/html"), "_format=json")), Some(JSON));
+    }
 }

@@ -22,8 +22,8 @@ pub fn filter(list: &List) -> Result<PatientFilter, Failure> {
 
 /// The response with a page of patients in the shape of `/api/v1`.
 pub async fn list(app: &App, actor: &Actor, list: &List, page: &PatientPage) -> Result<Response, Failure> {
-    let last = page.rows.last().filter(|_| page.more).map(|patient| i64::from(patient.id));
-    list.page(app, actor.user, page.total.unwrap_or(0), &page.rows, last).await
+    let next = page.rows.last().filter(|_| page.more).map(|patient| i64::from(patient.id));
+    list.page(app, actor.user, page.total.unwrap_or(0), &page.rows, next).await
 }
 
 /// A patient as a FHIR resource.

@@ -4,7 +4,7 @@ mod read;
 
 use crate::{DataSource, Named, Patient, Scope, Store, StoreError};
 use audit::{Context, RefusedBy};
-use authz::PatientId;
+use authz::{Actor, PatientId};
 use jiff::Timestamp;
 use serde::Deserialize;
 use tokio_postgres::types::{Json, Type};
@@ -206,8 +206,7 @@ impl Store {
     pub async fn decide_consents(
         &self,
         context: &Context,
-        practitioner: Option<authz::PractitionerId>,
-        user: authz::UserId,
+        actor: &Actor,
         patient: PatientId,
         decided_by: &DecidedBy,
         changes: &[ConsentChange],
@@ -216,7 +215,7 @@ impl Store {
         let studies: Vec<i32> = changes.iter().map(|change| change.study).collect();
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
-        let facts = facts(&transaction, patient, practitioner, changes).await?;
+        let facts = facts(&transaction, patient, actor.practitioner(), changes).await?;
         for (position, facts) in facts.iter().enumerate() {
             if let Err(reason) = judge(facts) {
                 record_change(&transaction, context, Some(reason), &studies, patient).await?;
@@ -224,7 +223,7 @@ impl Store {
                 return Ok(Err((position, reason)));
             }
         }
-        let outcomes = append(&transaction, context, user, patient, decided_by, changes, facts).await?;
+        let outcomes = append(&transaction, context, actor.user, patient, decided_by, changes, facts).await?;
         record_change(&transaction, context, None, &studies, patient).await?;
         transaction.commit().await?;
         Ok(Ok(outcomes))

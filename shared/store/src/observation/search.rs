@@ -89,13 +89,15 @@ fn layer(name: &str) -> Result<Layer, StoreError> {
 /// Where the rows of a query come from.
 fn source(query: &ObservationQuery) -> Source {
     let candidates = !query.ids.is_empty() || query.identifier.is_some();
+    let named = query.names_patient() || query.study.is_some();
     match query.reader {
         Reader::Practitioner(_) if candidates => Source::PermittedCandidates,
         Reader::Practitioner(_) if query.names_patient() => Source::Permitted,
         Reader::Practitioner(_) => Source::Feed,
+        Reader::Privileged if candidates && !named => Source::AnyCandidates,
         Reader::Patient(_) | Reader::Privileged if candidates => Source::UnconditionalCandidates,
         Reader::Patient(_) => Source::Unconditional,
-        Reader::Privileged if query.names_patient() || query.study.is_some() => Source::Unconditional,
+        Reader::Privileged if named => Source::Unconditional,
         Reader::Privileged => Source::Everything,
     }
 }

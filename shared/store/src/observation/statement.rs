@@ -24,18 +24,21 @@ pub enum Source {
     Everything,
     /// A practitioner names ids or an identifier of observations.
     PermittedCandidates,
-    /// Any other reader does.
+    /// Any other reader does, beside patients or a study.
     UnconditionalCandidates,
+    /// A super admin names ids of observations, and nobody.
+    AnyCandidates,
 }
 
 impl Source {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Permitted,
         Self::Feed,
         Self::Unconditional,
         Self::Everything,
         Self::PermittedCandidates,
         Self::UnconditionalCandidates,
+        Self::AnyCandidates,
     ];
 }
 
@@ -174,6 +177,10 @@ candidate AS MATERIALIZED (
      AND (cardinality($11::bigint[]) = 0 OR i.observation_id = ANY ($11))
 )";
 
+/// The observations that the ids name.
+const ANY_CANDIDATES: &str = "
+candidate AS MATERIALIZED (SELECT DISTINCT unnest($11::bigint[]) AS id)";
+
 /// What is asked of every row besides its lane. `f` is the row.
 const ROW_FILTER: &str = "(cardinality($10::text[]) = 0 OR f.status = ANY ($10))
         AND f.effective_start >= $14 AND f.effective_start < $15
@@ -221,6 +228,17 @@ fn parts(source: Source) -> (Vec<&'static str>, String) {
             format!(
                 "SELECT f.id, f.patient_id, f.last_updated, f.effective_start
        FROM observation f
+      WHERE f.scope_id IN (SELECT scope_id FROM wanted)
+        AND ($7::int IS NULL OR EXISTS (SELECT FROM patient_organization p
+                                         WHERE p.patient_id = f.patient_id AND p.organization_id = $7))
+        AND {ROW_FILTER}"
+            ),
+        ),
+        Source::AnyCandidates => (
+            vec![NO_VERDICT, WANTED, NO_LANES, ANY_CANDIDATES],
+            format!(
+                "SELECT f.id, f.patient_id, f.last_updated, f.effective_start
+       FROM candidate JOIN observation f ON f.id = candidate.id
       WHERE f.scope_id IN (SELECT scope_id FROM wanted)
         AND ($7::int IS NULL OR EXISTS (SELECT FROM patient_organization p
                                          WHERE p.patient_id = f.patient_id AND p.organization_id = $7))

@@ -4,7 +4,6 @@ use super::{Patient, RECORD, VISIBLE, record};
 use crate::{Store, StoreError, observation::Reader};
 use audit::{Context, RefusedBy};
 use jiff::{Timestamp, civil::Date};
-use std::sync::LazyLock;
 use tokio_postgres::types::{Json, ToSql, Type};
 
 /// A condition on a text: it matches one of the patterns.
@@ -86,8 +85,7 @@ pub struct PatientPage {
     pub total: Option<i64>,
 }
 
-/// From which table a page is read: the one that has few rows for the filter, and has them in the order of ids. One
-/// statement for all would be planned for none.
+/// From which table a page is read: the one that has few rows for the filter, and has them in the order of ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Access {
     /// The patients named by id, or a patient's own record.
@@ -106,7 +104,7 @@ enum Access {
 
 impl Access {
     fn of(reader: Reader, filter: &PatientFilter) -> Self {
-        if !filter.ids.is_empty() {
+        if matches!(reader, Reader::Patient(_)) || !filter.ids.is_empty() {
             Self::Ids
         } else if filter.study.is_some() {
             Self::Study
@@ -114,34 +112,15 @@ impl Access {
             Self::Identifier
         } else if filter.organization.is_some() {
             Self::Organization
+        } else if reader == Reader::Privileged {
+            Self::All
         } else {
-            match reader {
-                Reader::Practitioner(_) => Self::Own,
-                Reader::Patient(_) => Self::Ids,
-                Reader::Privileged => Self::All,
-            }
+            Self::Own
         }
     }
 
-    fn statement(self) -> &'static str {
-        static IDS: LazyLock<String> = LazyLock::new(|| statement(Access::Ids));
-        static STUDY: LazyLock<String> = LazyLock::new(|| statement(Access::Study));
-        static IDENTIFIER: LazyLock<String> = LazyLock::new(|| statement(Access::Identifier));
-        static ORGANIZATION: LazyLock<String> = LazyLock::new(|| statement(Access::Organization));
-        static OWN: LazyLock<String> = LazyLock::new(|| statement(Access::Own));
-        static ALL: LazyLock<String> = LazyLock::new(|| statement(Access::All));
-        match self {
-            Self::Ids => &IDS,
-            Self::Study => &STUDY,
-            Self::Identifier => &IDENTIFIER,
-            Self::Organization => &ORGANIZATION,
-            Self::Own => &OWN,
-            Self::All => &ALL,
-        }
-    }
-
-    /// The rows that match, `{key} > $16` being where the page starts.
-    const fn from(self) -> (&'static str, &'static str) {
+    /// The column that the page is in the order of, and where its rows come from.
+    const fn source(self) -> (&'static str, &'static str) {
         match self {
             Self::Ids => ("p.id", "patient p WHERE p.id = ANY ($5)"),
             Self::Study => {
@@ -158,59 +137,76 @@ impl Access {
             ),
             Self::Own => (
                 "b.patient_id",
-                "patient_organization b JOIN patient p ON p.id = b.patient_id WHERE b.organization_id = own.organization_id",
+                "patient_organization b JOIN patient p ON p.id = b.patient_id
+                  WHERE b.organization_id = own.organization_id",
             ),
             Self::All => ("p.id", "patient p WHERE true"),
         }
     }
 
     /// The first rows after `$16`, one more than a page, and how many rows match in all.
-    fn page_and_total(self) -> (String, String) {
-        let conditions = conditions();
-        let (key, from) = self.from();
-        let first = format!(
-            "SELECT p.id FROM {from} AND {key} > $16 AND {conditions} ORDER BY {key} LIMIT $17 + 1"
-        );
+    fn page_and_total(self, filter: &PatientFilter) -> (String, String) {
+        let conditions = self.conditions(filter);
+        let (key, source) = self.source();
+        let first = format!("SELECT p.id FROM {source} {conditions} AND {key} > $16 ORDER BY {key} LIMIT $17 + 1");
         if self == Self::Own {
-            let own = "organization_member own";
-            let page = format!(
-                "SELECT DISTINCT lane.id FROM {own} CROSS JOIN LATERAL ({first}) lane
-                  WHERE own.practitioner_id = $1 ORDER BY lane.id LIMIT $17 + 1"
+            // One lane per organization; who is a patient of two of them is in two lanes.
+            let lanes = |rows: &str| {
+                format!("organization_member own CROSS JOIN LATERAL ({rows}) lane WHERE own.practitioner_id = $1")
+            };
+            let all = lanes(&format!("SELECT p.id FROM {source} {conditions}"));
+            let first = lanes(&first);
+            return (
+                format!("SELECT DISTINCT lane.id FROM {first} ORDER BY lane.id LIMIT $17 + 1"),
+                format!("SELECT count(DISTINCT lane.id) FROM {all}"),
             );
-            let total = format!(
-                "SELECT count(DISTINCT lane.id) FROM {own}
-                  CROSS JOIN LATERAL (SELECT p.id FROM {from} AND {conditions}) lane
-                  WHERE own.practitioner_id = $1"
-            );
-            return (page, total);
         }
-        (first, format!("SELECT count(*) FROM {from} AND {conditions}"))
+        (first, format!("SELECT count(*) FROM {source} {conditions}"))
+    }
+
+    /// The conditions that are asked for and not met by the source. Only those are in the text of the statement: one text
+    /// that serves every filter has a plan that serves none.
+    fn conditions(self, filter: &PatientFilter) -> String {
+        let visible = format!("AND {VISIBLE}");
+        let name = format!("AND ({} OR {})", like("name_family", 10), like("name_given", 10));
+        let family = format!("AND {}", like("name_family", 12));
+        let given = format!("AND {}", like("name_given", 14));
+        [
+            // The other sources hold only what the reader may see: their own organizations, or what the verdict passed.
+            (matches!(self, Self::Ids | Self::Identifier), visible.as_str()),
+            (
+                self != Self::Organization && filter.organization.is_some(),
+                "AND EXISTS (SELECT FROM patient_organization o WHERE o.patient_id = p.id AND o.organization_id = $6)",
+            ),
+            (
+                self != Self::Study && filter.study.is_some(),
+                "AND EXISTS (SELECT FROM study_patient s WHERE s.patient_id = p.id AND s.study_id = $7)",
+            ),
+            (
+                self != Self::Identifier && filter.identifier.is_some(),
+                "AND EXISTS (SELECT FROM patient_identifier n
+                              WHERE n.patient_id = p.id AND n.value = $9 AND ($8::text IS NULL OR n.system = $8))",
+            ),
+            (filter.name.is_some(), name.as_str()),
+            (filter.family.is_some(), family.as_str()),
+            (filter.given.is_some(), given.as_str()),
+            (filter.birth_date.0.is_some(), "AND p.birth_date >= $18"),
+            (filter.birth_date.1.is_some(), "AND p.birth_date < $19"),
+            (filter.updated.0.is_some(), "AND p.last_updated >= $20"),
+            (filter.updated.1.is_some(), "AND p.last_updated < $21"),
+        ]
+        .into_iter()
+        .filter_map(|(asked, condition)| asked.then_some(condition))
+        .collect::<Vec<_>>()
+        .join("\n     ")
     }
 }
 
-/// What a row must meet, whatever table it is read from.
-fn conditions() -> String {
-    let like = |column: &str, exact: &str, patterns: &str| {
-        format!("CASE WHEN {exact} THEN p.{column} LIKE ANY ({patterns}) ELSE p.{column} ILIKE ANY ({patterns}) END")
-    };
+/// The condition that a column matches one of the patterns of a parameter; the parameter after it says whether exactly.
+fn like(column: &str, patterns: u8) -> String {
+    let exact = patterns + 1;
     format!(
-        "{VISIBLE}
-     AND (cardinality($5::int[]) = 0 OR p.id = ANY ($5))
-     AND ($6::int IS NULL OR EXISTS (SELECT FROM patient_organization o WHERE o.patient_id = p.id AND o.organization_id = $6))
-     AND ($7::int IS NULL OR EXISTS (SELECT FROM study_patient s WHERE s.patient_id = p.id AND s.study_id = $7))
-     AND ($9::text IS NULL OR EXISTS (SELECT FROM patient_identifier n
-                                       WHERE n.patient_id = p.id AND n.value = $9 AND ($8::text IS NULL OR n.system = $8)))
-     AND ($10::text[] IS NULL OR {either_family} OR {either_given})
-     AND ($12::text[] IS NULL OR {family})
-     AND ($14::text[] IS NULL OR {given})
-     AND ($18::date IS NULL OR p.birth_date >= $18)
-     AND ($19::date IS NULL OR p.birth_date < $19)
-     AND ($20::timestamptz IS NULL OR p.last_updated >= $20)
-     AND ($21::timestamptz IS NULL OR p.last_updated < $21)",
-        either_family = like("name_family", "$11", "$10"),
-        either_given = like("name_given", "$11", "$10"),
-        family = like("name_family", "$13", "$12"),
-        given = like("name_given", "$15", "$14"),
+        "CASE WHEN ${exact} THEN p.{column} LIKE ANY (${patterns}) ELSE p.{column} ILIKE ANY (${patterns}) END"
     )
 }
 
@@ -220,8 +216,8 @@ fn conditions() -> String {
 ///
 /// The verdict: what the query names must be the reader's. What does not exist is refused alike, so that the answer does
 /// not tell which ids exist; only the audit knows the difference.
-fn statement(access: Access) -> String {
-    let (page, total) = access.page_and_total();
+fn statement(reader: Reader, filter: &PatientFilter) -> String {
+    let (page, total) = Access::of(reader, filter).page_and_total(filter);
     format!(
         "
 WITH verdict AS MATERIALIZED (
@@ -297,7 +293,7 @@ impl Store {
         let (family, family_exact) = parts(filter.family.as_ref());
         let (given, given_exact) = parts(filter.given.as_ref());
         let client = self.connection().await?;
-        let statement = client.prepare_typed_cached(Access::of(reader, filter).statement(), &TYPES).await?;
+        let statement = client.prepare_typed_cached(&statement(reader, filter), &TYPES).await?;
         let parameters: [&(dyn ToSql + Sync); 22] = [
             &practitioner, &patient, &privileged, &Json(context), &ids, &filter.organization, &filter.study, &system,
             &value, &name, &name_exact, &family, &family_exact, &given, &given_exact, &filter.after, &filter.count,
@@ -324,6 +320,25 @@ fn parts(filter: Option<&TextFilter>) -> (Option<&[String]>, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_patient_is_only_ever_read_by_id_and_every_source_but_the_readers_own_is_checked() {
+        let everything = PatientFilter {
+            study: Some(1),
+            organization: Some(1),
+            identifier: Some((None, String::new())),
+            ..PatientFilter::default()
+        };
+        for filter in [PatientFilter::default(), everything] {
+            let reader = Reader::Patient(authz::PatientId(1));
+            assert_eq!(Access::of(reader, &filter), Access::Ids);
+            assert!(Access::Ids.conditions(&filter).contains(VISIBLE));
+            assert!(Access::Identifier.conditions(&filter).contains(VISIBLE));
+        }
+        let reader = Reader::Practitioner(authz::PractitionerId(1));
+        assert_eq!(Access::of(reader, &PatientFilter::default()), Access::Own);
+        assert_eq!(Access::of(Reader::Privileged, &PatientFilter::default()), Access::All);
+    }
 
     #[test]
     fn a_value_is_never_a_pattern() {

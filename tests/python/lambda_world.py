@@ -1,0 +1,110 @@
+"""What functions need around them: a copy of the demo world, tokens, keys, and a secret in moto's Secrets Manager.
+
+Used inside `jhe with-database`, which gives the database by its environment.
+"""
+
+import base64
+import hashlib
+import json
+import logging
+import os
+import secrets
+import subprocess
+import sys
+
+SITE_URL = "https://jhe.example"
+SECRET_NAME = "jhe/functions"
+AWS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_REGION": "eu-central-1",
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+def psql(database: str, statement: str) -> str:
+    """Runs a statement as the owner and returns what it prints."""
+    environment = {
+        **os.environ,
+        "PGHOST": os.environ["DB_HOST"],
+        "PGPORT": os.environ["DB_PORT"],
+        "PGUSER": os.environ["DB_OWNER_USER"],
+        "PGPASSWORD": os.environ["DB_OWNER_PASSWORD"],
+        "PGSSLMODE": "verify-full",
+        "PGSSLROOTCERT": os.environ["DB_SSL_ROOT_CERT"],
+        "PGDATABASE": database,
+    }
+    done = subprocess.run(["psql", "-qXAt", "-c", statement], env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"psql: {done.stderr}")
+    return done.stdout.strip()
+
+
+def rsa_key() -> str:
+    command = ["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def random_key() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+class World:
+    """A copy of the demo world and two environments that lead to it: keys in variables, or in Secrets Manager."""
+
+    def __init__(self, database: str):
+        psql("postgres", f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+        psql("postgres", f"CREATE DATABASE {database} TEMPLATE jhe_template")
+        self.database = database
+        self.id_token_key = rsa_key()
+        self.keys = {"link_key": random_key(), "form_key": random_key(), "id_token_key": self.id_token_key}
+        names = ("DB_HOST", "DB_PORT", "DB_SSL_MODE", "DB_SSL_ROOT_CERT", "PATH")
+        self.common = {
+            **{name: os.environ[name] for name in names},
+            "DB_NAME": database,
+            "SITE_URL": SITE_URL,
+            "LOG_LEVEL": os.environ.get("LOG_LEVEL", "off"),
+        }
+        self.by_variables = {
+            **self.common,
+            "DB_USER": os.environ["DB_USER"],
+            "DB_PASSWORD": os.environ["DB_PASSWORD"],
+            "LINK_KEY": self.keys["link_key"],
+            "FORM_KEY": self.keys["form_key"],
+            "OIDC_RSA_PRIVATE_KEY": self.id_token_key,
+        }
+        self.by_secret = {**self.common, **AWS, **self.start_secrets_manager()}
+
+    def start_secrets_manager(self) -> dict[str, str]:
+        """Starts moto, puts the secret there, and gives the variables that lead to it: no password, no key among them."""
+        os.environ.update(AWS)
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        import boto3
+        from moto.server import ThreadedMotoServer
+
+        self.moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+        self.moto.start()
+        host, port = self.moto.get_host_and_port()
+        url = f"http://{host}:{port}"
+        document = {"db_username": os.environ["DB_USER"], "db_password": os.environ["DB_PASSWORD"], **self.keys}
+        client = boto3.client("secretsmanager", endpoint_url=url)
+        created = client.create_secret(Name=SECRET_NAME, SecretString=json.dumps(document))
+        return {"AWS_ENDPOINT_URL": url, "SECRET_ARN": created["ARN"]}
+
+    def token(self, email: str) -> str:
+        """A token for an hour, for the user with this e-mail."""
+        token = secrets.token_urlsafe(32)
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        psql(
+            self.database,
+            "WITH granted AS (INSERT INTO oauth_grant (user_id, client_id, scope, auth_time) "
+            f"SELECT id, 4, 'openid email', now() FROM app_user WHERE email = '{email}' RETURNING id) "
+            "INSERT INTO access_token (token_hash, grant_id, scope, expires_at) "
+            f"SELECT '\\x{digest}', id, 'openid email', now() + interval '1 hour' FROM granted",
+        )
+        return token
+
+    def close(self) -> None:
+        self.moto.stop()
+        psql("postgres", f"DROP DATABASE {self.database} WITH (FORCE)")
