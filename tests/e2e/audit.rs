@@ -12,8 +12,20 @@ use serde_json::Value;
 const PATH: &str = "/FHIR/R5/Observation";
 const AT: &str = "2026-02-01T08:00:00Z";
 
+/// A user and a query; the role, the studies and the patients of the record.
+type Search<'a> = (&'a str, String, &'a str, &'a [i32], &'a [i32]);
+
+/// A user and a request; the status, and the layer, the patients and the observations of the record.
+type Refused<'a> = (&'a str, (Method, String, Option<Value>), u16, &'a str, &'a [i32], &'a [i64]);
+
 /// What one request leaves in the audit, and its answer. Checks what holds for every record.
-async fn recorded(world: &World, user: &str, method: Method, path: &str, body: Option<&Value>) -> (Vec<AuditEvent>, Reply) {
+async fn recorded(
+    world: &World,
+    user: &str,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> (Vec<AuditEvent>, Reply) {
     let end = world.audit_end().await;
     let mut request = world.request(user, method, path);
     if let Some(body) = body {
@@ -44,8 +56,7 @@ fn numbers(bundle: &Value) -> Vec<i64> {
 async fn a_search_is_recorded_with_exactly_what_it_returned() {
     let world = World::new().await;
     let study = "patient._has:Group:member:_id=";
-    // User, query; role, studies, patients.
-    let cases: [(&str, String, &str, &[i32], &[i32]); 11] = [
+    let cases: [Search<'_>; 11] = [
         ("viewer_victor", "patient=40001".to_owned(), "viewer", &[30001], &[40001]),
         ("member_megan", "patient=40002".to_owned(), "member", &[30001, 30002], &[40002]),
         ("manager_mary", format!("{study}30002"), "manager", &[30002], &[40002]),
@@ -82,14 +93,18 @@ async fn a_search_is_recorded_with_exactly_what_it_returned() {
 #[tokio::test]
 async fn counts_are_recorded_too_and_an_accurate_total_beside_its_page() {
     let world = World::new().await;
-    let cases = [("_summary=count", vec![0]), ("_total=accurate", vec![0, 2]), ("_total=accurate&_count=1", vec![0, 1])];
+    let cases =
+        [("_summary=count", vec![0]), ("_total=accurate", vec![0, 2]), ("_total=accurate&_count=1", vec![0, 1])];
     for (query, returned) in cases {
         let (events, reply) =
             recorded(&world, "viewer_victor", Method::GET, &format!("{PATH}?patient=40001&{query}"), None).await;
         assert_eq!(reply.status.as_u16(), 200);
         let counts: Vec<usize> = events.iter().map(|event| event.observations.len()).collect();
         assert_eq!(counts, returned, "{query}");
-        assert!(events.iter().all(|event| event.patients == [40001] && event.studies == [30001]), "{query}: {events:?}");
+        assert!(
+            events.iter().all(|event| event.patients == [40001] && event.studies == [30001]),
+            "{query}: {events:?}"
+        );
     }
 }
 
@@ -123,7 +138,8 @@ async fn a_read_and_an_upload_are_recorded_with_their_observation() {
 #[tokio::test]
 async fn a_refusal_names_the_layer_that_refused() {
     let world = World::new().await;
-    // Peter leaves the heart rate's study; his blood pressure's consent is withdrawn.
+    // Peter leaves the heart rate's study, Pat's study of glucose ends, and Pamela withdraws her heart rate.
+    world.sql("UPDATE study SET status = 'completed' WHERE id = 30003").await;
     world.sql("DELETE FROM study_patient WHERE patient_id = 40001 AND study_id = 30001").await;
     world.record_consent(40002, 30001, 50004, "withdrawn").await;
     let pressure = |identifier| observation(40001, 70001, &blood_pressure(120, AT), identifier);
@@ -133,9 +149,7 @@ async fn a_refusal_names_the_layer_that_refused() {
     let read = |id: i64| (Method::GET, format!("{PATH}/{id}"), None);
     let search = |query: &str| (Method::GET, format!("{PATH}?{query}"), None);
     let upload = |resource: &Value| (Method::POST, PATH.to_owned(), Some(resource.clone()));
-    // User, request; status, layer, patients, observations.
-    type Case<'a> = (&'a str, (Method, String, Option<Value>), u16, &'a str, &'a [i32], &'a [i64]);
-    let cases: [Case<'_>; 15] = [
+    let cases: [Refused<'_>; 16] = [
         ("ll_patient_pamela", read(60001), 404, "user_type", &[40001], &[60001]),
         ("ll_patient_pamela", upload(&pressure("")), 403, "user_type", &[40001], &[]),
         ("manager_mark", read(60001), 404, "organization", &[40001], &[60001]),
@@ -144,6 +158,7 @@ async fn a_refusal_names_the_layer_that_refused() {
         ("manager_mark", search("_has:Group:member:_id=30001"), 403, "organization", &[], &[]),
         ("manager_mark", upload(&pressure("")), 403, "organization", &[40001], &[]),
         ("viewer_victor", read(60002), 404, "enrolment", &[40001], &[60002]),
+        ("manager_mark", read(60006), 404, "enrolment", &[40005], &[60006]),
         ("viewer_victor", read(60004), 404, "consent", &[40002], &[60004]),
         ("ll_patient_peter", upload(&never), 403, "consent", &[40001], &[]),
         ("member_megan", upload(&never), 403, "consent", &[40001], &[]),

@@ -83,12 +83,20 @@ async fn when_the_audit_cannot_be_written_nothing_is_returned_and_nothing_is_sto
         ("manager_mark", Method::GET, format!("{PATH}/60001"), None, 404),
         ("manager_mary", Method::POST, PATH.to_owned(), Some(stranger), 403),
         ("ll_patient_peter", Method::POST, PATH.to_owned(), Some(good.clone()), 201),
-        ("ll_patient_peter", Method::POST, "/FHIR/R5".to_owned(), Some(bundle("batch", &[good.clone()])), 200),
+        (
+            "ll_patient_peter",
+            Method::POST,
+            "/FHIR/R5".to_owned(),
+            Some(bundle("batch", std::slice::from_ref(&good))),
+            200,
+        ),
     ];
     let before = world.stored().await;
     world
-        .sql("CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
-              BEGIN RAISE EXCEPTION 'no room for SECRET' USING ERRCODE = 'disk_full'; END $$")
+        .sql(
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+              BEGIN RAISE EXCEPTION 'no room for SECRET' USING ERRCODE = 'disk_full'; END $$",
+        )
         .await;
     world.sql("CREATE TRIGGER fail BEFORE INSERT ON audit_event FOR EACH ROW EXECUTE FUNCTION fail()").await;
     for (user, method, path, body, _) in &requests {

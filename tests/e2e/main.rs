@@ -1,11 +1,21 @@
 //! End-to-end tests, over HTTP against the standalone host with a real PostgreSQL.
 
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+mod access_log;
 mod audit;
 mod audit_immutable;
 mod bundle;
 mod consent_property;
+mod consents;
 mod database_tls;
 mod faults;
+mod hostile;
+mod invitations;
+mod login;
+mod logs;
+mod oauth;
+mod oauth_tokens;
 mod observation_access;
 mod observation_create;
 mod observation_create_invalid;
@@ -13,3 +23,6 @@ mod observation_paging;
 mod observation_search;
 mod observation_search_access;
 mod observation_upload_rules;
+mod patients;
+mod rest_matrix;
+mod studies;

@@ -118,7 +118,8 @@ async fn all_identifiers_are_kept_in_order_and_each_finds_the_observation() {
     assert_eq!(created.json()["identifier"], identifiers);
     let id = created.json()["id"].clone();
     for token in ["https://one.example|same", "https://two.example|same", "|Zoë\\|\\,\\$", "Zoë\\|\\,\\$"] {
-        let search = world.request("viewer_victor", Method::GET, PATH).query(&[("patient", "40001"), ("identifier", token)]);
+        let search =
+            world.request("viewer_victor", Method::GET, PATH).query(&[("patient", "40001"), ("identifier", token)]);
         let found = Reply::to(search).await.json();
         assert_eq!(found["entry"].as_array().map(Vec::len), Some(1), "{token}: {found}");
         assert_eq!(found["entry"][0]["resource"]["id"], id, "{token}");
@@ -150,9 +151,23 @@ async fn the_same_identifier_again_is_refused_and_the_original_stays() {
 }
 
 #[tokio::test]
+async fn the_same_value_in_another_system_is_another_identifier() {
+    let world = World::new().await;
+    let mut resource = observation(PETER, CAREX, &heart_rate(60, AT), "value");
+    assert_eq!(upload(&world, &resource).await.status, StatusCode::CREATED);
+    for identifier in [json!({ "system": "https://other.example", "value": "value" }), json!({ "value": "value" })] {
+        resource["identifier"] = json!([identifier]);
+        let other = upload(&world, &resource).await;
+        assert_eq!(other.status, StatusCode::CREATED, "{identifier}: {}", other.text);
+        upload(&world, &resource).await.refusal(409, "again");
+    }
+}
+
+#[tokio::test]
 async fn two_patients_may_use_the_same_identifier() {
     let world = World::new().await;
-    let (first, _) = world.post("ll_patient_peter", PATH, &observation(PETER, CAREX, &heart_rate(60, AT), "shared")).await;
+    let (first, _) =
+        world.post("ll_patient_peter", PATH, &observation(PETER, CAREX, &heart_rate(60, AT), "shared")).await;
     let (second, body) =
         world.post("ll_patient_pamela", PATH, &observation(40002, CAREX, &heart_rate(61, AT), "shared")).await;
     assert_eq!((first, second), (StatusCode::CREATED, StatusCode::CREATED), "{body}");
@@ -213,7 +228,8 @@ async fn json_and_fhir_json_are_taken_and_answered_as_asked() {
         assert_eq!(reply.header("content-type"), answered, "{sent:?} {accepted:?}");
     }
     let before = world.stored().await;
-    for other in ["application/xml", "application/fhir+xml", "text/plain", "application/x-www-form-urlencoded", "json"] {
+    for other in ["application/xml", "application/fhir+xml", "text/plain", "application/x-www-form-urlencoded", "json"]
+    {
         let body = observation(PETER, CAREX, &heart_rate(60, AT), "").to_string();
         let request = world.request("ll_patient_peter", Method::POST, PATH).header("content-type", other).body(body);
         Reply::to(request).await.refusal(415, other);

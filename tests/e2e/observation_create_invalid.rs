@@ -57,12 +57,24 @@ async fn missing_pieces_are_named() {
     let world = World::new().await;
     let before = world.stored().await;
     let pieces = [
-        "/resourceType", "/status", "/code", "/code/coding", "/code/coding/0/code", "/code/coding/0/system", "/subject",
-        "/subject/reference", "/device", "/device/reference", "/valueAttachment", "/valueAttachment/data",
-        "/valueAttachment/contentType", "/identifier/0/value",
+        "/resourceType",
+        "/status",
+        "/code",
+        "/code/coding",
+        "/code/coding/0/code",
+        "/code/coding/0/system",
+        "/subject",
+        "/subject/reference",
+        "/device",
+        "/device/reference",
+        "/valueAttachment",
+        "/valueAttachment/data",
+        "/valueAttachment/contentType",
+        "/identifier/0/value",
     ];
     for piece in pieces {
-        let reply = Reply::to(world.request("ll_patient_peter", Method::POST, PATH).json(&with(piece, Value::Null))).await;
+        let reply =
+            Reply::to(world.request("ll_patient_peter", Method::POST, PATH).json(&with(piece, Value::Null))).await;
         let outcome = reply.refusal(400, piece);
         let expression = outcome["issue"][0]["expression"][0].as_str().unwrap_or_default();
         assert!(expression.starts_with("Observation."), "{piece}: {outcome}");
@@ -89,12 +101,20 @@ async fn wrong_types_and_values_are_refused() {
         ("subject zero", 400, with("/subject/reference", json!("Patient/0"))),
         ("negative subject", 400, with("/subject/reference", json!("Patient/-1"))),
         ("huge subject", 400, with("/subject/reference", json!("Patient/99999999999999999999"))),
-        ("subject of another server", 400, with("/subject/reference", json!("https://other.example/FHIR/R5/Patient/40001"))),
+        (
+            "subject of another server",
+            400,
+            with("/subject/reference", json!("https://other.example/FHIR/R5/Patient/40001")),
+        ),
         ("device that does not exist", 400, with("/device/reference", json!("Device/79999"))),
         ("device zero", 400, with("/device/reference", json!("Device/0"))),
         ("an unknown code", 400, with("/code/coding/0/code", json!("omh:SECRET:1.0"))),
         ("a code of another system", 400, with("/code/coding/0/system", json!("https://other.example"))),
-        ("a known schema that no study can ask for", 400, with("/code/coding/0/system", json!("https://w3id.org/ieee1752"))),
+        (
+            "a known schema that no study can ask for",
+            400,
+            with("/code/coding/0/system", json!("https://w3id.org/ieee1752")),
+        ),
         ("identifier that is no list", 400, with("/identifier", json!({ "value": "a" }))),
         ("an empty identifier", 400, with("/identifier/0/value", json!(""))),
         ("a number as identifier", 400, with("/identifier/0/value", json!(1))),
@@ -104,7 +124,11 @@ async fn wrong_types_and_values_are_refused() {
         ("a NUL in a text", 400, with("/subject/display", json!("a\u{0}b"))),
         ("an unknown element", 400, with("/mood", json!("SECRET"))),
         ("an element that is not kept", 400, with("/valueString", json!("SECRET"))),
-        ("a modifier extension", 400, with("/modifierExtension", json!([{ "url": "https://e", "valueBoolean": true }]))),
+        (
+            "a modifier extension",
+            400,
+            with("/modifierExtension", json!([{ "url": "https://e", "valueBoolean": true }])),
+        ),
         ("an effective time without a zone", 400, with("/effectiveDateTime", json!("2026-02-01T08:00:00"))),
         ("an effective day that does not exist", 400, with("/effectiveDateTime", json!("2026-02-30T08:00:00Z"))),
     ])
@@ -151,7 +175,11 @@ async fn a_data_point_must_obey_its_schema() {
         ("a text as value", 422, with_point("/body/heart_rate/value", json!("SECRET"))),
         ("no time frame", 422, with_point("/body/effective_time_frame", Value::Null)),
         ("a time that is none", 422, with_point("/body/effective_time_frame/date_time", json!("SECRET"))),
-        ("a day that does not exist", 422, with_point("/body/effective_time_frame/date_time", json!("2026-02-30T00:00:00Z"))),
+        (
+            "a day that does not exist",
+            422,
+            with_point("/body/effective_time_frame/date_time", json!("2026-02-30T00:00:00Z")),
+        ),
     ])
     .await;
 }

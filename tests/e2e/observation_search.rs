@@ -51,17 +51,20 @@ impl Fixture {
 
     /// What a search by a user finds, by name, in order.
     async fn found(&self, user: &str, query: &[(&str, &str)]) -> Vec<String> {
-        let (status, bundle) =
-            end_to_end::answer(self.world.request(user, Method::GET, PATH).query(query)).await;
+        let (status, bundle) = end_to_end::answer(self.world.request(user, Method::GET, PATH).query(query)).await;
         assert_eq!(status, StatusCode::OK, "{query:?}: {bundle}");
         self.named(&bundle)
     }
 
     fn named(&self, bundle: &Value) -> Vec<String> {
-        let name = |id: String| self.names.iter().find(|(known, _)| *known == id).map_or(id, |(_, name)| (*name).to_owned());
+        let name =
+            |id: String| self.names.iter().find(|(known, _)| *known == id).map_or(id, |(_, name)| (*name).to_owned());
         ids(bundle).into_iter().map(name).collect()
     }
 }
+
+/// Names and values of parameters.
+type Query = &'static [(&'static str, &'static str)];
 
 const ALL: [&str; 6] = ["demo-1", "demo-2", "night", "last", "first", "second"];
 
@@ -69,18 +72,24 @@ const ALL: [&str; 6] = ["demo-1", "demo-2", "night", "last", "first", "second"];
 async fn every_parameter_filters_as_the_specification_says() {
     let fixture = Fixture::new().await;
     let rates = ["demo-2", "night", "second"];
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    let cases: &[(Query, &[&str])] = &[
         (&[("patient", "40001")], &ALL),
         (&[("patient", "Patient/40001")], &ALL),
         (&[("subject", "Patient/40001")], &ALL),
-        (&[("patient", "40001,40002")], &["demo-1", "demo-2", "60003", "60004", "60005", "night", "last", "first", "second"]),
+        (
+            &[("patient", "40001,40002")],
+            &["demo-1", "demo-2", "60003", "60004", "60005", "night", "last", "first", "second"],
+        ),
         // A study, in both spellings, judged by its own consents.
         (&[("patient._has:Group:member:_id", "30001"), ("patient", "40001")], &ALL),
         (&[("_has:Group:member:_id", "30001"), ("patient", "40001")], &ALL),
         (&[("patient._has:Group:member:_id", "30002"), ("patient", "40001")], &[]),
         (&[("patient._has:Group:member:_id", "30002")], &["60003", "60005"]),
         (&[("_has:Group:member:_id", "30002")], &["60003", "60005"]),
-        (&[("patient._has:Group:member:_id", "30001"), ("code", "omh:heart-rate:2.0")], &["demo-2", "60004", "night", "second"]),
+        (
+            &[("patient._has:Group:member:_id", "30001"), ("code", "omh:heart-rate:2.0")],
+            &["demo-2", "60004", "night", "second"],
+        ),
         (&[("patient.organization", "20003"), ("patient", "40001")], &ALL),
         // The patient's identifier: system and value both count.
         (&[("patient.identifier", "https://openwearables.io/ns/patient-id|abc123")], &ALL),
@@ -98,7 +107,10 @@ async fn every_parameter_filters_as_the_specification_says() {
         // Codes, one or several.
         (&[("patient", "40001"), ("code", "https://w3id.org/openmhealth|omh:heart-rate:2.0")], &rates),
         (&[("patient", "40001"), ("code", "omh:heart-rate:2.0")], &rates),
-        (&[("patient", "40001"), ("code", "omh:heart-rate:2.0,https://w3id.org/openmhealth|omh:blood-pressure:4.0")], &ALL),
+        (
+            &[("patient", "40001"), ("code", "omh:heart-rate:2.0,https://w3id.org/openmhealth|omh:blood-pressure:4.0")],
+            &ALL,
+        ),
         (&[("patient", "40001"), ("code", "https://w3id.org/openmhealth|")], &ALL),
         (&[("patient", "40001"), ("code", "https://other.example|omh:heart-rate:2.0")], &[]),
         (&[("patient", "40001"), ("code", "omh:no-such:1.0")], &[]),
@@ -251,23 +263,67 @@ async fn a_page_has_the_shape_of_a_searchset() {
 async fn what_cannot_be_understood_is_refused() {
     let world = World::new().await;
     let cases = [
-        "_count=-1", "_count=abc", "_count=", "_count=1&_count=2", "_sort=code", "_sort=date,_lastUpdated", "_page=2",
-        "_summary=maybe", "_total=perhaps", "_cursor=", "_cursor=abc", "_cursor=%00", "patient=40001&patient=40002",
-        "patient=abc", "patient=", "patient=0", "patient=-1", "patient=99999999999999999999", "patient=40001,",
-        "patient=Group/40001", "patient=%00", "patient._has:Group:member:_id=abc", "patient._has:Group:member:_id=1,2",
-        "_has:Group:member:_id=30001&patient._has:Group:member:_id=30001", "patient.organization=abc", "_id=abc", "_id=0",
-        "_id=99999999999999999999", "date=yesterday", "date=", "date=2026-13", "date=2026-02-30", "date=xx2026",
-        "date=ne2026", "date=2026-03-01T10:00:00%2B99:00", "date=2026-03-01T10:00:00+01:00", "date=%00",
-        "_lastUpdated=never", "status=bogus", "status=", "code=%00", "code=a\\b", "identifier=https://a%7C", "identifier=",
-        "identifier=%00", "patient.identifier=", "patient.identifier=%00%7C%00", "code:not=omh:heart-rate:2.0",
-        "date:missing=true", "_sort:asc=date", "_source=", "_source=%00",
+        "_count=-1",
+        "_count=abc",
+        "_count=",
+        "_count=1&_count=2",
+        "_sort=code",
+        "_sort=date,_lastUpdated",
+        "_page=2",
+        "_summary=maybe",
+        "_total=perhaps",
+        "_cursor=",
+        "_cursor=abc",
+        "_cursor=%00",
+        "patient=40001&patient=40002",
+        "patient=abc",
+        "patient=",
+        "patient=0",
+        "patient=-1",
+        "patient=99999999999999999999",
+        "patient=40001,",
+        "patient=Group/40001",
+        "patient=%00",
+        "patient._has:Group:member:_id=abc",
+        "patient._has:Group:member:_id=1,2",
+        "_has:Group:member:_id=30001&patient._has:Group:member:_id=30001",
+        "patient.organization=abc",
+        "_id=abc",
+        "_id=0",
+        "_id=99999999999999999999",
+        "date=yesterday",
+        "date=",
+        "date=2026-13",
+        "date=2026-02-30",
+        "date=xx2026",
+        "date=ne2026",
+        "date=2026-03-01T10:00:00%2B99:00",
+        "date=2026-03-01T10:00:00+01:00",
+        "date=%00",
+        "_lastUpdated=never",
+        "status=bogus",
+        "status=",
+        "code=%00",
+        "code=a\\b",
+        "identifier=https://a%7C",
+        "identifier=",
+        "identifier=%00",
+        "patient.identifier=",
+        "patient.identifier=%00%7C%00",
+        "code:not=omh:heart-rate:2.0",
+        "date:missing=true",
+        "_sort:asc=date",
+        "_source=",
+        "_source=%00",
     ];
     for case in cases {
         let named = if case.contains("patient") { String::new() } else { "patient=40001&".to_owned() };
         let reply = Reply::to(world.request(VICTOR, Method::GET, &format!("{PATH}?{named}{case}"))).await;
         reply.refusal(400, case);
     }
-    let strict = world.request(VICTOR, Method::GET, &format!("{PATH}?patient=40001&favourite=yes")).header("prefer", "handling=strict");
+    let strict = world
+        .request(VICTOR, Method::GET, &format!("{PATH}?patient=40001&favourite=yes"))
+        .header("prefer", "handling=strict");
     Reply::to(strict).await.refusal(400, "an unknown parameter, strictly");
     let long = format!("{PATH}?patient=40001&{}", "x=1&".repeat(120));
     Reply::to(world.request(VICTOR, Method::GET, &long)).await.refusal(400, "120 parameters");

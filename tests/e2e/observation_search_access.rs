@@ -51,7 +51,9 @@ async fn everybody_finds_what_their_studies_may_search_and_patients_their_own() 
 async fn a_patient_who_names_another_finds_only_their_own() {
     let world = World::new().await;
     let own = ["60001", "60002"];
-    for query in ["patient=40002", "patient=49999", "patient=40001,40002", "patient.identifier=abc123", "patient.identifier=no"] {
+    for query in
+        ["patient=40002", "patient=49999", "patient=40001,40002", "patient.identifier=abc123", "patient.identifier=no"]
+    {
         assert_eq!(found(&world, "ll_patient_peter", query).await, own, "{query}");
     }
     for query in ["_id=60003", "patient=40002&_id=60003", "patient=40002&identifier=demo-2", "identifier=demo-2"] {
@@ -62,8 +64,15 @@ async fn a_patient_who_names_another_finds_only_their_own() {
 #[tokio::test]
 async fn a_practitioner_must_name_a_patient_or_a_study() {
     let world = World::new().await;
-    let queries =
-        ["", "code=omh:heart-rate:2.0", "_id=60001", "identifier=demo-0", "patient.organization=20003", "_summary=count", "_sort=date"];
+    let queries = [
+        "",
+        "code=omh:heart-rate:2.0",
+        "_id=60001",
+        "identifier=demo-0",
+        "patient.organization=20003",
+        "_summary=count",
+        "_sort=date",
+    ];
     for user in ["viewer_victor", "manager_mary", "manager_mark"] {
         let end = world.audit_end().await;
         for query in queries {
@@ -124,7 +133,12 @@ async fn each_condition_of_the_rule_is_needed() {
         let world = World::new().await;
         assert!(found(&world, "viewer_victor", "patient=40001").await.contains(&"60001".to_owned()));
         world.sql(condition).await;
-        for query in ["patient=40001", "_has:Group:member:_id=30001", "patient=40001&_id=60001", "patient=40001&identifier=demo-0"] {
+        for query in [
+            "patient=40001",
+            "_has:Group:member:_id=30001",
+            "patient=40001&_id=60001",
+            "patient=40001&identifier=demo-0",
+        ] {
             let (status, bundle) = world.get("viewer_victor", &format!("{PATH}?{query}")).await;
             assert!([StatusCode::OK, StatusCode::FORBIDDEN].contains(&status), "{bundle}");
             assert!(!ids(&bundle).contains(&"60001".to_owned()), "{condition}: {query}");
@@ -136,7 +150,9 @@ async fn each_condition_of_the_rule_is_needed() {
 #[tokio::test]
 async fn reading_and_searching_are_granted_apart() {
     let world = World::new().await;
-    for (actions, read, searched) in [("r", StatusCode::OK, false), ("s", StatusCode::NOT_FOUND, true), ("rs", StatusCode::OK, true)] {
+    for (actions, read, searched) in
+        [("r", StatusCode::OK, false), ("s", StatusCode::NOT_FOUND, true), ("rs", StatusCode::OK, true)]
+    {
         let statement = format!(
             "INSERT INTO consent_event (patient_id, study_id, scope_id, decision, actions, decided_by, request_id)
              VALUES (40001, 30001, 50002, 'granted', '{actions}', 10006, 'test')"
@@ -158,7 +174,11 @@ async fn a_named_study_judges_alone() {
     let pressure = "60001".to_owned();
     assert!(found(&world, "viewer_victor", "patient=40001").await.contains(&pressure), "some study may");
     assert!(found(&world, "viewer_victor", "_has:Group:member:_id=30002").await.contains(&pressure));
-    for query in ["_has:Group:member:_id=30001", "_has:Group:member:_id=30001&patient=40001", "_has:Group:member:_id=30001&_id=60001"] {
+    for query in [
+        "_has:Group:member:_id=30001",
+        "_has:Group:member:_id=30001&patient=40001",
+        "_has:Group:member:_id=30001&_id=60001",
+    ] {
         assert!(!found(&world, "viewer_victor", query).await.contains(&pressure), "{query}");
     }
 }

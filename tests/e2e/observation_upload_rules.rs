@@ -19,12 +19,14 @@ async fn upload(world: &World, user: &str, resource: &Value) -> Reply {
 }
 
 fn temperature() -> Value {
-    let body = json!({ "body_temperature": { "unit": "C", "value": 36.5 }, "effective_time_frame": { "date_time": AT } });
+    let body =
+        json!({ "body_temperature": { "unit": "C", "value": 36.5 }, "effective_time_frame": { "date_time": AT } });
     point("omh:body-temperature:4.0", &body)
 }
 
 fn oxygen() -> Value {
-    let body = json!({ "oxygen_saturation": { "unit": "%", "value": 96 }, "effective_time_frame": { "date_time": AT } });
+    let body =
+        json!({ "oxygen_saturation": { "unit": "%", "value": 96 }, "effective_time_frame": { "date_time": AT } });
     point("omh:oxygen-saturation:2.0", &body)
 }
 
@@ -121,7 +123,8 @@ async fn what_was_granted_once_and_is_withdrawn_is_stored_for_the_patient_and_hi
     let world = World::new().await;
     world.record_consent(PETER, 30001, BLOOD_PRESSURE, "withdrawn").await;
     let before = world.stored().await;
-    let created = upload(&world, "ll_patient_peter", &observation(PETER, CAREX, &blood_pressure(118, AT), "late")).await;
+    let created =
+        upload(&world, "ll_patient_peter", &observation(PETER, CAREX, &blood_pressure(118, AT), "late")).await;
     assert_eq!(created.status, StatusCode::CREATED, "{}", created.text);
     let id = created.json()["id"].as_str().expect("an id").to_owned();
     let after = world.stored().await;

@@ -79,9 +79,7 @@ impl World {
 
     /// The rows of the audit after a place in it, in order.
     pub async fn audit_after(&self, end: i64) -> Vec<AuditEvent> {
-        let statement = format!(
-            "SELECT *, actor_role::text AS role FROM audit_event WHERE id > {end} ORDER BY id"
-        );
+        let statement = format!("SELECT *, actor_role::text AS role FROM audit_event WHERE id > {end} ORDER BY id");
         self.sql(&statement).await.iter().map(AuditEvent::from).collect()
     }
 
@@ -106,7 +104,9 @@ impl World {
 
 /// Why a statement fails; none when it does not.
 pub async fn failure(client: &Client, statement: &str) -> Option<SqlState> {
-    client.batch_execute(statement).await.err().map(|error| {
-        error.code().unwrap_or_else(|| panic!("{statement}: {error:?}")).clone()
-    })
+    client
+        .batch_execute(statement)
+        .await
+        .err()
+        .map(|error| error.code().unwrap_or_else(|| panic!("{statement}: {error:?}")).clone())
 }

@@ -3,8 +3,16 @@
 //! A [`World`] is the demo world in a database copied from the template, served by the standalone host on a port of its
 //! own. Tests speak HTTP to it. `jhe with-database` gives the server of the databases: see `make test`.
 
-#![allow(clippy::expect_used, clippy::missing_panics_doc, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
+pub mod browser;
 pub mod ledger;
 pub mod point;
 pub mod proxy;

@@ -1,6 +1,7 @@
 //! An answer with all that HTTP says of it, and the shapes that errors must have.
 
 use reqwest::{RequestBuilder, StatusCode, header::HeaderMap};
+use runtime::Protocol;
 use serde_json::Value;
 
 /// An answer of the server.
@@ -27,7 +28,8 @@ impl Reply {
     /// The body as JSON.
     #[must_use]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{}: not JSON ({error}): {}", self.status, self.text))
+        serde_json::from_str(&self.text)
+            .unwrap_or_else(|error| panic!("{}: not JSON ({error}): {}", self.status, self.text))
     }
 
     /// A header's value; empty when it is not there.
@@ -58,4 +60,36 @@ pub fn assert_outcome(outcome: &Value, what: &str) {
             assert!(!text.is_empty(), "{what}: no {member}: {outcome}");
         }
     }
+}
+
+impl Reply {
+    /// Checks what every answer has, and of an error the shape that its protocol gives it.
+    pub fn assert_well_formed(&self, protocol: Protocol, what: &str) {
+        let status = self.status.as_u16();
+        assert!(status < 500, "{what}: {status} {}", self.text);
+        assert!(!self.header("x-request-id").is_empty(), "{what}: no request id");
+        assert_eq!(self.header("x-content-type-options"), "nosniff", "{what}");
+        if status < 400 {
+            return;
+        }
+        if protocol == Protocol::Page {
+            assert!(self.header("content-type").starts_with("text/html"), "{what}: {}", self.text);
+            return;
+        }
+        assert!(self.header("content-type").starts_with("application/"), "{what}: {}", self.text);
+        let error = self.json();
+        match protocol {
+            Protocol::Fhir => assert_outcome(&error, what),
+            Protocol::OAuth => assert!(error["error"].is_string(), "{what}: {error}"),
+            _ => assert!(is_rest_error(&error), "{what}: {error}"),
+        }
+    }
+}
+
+/// `{"detail": ...}`, or for each field the list of what is wrong with it.
+fn is_rest_error(error: &Value) -> bool {
+    let list =
+        |value: &Value| value.as_array().is_some_and(|texts| !texts.is_empty() && texts.iter().all(Value::is_string));
+    error["detail"].is_string()
+        || error.as_object().is_some_and(|fields| !fields.is_empty() && fields.values().all(list))
 }

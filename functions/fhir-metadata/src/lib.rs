@@ -11,5 +11,6 @@ pub const FUNCTION: Function =
 const DATE: &str = "2026-11-21";
 
 async fn handle(app: &App, _: &Request) -> Result<Response, Failure> {
-    Ok(text_json(StatusCode::OK, fhir::capability::statement(&app.settings.site_url, VERSION, DATE)))
+    let base = format!("{}/FHIR/R5", app.settings.site_url);
+    Ok(text_json(StatusCode::OK, fhir::capability::statement(&base, VERSION, DATE)))
 }

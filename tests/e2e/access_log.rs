@@ -1,0 +1,131 @@
+//! "Who has viewed my data": what a patient reads of the audit.
+
+use end_to_end::World;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+const LOG: &str = "/api/v1/patients/me/access-log";
+
+async fn log(world: &World, patient: &str) -> Vec<Value> {
+    let (status, page) = world.get(patient, &format!("{LOG}?pageSize=1000")).await;
+    assert_eq!(status, StatusCode::OK, "{page}");
+    page["results"].as_array().expect("rows").clone()
+}
+
+/// The newest row; the reading of the log itself is recorded after it is read.
+async fn newest(world: &World, patient: &str) -> Value {
+    log(world, patient).await.into_iter().next().expect("a row")
+}
+
+#[tokio::test]
+async fn a_view_names_who_with_which_app_when_for_which_study_and_which_observations() {
+    let world = World::new().await;
+    let before = jiff::Timestamp::now();
+    world.get("viewer_victor", "/FHIR/R5/Observation?patient=40001").await;
+    let row = newest(&world, "ll_patient_peter").await;
+    let at: jiff::Timestamp = row["occurredAt"].as_str().expect("an instant").parse().expect("an instant");
+    assert!((before - jiff::SignedDuration::from_secs(1)..=jiff::Timestamp::now() + jiff::SignedDuration::from_secs(1)).contains(&at));
+    assert!(row["id"].is_i64());
+    let keys: BTreeSet<&str> = row.as_object().expect("an object").keys().map(String::as_str).collect();
+    assert_eq!(
+        keys,
+        BTreeSet::from([
+            "action", "actor", "actorType", "client", "id", "observationIds", "occurredAt", "organizations", "outcome",
+            "privileged", "refusedBy", "resourceType", "role", "studies",
+        ])
+    );
+    for (name, expected) in [
+        ("actor", json!({ "id": 10004, "email": "viewer_victor@example.com", "name": "ViewerVictor Rosales" })),
+        ("actorType", json!("practitioner")), ("role", json!("viewer")),
+        ("client", json!({ "id": 4, "name": "JHE Admin UI" })),
+        ("studies", json!([{ "id": 30001, "name": "Lifespan Study on BP & HR" }])),
+        ("organizations", json!([{ "id": 20003, "name": "Lifespan Lab" }])),
+        ("action", json!("search")), ("resourceType", json!("Observation")),
+        ("outcome", json!("allowed")), ("refusedBy", Value::Null), ("privileged", json!(false)),
+    ] {
+        assert_eq!(row[name], expected, "{name}");
+    }
+    let shown: BTreeSet<&str> = row["observationIds"].as_array().expect("ids").iter().filter_map(Value::as_str).collect();
+    assert_eq!(shown, BTreeSet::from(["60001", "60002"]));
+}
+
+#[tokio::test]
+async fn each_patient_reads_only_their_own_observations_of_an_access_to_many() {
+    let world = World::new().await;
+    world.get("viewer_victor", "/FHIR/R5/Observation?patient._has:Group:member:_id=30001&_count=100").await;
+    for (patient, expected) in [("ll_patient_peter", vec!["60001", "60002"]), ("ll_patient_pamela", vec!["60003", "60004", "60005"])] {
+        let row = newest(&world, patient).await;
+        assert_eq!(row["observationIds"], json!(expected), "{patient}");
+    }
+    let (_, page) = world.get("npl_patient_percy", LOG).await;
+    assert!(!page.to_string().contains("viewer_victor"), "{page}");
+}
+
+#[tokio::test]
+async fn refusals_are_in_the_log_with_the_layer_and_a_super_admins_access_is_marked() {
+    let world = World::new().await;
+    for (user, path, status, outcome, refused_by, privileged) in [
+        ("manager_mark", "/FHIR/R5/Observation?patient=40001", 403, "denied", json!("organization"), false),
+        ("manager_mark", "/FHIR/R5/Observation/60001", 404, "denied", json!("organization"), false),
+        ("manager_mark", "/api/v1/patients/40001", 404, "denied", json!("organization"), false),
+        ("manager_mark", "/api/v1/patients/40001/consents", 404, "denied", json!("organization"), false),
+        ("admin", "/FHIR/R5/Observation/60001", 200, "allowed", Value::Null, true),
+        ("admin", "/api/v1/patients/40001/consents", 200, "allowed", Value::Null, true),
+        ("viewer_victor", "/FHIR/R5/Patient/40001", 200, "allowed", Value::Null, false),
+    ] {
+        assert_eq!(world.get(user, path).await.0.as_u16(), status, "{user} {path}");
+        let row = newest(&world, "ll_patient_peter").await;
+        assert_eq!((&row["outcome"], &row["refusedBy"], &row["privileged"]), (&json!(outcome), &refused_by, &json!(privileged)), "{user} {path}");
+        assert_eq!(row["actor"]["email"], format!("{user}@example.com"), "{path}");
+        assert_eq!(row["actorType"], if user == "admin" { "super_admin" } else { "practitioner" });
+    }
+    world.decide("ll_patient_peter", 40001, 30001, "omh:blood-pressure:4.0", false).await;
+    world.get("viewer_victor", "/FHIR/R5/Observation/60001").await;
+    assert_eq!(newest(&world, "ll_patient_peter").await["refusedBy"], "consent");
+}
+
+#[tokio::test]
+async fn another_patient_who_tried_is_not_named() {
+    let world = World::new().await;
+    assert_eq!(world.get("ll_patient_pamela", "/api/v1/patients/40001").await.0, StatusCode::NOT_FOUND);
+    let row = newest(&world, "ll_patient_peter").await;
+    assert_eq!((&row["actorType"], &row["actor"], &row["refusedBy"]), (&json!("patient"), &Value::Null, &json!("user_type")));
+    let (_, page) = world.get("ll_patient_peter", LOG).await;
+    assert!(!page.to_string().to_lowercase().contains("pamela"), "{page}");
+}
+
+#[tokio::test]
+async fn the_log_is_newest_first_in_pages_that_later_events_do_not_shift() {
+    let world = World::new().await;
+    for _ in 0..4 {
+        world.get("viewer_victor", "/FHIR/R5/Observation/60001").await;
+    }
+    let all: Vec<i64> = log(&world, "ll_patient_peter").await.iter().map(|row| row["id"].as_i64().expect("an id")).collect();
+    assert!(all.len() >= 6 && all.is_sorted_by(|one, next| one > next), "{all:?}");
+    let mut seen = Vec::new();
+    let mut path = format!("{LOG}?pageSize=2");
+    loop {
+        let (status, page) = world.get("ll_patient_peter", &path).await;
+        assert_eq!(status, StatusCode::OK);
+        seen.extend(page["results"].as_array().expect("rows").iter().map(|row| row["id"].as_i64().expect("an id")));
+        // Somebody looks while the patient pages.
+        world.get("viewer_victor", "/FHIR/R5/Observation/60001").await;
+        let Some(next) = page["next"].as_str() else { break };
+        path = next.strip_prefix(world.base.as_str()).expect("of this site").to_owned();
+        assert_eq!(world.get("ll_patient_pamela", &path).await.0, StatusCode::BAD_REQUEST, "a link is the patient's own");
+    }
+    let ours: Vec<i64> = seen.into_iter().filter(|id| all.contains(id)).collect();
+    assert_eq!(ours, all);
+}
+
+#[tokio::test]
+async fn only_patients_have_an_access_log() {
+    let world = World::new().await;
+    for user in ["viewer_victor", "manager_mary", "admin"] {
+        let end = world.audit_end().await;
+        assert_eq!(world.get(user, LOG).await.0, StatusCode::FORBIDDEN, "{user}");
+        let event = world.audit_after(end).await.pop().expect("a record");
+        assert_eq!((event.outcome.as_str(), event.refused_by.as_deref()), ("denied", Some("user_type")), "{user}");
+    }
+}

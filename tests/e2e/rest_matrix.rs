@@ -1,0 +1,233 @@
+//! Who may call what: every declared route and every kind of caller, compared with `matrix.txt`.
+//!
+//! A cell is the status; for a list also how many rows it has, for a batch also the status of its entry. After a change
+//! that is wanted, `UPDATE_MATRIX=1 make test` writes the file anew, and the review sees the difference.
+
+use end_to_end::{World, point, reply::Reply};
+use reqwest::{Method, RequestBuilder, header};
+use serde_json::{Value, json};
+use standalone::routes::{self, Route};
+use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
+
+/// The kinds of callers; all data asked for is of Peter, of the Lifespan Lab and of its first study.
+const CALLERS: [(&str, Option<&str>); 8] = [
+    ("anonymous", None),
+    ("self", Some("ll_patient_peter")),
+    ("patient", Some("ll_patient_pamela")),
+    ("viewer", Some("viewer_victor")),
+    ("member", Some("member_megan")),
+    ("manager", Some("manager_mary")),
+    ("foreign", Some("manager_mark")),
+    ("admin", Some("admin")),
+];
+
+/// The routes that need no access token. A route is added here only after thought.
+const PUBLIC: [&str; 16] = [
+    "GET /.well-known/oauth-authorization-server",
+    "GET /accounts/login/",
+    "GET /accounts/logout/",
+    "GET /fhir/r5/.well-known/smart-configuration",
+    "GET /fhir/r5/metadata",
+    "GET /health",
+    "GET /o/.well-known/jwks.json",
+    "GET /o/.well-known/oauth-authorization-server",
+    "GET /o/.well-known/openid-configuration",
+    "GET /o/.well-known/openid-configuration/",
+    "GET /o/authorize/",
+    "POST /accounts/login/",
+    "POST /accounts/logout/",
+    "POST /api/v1/invitation/{token}",
+    "POST /o/authorize/",
+    "POST /o/token/",
+];
+
+fn declared() -> Vec<Route> {
+    let (mut routes, _) = routes::declared().expect("the template");
+    // What reads comes first, so that nothing written before changes what it shows.
+    routes.sort_by_key(|route| (writes(route), route.path.clone(), route.method.clone()));
+    routes
+}
+
+fn writes(route: &Route) -> bool {
+    route.method != "GET" && !route.path.ends_with("/_search")
+}
+
+/// A route with FHIR's base in one spelling.
+fn name(route: &Route) -> String {
+    format!("{} {}", route.method, route.path.replace("/FHIR/R5", "/fhir/r5"))
+}
+
+fn is_public(route: &Route) -> bool {
+    PUBLIC.contains(&name(route).as_str())
+}
+
+/// The path with Peter's data in it, and the parameters that the route needs.
+fn path(route: &Route) -> String {
+    let id = match route.path.split('/').rev().nth(usize::from(route.path.ends_with('}'))) {
+        Some("Observation") => "60001",
+        Some("Group") => "30001",
+        Some("Device" | "data_sources") => "70001",
+        Some("Organization" | "organizations") => "20003",
+        Some("Practitioner") => "80004",
+        _ if route.path.starts_with("/api/v1/studies") => "30001",
+        _ => "40001",
+    };
+    let path = route.path.replace("{id}", id).replace("{token}", "8NG3Sz7fULsoyypl9vmutzYOa6kkbgny");
+    match (route.method.as_str(), path.rsplit('/').next()) {
+        ("GET", Some("Observation")) => format!("{path}?patient=40001"),
+        ("GET", Some("global_lookup")) => format!("{path}?email=ll_patient_peter%40example.com"),
+        _ => path,
+    }
+}
+
+/// The request of a caller; what is written leaves what others may see as it was.
+fn request(world: &World, route: &Route, caller: Option<&str>) -> RequestBuilder {
+    let method: Method = route.method.parse().expect("a method");
+    let request = match caller {
+        None => world.anonymous(method, &path(route)),
+        Some(user) => world.request(user, method, &path(route)),
+    };
+    if route.path.ends_with("/_search") {
+        return request.form(&[("patient", "40001")]);
+    }
+    match body(route, caller) {
+        Some(body) => request.json(&body),
+        None => request,
+    }
+}
+
+fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
+    let observation = || point::observation(40001, 70001, &point::heart_rate(61, "2026-02-01T08:00:00Z"), "");
+    let by_patient = caller.is_some_and(|user| user.contains("_patient_"));
+    let route_name = name(route);
+    Some(match route_name.as_str() {
+        "POST /fhir/r5" | "POST /fhir/r5/" => point::bundle("batch", &[observation()]),
+        "POST /fhir/r5/Observation" => observation(),
+        "POST /api/v1/invitation" => json!({ "patientId": 40001, "client_id": 1 }),
+        "POST /api/v1/patients" => json!({
+            "organizationId": 20003, "telecomEmail": format!("by_{}@example.com", caller.unwrap_or_default()),
+            "nameFamily": "F", "nameGiven": "G", "birthDate": "1990-01-01" }),
+        "POST /api/v1/studies/{id}/patients" => json!({ "patientIds": [40001] }),
+        "DELETE /api/v1/studies/{id}/patients" => json!({ "patientIds": [40003] }),
+        name if name.ends_with("/api/v1/patients/{id}/consents") && route.method != "GET" => {
+            let mut body = json!({ "studyScopeConsents": [{ "studyId": 30002, "scopeConsents": [
+                { "codingSystem": "https://w3id.org/openmhealth", "codingCode": "omh:blood-pressure:4.0", "consented": true }] }] });
+            if !by_patient {
+                body["authorizationReference"] = json!("Paper form 7");
+            }
+            body
+        }
+        _ => return None,
+    })
+}
+
+fn cell(reply: &Reply) -> String {
+    let status = reply.status.as_u16();
+    let body: Value = serde_json::from_str(&reply.text).unwrap_or_default();
+    if body["type"] == "batch-response" {
+        let entry = body["entry"][0]["response"]["status"].as_str().unwrap_or_default();
+        return format!("{status}/{}", entry.get(..3).unwrap_or_default());
+    }
+    let rows = if body["type"] == "searchset" { body["entry"].as_array().map_or(0, Vec::len) } else {
+        match body["results"].as_array().or(body.as_array()) {
+            Some(rows) => rows.len(),
+            None => return status.to_string(),
+        }
+    };
+    format!("{status}:{rows}")
+}
+
+fn golden() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("e2e/matrix.txt")
+}
+
+#[tokio::test]
+async fn everybody_may_call_what_the_matrix_says() {
+    let world = World::new().await;
+    let mut matrix = format!("{:<58}", "route");
+    for (caller, _) in CALLERS {
+        let _ = write!(matrix, "{caller:<10}");
+    }
+    matrix = format!("{}\n", matrix.trim_end());
+    for route in declared() {
+        let mut line = format!("{:<58}", format!("{} {}", route.method, route.path));
+        for (_, caller) in CALLERS {
+            let _ = write!(line, "{:<10}", cell(&Reply::to(request(&world, &route, caller)).await));
+        }
+        matrix = format!("{matrix}{}\n", line.trim_end());
+    }
+    if std::env::var_os("UPDATE_MATRIX").is_some() {
+        std::fs::write(golden(), &matrix).expect("the file is written");
+    }
+    let expected = std::fs::read_to_string(golden()).expect("matrix.txt");
+    let (is, was): (BTreeSet<&str>, BTreeSet<&str>) = (matrix.lines().collect(), expected.lines().collect());
+    let difference: Vec<String> = was.difference(&is).map(|line| format!("- {line}")).chain(is.difference(&was).map(|line| format!("+ {line}"))).collect();
+    assert!(difference.is_empty() && matrix == expected, "the matrix is another:\n{}", difference.join("\n"));
+}
+
+#[tokio::test]
+async fn without_a_valid_token_every_other_route_answers_401() {
+    let world = World::new().await;
+    for route in declared().into_iter().filter(|route| !is_public(route)) {
+        let wrong = "w".repeat(43);
+        let method = || route.method.parse::<Method>().expect("a method");
+        let cases = [
+            ("no token", request(&world, &route, None)),
+            ("a wrong token", request(&world, &route, None).bearer_auth(&wrong)),
+            ("an empty token", request(&world, &route, None).header(header::AUTHORIZATION, "Bearer ")),
+            ("a password", request(&world, &route, None).basic_auth("admin@example.com", Some(standalone::demo::PASSWORD))),
+            ("a body that cannot be read", world.anonymous(method(), &path(&route)).bearer_auth(&wrong).body("{")),
+            ("a query that cannot be read", world.anonymous(method(), &format!("{}?_count=x&pageSize=x&%ff", path(&route))).bearer_auth(&wrong)),
+        ];
+        for (what, request) in cases {
+            let what = format!("{} with {what}", name(&route));
+            let reply = Reply::to(request).await;
+            if route.path.to_lowercase().starts_with("/fhir/") {
+                reply.refusal(401, &what);
+            } else {
+                assert_eq!(reply.status.as_u16(), 401, "{what}: {}", reply.text);
+                assert!(reply.header("www-authenticate").starts_with("Bearer"), "{what}");
+            }
+            if route.path.starts_with("/api/") {
+                assert_eq!(reply.json(), json!({ "detail": "Authentication credentials were not provided." }), "{what}");
+            }
+            assert_eq!(reply.header("cache-control"), "no-store", "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_method_that_is_not_declared_is_refused_and_the_others_are_named() {
+    let world = World::new().await;
+    let routes = declared();
+    let paths: BTreeSet<&str> = routes.iter().map(|route| route.path.as_str()).collect();
+    for declared_path in paths {
+        let known: BTreeSet<&str> = routes.iter().filter(|route| route.path == declared_path).map(|route| route.method.as_str()).collect();
+        let route = routes.iter().find(|route| route.path == declared_path).expect("a route");
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"] {
+            if known.contains(method) {
+                continue;
+            }
+            let request = world.request("admin", method.parse().expect("a method"), path(route).split('?').next().expect("a path"));
+            let reply = Reply::to(request).await;
+            assert_eq!(reply.status.as_u16(), 405, "{method} {declared_path}");
+            let allowed: BTreeSet<&str> = reply.header("allow").split(", ").collect();
+            assert_eq!(allowed, known, "{method} {declared_path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_route_is_not_found_in_the_shape_of_its_protocol() {
+    let world = World::new().await;
+    for path in ["/FHIR/R5/Nothing", "/FHIR/R5/Observation/60001/_history", "/fhir/r4/Patient"] {
+        Reply::to(world.request("admin", Method::GET, path)).await.refusal(404, path);
+    }
+    for path in ["/api/v1/nothing", "/api/v1/patients/", "/api/v2/patients", "/api/v1/patients/40001/"] {
+        let reply = Reply::to(world.request("admin", Method::GET, path)).await;
+        assert_eq!((reply.status.as_u16(), reply.json()), (404, json!({ "detail": "Not found." })), "{path}");
+    }
+    for path in ["/", "/admin", "/accounts/login/../../etc/passwd"] {
+        assert_eq!(Reply::to(world.anonymous(Method::GET, path)).await.status.as_u16(), 404, "{path}");
+    }
+}
