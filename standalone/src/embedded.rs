@@ -134,8 +134,8 @@ impl Embedded {
     async fn initialise(&self) -> Result<(), EmbeddedError> {
         let password = self.directory.join("owner-password");
         write_private(&password, self.owner_password.expose_secret())?;
-        self.give(&self.directory)?;
-        self.give(&password)?;
+        Self::give(&self.directory)?;
+        Self::give(&password)?;
         let result = self
             .program(
                 "initdb",
@@ -164,7 +164,7 @@ impl Embedded {
         for (name, text) in [("postgresql.auto.conf", settings.as_str()), ("pg_hba.conf", hba)] {
             let path = self.data().join(name);
             fs::write(&path, text).map_err(|error| EmbeddedError::File(path.clone(), error))?;
-            self.give(&path)?;
+            Self::give(&path)?;
         }
         Ok(())
     }
@@ -193,12 +193,12 @@ impl Embedded {
         for (path, text) in [(&authority_path, authority_certificate.pem()), (&certificate, server_certificate.pem())] {
             fs::write(path, text).map_err(|error| EmbeddedError::File(path.clone(), error))?;
         }
-        self.give(&key)?;
-        self.give(&certificate)
+        Self::give(&key)?;
+        Self::give(&certificate)
     }
 
     /// Gives a file to the account that PostgreSQL runs as.
-    fn give(&self, path: &Path) -> Result<(), EmbeddedError> {
+    fn give(path: &Path) -> Result<(), EmbeddedError> {
         match account()? {
             None => Ok(()),
             Some((user, group)) => std::os::unix::fs::chown(path, Some(user), Some(group))

@@ -25,28 +25,48 @@ async fn a_view_names_who_with_which_app_when_for_which_study_and_which_observat
     world.get("viewer_victor", "/FHIR/R5/Observation?patient=40001").await;
     let row = newest(&world, "ll_patient_peter").await;
     let at: jiff::Timestamp = row["occurredAt"].as_str().expect("an instant").parse().expect("an instant");
-    assert!((before - jiff::SignedDuration::from_secs(1)..=jiff::Timestamp::now() + jiff::SignedDuration::from_secs(1)).contains(&at));
+    assert!(
+        (before - jiff::SignedDuration::from_secs(1)..=jiff::Timestamp::now() + jiff::SignedDuration::from_secs(1))
+            .contains(&at)
+    );
     assert!(row["id"].is_i64());
     let keys: BTreeSet<&str> = row.as_object().expect("an object").keys().map(String::as_str).collect();
     assert_eq!(
         keys,
         BTreeSet::from([
-            "action", "actor", "actorType", "client", "id", "observationIds", "occurredAt", "organizations", "outcome",
-            "privileged", "refusedBy", "resourceType", "role", "studies",
+            "action",
+            "actor",
+            "actorType",
+            "client",
+            "id",
+            "observationIds",
+            "occurredAt",
+            "organizations",
+            "outcome",
+            "privileged",
+            "refusedBy",
+            "resourceType",
+            "role",
+            "studies",
         ])
     );
     for (name, expected) in [
         ("actor", json!({ "id": 10004, "email": "viewer_victor@example.com", "name": "ViewerVictor Rosales" })),
-        ("actorType", json!("practitioner")), ("role", json!("viewer")),
+        ("actorType", json!("practitioner")),
+        ("role", json!("viewer")),
         ("client", json!({ "id": 4, "name": "JHE Admin UI" })),
         ("studies", json!([{ "id": 30001, "name": "Lifespan Study on BP & HR" }])),
         ("organizations", json!([{ "id": 20003, "name": "Lifespan Lab" }])),
-        ("action", json!("search")), ("resourceType", json!("Observation")),
-        ("outcome", json!("allowed")), ("refusedBy", Value::Null), ("privileged", json!(false)),
+        ("action", json!("search")),
+        ("resourceType", json!("Observation")),
+        ("outcome", json!("allowed")),
+        ("refusedBy", Value::Null),
+        ("privileged", json!(false)),
     ] {
         assert_eq!(row[name], expected, "{name}");
     }
-    let shown: BTreeSet<&str> = row["observationIds"].as_array().expect("ids").iter().filter_map(Value::as_str).collect();
+    let shown: BTreeSet<&str> =
+        row["observationIds"].as_array().expect("ids").iter().filter_map(Value::as_str).collect();
     assert_eq!(shown, BTreeSet::from(["60001", "60002"]));
 }
 
@@ -54,7 +74,9 @@ async fn a_view_names_who_with_which_app_when_for_which_study_and_which_observat
 async fn each_patient_reads_only_their_own_observations_of_an_access_to_many() {
     let world = World::new().await;
     world.get("viewer_victor", "/FHIR/R5/Observation?patient._has:Group:member:_id=30001&_count=100").await;
-    for (patient, expected) in [("ll_patient_peter", vec!["60001", "60002"]), ("ll_patient_pamela", vec!["60003", "60004", "60005"])] {
+    for (patient, expected) in
+        [("ll_patient_peter", vec!["60001", "60002"]), ("ll_patient_pamela", vec!["60003", "60004", "60005"])]
+    {
         let row = newest(&world, patient).await;
         assert_eq!(row["observationIds"], json!(expected), "{patient}");
     }
@@ -76,7 +98,11 @@ async fn refusals_are_in_the_log_with_the_layer_and_a_super_admins_access_is_mar
     ] {
         assert_eq!(world.get(user, path).await.0.as_u16(), status, "{user} {path}");
         let row = newest(&world, "ll_patient_peter").await;
-        assert_eq!((&row["outcome"], &row["refusedBy"], &row["privileged"]), (&json!(outcome), &refused_by, &json!(privileged)), "{user} {path}");
+        assert_eq!(
+            (&row["outcome"], &row["refusedBy"], &row["privileged"]),
+            (&json!(outcome), &refused_by, &json!(privileged)),
+            "{user} {path}"
+        );
         assert_eq!(row["actor"]["email"], format!("{user}@example.com"), "{path}");
         assert_eq!(row["actorType"], if user == "admin" { "super_admin" } else { "practitioner" });
     }
@@ -90,7 +116,10 @@ async fn another_patient_who_tried_is_not_named() {
     let world = World::new().await;
     assert_eq!(world.get("ll_patient_pamela", "/api/v1/patients/40001").await.0, StatusCode::NOT_FOUND);
     let row = newest(&world, "ll_patient_peter").await;
-    assert_eq!((&row["actorType"], &row["actor"], &row["refusedBy"]), (&json!("patient"), &Value::Null, &json!("user_type")));
+    assert_eq!(
+        (&row["actorType"], &row["actor"], &row["refusedBy"]),
+        (&json!("patient"), &Value::Null, &json!("user_type"))
+    );
     let (_, page) = world.get("ll_patient_peter", LOG).await;
     assert!(!page.to_string().to_lowercase().contains("pamela"), "{page}");
 }
@@ -101,7 +130,8 @@ async fn the_log_is_newest_first_in_pages_that_later_events_do_not_shift() {
     for _ in 0..4 {
         world.get("viewer_victor", "/FHIR/R5/Observation/60001").await;
     }
-    let all: Vec<i64> = log(&world, "ll_patient_peter").await.iter().map(|row| row["id"].as_i64().expect("an id")).collect();
+    let all: Vec<i64> =
+        log(&world, "ll_patient_peter").await.iter().map(|row| row["id"].as_i64().expect("an id")).collect();
     assert!(all.len() >= 6 && all.is_sorted_by(|one, next| one > next), "{all:?}");
     let mut seen = Vec::new();
     let mut path = format!("{LOG}?pageSize=2");
@@ -113,7 +143,11 @@ async fn the_log_is_newest_first_in_pages_that_later_events_do_not_shift() {
         world.get("viewer_victor", "/FHIR/R5/Observation/60001").await;
         let Some(next) = page["next"].as_str() else { break };
         path = next.strip_prefix(world.base.as_str()).expect("of this site").to_owned();
-        assert_eq!(world.get("ll_patient_pamela", &path).await.0, StatusCode::BAD_REQUEST, "a link is the patient's own");
+        assert_eq!(
+            world.get("ll_patient_pamela", &path).await.0,
+            StatusCode::BAD_REQUEST,
+            "a link is the patient's own"
+        );
     }
     let ours: Vec<i64> = seen.into_iter().filter(|id| all.contains(id)).collect();
     assert_eq!(ours, all);

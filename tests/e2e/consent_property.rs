@@ -221,7 +221,7 @@ async fn found(store: &Store, practitioner: i32, patient: Option<i32>, study: Op
     query.patients = patient.into_iter().collect();
     query.study = study;
     query.count = 1000;
-    let page = store.search_observations(&context, &query).await.expect("a page").ok()?;
+    let page = store.search_observations(&context, &query, false).await.expect("a page").ok()?;
     Some(page.rows.iter().map(|row| row.id).collect())
 }
 
@@ -260,7 +260,7 @@ async fn history(seed: u64) {
     const STEPS: usize = 60;
     let world = World::new().await;
     let mut model = start(&world).await;
-    let store = world.store();
+    let database = world.store();
     let mut choose = Choices(seed);
     let mut steps = Vec::new();
     let mut seen = 0;
@@ -268,7 +268,7 @@ async fn history(seed: u64) {
         steps.push(step(&world, &mut model, &mut choose).await);
         // Comparing after every third step lets changes meet each other in between.
         if number % 3 == 2 {
-            compare(&store, &model, &steps).await;
+            compare(&database, &model, &steps).await;
             seen += PRACTITIONERS.map(|one| model.visible(Access::Search, one, None, None).len()).iter().sum::<usize>();
         }
     }

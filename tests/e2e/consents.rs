@@ -50,7 +50,10 @@ async fn the_state_names_what_is_decided_what_is_pending_and_what_may_be_had() {
     let world = World::new().await;
     let (status, state) = world.get("ll_patient_peter", PETER).await;
     assert_eq!(status, StatusCode::OK);
-    assert_eq!(keys(&state), BTreeSet::from(["consolidatedConsentedScopes", "patient", "studies", "studiesPendingConsent"]));
+    assert_eq!(
+        keys(&state),
+        BTreeSet::from(["consolidatedConsentedScopes", "patient", "studies", "studiesPendingConsent"])
+    );
     let decided = scopes(&state["studies"], "scopeConsents");
     let expected = [BP, HR, "QuestionnaireResponse"].map(|code| (30001, code.to_owned(), Some(true)));
     assert_eq!(decided, expected);
@@ -59,7 +62,10 @@ async fn the_state_names_what_is_decided_what_is_pending_and_what_may_be_had() {
     assert_eq!(granted(&world, "ll_patient_peter", "").await, [BP, HR, "QuestionnaireResponse"]);
 
     let study = &state["studies"][0];
-    assert_eq!(keys(study), BTreeSet::from(["dataSources", "description", "id", "name", "organization", "scopeConsents"]));
+    assert_eq!(
+        keys(study),
+        BTreeSet::from(["dataSources", "description", "id", "name", "organization", "scopeConsents"])
+    );
     assert_eq!(keys(&study["organization"]), BTreeSet::from(["id", "name", "type"]));
     assert_eq!(keys(&study["dataSources"][0]), BTreeSet::from(["id", "name", "supportedScopes", "type"]));
     let consent = &study["scopeConsents"][0];
@@ -96,7 +102,9 @@ async fn deciding_changing_and_taking_back_each_add_one_row_and_change_none() {
         let later = rows().await;
         assert_eq!(later[..earlier.len()], earlier, "{method}: no row changed");
         assert_eq!(later.len(), earlier.len() + 1, "{method}");
-        let event = world.sql("SELECT decision, decided_by, authorization_reference FROM consent_event ORDER BY id DESC LIMIT 1").await;
+        let event = world
+            .sql("SELECT decision, decided_by, authorization_reference FROM consent_event ORDER BY id DESC LIMIT 1")
+            .await;
         assert_eq!(event[0].get::<_, &str>(0), decision, "{method}");
         assert_eq!((event[0].get::<_, i32>(1), event[0].get::<_, Option<&str>>(2)), (10006, None));
         if status == 204 {
@@ -112,22 +120,32 @@ async fn deciding_changing_and_taking_back_each_add_one_row_and_change_none() {
     }
     assert_eq!(rows().await[..before.len()], before);
     let (_, state) = world.get("ll_patient_peter", PETER).await;
-    assert_eq!(scopes(&state["studiesPendingConsent"], "pendingScopeConsents").len(), 2, "what was taken back is open again");
-    let actions: Vec<String> = world.audit_after(end).await.into_iter().filter(|event| event.resource_type == "Consent").map(|event| event.action).collect();
+    assert_eq!(
+        scopes(&state["studiesPendingConsent"], "pendingScopeConsents").len(),
+        2,
+        "what was taken back is open again"
+    );
+    let actions: Vec<String> = world
+        .audit_after(end)
+        .await
+        .into_iter()
+        .filter(|event| event.resource_type == "Consent")
+        .map(|event| event.action)
+        .collect();
     assert_eq!(actions, ["create", "update", "update", "create", "delete", "read"]);
 }
 
 #[tokio::test]
 async fn every_past_instant_can_be_asked_for() {
     let world = World::new().await;
-    let mut states = vec![];
+    let mut instants = vec![];
     for consented in [false, true, false] {
         world.decide("ll_patient_peter", 40001, 30001, HR, consented).await;
         let row = world.sql("SELECT decided_at::text, to_char(decided_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM consent_event ORDER BY id DESC LIMIT 1").await;
-        states.push((row[0].get::<_, String>(1), consented));
+        instants.push((row[0].get::<_, String>(1), consented));
     }
     for user in ["ll_patient_peter", "viewer_victor", "admin"] {
-        for (at, consented) in &states {
+        for (at, consented) in &instants {
             let found = granted(&world, user, &format!("?at={at}")).await;
             assert_eq!(found.contains(&HR.to_owned()), *consented, "{user} {at}");
             assert!(found.contains(&BP.to_owned()), "{user} {at}");
@@ -135,7 +153,7 @@ async fn every_past_instant_can_be_asked_for() {
         assert_eq!(granted(&world, user, "?at=2001-01-01T00:00:00Z").await, [""; 0], "before the first decision");
         assert_eq!(granted(&world, user, "?at=9999-01-01T00:00:00Z").await, granted(&world, user, "").await);
         // The instant before a decision has the decision before it.
-        let (second, _) = &states[1];
+        let (second, _) = &instants[1];
         let earlier: jiff::Timestamp = second.parse().expect("an instant");
         let earlier = earlier - jiff::SignedDuration::from_micros(1);
         assert!(!granted(&world, user, &format!("?at={earlier}")).await.contains(&HR.to_owned()));
@@ -176,7 +194,17 @@ async fn the_history_has_every_decision_newest_first_with_who_decided() {
     assert_eq!(ids, [14, 13, 3, 2, 1]);
     assert_eq!(
         keys(&rows[0]),
-        BTreeSet::from(["actions", "authorizationReference", "consented", "decidedAt", "decidedBy", "decision", "id", "scopeCode", "study"])
+        BTreeSet::from([
+            "actions",
+            "authorizationReference",
+            "consented",
+            "decidedAt",
+            "decidedBy",
+            "decision",
+            "id",
+            "scopeCode",
+            "study"
+        ])
     );
     assert_eq!(rows[0]["decidedBy"], json!({ "id": 10003, "name": "MemberMegan Knapp" }));
     assert_eq!((&rows[0]["authorizationReference"], &rows[0]["decision"]), (&json!("Paper form 7"), &json!("granted")));
@@ -222,9 +250,15 @@ async fn deciding_for_a_patient_needs_the_role_and_the_authorization() {
     let mut with = without.clone();
     with["authorizationReference"] = json!("Paper form 7");
     for (user, body, expected) in [
-        ("member_megan", &without, 400), ("manager_mary", &without, 400),
-        ("viewer_victor", &with, 403), ("three_org_tom", &with, 403), ("admin", &with, 403), ("admin", &without, 403),
-        ("manager_mark", &with, 404), ("ll_patient_pamela", &without, 404), ("npl_patient_percy", &without, 404),
+        ("member_megan", &without, 400),
+        ("manager_mary", &without, 400),
+        ("viewer_victor", &with, 403),
+        ("three_org_tom", &with, 403),
+        ("admin", &with, 403),
+        ("admin", &without, 403),
+        ("manager_mark", &with, 404),
+        ("ll_patient_pamela", &without, 404),
+        ("npl_patient_percy", &without, 404),
         ("ll_patient_peter", &with, 400),
     ] {
         for method in ["POST", "PATCH", "DELETE"] {
@@ -242,10 +276,14 @@ async fn deciding_for_a_patient_needs_the_role_and_the_authorization() {
         assert_eq!(status, StatusCode::CREATED, "{user}: {answer}");
         assert_eq!(answer["studyScopeConsents"][0]["authorizationReference"], "Paper form 7");
     }
-    let rows = world.sql("SELECT decided_by, authorization_reference FROM consent_event WHERE id > 12 ORDER BY id").await;
+    let rows =
+        world.sql("SELECT decided_by, authorization_reference FROM consent_event WHERE id > 12 ORDER BY id").await;
     let found: Vec<(i32, Option<String>)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     assert_eq!(found, [10003, 10002].map(|user| (user, Some("Paper form 7".to_owned()))));
-    assert_eq!(world.count("SELECT count(*) FROM audit_event WHERE on_behalf_of = 40001 AND outcome = 'allowed'").await, 2);
+    assert_eq!(
+        world.count("SELECT count(*) FROM audit_event WHERE on_behalf_of = 40001 AND outcome = 'allowed'").await,
+        2
+    );
 }
 
 #[tokio::test]
@@ -279,15 +317,25 @@ async fn a_practitioner_decides_and_reads_only_for_studies_of_their_own_organiza
 async fn reading_consents_is_for_the_patient_and_the_patients_organizations() {
     let world = World::new().await;
     for (user, expected) in [
-        ("ll_patient_peter", 200), ("viewer_victor", 200), ("member_megan", 200), ("three_org_tom", 200), ("admin", 200),
-        ("ll_patient_pamela", 404), ("manager_mark", 404), ("npl_patient_percy", 404),
+        ("ll_patient_peter", 200),
+        ("viewer_victor", 200),
+        ("member_megan", 200),
+        ("three_org_tom", 200),
+        ("admin", 200),
+        ("ll_patient_pamela", 404),
+        ("manager_mark", 404),
+        ("npl_patient_percy", 404),
     ] {
         let end = world.audit_end().await;
         assert_eq!(world.get(user, PETER).await.0.as_u16(), expected, "{user}");
         let events = world.audit_after(end).await;
         assert_eq!(events.len(), 1, "{user}");
         let outcome = if expected == 200 { "allowed" } else { "denied" };
-        assert_eq!((events[0].outcome.as_str(), events[0].patients.as_slice()), (outcome, [40001].as_slice()), "{user}");
+        assert_eq!(
+            (events[0].outcome.as_str(), events[0].patients.as_slice()),
+            (outcome, [40001].as_slice()),
+            "{user}"
+        );
     }
     let (_, unknown) = world.get("manager_mark", "/api/v1/patients/49999/consents").await;
     assert_eq!(world.get("manager_mark", PETER).await.1, unknown, "no difference shows who exists");

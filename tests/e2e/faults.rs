@@ -26,10 +26,10 @@ async fn rows(world: &World, identifier: &str) -> (i64, i64) {
     let identified = world
         .count(&format!("SELECT count(*) FROM observation_identifier WHERE value = '{identifier}'"))
         .await;
-    let stored = world
+    let kept = world
         .count(&format!("SELECT count(*) FROM observation WHERE content LIKE '%\"{identifier}\"%'"))
         .await;
-    (identified, stored)
+    (identified, kept)
 }
 
 /// Cuts an upload at every packet in one direction, until one comes through uncut; returns how many were cut.

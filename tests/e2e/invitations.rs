@@ -1,7 +1,7 @@
 //! Invitations: who may issue one, what it is worth, how long and how often, and where its token is never found.
 
-use end_to_end::{World, answer};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use end_to_end::{World, answer};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -42,7 +42,10 @@ async fn an_invited_app_becomes_the_patients_app() {
     assert_eq!((token.len(), token.bytes().all(|byte| byte.is_ascii_alphanumeric())), (32, true), "{token}");
     let host = world.base.strip_prefix("http://").expect("a host").replace(':', "%3A");
     for (name, expected) in [
-        ("id", json!(101)), ("patientId", json!(40001)), ("client_id", json!(1)), ("status", json!("issued")),
+        ("id", json!(101)),
+        ("patientId", json!(40001)),
+        ("client_id", json!(1)),
+        ("status", json!("issued")),
         ("invitationLink", json!(format!("https://carex.ai/invitation/{host}_{token}"))),
     ] {
         assert_eq!(invitation[name], expected, "{name}");
@@ -60,12 +63,17 @@ async fn an_invited_app_becomes_the_patients_app() {
     let expires: jiff::Timestamp = redeemed["expires"].as_str().expect("an instant").parse().expect("an instant");
     assert!((expires - jiff::Timestamp::now()).get_seconds() <= 60, "{expires}");
     let event = world.audit_after(end).await.pop().expect("a record");
-    assert_eq!((event.resource_type.as_str(), event.outcome.as_str(), event.patients), ("Invitation", "allowed", vec![40001]));
+    assert_eq!(
+        (event.resource_type.as_str(), event.outcome.as_str(), event.patients),
+        ("Invitation", "allowed", vec![40001])
+    );
 
     let (status, tokens) = exchanged(&world, &redeemed, token).await;
     assert_eq!(status, StatusCode::OK, "{tokens}");
     assert_eq!(tokens["scope"], "openid email");
-    let me = world.anonymous(Method::GET, "/api/v1/patients/me").bearer_auth(tokens["access_token"].as_str().expect("a token"));
+    let me = world
+        .anonymous(Method::GET, "/api/v1/patients/me")
+        .bearer_auth(tokens["access_token"].as_str().expect("a token"));
     assert_eq!(answer(me).await.1["id"], 40001);
 }
 
@@ -152,9 +160,23 @@ async fn a_token_that_no_invitation_has_is_not_found_whatever_it_looks_like() {
     let world = World::new().await;
     let token = token_of(&invited(&world).await).to_owned();
     let not_found = (StatusCode::NOT_FOUND, json!({ "detail": "Invitation not found or already used." }));
-    let swapped: String = token.chars().map(|c| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }).collect();
+    let swapped: String = token
+        .chars()
+        .map(|c| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() })
+        .collect();
     let hash = world.sql("SELECT encode(token_hash, 'hex') FROM invitation").await[0].get::<_, String>(0);
-    for bad in ["8NG3Sz7fULsoyypl9vmutzYOa6kkbgny", &swapped, &token[1..], &format!("{token}a"), &hash, "101", "%00", "%27%20OR%201%3D1", "..%2F..", "a"] {
+    for bad in [
+        "8NG3Sz7fULsoyypl9vmutzYOa6kkbgny",
+        &swapped,
+        &token[1..],
+        &format!("{token}a"),
+        &hash,
+        "101",
+        "%00",
+        "%27%20OR%201%3D1",
+        "..%2F..",
+        "a",
+    ] {
         let end = world.audit_end().await;
         assert_eq!(redeem(&world, bad).await, not_found, "{bad}");
         assert_eq!(world.audit_after(end).await.len(), 1, "{bad} is recorded");
@@ -167,12 +189,22 @@ async fn members_and_managers_of_the_patients_organization_invite_and_nobody_els
     let world = World::new().await;
     let (peter, percy, paul) = (40001, 40003, 40004);
     for (user, patient, expected) in [
-        ("member_megan", peter, 201), ("manager_mary", peter, 201), ("admin", peter, 201),
-        ("viewer_victor", peter, 403), ("three_org_tom", peter, 403),
-        ("three_org_tom", percy, 201), ("three_org_tom", paul, 201),
-        ("manager_mark", percy, 201), ("manager_mark", peter, 404), ("manager_mark", paul, 404),
-        ("member_megan", percy, 404), ("member_megan", 49999, 404), ("admin", 49999, 404),
-        ("ll_patient_peter", peter, 403), ("ll_patient_pamela", peter, 403), ("npl_patient_percy", percy, 403),
+        ("member_megan", peter, 201),
+        ("manager_mary", peter, 201),
+        ("admin", peter, 201),
+        ("viewer_victor", peter, 403),
+        ("three_org_tom", peter, 403),
+        ("three_org_tom", percy, 201),
+        ("three_org_tom", paul, 201),
+        ("manager_mark", percy, 201),
+        ("manager_mark", peter, 404),
+        ("manager_mark", paul, 404),
+        ("member_megan", percy, 404),
+        ("member_megan", 49999, 404),
+        ("admin", 49999, 404),
+        ("ll_patient_peter", peter, 403),
+        ("ll_patient_pamela", peter, 403),
+        ("npl_patient_percy", percy, 403),
     ] {
         let before = world.count("SELECT count(*) FROM invitation").await;
         let end = world.audit_end().await;
@@ -184,7 +216,11 @@ async fn members_and_managers_of_the_patients_organization_invite_and_nobody_els
         let outcome = if expected == 201 { "allowed" } else { "denied" };
         if (user, patient) != ("admin", 49999) {
             assert_eq!(events.len(), 1, "{user} {patient}");
-            assert_eq!((events[0].outcome.as_str(), events[0].privileged), (outcome, user == "admin"), "{user} {patient}");
+            assert_eq!(
+                (events[0].outcome.as_str(), events[0].privileged),
+                (outcome, user == "admin"),
+                "{user} {patient}"
+            );
         }
     }
 }
@@ -204,7 +240,10 @@ async fn what_an_invitation_needs_is_named() {
         let names: Vec<&String> = answer.as_object().expect("fields").keys().collect();
         assert_eq!(names, [field], "{body}: {answer}");
     }
-    for spelled in [json!({ "patient_id": 40001, "client_id": 1, "send_email": false }), json!({ "patientId": 40001, "client_id": 1, "sendEmail": false })] {
+    for spelled in [
+        json!({ "patient_id": 40001, "client_id": 1, "send_email": false }),
+        json!({ "patientId": 40001, "client_id": 1, "sendEmail": false }),
+    ] {
         assert_eq!(world.post("member_megan", CREATE, &spelled).await.0, StatusCode::CREATED, "{spelled}");
     }
 }

@@ -85,10 +85,16 @@ async fn a_form_that_was_not_made_for_this_browser_is_refused() {
     let others = form_token(&other.get(LOGIN).await);
     let mary = email("manager_mary");
     let form = |token: &str| {
-        vec![("csrfmiddlewaretoken".to_owned(), token.to_owned()), ("username".to_owned(), mary.clone()), ("password".to_owned(), PASSWORD.to_owned())]
+        vec![
+            ("csrfmiddlewaretoken".to_owned(), token.to_owned()),
+            ("username".to_owned(), mary.clone()),
+            ("password".to_owned(), PASSWORD.to_owned()),
+        ]
     };
     let cookie = format!("csrftoken={}", mine.cookie("csrftoken").expect("a cookie"));
-    let post = |form: &[(String, String)], cookie: &str| world.anonymous(Method::POST, LOGIN).header("cookie", cookie).form(form);
+    let post = |form: &[(String, String)], cookie: &str| {
+        world.anonymous(Method::POST, LOGIN).header("cookie", cookie).form(form)
+    };
     let mut forged = token.clone();
     let last = if forged.pop() == Some('A') { 'B' } else { 'A' };
     forged.insert(0, last);
@@ -132,8 +138,17 @@ async fn signing_in_never_leads_to_another_site() {
         let page = browser.get(&with_query(LOGIN, &[("next", next)])).await;
         let token = form_token(&page);
         let (_, shown) = page.text.split_once("name=\"next\" value=\"").expect("the field");
-        assert_eq!(shown.split('"').next().map(|text| text.replace("&amp;", "&")).as_deref(), Some(expected), "{next:?}");
-        let form = [("csrfmiddlewaretoken", token.as_str()), ("next", next), ("username", "manager_mary@example.com"), ("password", PASSWORD)];
+        assert_eq!(
+            shown.split('"').next().map(|text| text.replace("&amp;", "&")).as_deref(),
+            Some(expected),
+            "{next:?}"
+        );
+        let form = [
+            ("csrfmiddlewaretoken", token.as_str()),
+            ("next", next),
+            ("username", "manager_mary@example.com"),
+            ("password", PASSWORD),
+        ];
         let reply = browser.post(LOGIN, &form).await;
         assert_eq!((reply.status, reply.header("location")), (StatusCode::FOUND, expected), "{next:?}");
     }
@@ -177,7 +192,8 @@ async fn signing_in_replaces_the_session_and_nobody_can_plant_one() {
 async fn a_session_ends_with_its_time_with_its_user_and_by_signing_out() {
     let world = World::new().await;
     let authorize = world.authorize_path().await;
-    let is_in = async |browser: &Browser<'_>| !browser.get(&authorize).await.header("location").starts_with("/accounts/login/");
+    let is_in =
+        async |browser: &Browser<'_>| !browser.get(&authorize).await.header("location").starts_with("/accounts/login/");
     let browser = Browser::signed_in(&world, "manager_mary").await;
     assert!(is_in(&browser).await);
     world.sql("UPDATE app_user SET is_active = false WHERE id = 10002").await;

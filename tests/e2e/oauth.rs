@@ -16,8 +16,11 @@ use serde_json::{Value, json};
 
 const PASSWORD: &str = standalone::demo::PASSWORD;
 
+/// Parameters with other values, or without any.
+type Changes<'a> = &'a [(&'a str, Option<&'a str>)];
+
 /// The parameters of a right request, changed.
-async fn changed(world: &World, changes: &[(&str, Option<&str>)]) -> String {
+async fn changed(world: &World, changes: Changes<'_>) -> String {
     let redirect_uri = world.redirect_uri().await;
     let mut parameters = vec![
         ("response_type", "code"),
@@ -102,7 +105,8 @@ async fn the_id_token_verifies_with_the_published_key_and_says_who_signed_in() {
     let part = |name: &str| decode(key[name].as_str().expect("a part of the key"));
     let public = RsaPublicKeyComponents { n: part("n"), e: part("e") };
     let signed = format!("{}.{}", parts[0], parts[1]);
-    let verify = |message: &str| public.verify(&RSA_PKCS1_2048_8192_SHA256, message.as_bytes(), &decode(parts[2])).is_ok();
+    let verify =
+        |message: &str| public.verify(&RSA_PKCS1_2048_8192_SHA256, message.as_bytes(), &decode(parts[2])).is_ok();
     assert!(verify(&signed));
     assert!(!verify(&format!("{signed}A")));
 
@@ -160,7 +164,7 @@ async fn every_url_that_discovery_names_is_served_and_everything_named_is_true()
 async fn a_request_that_is_wrong_is_answered_at_the_redirect_uri_with_state_and_issuer() {
     let world = World::new().await;
     let browser = Browser::signed_in(&world, "manager_mary").await;
-    let cases: [(&str, &[(&str, Option<&str>)], &str); 12] = [
+    let cases: [(&str, Changes<'_>, &str); 12] = [
         ("no challenge", &[("code_challenge", None), ("code_challenge_method", None)], "invalid_request"),
         ("a challenge of no method is plain", &[("code_challenge_method", None)], "invalid_request"),
         ("plain", &[("code_challenge_method", Some("plain"))], "invalid_request"),
@@ -199,12 +203,24 @@ async fn nothing_is_ever_sent_to_a_redirect_uri_that_is_not_exactly_the_clients(
     let other_clients = "https://carex.example/cb";
     world.sql(&format!("UPDATE oauth_client SET redirect_uris = ARRAY['{other_clients}'] WHERE id = 1")).await;
     for bad in [
-        "https://evil.example/", "http://localhost:8000/auth/callback/", "http://localhost:8000/auth/callback?a=b",
-        "http://localhost:8000/auth/callback#a", "http://localhost:8000/auth/callbac", "http://localhost:8000/auth/CALLBACK",
-        "http://localhost:8000/auth/../auth/callback", "http://localhost:8000//auth/callback", "http://localhost:8001/auth/callback",
-        "http://localhost/auth/callback", "https://localhost:8000/auth/callback", "http://localhost:8000@evil.example/auth/callback",
-        "http://localhost.evil.example:8000/auth/callback", "//localhost:8000/auth/callback", "javascript:alert(1)", "",
-        "http://localhost:8000/auth/%63allback", other_clients,
+        "https://evil.example/",
+        "http://localhost:8000/auth/callback/",
+        "http://localhost:8000/auth/callback?a=b",
+        "http://localhost:8000/auth/callback#a",
+        "http://localhost:8000/auth/callbac",
+        "http://localhost:8000/auth/CALLBACK",
+        "http://localhost:8000/auth/../auth/callback",
+        "http://localhost:8000//auth/callback",
+        "http://localhost:8001/auth/callback",
+        "http://localhost/auth/callback",
+        "https://localhost:8000/auth/callback",
+        "http://localhost:8000@evil.example/auth/callback",
+        "http://localhost.evil.example:8000/auth/callback",
+        "//localhost:8000/auth/callback",
+        "javascript:alert(1)",
+        "",
+        "http://localhost:8000/auth/%63allback",
+        other_clients,
     ] {
         for prompt in [None, Some("none")] {
             let reply = browser.get(&changed(&world, &[("redirect_uri", Some(bad)), ("prompt", prompt)]).await).await;
@@ -287,6 +303,9 @@ async fn pages_carry_the_headers_that_protect_them() {
         ] {
             assert_eq!(reply.header(name), value, "{path}: {name}");
         }
-        assert!(!reply.text.contains("<script") && !reply.text.contains("http://") && !reply.text.contains("//cdn"), "{path}");
+        assert!(
+            !reply.text.contains("<script") && !reply.text.contains("http://") && !reply.text.contains("//cdn"),
+            "{path}"
+        );
     }
 }

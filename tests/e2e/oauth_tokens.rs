@@ -27,7 +27,10 @@ async fn a_code_needs_the_verifier_the_redirect_uri_and_the_client_that_it_was_i
     let carex = "T6hjXsAUCfU0IAoYwp13FlQFJfAZsotfbyKtyIsL";
     let exchange = async |code: &str, redirect_uri: &str, client: &str, verifier: Option<&str>| {
         let mut form = vec![
-            ("grant_type", "authorization_code"), ("code", code), ("redirect_uri", redirect_uri), ("client_id", client),
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", redirect_uri),
+            ("client_id", client),
         ];
         form.extend(verifier.map(|verifier| ("code_verifier", verifier)));
         world.token_request(&form).await
@@ -120,7 +123,12 @@ async fn a_refresh_token_is_bound_to_its_client_its_time_and_its_user() {
     let stolen = [("grant_type", "refresh_token"), ("client_id", carex), ("refresh_token", refresh)];
     assert_invalid_grant("another client", &world.token_request(&stolen).await);
     assert_invalid_grant("an access token", &world.refresh(text(&tokens, "access_token")).await);
-    let wider = [("grant_type", "refresh_token"), ("client_id", CLIENT), ("refresh_token", refresh), ("scope", "openid profile")];
+    let wider = [
+        ("grant_type", "refresh_token"),
+        ("client_id", CLIENT),
+        ("refresh_token", refresh),
+        ("scope", "openid profile"),
+    ];
     assert_eq!(world.token_request(&wider).await.1["error"], "invalid_scope");
     world.sql("UPDATE app_user SET is_active = false WHERE id = 10002").await;
     assert_invalid_grant("a deactivated user", &world.refresh(refresh).await);
@@ -133,7 +141,11 @@ async fn a_refresh_token_is_bound_to_its_client_its_time_and_its_user() {
 async fn what_the_token_endpoint_does_not_offer_is_refused_by_name() {
     let world = World::new().await;
     for (form, status, error) in [
-        (vec![("grant_type", "password"), ("client_id", CLIENT), ("username", "a"), ("password", "b")], 400, "unsupported_grant_type"),
+        (
+            vec![("grant_type", "password"), ("client_id", CLIENT), ("username", "a"), ("password", "b")],
+            400,
+            "unsupported_grant_type",
+        ),
         (vec![("grant_type", "client_credentials"), ("client_id", CLIENT)], 400, "unsupported_grant_type"),
         (vec![("client_id", CLIENT)], 400, "invalid_request"),
         (vec![("grant_type", "refresh_token"), ("client_id", CLIENT)], 400, "invalid_request"),
@@ -159,8 +171,15 @@ async fn a_token_counts_in_the_authorization_header_only() {
         ("the query of FHIR", get(format!("/FHIR/R5/Observation?patient=40001&access_token={token}"))),
         ("the query, by another name", get(format!("/api/v1/users/profile?token={token}"))),
         ("a form", search().form(&[("access_token", token), ("patient", "40001")])),
-        ("a cookie", get("/api/v1/users/profile".to_owned()).header(header::COOKIE, format!("jhe_session={token}; access_token={token}"))),
-        ("another scheme", get("/api/v1/users/profile".to_owned()).header(header::AUTHORIZATION, format!("Basic {token}"))),
+        (
+            "a cookie",
+            get("/api/v1/users/profile".to_owned())
+                .header(header::COOKIE, format!("jhe_session={token}; access_token={token}")),
+        ),
+        (
+            "another scheme",
+            get("/api/v1/users/profile".to_owned()).header(header::AUTHORIZATION, format!("Basic {token}")),
+        ),
         ("no scheme", get("/api/v1/users/profile".to_owned()).header(header::AUTHORIZATION, token)),
         ("another header", get("/api/v1/users/profile".to_owned()).header("x-access-token", token)),
         ("a header sent twice", get("/api/v1/users/profile".to_owned()).bearer_auth(token).bearer_auth(token)),
@@ -178,8 +197,14 @@ async fn an_expired_token_and_a_deactivated_users_token_are_refused_and_recorded
     assert_eq!(rows[0].get::<_, i64>(0), 1, "fifteen minutes");
     assert!(world.accepts(&token).await);
     for (spoil, restore) in [
-        ("UPDATE app_user SET is_active = false WHERE id = 10002", "UPDATE app_user SET is_active = true WHERE id = 10002"),
-        ("UPDATE oauth_grant SET revoked_at = clock_timestamp() WHERE user_id = 10002", "UPDATE oauth_grant SET revoked_at = NULL"),
+        (
+            "UPDATE app_user SET is_active = false WHERE id = 10002",
+            "UPDATE app_user SET is_active = true WHERE id = 10002",
+        ),
+        (
+            "UPDATE oauth_grant SET revoked_at = clock_timestamp() WHERE user_id = 10002",
+            "UPDATE oauth_grant SET revoked_at = NULL",
+        ),
         ("UPDATE access_token SET expires_at = clock_timestamp()", "SELECT 1"),
     ] {
         world.sql(spoil).await;
@@ -206,9 +231,16 @@ async fn only_hashes_of_tokens_codes_and_sessions_are_kept() {
     let _ = world.refresh(refresh).await;
     let csrf = browser.cookie("csrftoken").expect("the cookie of forms");
     for (what, secret) in [
-        ("a session", session.as_str()), ("a code", &unused), ("a used code", &used), ("an access token", access),
-        ("a refresh token", refresh), ("a demo token", world.token("admin")), ("the cookie of forms", &csrf),
-        ("an id_token", text(&tokens, "id_token")), ("the password", standalone::demo::PASSWORD), ("a verifier", VERIFIER),
+        ("a session", session.as_str()),
+        ("a code", &unused),
+        ("a used code", &used),
+        ("an access token", access),
+        ("a refresh token", refresh),
+        ("a demo token", world.token("admin")),
+        ("the cookie of forms", &csrf),
+        ("an id_token", text(&tokens, "id_token")),
+        ("the password", standalone::demo::PASSWORD),
+        ("a verifier", VERIFIER),
     ] {
         assert_eq!(world.tables_with(secret).await, [""; 0], "{what} is kept in the clear");
     }

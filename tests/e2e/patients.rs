@@ -12,11 +12,24 @@ fn keys(value: &Value) -> BTreeSet<&str> {
 }
 
 fn ids(page: &Value) -> Vec<i64> {
-    page["results"].as_array().unwrap_or_else(|| panic!("{page}")).iter().map(|row| row["id"].as_i64().expect("an id")).collect()
+    page["results"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{page}"))
+        .iter()
+        .map(|row| row["id"].as_i64().expect("an id"))
+        .collect()
 }
 
 const RECORD: [&str; 9] = [
-    "birthDate", "id", "identifiers", "jheUserId", "nameFamily", "nameGiven", "organizations", "telecomEmail", "telecomPhone",
+    "birthDate",
+    "id",
+    "identifiers",
+    "jheUserId",
+    "nameFamily",
+    "nameGiven",
+    "organizations",
+    "telecomEmail",
+    "telecomPhone",
 ];
 
 fn new_patient() -> Value {
@@ -28,9 +41,13 @@ fn new_patient() -> Value {
 async fn everybody_lists_the_patients_of_their_own_organizations() {
     let world = World::new().await;
     for (user, expected) in [
-        ("viewer_victor", vec![40001, 40002]), ("member_megan", vec![40001, 40002]), ("manager_mary", vec![40001, 40002]),
-        ("three_org_tom", vec![40001, 40002, 40003, 40004, 40005]), ("manager_mark", vec![40003, 40005]),
-        ("admin", vec![40001, 40002, 40003, 40004, 40005]), ("ll_patient_peter", vec![]),
+        ("viewer_victor", vec![40001, 40002]),
+        ("member_megan", vec![40001, 40002]),
+        ("manager_mary", vec![40001, 40002]),
+        ("three_org_tom", vec![40001, 40002, 40003, 40004, 40005]),
+        ("manager_mark", vec![40003, 40005]),
+        ("admin", vec![40001, 40002, 40003, 40004, 40005]),
+        ("ll_patient_peter", vec![]),
     ] {
         let (status, page) = world.get(user, LIST).await;
         assert_eq!((status, ids(&page)), (StatusCode::OK, expected.clone()), "{user}");
@@ -41,7 +58,10 @@ async fn everybody_lists_the_patients_of_their_own_organizations() {
     let peter = &page["results"][0];
     assert_eq!(keys(peter), BTreeSet::from(RECORD));
     assert_eq!(keys(&peter["identifiers"][0]), BTreeSet::from(["id", "system", "value"]));
-    assert_eq!(keys(&peter["organizations"][0]), BTreeSet::from(["children", "currentUserRole", "id", "name", "partOf", "type"]));
+    assert_eq!(
+        keys(&peter["organizations"][0]),
+        BTreeSet::from(["children", "currentUserRole", "id", "name", "partOf", "type"])
+    );
     assert_eq!(peter["organizations"][0]["currentUserRole"], "viewer");
     assert_eq!((&peter["birthDate"], &peter["jheUserId"]), (&json!("1982-01-13"), &json!(10006)));
 }
@@ -51,7 +71,12 @@ async fn a_practitioner_is_not_told_of_a_shared_patients_other_organizations() {
     let world = World::new().await;
     let organizations = async |user: &str| {
         let (_, body) = world.get(user, "/api/v1/patients/40005").await;
-        body["organizations"].as_array().unwrap_or_else(|| panic!("{body}")).iter().map(|one| one["id"].as_i64().expect("an id")).collect::<Vec<_>>()
+        body["organizations"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{body}"))
+            .iter()
+            .map(|one| one["id"].as_i64().expect("an id"))
+            .collect::<Vec<_>>()
     };
     assert_eq!(organizations("ccl_cardio_patient_pat").await, [20006, 20008]);
     assert_eq!(organizations("three_org_tom").await, [20008]);
@@ -76,23 +101,22 @@ async fn a_list_is_narrowed_by_organization_and_study_and_a_foreign_one_is_refus
         let end = world.audit_end().await;
         let (status, page) = world.get(user, &format!("{LIST}?{query}")).await;
         let event = world.audit_after(end).await.pop().expect("a record");
-        match expected {
-            Some(expected) => {
-                assert_eq!((status, ids(&page)), (StatusCode::OK, expected.clone()), "{user} {query}");
-                let shown: BTreeSet<i64> = event.patients.iter().map(|id| i64::from(*id)).collect();
-                assert_eq!((event.outcome.as_str(), shown), ("allowed", expected.into_iter().collect()), "{user} {query}");
-            }
-            None => {
-                assert_eq!(status, StatusCode::FORBIDDEN, "{user} {query}: {page}");
-                assert_eq!((event.outcome.as_str(), event.refused_by.as_deref()), ("denied", Some("organization")), "{user} {query}");
-            }
+        if let Some(expected) = expected {
+            assert_eq!((status, ids(&page)), (StatusCode::OK, expected.clone()), "{user} {query}");
+            let shown: BTreeSet<i64> = event.patients.iter().map(|id| i64::from(*id)).collect();
+            assert_eq!((event.outcome.as_str(), shown), ("allowed", expected.into_iter().collect()), "{user} {query}");
+        } else {
+            assert_eq!(status, StatusCode::FORBIDDEN, "{user} {query}: {page}");
+            let refused = (event.outcome.as_str(), event.refused_by.as_deref());
+            assert_eq!(refused, ("denied", Some("organization")), "{user} {query}");
         }
     }
     for bad in ["organization_id=abc", "study_id=", "organization_id=1&organizationId=2", "pageSize=x", "cursor=x"] {
         assert_eq!(world.get("viewer_victor", &format!("{LIST}?{bad}")).await.0, StatusCode::BAD_REQUEST, "{bad}");
     }
     // Nothing of a foreign study or organization differs from one that does not exist.
-    for (foreign, absent) in [("study_id=30003", "study_id=39999"), ("organization_id=20008", "organization_id=29999")] {
+    for (foreign, absent) in [("study_id=30003", "study_id=39999"), ("organization_id=20008", "organization_id=29999")]
+    {
         let (_, foreign) = world.get("viewer_victor", &format!("{LIST}?{foreign}")).await;
         let (_, absent) = world.get("viewer_victor", &format!("{LIST}?{absent}")).await;
         assert_eq!(foreign, absent);
@@ -117,7 +141,8 @@ async fn pages_lead_on_by_links_that_work_for_their_user_and_their_filters_only(
     assert_eq!(links, [""; 0], "two rows on a page of two");
 
     let (_, page) = world.get("three_org_tom", &format!("{LIST}?pageSize=2")).await;
-    let link = page["next"].as_str().expect("a link").strip_prefix(world.base.as_str()).expect("of this site").to_owned();
+    let link =
+        page["next"].as_str().expect("a link").strip_prefix(world.base.as_str()).expect("of this site").to_owned();
     // A patient who is created while somebody pages does not shift the pages: nobody is seen twice or skipped.
     world.sql("DELETE FROM patient_organization WHERE patient_id = 40001").await;
     let (_, second) = world.get("three_org_tom", &link).await;
@@ -144,8 +169,11 @@ async fn pages_lead_on_by_links_that_work_for_their_user_and_their_filters_only(
 async fn a_record_is_read_by_the_patient_and_the_patients_organizations() {
     let world = World::new().await;
     for (user, expected) in [
-        ("ll_patient_peter", 200), ("viewer_victor", 200), ("admin", 200),
-        ("ll_patient_pamela", 404), ("manager_mark", 404),
+        ("ll_patient_peter", 200),
+        ("viewer_victor", 200),
+        ("admin", 200),
+        ("ll_patient_pamela", 404),
+        ("manager_mark", 404),
     ] {
         let end = world.audit_end().await;
         let (status, body) = world.get(user, "/api/v1/patients/40001").await;
@@ -178,7 +206,10 @@ async fn a_member_creates_a_patient_with_an_account_without_a_password() {
     assert_eq!((&body["id"], &body["jheUserId"], &body["nameFamily"]), (&json!(40006), &json!(10012), &json!("New")));
     assert_eq!(body["identifiers"][0]["value"], "N1");
     let user = world.sql("SELECT password_hash, user_type, is_superuser FROM app_user WHERE id = 10012").await;
-    assert_eq!((user[0].get::<_, Option<&str>>(0), user[0].get::<_, &str>(1), user[0].get::<_, bool>(2)), (None, "patient", false));
+    assert_eq!(
+        (user[0].get::<_, Option<&str>>(0), user[0].get::<_, &str>(1), user[0].get::<_, bool>(2)),
+        (None, "patient", false)
+    );
     let events = world.audit_after(end).await;
     assert_eq!((events[0].action.as_str(), events[0].patients.as_slice()), ("create", [40006].as_slice()));
     assert_eq!(ids(&world.get("viewer_victor", LIST).await.1), [40001, 40002, 40006]);
@@ -188,10 +219,21 @@ async fn a_member_creates_a_patient_with_an_account_without_a_password() {
 async fn who_may_create_a_patient() {
     let world = World::new().await;
     for (number, (user, organization, expected)) in [
-        ("manager_mary", 20003, 201), ("manager_mary", 20001, 201), ("three_org_tom", 20007, 201), ("admin", 20004, 201),
-        ("viewer_victor", 20003, 403), ("three_org_tom", 20003, 403), ("ll_patient_peter", 20003, 403),
-        ("member_megan", 20001, 404), ("manager_mark", 20003, 404), ("manager_mark", 29999, 404), ("admin", 29999, 400),
-    ].into_iter().enumerate() {
+        ("manager_mary", 20003, 201),
+        ("manager_mary", 20001, 201),
+        ("three_org_tom", 20007, 201),
+        ("admin", 20004, 201),
+        ("viewer_victor", 20003, 403),
+        ("three_org_tom", 20003, 403),
+        ("ll_patient_peter", 20003, 403),
+        ("member_megan", 20001, 404),
+        ("manager_mark", 20003, 404),
+        ("manager_mark", 29999, 404),
+        ("admin", 29999, 400),
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let before = world.count("SELECT count(*) FROM app_user").await;
         let mut body = new_patient();
         body["organizationId"] = json!(organization);
@@ -213,9 +255,16 @@ async fn a_patient_that_cannot_be_created_is_not_and_the_fields_are_named() {
         cases.push((format!("no {field}"), body, field));
     }
     for (field, value) in [
-        ("birthDate", json!("1991-02-30")), ("birthDate", json!("12/04/1991")), ("birthDate", json!("2999-01-01")),
-        ("telecomEmail", json!("no address")), ("isSuperuser", json!(true)), ("id", json!(1)), ("organizationId", json!("x")),
-        ("identifiers", json!("x")), ("nameFamily", json!("\u{0}")), ("nameFamily", json!("x".repeat(151))),
+        ("birthDate", json!("1991-02-30")),
+        ("birthDate", json!("12/04/1991")),
+        ("birthDate", json!("2999-01-01")),
+        ("telecomEmail", json!("no address")),
+        ("isSuperuser", json!(true)),
+        ("id", json!(1)),
+        ("organizationId", json!("x")),
+        ("identifiers", json!("x")),
+        ("nameFamily", json!("\u{0}")),
+        ("nameFamily", json!("x".repeat(151))),
     ] {
         let mut body = new_patient();
         body[field] = value.clone();
@@ -226,7 +275,8 @@ async fn a_patient_that_cannot_be_created_is_not_and_the_fields_are_named() {
         assert_eq!((status, keys(&answer)), (StatusCode::BAD_REQUEST, BTreeSet::from([field])), "{what}: {answer}");
     }
     for (what, text, expected) in [("no JSON", "{", 400), ("a list", "[]", 400), ("a text", "\"a\"", 400)] {
-        let request = world.request("member_megan", Method::POST, LIST).header("content-type", "application/json").body(text);
+        let request =
+            world.request("member_megan", Method::POST, LIST).header("content-type", "application/json").body(text);
         assert_eq!(answer(request).await.0.as_u16(), expected, "{what}");
     }
     let form = world.request("member_megan", Method::POST, LIST).form(&[("nameFamily", "a")]);
@@ -236,7 +286,10 @@ async fn a_patient_that_cannot_be_created_is_not_and_the_fields_are_named() {
         body["telecomEmail"] = json!(email);
         let (status, answer) = world.post("member_megan", LIST, &body).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{email}");
-        assert_eq!(answer, json!(["Could not save the patient because of a data conflict. Please check the values and try again."]));
+        assert_eq!(
+            answer,
+            json!(["Could not save the patient because of a data conflict. Please check the values and try again."])
+        );
     }
     assert_eq!(world.count("SELECT count(*) FROM app_user").await, 11);
     assert_eq!(world.count("SELECT count(*) FROM patient").await, 5);
@@ -265,6 +318,10 @@ async fn a_lookup_tells_strangers_only_that_the_patient_exists() {
         assert_eq!(lookup(user, "npl_patient_percy@example.com").await.0, StatusCode::FORBIDDEN, "{user}");
     }
     for query in ["", "?email=", "?name=a"] {
-        assert_eq!(world.get("member_megan", &format!("{LIST}/global_lookup{query}")).await.0, StatusCode::BAD_REQUEST, "{query}");
+        assert_eq!(
+            world.get("member_megan", &format!("{LIST}/global_lookup{query}")).await.0,
+            StatusCode::BAD_REQUEST,
+            "{query}"
+        );
     }
 }

@@ -121,14 +121,20 @@ fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
     })
 }
 
-fn cell(reply: &Reply) -> String {
+fn cell(route: &Route, reply: &Reply) -> String {
     let status = reply.status.as_u16();
+    if route.path.ends_with("/access-log") {
+        // It grows with the requests before it.
+        return status.to_string();
+    }
     let body: Value = serde_json::from_str(&reply.text).unwrap_or_default();
     if body["type"] == "batch-response" {
         let entry = body["entry"][0]["response"]["status"].as_str().unwrap_or_default();
         return format!("{status}/{}", entry.get(..3).unwrap_or_default());
     }
-    let rows = if body["type"] == "searchset" { body["entry"].as_array().map_or(0, Vec::len) } else {
+    let rows = if body["type"] == "searchset" {
+        body["entry"].as_array().map_or(0, Vec::len)
+    } else {
         match body["results"].as_array().or(body.as_array()) {
             Some(rows) => rows.len(),
             None => return status.to_string(),
@@ -152,7 +158,7 @@ async fn everybody_may_call_what_the_matrix_says() {
     for route in declared() {
         let mut line = format!("{:<58}", format!("{} {}", route.method, route.path));
         for (_, caller) in CALLERS {
-            let _ = write!(line, "{:<10}", cell(&Reply::to(request(&world, &route, caller)).await));
+            let _ = write!(line, "{:<10}", cell(&route, &Reply::to(request(&world, &route, caller)).await));
         }
         matrix = format!("{matrix}{}\n", line.trim_end());
     }
@@ -161,7 +167,11 @@ async fn everybody_may_call_what_the_matrix_says() {
     }
     let expected = std::fs::read_to_string(golden()).expect("matrix.txt");
     let (is, was): (BTreeSet<&str>, BTreeSet<&str>) = (matrix.lines().collect(), expected.lines().collect());
-    let difference: Vec<String> = was.difference(&is).map(|line| format!("- {line}")).chain(is.difference(&was).map(|line| format!("+ {line}"))).collect();
+    let difference: Vec<String> = was
+        .difference(&is)
+        .map(|line| format!("- {line}"))
+        .chain(is.difference(&was).map(|line| format!("+ {line}")))
+        .collect();
     assert!(difference.is_empty() && matrix == expected, "the matrix is another:\n{}", difference.join("\n"));
 }
 
@@ -175,9 +185,15 @@ async fn without_a_valid_token_every_other_route_answers_401() {
             ("no token", request(&world, &route, None)),
             ("a wrong token", request(&world, &route, None).bearer_auth(&wrong)),
             ("an empty token", request(&world, &route, None).header(header::AUTHORIZATION, "Bearer ")),
-            ("a password", request(&world, &route, None).basic_auth("admin@example.com", Some(standalone::demo::PASSWORD))),
+            (
+                "a password",
+                request(&world, &route, None).basic_auth("admin@example.com", Some(standalone::demo::PASSWORD)),
+            ),
             ("a body that cannot be read", world.anonymous(method(), &path(&route)).bearer_auth(&wrong).body("{")),
-            ("a query that cannot be read", world.anonymous(method(), &format!("{}?_count=x&pageSize=x&%ff", path(&route))).bearer_auth(&wrong)),
+            (
+                "a query that cannot be read",
+                world.anonymous(method(), &format!("{}?_count=x&pageSize=x&%ff", path(&route))).bearer_auth(&wrong),
+            ),
         ];
         for (what, request) in cases {
             let what = format!("{} with {what}", name(&route));
@@ -189,7 +205,11 @@ async fn without_a_valid_token_every_other_route_answers_401() {
                 assert!(reply.header("www-authenticate").starts_with("Bearer"), "{what}");
             }
             if route.path.starts_with("/api/") {
-                assert_eq!(reply.json(), json!({ "detail": "Authentication credentials were not provided." }), "{what}");
+                assert_eq!(
+                    reply.json(),
+                    json!({ "detail": "Authentication credentials were not provided." }),
+                    "{what}"
+                );
             }
             assert_eq!(reply.header("cache-control"), "no-store", "{what}");
         }
@@ -202,13 +222,18 @@ async fn every_method_that_is_not_declared_is_refused_and_the_others_are_named()
     let routes = declared();
     let paths: BTreeSet<&str> = routes.iter().map(|route| route.path.as_str()).collect();
     for declared_path in paths {
-        let known: BTreeSet<&str> = routes.iter().filter(|route| route.path == declared_path).map(|route| route.method.as_str()).collect();
+        let known: BTreeSet<&str> =
+            routes.iter().filter(|route| route.path == declared_path).map(|route| route.method.as_str()).collect();
         let route = routes.iter().find(|route| route.path == declared_path).expect("a route");
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"] {
             if known.contains(method) {
                 continue;
             }
-            let request = world.request("admin", method.parse().expect("a method"), path(route).split('?').next().expect("a path"));
+            let request = world.request(
+                "admin",
+                method.parse().expect("a method"),
+                path(route).split('?').next().expect("a path"),
+            );
             let reply = Reply::to(request).await;
             assert_eq!(reply.status.as_u16(), 405, "{method} {declared_path}");
             let allowed: BTreeSet<&str> = reply.header("allow").split(", ").collect();

@@ -10,7 +10,12 @@ fn keys(value: &Value) -> BTreeSet<&str> {
 }
 
 fn ids(page: &Value) -> Vec<i64> {
-    page["results"].as_array().unwrap_or_else(|| panic!("{page}")).iter().map(|row| row["id"].as_i64().expect("an id")).collect()
+    page["results"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{page}"))
+        .iter()
+        .map(|row| row["id"].as_i64().expect("an id"))
+        .collect()
 }
 
 async fn enrol(world: &World, user: &str, study: i32, method: Method, patients: &Value) -> (StatusCode, Value) {
@@ -22,11 +27,15 @@ async fn enrol(world: &World, user: &str, study: i32, method: Method, patients: 
 async fn everybody_lists_the_studies_of_their_own_organizations_and_patients_their_own() {
     let world = World::new().await;
     for (user, query, expected) in [
-        ("viewer_victor", "", vec![30002, 30001]), ("manager_mary", "", vec![30002, 30001]),
-        ("three_org_tom", "", vec![30005, 30002, 30001, 30004]), ("manager_mark", "", vec![30003, 30004]),
+        ("viewer_victor", "", vec![30002, 30001]),
+        ("manager_mary", "", vec![30002, 30001]),
+        ("three_org_tom", "", vec![30005, 30002, 30001, 30004]),
+        ("manager_mark", "", vec![30003, 30004]),
         ("admin", "", vec![30003, 30005, 30002, 30001, 30004]),
-        ("ll_patient_peter", "", vec![30002, 30001]), ("ccl_patient_paul", "", vec![30005]),
-        ("three_org_tom", "?organization_id=20008", vec![30005]), ("manager_mary", "?organizationId=20001", vec![]),
+        ("ll_patient_peter", "", vec![30002, 30001]),
+        ("ccl_patient_paul", "", vec![30005]),
+        ("three_org_tom", "?organization_id=20008", vec![30005]),
+        ("manager_mary", "?organizationId=20001", vec![]),
     ] {
         let (status, page) = world.get(user, &format!("/api/v1/studies{query}")).await;
         assert_eq!((status, ids(&page)), (StatusCode::OK, expected.clone()), "{user} {query}");
@@ -39,15 +48,23 @@ async fn everybody_lists_the_studies_of_their_own_organizations_and_patients_the
                 "organization": { "id": 20003, "name": "Lifespan Lab", "type": "laboratory" }, "iconUrl": null })
     );
     assert_eq!(world.get("viewer_victor", "/api/v1/studies?organization_id=20008").await.0, StatusCode::FORBIDDEN);
-    for (user, study) in [("viewer_victor", 30003), ("viewer_victor", 39999), ("ll_patient_peter", 30003), ("manager_mark", 30001)] {
-        assert_eq!(world.get(user, &format!("/api/v1/studies/{study}")).await, (StatusCode::NOT_FOUND, json!({ "detail": "Not found." })), "{user}");
+    for (user, study) in
+        [("viewer_victor", 30003), ("viewer_victor", 39999), ("ll_patient_peter", 30003), ("manager_mark", 30001)]
+    {
+        assert_eq!(
+            world.get(user, &format!("/api/v1/studies/{study}")).await,
+            (StatusCode::NOT_FOUND, json!({ "detail": "Not found." })),
+            "{user}"
+        );
     }
 }
 
 #[tokio::test]
 async fn short_lists_have_pages_too() {
     let world = World::new().await;
-    for (list, user, total) in [("studies", "admin", 5), ("data_sources", "ll_patient_peter", 6), ("organizations", "manager_mark", 4)] {
+    for (list, user, total) in
+        [("studies", "admin", 5), ("data_sources", "ll_patient_peter", 6), ("organizations", "manager_mark", 4)]
+    {
         let (_, whole) = world.get(user, &format!("/api/v1/{list}")).await;
         let mut seen = Vec::new();
         let mut path = format!("/api/v1/{list}?pageSize=2");
@@ -70,15 +87,25 @@ async fn organizations_are_listed_with_the_callers_role() {
     let roles = async |user: &str| {
         let (_, page) = world.get(user, "/api/v1/organizations").await;
         let rows = page["results"].as_array().expect("rows").iter();
-        rows.map(|row| (row["id"].as_i64().expect("an id"), row["currentUserRole"].as_str().map(str::to_owned))).collect::<Vec<_>>()
+        rows.map(|row| (row["id"].as_i64().expect("an id"), row["currentUserRole"].as_str().map(str::to_owned)))
+            .collect::<Vec<_>>()
     };
     let role = |text: &str| Some(text.to_owned());
-    assert_eq!(roles("three_org_tom").await, [(20008, role("manager")), (20003, role("viewer")), (20007, role("member"))]);
+    assert_eq!(
+        roles("three_org_tom").await,
+        [(20008, role("manager")), (20003, role("viewer")), (20007, role("member"))]
+    );
     assert_eq!(roles("ccl_cardio_patient_pat").await, [(20006, None), (20008, None)]);
     assert_eq!(roles("admin").await.len(), 9);
     let (_, one) = world.get("viewer_victor", "/api/v1/organizations/20003").await;
     assert_eq!(keys(&one), BTreeSet::from(["children", "currentUserRole", "id", "name", "partOf", "type"]));
-    for (user, id, expected) in [("viewer_victor", 20001, 404), ("manager_mark", 20003, 404), ("ll_patient_peter", 20003, 200), ("ll_patient_peter", 20007, 404), ("admin", 20007, 200)] {
+    for (user, id, expected) in [
+        ("viewer_victor", 20001, 404),
+        ("manager_mark", 20003, 404),
+        ("ll_patient_peter", 20003, 200),
+        ("ll_patient_peter", 20007, 404),
+        ("admin", 20007, 200),
+    ] {
         assert_eq!(world.get(user, &format!("/api/v1/organizations/{id}")).await.0.as_u16(), expected, "{user} {id}");
     }
 }
@@ -112,14 +139,20 @@ async fn a_patient_of_the_organization_is_enrolled_once() {
         let enrolled: Vec<&Value> = rows.iter().map(|row| &row["patient"]["id"]).collect();
         assert_eq!(enrolled, [&json!(40001), &json!(40003)], "{round}");
         assert_eq!(keys(&rows[0]), BTreeSet::from(["id", "patient", "study"]));
-        assert_eq!(keys(&rows[0]["study"]), BTreeSet::from(["description", "iconUrl", "id", "lastUpdated", "name", "organization", "patients"]));
+        assert_eq!(
+            keys(&rows[0]["study"]),
+            BTreeSet::from(["description", "iconUrl", "id", "lastUpdated", "name", "organization", "patients"])
+        );
         assert_eq!(rows[0]["study"]["organization"], 20003);
         assert_eq!(rows[1]["patient"]["organizations"], json!([20003]), "other organizations are not told");
     }
     assert_eq!(world.count("SELECT count(*) FROM study_patient").await, before + 1);
     let events = world.audit_after(end).await;
     assert_eq!(events.len(), 2);
-    assert_eq!((events[0].studies.as_slice(), events[0].patients.as_slice()), ([30001].as_slice(), [40001, 40003].as_slice()));
+    assert_eq!(
+        (events[0].studies.as_slice(), events[0].patients.as_slice()),
+        ([30001].as_slice(), [40001, 40003].as_slice())
+    );
     assert_eq!(ids(&world.get("viewer_victor", "/api/v1/studies/30001/patients").await.1), [40001, 40002, 40003]);
 }
 
@@ -129,11 +162,21 @@ async fn nobody_is_enrolled_when_one_is_not_a_patient_of_the_organization() {
     world.sql("DELETE FROM study_patient WHERE patient_id = 40001").await;
     let before = world.count("SELECT count(*) FROM study_patient").await;
     for (user, patients) in [
-        ("member_megan", json!([40001, 40003])), ("member_megan", json!([40003])), ("member_megan", json!([49999])), ("admin", json!([40001, 40004])),
-        ("member_megan", json!([])), ("member_megan", json!("40001")), ("member_megan", json!(["x"])), ("member_megan", json!([99_999_999_999_i64])),
+        ("member_megan", json!([40001, 40003])),
+        ("member_megan", json!([40003])),
+        ("member_megan", json!([49999])),
+        ("admin", json!([40001, 40004])),
+        ("member_megan", json!([])),
+        ("member_megan", json!("40001")),
+        ("member_megan", json!(["x"])),
+        ("member_megan", json!([99_999_999_999_i64])),
     ] {
         let (status, body) = enrol(&world, user, 30001, Method::POST, &patients).await;
-        assert_eq!((status, keys(&body)), (StatusCode::BAD_REQUEST, BTreeSet::from(["patientIds"])), "{user} {patients}: {body}");
+        assert_eq!(
+            (status, keys(&body)),
+            (StatusCode::BAD_REQUEST, BTreeSet::from(["patientIds"])),
+            "{user} {patients}: {body}"
+        );
         assert_eq!(world.count("SELECT count(*) FROM study_patient").await, before, "{user} {patients}");
     }
 }
@@ -142,9 +185,15 @@ async fn nobody_is_enrolled_when_one_is_not_a_patient_of_the_organization() {
 async fn members_and_managers_of_the_studys_organization_enrol_and_nobody_else() {
     let world = World::new().await;
     for (user, study, expected) in [
-        ("member_megan", 30001, true), ("manager_mary", 30001, true), ("admin", 30001, true),
-        ("viewer_victor", 30001, false), ("three_org_tom", 30001, false), ("ll_patient_peter", 30001, false),
-        ("manager_mark", 30001, false), ("member_megan", 30003, false), ("member_megan", 39999, false),
+        ("member_megan", 30001, true),
+        ("manager_mary", 30001, true),
+        ("admin", 30001, true),
+        ("viewer_victor", 30001, false),
+        ("three_org_tom", 30001, false),
+        ("ll_patient_peter", 30001, false),
+        ("manager_mark", 30001, false),
+        ("member_megan", 30003, false),
+        ("member_megan", 39999, false),
     ] {
         let known = matches!(user, "viewer_victor" | "three_org_tom" | "ll_patient_peter");
         let refused = if known { 403 } else { 404 };
@@ -155,7 +204,8 @@ async fn members_and_managers_of_the_studys_organization_enrol_and_nobody_else()
         assert_eq!(status.as_u16(), if expected { 204 } else { refused }, "{user} {study}: {body}");
         let event = world.audit_after(end).await.pop().expect("a record");
         assert_eq!(event.outcome == "allowed", expected, "{user} {study}");
-        let enrolled = world.count("SELECT count(*) FROM study_patient WHERE study_id = 30001 AND patient_id = 40001").await;
+        let enrolled =
+            world.count("SELECT count(*) FROM study_patient WHERE study_id = 30001 AND patient_id = 40001").await;
         assert_eq!(enrolled, i64::from(!expected), "{user} {study}");
         world.sql("INSERT INTO study_patient (study_id, organization_id, patient_id) VALUES (30001, 20003, 40001) ON CONFLICT DO NOTHING").await;
     }
@@ -184,9 +234,12 @@ async fn ending_an_enrolment_hides_the_data_at_once_and_enrolling_again_shows_it
 async fn who_takes_part_in_a_study_is_for_its_practitioners() {
     let world = World::new().await;
     for (user, study, status, expected) in [
-        ("viewer_victor", 30001, 200, vec![40001, 40002]), ("admin", 30005, 200, vec![40004, 40005]),
-        ("three_org_tom", 30005, 200, vec![40004, 40005]), ("ll_patient_peter", 30001, 200, vec![]),
-        ("manager_mark", 30001, 404, vec![]), ("viewer_victor", 39999, 404, vec![]),
+        ("viewer_victor", 30001, 200, vec![40001, 40002]),
+        ("admin", 30005, 200, vec![40004, 40005]),
+        ("three_org_tom", 30005, 200, vec![40004, 40005]),
+        ("ll_patient_peter", 30001, 200, vec![]),
+        ("manager_mark", 30001, 404, vec![]),
+        ("viewer_victor", 39999, 404, vec![]),
     ] {
         let (answered, page) = world.get(user, &format!("/api/v1/studies/{study}/patients")).await;
         assert_eq!(answered.as_u16(), status, "{user} {study}: {page}");

@@ -83,7 +83,7 @@ class World:
         import boto3
         from moto.server import ThreadedMotoServer
 
-        self.moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+        self.moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         self.moto.start()
         host, port = self.moto.get_host_and_port()
         url = f"http://{host}:{port}"

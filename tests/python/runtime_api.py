@@ -8,6 +8,7 @@ import os
 import queue
 import socket
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -74,8 +75,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = self.headers.get("content-length")
         body = self.rfile.read(int(length)) if length else self.read_chunks()
-        self.server.answers.put((self.path.rsplit("/", 1)[1], body))
         self.answer(202, b"{}")
+        self.server.answers.put((self.path.rsplit("/", 1)[1], body))
 
     def read_chunks(self) -> bytes:
         body = b""
@@ -96,14 +97,26 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    """Functions are ended while they wait for an event: a connection that breaks is no error."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.events: queue.Queue = queue.Queue()
+        self.answers: queue.Queue = queue.Queue()
+
+    def handle_error(self, *_: object) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(*_)
+
+
 class FunctionProcess:
     """One function behind a runtime API of its own: `with FunctionProcess(binary, environment) as f: f.invoke(event)`."""
 
     def __init__(self, binary: Path, environment: dict[str, str]):
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.server.events = queue.Queue()
-        self.server.answers = queue.Queue()
+        self.server = Server()
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.process = start(binary, f"127.0.0.1:{self.server.server_port}", environment)
 

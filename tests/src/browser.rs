@@ -49,7 +49,8 @@ impl<'a> Browser<'a> {
     pub async fn sign_in(&self, email: &str, password: &str, next: &str) -> Reply {
         let page = self.get("/accounts/login/").await;
         let token = form_token(&page);
-        let form = [("csrfmiddlewaretoken", token.as_str()), ("next", next), ("username", email), ("password", password)];
+        let form =
+            [("csrfmiddlewaretoken", token.as_str()), ("next", next), ("username", email), ("password", password)];
         self.post("/accounts/login/", &form).await
     }
 
@@ -137,16 +138,19 @@ impl World {
     /// An authorization request of the public client that is right in every way.
     pub async fn authorize_path(&self) -> String {
         let redirect_uri = self.redirect_uri().await;
-        with_query("/o/authorize/", &[
-            ("response_type", "code"),
-            ("client_id", CLIENT),
-            ("redirect_uri", &redirect_uri),
-            ("scope", "openid email offline_access"),
-            ("state", "a state with & and ="),
-            ("nonce", "n-0S6_WzA2Mj"),
-            ("code_challenge", CHALLENGE),
-            ("code_challenge_method", "S256"),
-        ])
+        with_query(
+            "/o/authorize/",
+            &[
+                ("response_type", "code"),
+                ("client_id", CLIENT),
+                ("redirect_uri", &redirect_uri),
+                ("scope", "openid email offline_access"),
+                ("state", "a state with & and ="),
+                ("nonce", "n-0S6_WzA2Mj"),
+                ("code_challenge", CHALLENGE),
+                ("code_challenge_method", "S256"),
+            ],
+        )
     }
 
     /// A code for a user who signs in.

@@ -34,20 +34,15 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let store = app.store().await?;
 
     if !search.page.wants_source(SOURCE) {
-        return Ok(page_response(app, &links, &search, &ObservationPage::default(), None).await?);
+        return page_response(app, &links, &search, &ObservationPage::default()).await;
     }
     if search.page.summary_count {
         let total = store.count_observations(&context, &query).await?.map_err(outside)?;
         let text = count_only(&links.current(None), u64::try_from(total).unwrap_or_default());
         return Ok(text_json(StatusCode::OK, text));
     }
-    let total = if search.page.total_accurate {
-        Some(store.count_observations(&context, &query).await?.map_err(outside)?)
-    } else {
-        None
-    };
-    let page = store.search_observations(&context, &query).await?.map_err(outside)?;
-    page_response(app, &links, &search, &page, total).await
+    let page = store.search_observations(&context, &query, search.page.total_accurate).await?.map_err(outside)?;
+    page_response(app, &links, &search, &page).await
 }
 
 /// The query names something outside the caller's organizations. Whether it exists is not told.
@@ -60,7 +55,6 @@ async fn page_response(
     links: &Links,
     search: &ObservationSearch,
     page: &ObservationPage,
-    total: Option<i64>,
 ) -> Result<Response, Failure> {
     /// What a row takes besides its content: full URL, meta, search mode.
     const FRAME: usize = 320;
@@ -70,7 +64,7 @@ async fn page_response(
     for row in &page.rows {
         bundle.observation(&base, row.id, row.last_updated, &row.content);
     }
-    if let Some(total) = total {
+    if let Some(total) = page.total {
         bundle.total(u64::try_from(total).unwrap_or_default());
     }
     if let (true, Some(last)) = (page.more, page.rows.last()) {

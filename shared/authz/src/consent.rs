@@ -66,13 +66,13 @@ impl Decision {
 pub fn access(access: Access, studies: &[StudyFacts]) -> Result<(), Layer> {
     studies
         .iter()
-        .map(|facts| judge(access, facts))
+        .map(|facts| judge(access, *facts))
         .max_by_key(|verdict| verdict.err().map_or(usize::MAX, |layer| layer as usize))
         .unwrap_or(Err(Layer::Organization))
 }
 
 /// One study's verdict.
-const fn judge(access: Access, facts: &StudyFacts) -> Result<(), Layer> {
+const fn judge(access: Access, facts: StudyFacts) -> Result<(), Layer> {
     if !facts.practitioner_is_member || !facts.patient_of_organization {
         Err(Layer::Organization)
     } else if !facts.enrolled || !facts.requested || !facts.active {

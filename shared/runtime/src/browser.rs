@@ -13,17 +13,12 @@ const FORM_COOKIE: &str = "csrftoken";
 pub const FORM_FIELD: &str = "csrfmiddlewaretoken";
 
 /// What a form is told when it was not made for this browser.
-const FOREIGN_FORM: &str =
-    "This form has expired. Please go back, load the page again and send it once more.";
+const FOREIGN_FORM: &str = "This form has expired. Please go back, load the page again and send it once more.";
 
 /// The name of the cookie that holds the session's token. The prefix keeps it to this host, to TLS and to the path `/`
 /// (RFC 6265bis section 4.1.3.2).
 fn session_cookie(settings: &Settings) -> &'static str {
-    if settings.is_https() {
-        "__Host-jhe_session"
-    } else {
-        "jhe_session"
-    }
+    if settings.is_https() { "__Host-jhe_session" } else { "jhe_session" }
 }
 
 /// A browser in which somebody signed in.
@@ -56,13 +51,7 @@ pub async fn signed_in(app: &App, request: &Request) -> Result<Option<SignedIn>,
 /// Gives the browser the token of a new session.
 pub fn set_session(settings: &Settings, response: &mut Response, token: &Secret) {
     let seconds = settings.lifetimes.session.as_secs();
-    set_cookie(
-        settings,
-        response,
-        session_cookie(settings),
-        token.expose(),
-        Some(seconds),
-    );
+    set_cookie(settings, response, session_cookie(settings), token.expose(), Some(seconds));
 }
 
 /// Takes the session's token from the browser.
@@ -81,23 +70,15 @@ impl FormCookie {
     /// The browser's own, if it has a well-formed one.
     #[must_use]
     pub fn read(request: &Request) -> Option<Self> {
-        let value = request
-            .cookie(FORM_COOKIE)
-            .filter(|value| is_random_token(value))?;
-        Some(Self {
-            value: Secret::presented(value),
-            is_new: false,
-        })
+        let value = request.cookie(FORM_COOKIE).filter(|value| is_random_token(value))?;
+        Some(Self { value: Secret::presented(value), is_new: false })
     }
 
     /// The browser's own, or a new one.
     pub fn read_or_make(request: &Request) -> Result<Self, RandomError> {
         match Self::read(request) {
             Some(cookie) => Ok(cookie),
-            None => Ok(Self {
-                value: Secret::generate()?,
-                is_new: true,
-            }),
+            None => Ok(Self { value: Secret::generate()?, is_new: true }),
         }
     }
 
@@ -140,10 +121,7 @@ pub async fn check_form(
 /// The value of a field of a form. A field that is sent twice counts as absent.
 #[must_use]
 pub fn field<'a>(form: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    let mut values = form
-        .iter()
-        .filter(|(known, _)| known == name)
-        .map(|(_, value)| value.as_str());
+    let mut values = form.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
     match (values.next(), values.next()) {
         (Some(value), None) => Some(value),
         _ => None,
@@ -160,34 +138,21 @@ pub fn local_path(asked: Option<&str>) -> &str {
 fn is_local_path(path: &str) -> bool {
     path.starts_with('/')
         && !path.starts_with("//")
-        && path
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
 }
 
 /// True for what [`Secret::generate`] makes: 43 characters of base64url.
 fn is_random_token(text: &str) -> bool {
-    text.len() == 43
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    text.len() == 43 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-fn set_cookie(
-    settings: &Settings,
-    response: &mut Response,
-    name: &str,
-    value: &str,
-    max_age: Option<i64>,
-) {
+fn set_cookie(settings: &Settings, response: &mut Response, name: &str, value: &str, max_age: Option<i64>) {
     let secure = if settings.is_https() { "; Secure" } else { "" };
-    let age = max_age
-        .map(|seconds| format!("; Max-Age={seconds}"))
-        .unwrap_or_default();
+    let age = max_age.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
     // Our names and values are plain ASCII, so this never fails.
-    if let Ok(mut cookie) = HeaderValue::from_str(&format!(
-        "{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{age}"
-    )) {
+    if let Ok(mut cookie) =
+        HeaderValue::from_str(&format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{age}"))
+    {
         cookie.set_sensitive(true);
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
@@ -233,14 +198,8 @@ mod tests {
     fn the_session_cookie_is_kept_to_its_host_and_to_tls() {
         let token = Secret::presented("secret");
         for (url, expected) in [
-            (
-                "https://a.example",
-                "__Host-jhe_session=secret; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=43200",
-            ),
-            (
-                "http://localhost:8000",
-                "jhe_session=secret; Path=/; HttpOnly; SameSite=Lax; Max-Age=43200",
-            ),
+            ("https://a.example", "__Host-jhe_session=secret; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=43200"),
+            ("http://localhost:8000", "jhe_session=secret; Path=/; HttpOnly; SameSite=Lax; Max-Age=43200"),
         ] {
             let mut response = Response::new(Bytes::new());
             set_session(&settings(url), &mut response, &token);
@@ -251,12 +210,9 @@ mod tests {
     }
 
     fn request(headers: &[(&'static str, &str)]) -> Request {
-        let headers = headers.iter().map(|(name, value)| {
-            (
-                header::HeaderName::from_static(name),
-                HeaderValue::from_str(value).unwrap(),
-            )
-        });
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()));
         Request::from(RequestParts {
             method: http::Method::POST,
             path: "/".to_owned(),
@@ -273,25 +229,11 @@ mod tests {
     fn a_form_is_bound_to_a_random_cookie_or_to_a_new_one() {
         let known = "a".repeat(43);
         let request_with = |cookie: &str| request(&[("cookie", cookie)]);
-        let cookie =
-            FormCookie::read_or_make(&request_with(&format!("csrftoken={known}"))).unwrap();
+        let cookie = FormCookie::read_or_make(&request_with(&format!("csrftoken={known}"))).unwrap();
         assert_eq!((cookie.binding(), cookie.is_new), (known.as_str(), false));
-        for planted in [
-            "csrftoken=",
-            "csrftoken=short",
-            "a=b",
-            &format!("csrftoken={known}="),
-        ] {
-            assert!(
-                FormCookie::read(&request_with(planted)).is_none(),
-                "{planted}"
-            );
-            assert!(
-                FormCookie::read_or_make(&request_with(planted))
-                    .unwrap()
-                    .is_new,
-                "{planted}"
-            );
+        for planted in ["csrftoken=", "csrftoken=short", "a=b", &format!("csrftoken={known}=")] {
+            assert!(FormCookie::read(&request_with(planted)).is_none(), "{planted}");
+            assert!(FormCookie::read_or_make(&request_with(planted)).unwrap().is_new, "{planted}");
         }
     }
 
@@ -306,12 +248,7 @@ mod tests {
             _ => None,
         };
         let app = App::new(lookup, None, 1).unwrap();
-        let token = app
-            .form_key()
-            .await
-            .unwrap()
-            .issue("login", "browser")
-            .unwrap();
+        let token = app.form_key().await.unwrap().issue("login", "browser").unwrap();
         let token = token.as_str();
         for (site, purpose, binding, token, passes) in [
             (None, "login", "browser", Some(token), true),
@@ -324,23 +261,15 @@ mod tests {
             (None, "login", "browser", Some("x"), false),
             (None, "login", "browser", None, false),
         ] {
-            let headers: Vec<_> = site
-                .map(|site| ("sec-fetch-site", site))
-                .into_iter()
-                .collect();
+            let headers: Vec<_> = site.map(|site| ("sec-fetch-site", site)).into_iter().collect();
             let checked = check_form(&app, &request(&headers), purpose, binding, token).await;
-            assert_eq!(
-                checked.is_ok(),
-                passes,
-                "{site:?} {purpose} {binding} {token:?}"
-            );
+            assert_eq!(checked.is_ok(), passes, "{site:?} {purpose} {binding} {token:?}");
         }
     }
 
     #[test]
     fn a_field_sent_twice_counts_as_absent() {
-        let form = [("a", "1"), ("b", "2"), ("b", "3")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let form = [("a", "1"), ("b", "2"), ("b", "3")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(field(&form, "a"), Some("1"));
         assert_eq!(field(&form, "b"), None);
         assert_eq!(field(&form, "c"), None);

@@ -46,11 +46,8 @@ impl From<&Study> for Entry {
 
 impl From<&DataSource> for Entry {
     fn from(source: &DataSource) -> Self {
-        let device = fhir::device::Device {
-            id: source.id,
-            last_updated: source.last_updated,
-            name: source.name.clone(),
-        };
+        let device =
+            fhir::device::Device { id: source.id, last_updated: source.last_updated, name: source.name.clone() };
         let resource = device.to_json();
         Self { id: device.id, last_updated: device.last_updated, names: vec![device.name], resource }
     }
@@ -73,15 +70,9 @@ impl From<&Organization> for Entry {
 impl From<&Practitioner> for Entry {
     fn from(practitioner: &Practitioner) -> Self {
         let names = vec![practitioner.family.clone(), practitioner.given.clone()];
-        let name = PersonName {
-            family: Some(practitioner.family.clone()),
-            given: Some(practitioner.given.clone()),
-        };
-        let practitioner = fhir::practitioner::Practitioner {
-            id: practitioner.id,
-            last_updated: practitioner.last_updated,
-            name,
-        };
+        let name = PersonName { family: Some(practitioner.family.clone()), given: Some(practitioner.given.clone()) };
+        let practitioner =
+            fhir::practitioner::Practitioner { id: practitioner.id, last_updated: practitioner.last_updated, name };
         let resource = practitioner.to_json();
         Self { id: practitioner.id, last_updated: practitioner.last_updated, names, resource }
     }
@@ -190,8 +181,7 @@ mod tests {
     }
 
     fn ids(pairs: &[(&str, &str)]) -> Vec<i32> {
-        let pairs: Vec<_> =
-            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let search = DirectorySearch::parse(Directory::Organization, &pairs, Handling::Strict).unwrap();
         matching(&search, entries()).iter().map(|entry| entry.id).collect()
     }

@@ -81,17 +81,11 @@ impl Failure {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::Refused(Refusal { visibility: Visibility::Known, .. }) | Self::Forbidden(_) => {
-                StatusCode::FORBIDDEN
-            }
-            Self::Refused(Refusal { visibility: Visibility::Concealed, .. }) | Self::NotFound => {
-                StatusCode::NOT_FOUND
-            }
+            Self::Refused(Refusal { visibility: Visibility::Known, .. }) | Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Refused(Refusal { visibility: Visibility::Concealed, .. }) | Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Invalid(_) | Self::Fields(_) => StatusCode::BAD_REQUEST,
-            Self::Rejected(rejection) => {
-                StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::BAD_REQUEST)
-            }
+            Self::Rejected(rejection) => StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::BAD_REQUEST),
             Self::Outcome(status, _) => *status,
             Self::OAuth(error) => StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST),
             Self::Conflict(_) => StatusCode::CONFLICT,
@@ -136,9 +130,7 @@ impl Failure {
     const fn issue_code(&self) -> IssueCode {
         match self {
             Self::Unauthenticated => IssueCode::Login,
-            Self::Refused(Refusal { visibility: Visibility::Known, .. }) | Self::Forbidden(_) => {
-                IssueCode::Forbidden
-            }
+            Self::Refused(Refusal { visibility: Visibility::Known, .. }) | Self::Forbidden(_) => IssueCode::Forbidden,
             Self::Refused(_) | Self::NotFound | Self::Gone(_) => IssueCode::NotFound,
             Self::MethodNotAllowed | Self::UnsupportedMediaType | Self::NotAcceptable => IssueCode::NotSupported,
             Self::Conflict(_) => IssueCode::Conflict,
@@ -164,7 +156,7 @@ impl Failure {
 
     fn oauth_error(&self) -> OAuthError {
         match self {
-            Self::OAuth(error) => error.clone(),
+            Self::OAuth(error) => *error,
             Self::Unauthenticated => OAuthError::new(ErrorCode::InvalidToken, "The access token is not valid."),
             Self::Unavailable(_) | Self::TooManyRequests(_) => {
                 OAuthError::new(ErrorCode::TemporarilyUnavailable, "Please try again later.")
@@ -187,10 +179,9 @@ impl Failure {
                     _ => json!({ "detail": self.detail() }).to_string(),
                 },
             ),
-            Protocol::OAuth => text_json(
-                status,
-                serde_json::to_string(&self.oauth_error()).unwrap_or_else(|_| "{}".to_owned()),
-            ),
+            Protocol::OAuth => {
+                text_json(status, serde_json::to_string(&self.oauth_error()).unwrap_or_else(|_| "{}".to_owned()))
+            }
             Protocol::Page => html(status, pages::error(status, &self.detail())),
         };
         let headers = response.headers_mut();
@@ -247,9 +238,7 @@ impl From<StoreError> for Failure {
             }
             StoreError::Unstorable => Self::Invalid("A value cannot be stored.".to_owned()),
             StoreError::Duplicate(_) => Self::Conflict("It exists already."),
-            StoreError::Corrupt(_) | StoreError::Refused(_) | StoreError::Driver(_) => {
-                Self::Internal(Box::new(error))
-            }
+            StoreError::Corrupt(_) | StoreError::Refused(_) | StoreError::Driver(_) => Self::Internal(Box::new(error)),
         }
     }
 }

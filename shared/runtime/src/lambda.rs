@@ -2,9 +2,7 @@
 
 use crate::{App, Function, Needs, Request, RequestParts, Response, telemetry};
 use bytes::Bytes;
-use lambda_http::{
-    Body, RequestExt as _, request::RequestContext, service_fn,
-};
+use lambda_http::{Body, RequestExt as _, request::RequestContext, service_fn};
 use std::{process::ExitCode, sync::Arc};
 
 /// Runs a function under the Lambda runtime API until the runtime ends it. The whole body of a `main.rs`.
@@ -54,10 +52,9 @@ fn request(event: lambda_http::Request) -> Request {
         .map(|map| map.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
         .unwrap_or_default();
     let (source, id) = match event.request_context_ref() {
-        Some(RequestContext::ApiGatewayV2(context)) => (
-            context.http.source_ip.as_deref().and_then(|address| address.parse().ok()),
-            context.request_id.clone(),
-        ),
+        Some(RequestContext::ApiGatewayV2(context)) => {
+            (context.http.source_ip.as_deref().and_then(|address| address.parse().ok()), context.request_id.clone())
+        }
         _ => (None, None),
     };
     let id = id.or_else(|| event.lambda_context_ref().map(|context| context.request_id.clone()));

@@ -40,10 +40,7 @@ pub fn resource(patient: &Patient) -> String {
                 value: identifier.value.clone(),
             })
             .collect(),
-        name: PersonName {
-            family: Some(patient.name_family.clone()),
-            given: Some(patient.name_given.clone()),
-        },
+        name: PersonName { family: Some(patient.name_family.clone()), given: Some(patient.name_given.clone()) },
         birth_date: Some(patient.birth_date),
         phone: patient.telecom_phone.clone(),
         email: Some(patient.telecom_email.clone()),

@@ -165,14 +165,12 @@ impl Request {
     pub async fn authenticated(&self, app: &App) -> Result<store::Authenticated, Failure> {
         let token = self.bearer().ok_or(Failure::Unauthenticated)?;
         let store = app.store().await?;
-        match store.authenticate(TokenHash::of(token).as_bytes()).await? {
-            Some(authenticated) => Ok(authenticated),
-            None => {
-                let context = self.audit(None, Action::Execute, "Token");
-                store.record_refusal(&context, RefusedBy::Layer(Layer::Token)).await?;
-                Err(Failure::Unauthenticated)
-            }
+        if let Some(authenticated) = store.authenticate(TokenHash::of(token).as_bytes()).await? {
+            return Ok(authenticated);
         }
+        let context = self.audit(None, Action::Execute, "Token");
+        store.record_refusal(&context, RefusedBy::Layer(Layer::Token)).await?;
+        Err(Failure::Unauthenticated)
     }
 
     fn bearer(&self) -> Option<&str> {
@@ -243,10 +241,7 @@ mod tests {
         let xml = (header::CONTENT_TYPE, "application/xml");
         assert!(request(&[json], b"{}").json::<serde_json::Value>().is_ok());
         assert!(request(&[fhir], b"{}").json::<serde_json::Value>().is_ok());
-        assert!(matches!(
-            request(&[xml], b"{}").json::<serde_json::Value>(),
-            Err(Failure::UnsupportedMediaType)
-        ));
+        assert!(matches!(request(&[xml], b"{}").json::<serde_json::Value>(), Err(Failure::UnsupportedMediaType)));
     }
 
     #[test]
@@ -259,7 +254,7 @@ mod tests {
     #[test]
     fn a_cookie_sent_twice_counts_as_absent() {
         let once = (header::COOKIE, "a=1; b=2");
-        assert_eq!(request(&[once.clone()], b"").cookie("b"), Some("2"));
+        assert_eq!(request(std::slice::from_ref(&once), b"").cookie("b"), Some("2"));
         assert_eq!(request(&[once, (header::COOKIE, "b=3")], b"").cookie("b"), None);
     }
 }

@@ -13,9 +13,7 @@ pub type Response = http::Response<Bytes>;
 pub fn text_json(status: StatusCode, text: String) -> Response {
     let mut response = http::Response::new(Bytes::from(text));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -37,9 +35,7 @@ pub fn no_content() -> Response {
 pub fn html(status: StatusCode, text: String) -> Response {
     let mut response = http::Response::new(Bytes::from(text));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     response
 }
 

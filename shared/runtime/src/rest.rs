@@ -35,12 +35,8 @@ pub struct List {
 impl List {
     /// Reads the parameters. Bound to the caller by `who`: a link works only for the user it was given to.
     pub async fn parse(app: &App, request: &Request, who: authz::UserId) -> Result<Self, Failure> {
-        let mut list = Self {
-            path: request.path().to_owned(),
-            filters: Vec::new(),
-            page_size: DEFAULT_PAGE_SIZE,
-            after: None,
-        };
+        let mut list =
+            Self { path: request.path().to_owned(), filters: Vec::new(), page_size: DEFAULT_PAGE_SIZE, after: None };
         let mut cursor = None;
         for (name, value) in request.query() {
             let name = snake_case(&name);
@@ -110,12 +106,7 @@ impl List {
 
     /// The response with a short list that is kept whole in memory: organizations, studies, data sources. The key of a
     /// row is its place.
-    pub async fn whole<T: Serialize>(
-        &self,
-        app: &App,
-        who: authz::UserId,
-        rows: &[T],
-    ) -> Result<Response, Failure> {
+    pub async fn whole<T: Serialize>(&self, app: &App, who: authz::UserId, rows: &[T]) -> Result<Response, Failure> {
         let from = usize::try_from(self.after.unwrap_or(0)).unwrap_or(usize::MAX).min(rows.len());
         let size = usize::try_from(self.page_size).unwrap_or(usize::MAX);
         let to = from.saturating_add(size).min(rows.len());

@@ -1,8 +1,8 @@
 //! Settings of the functions, from the environment.
 
 use oauth::grant::Lifetimes;
-use store::{ConfigError, WhenRevoked};
 use std::str::FromStr;
+use store::{ConfigError, WhenRevoked};
 
 /// What a deployment can choose. Every field names its variable.
 #[derive(Clone, Debug)]
@@ -67,11 +67,7 @@ fn checked_site_url(text: &str) -> Result<String, ConfigError> {
 /// The longest lifetime, ten years in seconds: an end that no calendar holds must not come up at a request.
 const MAX_LIFETIME: i64 = 10 * 366 * 24 * 3600;
 
-fn lifetime(
-    lookup: impl Fn(&str) -> Option<String>,
-    name: &'static str,
-    default: i64,
-) -> Result<i64, ConfigError> {
+fn lifetime(lookup: impl Fn(&str) -> Option<String>, name: &'static str, default: i64) -> Result<i64, ConfigError> {
     let seconds = number(lookup, name, default)?;
     if seconds > MAX_LIFETIME {
         return Err(ConfigError::Invalid(name, "it is longer than ten years"));
@@ -97,9 +93,7 @@ mod tests {
     use super::*;
 
     fn settings(pairs: &[(&str, &str)]) -> Result<Settings, ConfigError> {
-        Settings::from_env(|name| {
-            pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-        })
+        Settings::from_env(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
     }
 
     #[test]

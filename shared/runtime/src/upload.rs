@@ -82,23 +82,19 @@ pub async fn store(
 ) -> Result<Vec<UploadVerdict>, Failure> {
     let new: Vec<NewObservation> = prepared.iter().map(|one| one.new.clone()).collect();
     let render = |position: usize, display: &str, user: i32| {
-        prepared.get(position).map_or_else(String::new, |one| {
-            one.submission.content(Some(display), one.effective.as_ref(), user)
-        })
+        prepared
+            .get(position)
+            .map_or_else(String::new, |one| one.submission.content(Some(display), one.effective.as_ref(), user))
     };
     let context = request.audit(Some(actor), Action::Create, "Observation");
     let store = app.store().await?;
-    Ok(store
-        .upload_observations(&context, actor, app.settings.when_revoked, all_or_nothing, &new, render)
-        .await?)
+    Ok(store.upload_observations(&context, actor, app.settings.when_revoked, all_or_nothing, &new, render).await?)
 }
 
 /// Why an observation was not stored.
 #[must_use]
 pub fn failure(verdict: &UploadVerdict, prepared: &Prepared) -> Option<Failure> {
-    let outcome = |status, code, text: &str| {
-        Some(Failure::Outcome(status, OperationOutcome::error(code, text)))
-    };
+    let outcome = |status, code, text: &str| Some(Failure::Outcome(status, OperationOutcome::error(code, text)));
     match verdict {
         UploadVerdict::Stored(_) => None,
         UploadVerdict::Refused(Layer::Consent) => outcome(
@@ -120,11 +116,9 @@ pub fn failure(verdict: &UploadVerdict, prepared: &Prepared) -> Option<Failure> 
             IssueCode::Value,
             "Observation.code is not a data type that is stored here.",
         ),
-        UploadVerdict::UnknownDataSource => outcome(
-            StatusCode::BAD_REQUEST,
-            IssueCode::Value,
-            "Observation.device does not name a data source.",
-        ),
+        UploadVerdict::UnknownDataSource => {
+            outcome(StatusCode::BAD_REQUEST, IssueCode::Value, "Observation.device does not name a data source.")
+        }
         UploadVerdict::NotStored => outcome(
             StatusCode::CONFLICT,
             IssueCode::Processing,

@@ -7,6 +7,8 @@ use super::{
 use crate::{Store, StoreError};
 use audit::Context;
 use authz::Layer;
+use deadpool_postgres::Client;
+use futures_util::future::try_join;
 use jiff::Timestamp;
 use tokio_postgres::types::{Json, ToSql};
 
@@ -30,38 +32,30 @@ pub struct ObservationPage {
     pub rows: Vec<Found>,
     /// True when the next page is not empty.
     pub more: bool,
+    /// How many observations the search finds in all, where that was asked for.
+    pub total: Option<i64>,
 }
 
 impl Store {
-    /// One page of a search, and its audit record, in one statement. `Ok(Err(layer))`: the query names something
-    /// outside the reader's organizations.
+    /// One page of a search, and its audit record, in one statement. With `with_total` the count is a second statement, with
+    /// a record of its own, sent in the same round trip. `Ok(Err(layer))`: the query names something outside the reader's
+    /// organizations.
     pub async fn search_observations(
         &self,
         context: &Context,
         query: &ObservationQuery,
+        with_total: bool,
     ) -> Result<Result<ObservationPage, Layer>, StoreError> {
-        let text = page_statement(source(query), query.order, PageSize::holding(query.count));
         let client = self.connection().await?;
-        let statement = client.prepare_typed_cached(text, &PARAMETERS).await?;
         let values = Values::new(context, query);
-        let rows = client.query(&statement, &values.parameters()).await?;
-        let mut page = ObservationPage { rows: Vec::with_capacity(rows.len()), more: false };
-        for row in &rows {
-            if let Some(refused) = row.try_get::<_, Option<&str>>(1)? {
-                return Ok(Err(layer(refused)?));
-            }
-            page.more = row.try_get(2)?;
-            // One row of nulls stands for an empty page: the audit's half of the join.
-            if let Some(id) = row.try_get(3)? {
-                page.rows.push(Found {
-                    id,
-                    last_updated: row.try_get(4)?,
-                    effective_start: row.try_get(5)?,
-                    content: row.try_get(6)?,
-                });
-            }
-        }
-        Ok(Ok(page))
+        let (page, total) = try_join(page(&client, query, &values), async {
+            if with_total { count(&client, query, &values).await.map(Some) } else { Ok(None) }
+        })
+        .await?;
+        Ok(match (page, total) {
+            (Err(layer), _) | (_, Some(Err(layer))) => Err(layer),
+            (Ok(page), total) => Ok(ObservationPage { total: total.and_then(Result::ok), ..page }),
+        })
     }
 
     /// How many observations a search finds in all, and its audit record, in one statement.
@@ -71,14 +65,47 @@ impl Store {
         query: &ObservationQuery,
     ) -> Result<Result<i64, Layer>, StoreError> {
         let client = self.connection().await?;
-        let statement =
-            client.prepare_typed_cached(count_statement(source(query)), &PARAMETERS).await?;
-        let values = Values::new(context, query);
-        let row = client.query_one(&statement, &values.parameters()).await?;
-        match row.try_get::<_, Option<&str>>(0)? {
-            Some(refused) => Ok(Err(layer(refused)?)),
-            None => Ok(Ok(row.try_get(1)?)),
+        count(&client, query, &Values::new(context, query)).await
+    }
+}
+
+async fn page(
+    client: &Client,
+    query: &ObservationQuery,
+    values: &Values<'_>,
+) -> Result<Result<ObservationPage, Layer>, StoreError> {
+    let text = page_statement(source(query), query.order, PageSize::holding(query.count));
+    let statement = client.prepare_typed_cached(text, &PARAMETERS).await?;
+    let rows = client.query(&statement, &values.parameters()).await?;
+    let mut page = ObservationPage { rows: Vec::with_capacity(rows.len()), ..ObservationPage::default() };
+    for row in &rows {
+        if let Some(refused) = row.try_get::<_, Option<&str>>(1)? {
+            return Ok(Err(layer(refused)?));
         }
+        page.more = row.try_get(2)?;
+        // One row of nulls stands for an empty page: the audit's half of the join.
+        if let Some(id) = row.try_get(3)? {
+            page.rows.push(Found {
+                id,
+                last_updated: row.try_get(4)?,
+                effective_start: row.try_get(5)?,
+                content: row.try_get(6)?,
+            });
+        }
+    }
+    Ok(Ok(page))
+}
+
+async fn count(
+    client: &Client,
+    query: &ObservationQuery,
+    values: &Values<'_>,
+) -> Result<Result<i64, Layer>, StoreError> {
+    let statement = client.prepare_typed_cached(count_statement(source(query)), &PARAMETERS).await?;
+    let row = client.query_one(&statement, &values.parameters()).await?;
+    match row.try_get::<_, Option<&str>>(0)? {
+        Some(refused) => Ok(Err(layer(refused)?)),
+        None => Ok(Ok(row.try_get(1)?)),
     }
 }
 

@@ -1,0 +1,97 @@
+"""How fast and how small the functions are on Lambda: start to first poll, memory, zipped size, and what a build costs.
+
+Release binaries, a runtime API of our own, moto's Secrets Manager, PostgreSQL with TLS (verify-full) and SCRAM, all on this
+machine with its whole processor: Lambda gives a function a share by its memory, and adds its own time before the process.
+"""
+
+import io
+import os
+import statistics
+import subprocess
+import sys
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "python"))
+
+from lambda_world import World  # noqa: E402
+from runtime_api import first_poll  # noqa: E402
+
+RELEASE = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+RUNS = 11
+
+# Milliseconds to the first poll without and with a secret and a database connection, MB resident, MB (2^20) zipped.
+GOALS = {"nothing": 10, "database": 20, "resident": 16, "zipped": 4}
+
+
+def functions() -> list[str]:
+    return sorted(path.name for path in (ROOT / "functions").iterdir() if (path / "src/main.rs").exists())
+
+
+def needs_database(function: str) -> bool:
+    return "Needs::Database" in (ROOT / "functions" / function / "src/lib.rs").read_text()
+
+
+def zipped(function: str) -> float:
+    """The size of the deployed archive, in MB of 2^20 bytes as AWS counts."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
+        file.write(RELEASE / function, "bootstrap")
+    return len(archive.getvalue()) / 2**20
+
+
+def starts(function: str, environment: dict[str, str]) -> tuple[float, float, float]:
+    """Of several starts: the median and the slowest in milliseconds, and the most memory in MB."""
+    runs = [first_poll(RELEASE / function, environment) for _ in range(RUNS)]
+    times = [milliseconds for milliseconds, _ in runs]
+    return statistics.median(times), max(times), max(memory for _, memory in runs)
+
+
+def report(name: str, kind: str, rows: dict[str, tuple[float, float, float]]) -> None:
+    medians = [median for median, _, _ in rows.values()]
+    slowest = max(rows, key=lambda function: rows[function][0])
+    late = sorted(function for function, (median, _, _) in rows.items() if median >= GOALS[kind])
+    print(
+        f"start to first poll, {name}: {len(rows)} functions, median {statistics.median(medians):.1f} ms, "
+        f"slowest {slowest} {rows[slowest][0]:.1f} ms (goal: under {GOALS[kind]}){', missed by ' + ', '.join(late) if late else ''}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    names = functions()
+    missing = [name for name in names if not (RELEASE / name).exists()]
+    if missing:
+        sys.exit(f"cargo build --release --workspace --bins first: {', '.join(missing)}")
+    world = World("lambda_bench")
+    nothing = {name: starts(name, world.by_secret) for name in names if not needs_database(name)}
+    database = {name: starts(name, world.by_secret) for name in names if needs_database(name)}
+    world.close()
+    report("nothing needed", "nothing", nothing)
+    report("secret read and database connected", "database", database)
+    rows = {**nothing, **database}
+    largest = max(rows, key=lambda function: rows[function][2])
+    print(f"resident memory at the first poll: most {rows[largest][2]:.1f} MB, {largest} (goal: under {GOALS['resident']})", flush=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        sizes = dict(zip(names, pool.map(zipped, names)))
+    largest = max(sizes, key=sizes.get)
+    large = sorted(name for name, size in sizes.items() if size > GOALS["zipped"])
+    print(
+        f"zipped bootstrap: median {statistics.median(sizes.values()):.2f} MB, largest {largest} {sizes[largest]:.2f} MB "
+        f"(goal: at most {GOALS['zipped']}){', missed by ' + ', '.join(large) if large else ''}",
+        flush=True,
+    )
+    if "--each" in sys.argv:
+        for name in names:
+            median, slowest, memory = rows[name]
+            print(f"    {name:26} {median:6.1f} ms  (slowest {slowest:5.1f})  {memory:5.1f} MB resident  {sizes[name]:.2f} MB zipped")
+
+
+if __name__ == "__main__":
+    if "JHE_SCRATCH" not in os.environ:
+        jhe = RELEASE / "jhe"
+        sys.exit(subprocess.run([jhe, "with-database", sys.executable, *sys.argv]).returncode)
+    main()

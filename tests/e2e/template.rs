@@ -1,0 +1,153 @@
+//! `template.yaml`, the directories of functions, the host's list and the sample events agree.
+
+use serde_json::Value;
+use standalone::{FUNCTIONS, routes::declared};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests is in the repository").to_owned()
+}
+
+/// The text of a file of the repository.
+pub fn text(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The names in a directory of the repository, in order.
+pub fn names(directory: &str) -> BTreeSet<String> {
+    let entries = fs::read_dir(root().join(directory)).expect("the directory exists");
+    entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")).collect()
+}
+
+/// The function that an event file is for: its own name, or its name before a variant.
+fn function_of<'a>(event: &str, functions: &'a BTreeSet<String>) -> Option<&'a str> {
+    functions
+        .iter()
+        .filter(|name| event.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-')))
+        .max_by_key(|name| name.len())
+        .map(String::as_str)
+}
+
+fn events() -> Vec<(String, Value)> {
+    names("events")
+        .into_iter()
+        .filter_map(|name| name.strip_suffix(".json").map(str::to_owned))
+        .map(|name| {
+            let event = serde_json::from_str(&text(format!("events/{name}.json")));
+            (name.clone(), event.unwrap_or_else(|error| panic!("{name}: {error}")))
+        })
+        .collect()
+}
+
+/// The resources of the template, each as its lines.
+fn resources() -> Vec<String> {
+    let template = text("template.yaml");
+    let (_, body) = template.split_once("\nResources:\n").expect("the template has resources");
+    let mut resources: Vec<String> = Vec::new();
+    for line in body.lines().take_while(|line| line.is_empty() || line.starts_with([' ', '#'])) {
+        if line.starts_with("  ") && !line.starts_with("   ") && line.ends_with(':') {
+            resources.push(String::new());
+        }
+        if let Some(resource) = resources.last_mut() {
+            resource.push_str(line);
+            resource.push('\n');
+        }
+    }
+    resources
+}
+
+#[test]
+fn every_function_is_in_the_template_and_in_the_host() {
+    let directories = names("functions");
+    let (_, in_template) = declared().expect("the template is readable");
+    let in_host: BTreeSet<String> = FUNCTIONS.iter().map(|function| function.name.to_owned()).collect();
+    assert_eq!(in_template.len(), directories.len(), "a function is in the template twice");
+    assert_eq!(in_template.into_iter().collect::<BTreeSet<_>>(), directories);
+    assert_eq!(in_host, directories);
+}
+
+#[test]
+fn every_function_has_a_route_or_a_schedule() {
+    let functions: Vec<String> =
+        resources().into_iter().filter(|resource| resource.contains("Type: AWS::Serverless::Function")).collect();
+    assert_eq!(functions.len(), FUNCTIONS.len());
+    for function in functions {
+        let triggered = ["Type: HttpApi", "Type: Schedule"].iter().any(|kind| function.contains(kind));
+        assert!(triggered, "nothing calls {function}");
+    }
+}
+
+#[test]
+fn every_route_leads_to_a_function_and_is_there_once() {
+    let (routes, _) = declared().expect("the template is readable");
+    let directories = names("functions");
+    let mut seen = BTreeSet::new();
+    for route in routes {
+        assert!(directories.contains(&route.function), "{route:?}");
+        assert!(seen.insert((route.method.clone(), route.path.clone())), "{route:?} is there twice");
+    }
+}
+
+#[test]
+fn every_fhir_route_exists_in_small_letters_too() {
+    let (routes, _) = declared().expect("the template is readable");
+    let known: BTreeSet<_> = routes.iter().map(|route| (&route.method, route.path.clone(), &route.function)).collect();
+    for route in routes.iter().filter(|route| route.path.starts_with("/FHIR/R5")) {
+        let lower = route.path.replacen("/FHIR/R5", "/fhir/r5", 1);
+        assert!(known.contains(&(&route.method, lower, &route.function)), "{route:?}");
+    }
+}
+
+#[test]
+fn the_main_file_of_a_function_is_short_and_names_it() {
+    for name in names("functions") {
+        let main = text(format!("functions/{name}/src/main.rs"));
+        assert!(main.lines().count() <= 30, "{name}");
+        assert!(main.contains(&format!("{}::FUNCTION", name.replace('-', "_"))), "{name}");
+    }
+}
+
+#[test]
+fn every_function_has_an_event_of_its_own() {
+    let events: BTreeSet<String> = events().into_iter().map(|(name, _)| name).collect();
+    for name in names("functions") {
+        assert!(events.contains(&name), "events/{name}.json is missing");
+    }
+}
+
+#[test]
+fn every_event_is_for_a_route_of_its_function() {
+    let functions = names("functions");
+    let (routes, _) = declared().expect("the template is readable");
+    for (name, event) in events() {
+        let function = function_of(&name, &functions).unwrap_or_else(|| panic!("{name} is for no function"));
+        let key = event["routeKey"].as_str().unwrap_or_default();
+        let is_route = routes.iter().any(|route| {
+            route.function == function && key.split_once(' ') == Some((route.method.as_str(), route.path.as_str()))
+        });
+        assert!(is_route, "{name}: {key} is no route of {function}");
+        let context = &event["requestContext"];
+        assert_eq!(context["routeKey"], event["routeKey"], "{name}");
+        assert_eq!(context["http"]["path"], event["rawPath"], "{name}");
+        assert_eq!(key.split(' ').next(), context["http"]["method"].as_str(), "{name}");
+        assert!(context["http"]["sourceIp"].is_string(), "{name}");
+        assert_eq!(event["version"], "2.0", "{name}");
+    }
+}
+
+#[test]
+fn every_placeholder_is_explained() {
+    let readme = text("events/README.md");
+    for (name, event) in events() {
+        for part in event.to_string().split("${").skip(1) {
+            let placeholder = part.split('}').next().unwrap_or_default();
+            assert!(readme.contains(&format!("`${{{placeholder}}}`")), "{name}: {placeholder}");
+        }
+    }
+}

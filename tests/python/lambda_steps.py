@@ -1,0 +1,224 @@
+"""The events of events/, in an order in which each finds what it needs, and what each must be answered.
+
+A step names its event, the status, and what the body must be. What a later event needs is taken from the answer.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlsplit
+
+Values = dict[str, str]
+
+
+@dataclass
+class Answer:
+    """What a function gave API Gateway."""
+
+    raw: dict
+    status: int = field(init=False)
+    text: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.status = self.raw["statusCode"]
+        body = self.raw.get("body") or ""
+        self.text = base64.b64decode(body).decode() if self.raw.get("isBase64Encoded") else body
+
+    @property
+    def json(self) -> dict:
+        return json.loads(self.text)
+
+    def header(self, name: str) -> str:
+        return self.raw["headers"].get(name, "")
+
+    def cookie(self, name: str) -> str:
+        found = [value for value in self.raw.get("cookies") or [] if value.startswith(name + "=")]
+        return found[0].split(";")[0].partition("=")[2] if found else ""
+
+    def ids(self) -> set[str]:
+        return {entry["resource"]["id"] for entry in self.json["entry"]}
+
+    def results(self) -> set[int]:
+        return {row["id"] for row in self.json["results"]}
+
+    def hidden(self, name: str) -> str:
+        return re.search(f'name="{name}" value="([^"]+)"', self.text)[1]
+
+    def query(self, name: str) -> str:
+        return parse_qs(urlsplit(self.header("location")).query)[name][0]
+
+
+@dataclass
+class Step:
+    """One event and its answer. `holds` judges the body; `gives` takes from it what later events need."""
+
+    event: str
+    status: int
+    holds: Callable[[Answer, Values], bool] = lambda answer, values: True
+    gives: Callable[[Answer], Values] = lambda answer: {}
+
+
+def outcome(code: str) -> Callable[[Answer, Values], bool]:
+    return lambda a, v: (a.json["resourceType"], a.json["issue"][0]["code"]) == ("OperationOutcome", code)
+
+
+def resource(kind: str, number: int) -> Callable[[Answer, Values], bool]:
+    return lambda a, v: (a.json["resourceType"], a.json["id"]) == (kind, str(number))
+
+
+def found(*numbers: int) -> Callable[[Answer, Values], bool]:
+    return lambda a, v: a.json["type"] == "searchset" and a.ids() == {str(number) for number in numbers}
+
+
+def listed(*numbers: int) -> Callable[[Answer, Values], bool]:
+    return lambda a, v: a.json["count"] == len(numbers) and a.results() == set(numbers)
+
+
+def numbered(number: int) -> Callable[[Answer, Values], bool]:
+    return lambda a, v: a.json["id"] == number
+
+
+def systolic(answer: Answer) -> int:
+    point = json.loads(base64.b64decode(answer.json["valueAttachment"]["data"]))
+    return point["body"]["systolic_blood_pressure"]["value"]
+
+
+def decisions(answer: Answer) -> dict[str, bool]:
+    studies = answer.json["studies"] + answer.json.get("studiesPendingConsent", [])
+    return {scope["code"]["codingCode"]: scope["consented"] for study in studies for scope in study.get("scopeConsents", [])}
+
+
+def verifier(token: str) -> str:
+    return base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
+
+
+def id_token(answer: Answer) -> dict:
+    payload = answer.json["id_token"].split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+
+
+def entries(answer: Answer) -> list[str]:
+    return [entry["response"]["status"][:3] for entry in answer.json["entry"]]
+
+
+PRESSURE, RATE = "omh:blood-pressure:4.0", "omh:heart-rate:2.0"
+DENIED = "You do not have permission to perform this action."
+
+# FHIR, discovery and health: these go through cargo-lambda.
+FHIR = [
+    Step("health", 200, lambda a, v: a.json["status"] == "ok"),
+    Step("fhir-metadata", 200, lambda a, v: a.json["fhirVersion"] == "5.0.0" and a.header("content-type") == "application/fhir+json"),
+    Step("oauth-discovery", 200, lambda a, v: a.json["issuer"] == "https://jhe.example/o"),
+    Step("oauth-discovery-server", 200, lambda a, v: a.json["token_endpoint"] == "https://jhe.example/o/token/"),
+    Step("oauth-discovery-smart", 200, lambda a, v: "S256" in a.json["code_challenge_methods_supported"]),
+    Step(
+        "fhir-observation-create",
+        201,
+        lambda a, v: systolic(a) == 124 and a.header("location") == f"https://jhe.example/FHIR/R5/Observation/{a.json['id']}",
+        lambda a: {"observation": a.json["id"]},
+    ),
+    Step("fhir-observation-create-invalid", 422, outcome("business-rule")),
+    Step("fhir-observation-read", 200, lambda a, v: a.json["id"] == v["observation"] and systolic(a) == 124),
+    Step("fhir-observation-search", 200, lambda a, v: a.ids() == {v["observation"]}),
+    Step("fhir-observation-search-anonymous", 401, outcome("login")),
+    Step("fhir-observation-search-outsider", 403, outcome("forbidden")),
+    Step("fhir-bundle", 200, lambda a, v: entries(a) == ["201", "403"], lambda a: {"second": a.json["entry"][0]["resource"]["id"]}),
+    Step("fhir-observation-search-post", 200, lambda a, v: a.ids() == {v["observation"], v["second"]}),
+    Step("fhir-patient-search", 200, found(40001)),
+    Step("fhir-patient-search-post", 200, found(40001)),
+    Step("fhir-patient-search-lower", 200, found(40001)),
+    Step("fhir-patient-read", 200, resource("Patient", 40001)),
+    Step("fhir-group-search", 200, found(30001, 30002)),
+    Step("fhir-group-read", 200, resource("Group", 30001)),
+    Step("fhir-device-search", 200, found(*range(70001, 70007))),
+    Step("fhir-device-read", 200, resource("Device", 70001)),
+    Step("fhir-organization-search", 200, found(20003)),
+    Step("fhir-organization-read", 200, resource("Organization", 20003)),
+    Step("fhir-practitioner-search", 200, found(80002, 80003, 80004, 80005)),
+    Step("fhir-practitioner-read", 200, resource("Practitioner", 80004)),
+]
+
+# The rest: these go through a runtime API of our own, with every secret from Secrets Manager.
+REST = [
+    Step("oauth-jwks", 200, lambda a, v: a.json["keys"][0]["n"] == v["modulus"]),
+    Step("users-profile", 200, lambda a, v: a.json["email"] == "viewer_victor@example.com"),
+    Step("organizations-list", 200, listed(20003)),
+    Step("organizations-read", 200, numbered(20003)),
+    Step("studies-list", 200, listed(30001, 30002)),
+    Step("studies-read", 200, numbered(30001)),
+    Step("studies-patients-list", 200, listed(40001, 40002)),
+    Step("data-sources-list", 200, listed(*range(70001, 70007))),
+    Step("data-sources-read", 200, numbered(70001)),
+    Step("data-sources-all-scopes", 200, lambda a, v: {scope["id"] for scope in a.json} == set(range(50001, 50017))),
+    Step("patients-list", 200, listed(40001, 40002)),
+    Step("patients-read", 200, numbered(40001)),
+    Step("patients-me", 200, numbered(40001)),
+    Step("patients-global-lookup", 200, lambda a, v: a.json[0]["id"] == 40003 and a.json[0]["nameFamily"] is None),
+    Step("patients-create", 201, lambda a, v: a.json["nameGiven"] == "Nora", lambda a: {"patient": str(a.json["id"])}),
+    Step("patients-create-viewer", 403, lambda a, v: a.json == {"detail": DENIED}),
+    Step("studies-patients-enrol", 201, lambda a, v: str(a.json["studyPatients"][0]["patient"]["id"]) == v["patient"]),
+    Step(
+        "invitation-create",
+        201,
+        lambda a, v: str(a.json["patientId"]) == v["patient"],
+        lambda a: {"invitation": a.json["token"], "invitation_verifier": verifier(a.json["token"])},
+    ),
+    Step(
+        "invitation-redeem",
+        200,
+        lambda a, v: a.json["token_endpoint"] == "https://jhe.example/o/token/",
+        lambda a: {"invitation_code": a.json["grant"]["code"]},
+    ),
+    Step("oauth-token", 200, lambda a, v: a.json["token_type"] == "Bearer", lambda a: {"app_refresh": a.json["refresh_token"]}),
+    Step(
+        "oauth-token-refresh",
+        200,
+        lambda a, v: a.json["refresh_token"] != v["app_refresh"],
+        lambda a: {"app": a.json["access_token"]},
+    ),
+    Step("consents-decide", 201, lambda a, v: [row["decision"] for row in a.json["studyScopeConsents"]] == ["granted", "refused"]),
+    Step("consents-decide-patch", 200, lambda a, v: a.json["studyScopeConsents"][0]["decision"] == "granted"),
+    Step("consents-read", 200, lambda a, v: decisions(a) == {PRESSURE: True, RATE: True}),
+    Step("consents-decide-delete", 204, lambda a, v: a.text == ""),
+    Step("consents-history", 200, lambda a, v: a.json["count"] == 4),
+    Step("oauth-token-used", 400, lambda a, v: a.json["error"] == "invalid_grant"),
+    Step(
+        "access-log",
+        200,
+        lambda a, v: [
+            row["observationIds"] for row in a.json["results"] if row["actor"]["id"] == 10004 and row["resourceType"] == "Observation"
+        ]
+        == [[v["second"], v["observation"]], [v["observation"]], [v["observation"]]],
+    ),
+    Step("studies-patients-enrol-delete", 204, lambda a, v: a.text == ""),
+    Step(
+        "accounts-login",
+        200,
+        lambda a, v: "Sign in" in a.text,
+        lambda a: {"browser": a.cookie("csrftoken"), "login_form": a.hidden("csrfmiddlewaretoken")},
+    ),
+    Step("accounts-login-wrong", 200, lambda a, v: not a.cookie("__Host-jhe_session")),
+    Step(
+        "accounts-login-post",
+        302,
+        lambda a, v: a.header("location") == "/",
+        lambda a: {"session": a.cookie("__Host-jhe_session")},
+    ),
+    Step("oauth-authorize-anonymous", 302, lambda a, v: a.header("location").startswith("/accounts/login/?next=")),
+    Step("oauth-authorize", 302, lambda a, v: a.query("state") == "af0ifjsldkj" and a.query("iss") == "https://jhe.example/o"),
+    Step("oauth-authorize-post", 302, lambda a, v: a.query("state") == "af0ifjsldkj", lambda a: {"code": a.query("code")}),
+    Step(
+        "oauth-token-browser",
+        200,
+        lambda a, v: (id_token(a)["sub"], id_token(a)["nonce"]) == ("10004", "n-0S6_WzA2Mj"),
+        lambda a: {"browser_token": a.json["access_token"]},
+    ),
+    Step("oauth-userinfo", 200, lambda a, v: a.json == {"sub": "10004", "email": "viewer_victor@example.com"}),
+    Step("oauth-userinfo-post", 200, lambda a, v: a.json["sub"] == "10004"),
+    Step("accounts-logout", 200, lambda a, v: "Sign out" in a.text, lambda a: {"logout_form": a.hidden("csrfmiddlewaretoken")}),
+    Step("accounts-logout-post", 302, lambda a, v: a.header("location") == "/accounts/login/"),
+    # The session has ended: the same request now leads to the sign-in page.
+    Step("oauth-authorize", 302, lambda a, v: a.header("location").startswith("/accounts/login/?next=")),
+]
