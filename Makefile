@@ -7,7 +7,7 @@ export RUSTUP_UPDATE_ROOT = http://127.0.0.1:9
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench lint lambda-test clean-local
+.PHONY: help run demo test bench lint build lambda-test clean-local
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -32,6 +32,10 @@ lint: ## formatting and lints
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
 
+build: ## every function for AWS Lambda, in target/lambda
+	@$(CARGO) build --release --quiet --workspace --bins
+	@scripts/package-functions
+
 lambda-test: ## the events of events/ through the Lambda runtime
 	@scripts/ensure-postgres
 	@scripts/ensure-venv
@@ -41,6 +45,8 @@ bench: ## the figures of docs/benchmarks.md
 	@scripts/ensure-postgres
 	@scripts/ensure-venv
 	@.venv/bin/python tests/bench/bench.py
+	@$(CARGO) build --release --quiet --workspace --bins
+	@.venv/bin/python tests/bench/lambda_bench.py
 
 clean-local: ## delete the private PostgreSQL and all that `make run` keeps
 	@test ! -e .local/postgres || rm -rf "$$(readlink -f .local/postgres)"

@@ -154,13 +154,13 @@ def statement_of(host: Host, path: str) -> tuple[str, dict[str, str]]:
     return text, {number: value[1:-1].replace("''", "'") for number, value in values.items() if value != "NULL"}
 
 
-def pgbench(host: Host, path: str) -> float:
-    """The median in milliseconds of the same statement, prepared, over the same TLS, by pgbench."""
-    text, values = statement_of(host, path)
+def pgbench(host: Host, statement: tuple[str, dict[str, str]], mode: str) -> float:
+    """The median in milliseconds of a statement over the same TLS, by pgbench: `prepared` once, or planned each time (`extended`)."""
+    text, values = statement
     with tempfile.TemporaryDirectory() as scratch:
         Path(scratch, "statement.sql").write_text(text.replace("\n", " ") + ";\n")
         definitions = [f"-Dp{number}={value}" for number, value in values.items()]
-        command = ["pgbench", "-n", "-M", "prepared", "-c1", "-T6", "-l", "-f", "statement.sql", *definitions, host.database]
+        command = ["pgbench", "-n", "-M", mode, "-c1", "-T6", "-l", "-f", "statement.sql", *definitions, host.database]
         subprocess.run(command, cwd=scratch, env=environment_of(os.environ["DB_USER"]), check=True, capture_output=True)
         logs = [line.split() for path in Path(scratch).glob("pgbench_log*") for line in path.read_text().splitlines()]
     return statistics.median(int(fields[2]) for fields in logs) / 1000
@@ -176,8 +176,10 @@ def search() -> None:
             rate, medians[connections] = best(3, lambda path=path, connections=connections: host.wrk(path, connections))
             ratio = f", {rate / BASELINE[name]:.0f} times the public implementation" if connections == 16 else ""
             print(f"search by {name}, c={connections}: {rate:.0f} req/s, median {medians[connections]:.2f} ms{ratio}", flush=True)
-        alone = pgbench(host, path)
+        statement = statement_of(host, path)
+        alone, unnamed = (pgbench(host, statement, mode) for mode in ("prepared", "extended"))
         print(f"the same statement by pgbench: median {alone:.2f} ms; through HTTP {medians[1] / alone:.2f} times that", flush=True)
+        print(f"the same without a prepared statement, planned each time: median {unnamed:.2f} ms", flush=True)
     host.close()
 
 

@@ -263,16 +263,16 @@ async fn history(seed: u64) {
     let database = world.store();
     let mut choose = Choices(seed);
     let mut steps = Vec::new();
-    let mut seen = 0;
+    let mut sightings = 0;
     for number in 0..STEPS {
         steps.push(step(&world, &mut model, &mut choose).await);
         // Comparing after every third step lets changes meet each other in between.
         if number % 3 == 2 {
             compare(&database, &model, &steps).await;
-            seen += PRACTITIONERS.map(|one| model.visible(Access::Search, one, None, None).len()).iter().sum::<usize>();
+            sightings += PRACTITIONERS.map(|one| model.visible(Access::Search, one, None, None).len()).iter().sum::<usize>();
         }
     }
-    assert!(seen > 0, "a history in which nobody ever sees anything proves nothing: choose another seed");
+    assert!(sightings > 0, "a history in which nobody ever sees anything proves nothing: choose another seed");
 }
 
 #[tokio::test]

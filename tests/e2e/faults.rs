@@ -23,13 +23,13 @@ fn sample(identifier: &str) -> Value {
 }
 
 async fn rows(world: &World, identifier: &str) -> (i64, i64) {
-    let identified = world
+    let claims = world
         .count(&format!("SELECT count(*) FROM observation_identifier WHERE value = '{identifier}'"))
         .await;
     let kept = world
         .count(&format!("SELECT count(*) FROM observation WHERE content LIKE '%\"{identifier}\"%'"))
         .await;
-    (identified, kept)
+    (claims, kept)
 }
 
 /// Cuts an upload at every packet in one direction, until one comes through uncut; returns how many were cut.
