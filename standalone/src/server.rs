@@ -5,8 +5,8 @@ use axum::{body::Body, extract::ConnectInfo};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use runtime::{App, Failure, MAX_BODY, Protocol, Request, RequestParts, Response};
-use std::{collections::HashMap, future::Future, io, net::{IpAddr, SocketAddr}, sync::Arc};
-use tokio::net::TcpListener;
+use std::{collections::HashMap, future::Future, io, net::{IpAddr, SocketAddr}, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, sync::Notify};
 
 /// The server cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,9 @@ struct Host {
     trusts_proxy: bool,
 }
 
+/// How long requests that run when the host stops may still take: as long as any request may.
+const GRACE: Duration = Duration::from_secs(25);
+
 /// Serves until `stop` is ready, then lets the requests that run come to their end.
 pub async fn serve(
     listener: TcpListener,
@@ -41,7 +44,16 @@ pub async fn serve(
             async move { host.serve(peer, request).await }
         })
         .into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(stop).await?;
+    let stopping = Arc::new(Notify::new());
+    let stopped = Arc::clone(&stopping);
+    let graceful = axum::serve(listener, service).with_graceful_shutdown(async move {
+        stop.await;
+        stopped.notify_one();
+    });
+    tokio::select! {
+        result = graceful => result?,
+        () = async { stopping.notified().await; tokio::time::sleep(GRACE).await } => {}
+    }
     Ok(())
 }
 

@@ -29,7 +29,7 @@ async fn each_mode_checks_what_it_says() {
         assert_eq!(connects(with(&base)).await, right, "{mode:?}");
         assert_eq!(connects(with(&other_authority)).await, wrong_authority, "{mode:?}, another authority");
         // The server listens on localhost only; a proxy under another name leads to it.
-        let proxy = end_to_end::proxy::Proxy::start_on("127.0.0.2", World::database_port()).await;
+        let proxy = end_to_end::proxy::Proxy::start_on("127.0.0.2", World::postgres_port()).await;
         let named = DatabaseConfig { port: proxy.port, ..with(&other_name) };
         assert_eq!(connects(named).await, wrong_name, "{mode:?}, another name");
     }

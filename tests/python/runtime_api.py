@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import uuid
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -33,8 +34,23 @@ def resident(process: subprocess.Popen) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def first_poll(binary: Path, environment: dict[str, str]) -> tuple[float, float]:
-    """Milliseconds from starting a function to its first poll for an event, and its resident memory then."""
+def busy(process: subprocess.Popen) -> float:
+    """Milliseconds that a process had a processor."""
+    tasks = Path(f"/proc/{process.pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e6
+
+
+@dataclass
+class Start:
+    """A function's start, up to its first poll for an event: time passed and time on a processor in ms, memory in MB."""
+
+    elapsed: float
+    busy: float
+    resident: float
+
+
+def first_poll(binary: Path, environment: dict[str, str]) -> Start:
+    """Starts a function, waits for its first poll, and ends it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(20)
         began = time.perf_counter()
@@ -46,7 +62,7 @@ def first_poll(binary: Path, environment: dict[str, str]) -> tuple[float, float]
                 elapsed = time.perf_counter() - began
                 if not request.startswith(f"GET {PREFIX}invocation/next".encode()):
                     raise RuntimeError(f"{binary.name} does not poll: {request[:80]!r}")
-                return elapsed * 1000, resident(process)
+                return Start(elapsed * 1000, busy(process), resident(process))
         finally:
             process.kill()
             process.wait()

@@ -139,6 +139,12 @@ impl World {
         port.ok().and_then(|port| port.parse().ok()).expect("a port")
     }
 
+    /// The port of PostgreSQL itself, whatever is in front of it.
+    #[must_use]
+    pub fn postgres_port() -> u16 {
+        std::env::var("DB_PORT").ok().and_then(|port| port.parse().ok()).expect("a port")
+    }
+
     /// How the owner reaches the world's database.
     #[must_use]
     pub fn owner_config(&self) -> DatabaseConfig {
