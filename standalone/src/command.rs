@@ -11,7 +11,10 @@ use std::{
     process::ExitCode,
 };
 use store::DatabaseConfig;
-use tokio::{net::TcpListener, signal::unix::{SignalKind, signal}};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 
 const USAGE: &str = "\
 usage: jhe [serve] [--demo]          serve; without DB_HOST with a private PostgreSQL under .local
@@ -81,7 +84,9 @@ impl Address {
         };
         let bind = environment("BIND").unwrap_or_else(|| "127.0.0.1".to_owned());
         let listener = TcpListener::bind((bind.as_str(), port)).await.map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => format!("port {port} is in use; choose another, for instance PORT={}", port.saturating_add(1)),
+            io::ErrorKind::AddrInUse => {
+                format!("port {port} is in use; choose another, for instance PORT={}", port.saturating_add(1))
+            }
             _ => format!("cannot listen on {bind}:{port}: {error}"),
         })?;
         let port = listener.local_addr()?.port();
@@ -165,7 +170,10 @@ fn variables(config: &DatabaseConfig) -> Vec<(&'static str, String)> {
         ("DB_PORT", config.port.to_string()),
         ("DB_NAME", config.name.clone()),
         ("DB_USER", config.user.clone()),
-        ("DB_PASSWORD", config.password.as_ref().map(|password| password.expose_secret().to_owned()).unwrap_or_default()),
+        (
+            "DB_PASSWORD",
+            config.password.as_ref().map(|password| password.expose_secret().to_owned()).unwrap_or_default(),
+        ),
         ("DB_SSL_MODE", "verify-full".to_owned()),
         ("DB_SSL_ROOT_CERT", path(&config.ssl_root_cert)),
     ]
@@ -214,7 +222,8 @@ async fn run_with(database: &Embedded, directory: &Path, command: &[&str]) -> Re
         return Ok(ExitCode::from(2));
     };
     let owner = database.owner(TEMPLATE);
-    let owner_password = owner.password.as_ref().map(|password| password.expose_secret().to_owned()).unwrap_or_default();
+    let owner_password =
+        owner.password.as_ref().map(|password| password.expose_secret().to_owned()).unwrap_or_default();
     let mut child = tokio::process::Command::new(program)
         .args(arguments)
         .envs(variables(&database.app(TEMPLATE)))

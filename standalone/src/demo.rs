@@ -94,7 +94,8 @@ const OBSERVATIONS: [(&str, i32, i32, &str, &str); 9] = [
     ("ccl_cardio_patient_pat", 40005, 70003, "omh:oxygen-saturation:2.0", OXYGEN),
 ];
 
-const BLOOD_PRESSURE: &str = r#""systolic_blood_pressure":{"unit":"mmHg","value":122},"diastolic_blood_pressure":{"unit":"mmHg","value":77}"#;
+const BLOOD_PRESSURE: &str =
+    r#""systolic_blood_pressure":{"unit":"mmHg","value":122},"diastolic_blood_pressure":{"unit":"mmHg","value":77}"#;
 const OXYGEN: &str = r#""oxygen_saturation":{"unit":"%","value":97}"#;
 
 /// Uploads the demo observations through the function, as the patients of `world` (what [`describe`] gave).

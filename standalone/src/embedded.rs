@@ -76,7 +76,10 @@ impl Embedded {
         // Left over when the process before was killed: it must be gone before this one opens the files.
         server.stop().await?;
         server
-            .program("pg_ctl", &["-D", &server.data().to_string_lossy(), "-l", &server.log().to_string_lossy(), "-w", "start"])
+            .program(
+                "pg_ctl",
+                &["-D", &server.data().to_string_lossy(), "-l", &server.log().to_string_lossy(), "-w", "start"],
+            )
             .await?;
         Ok(server)
     }
@@ -86,11 +89,14 @@ impl Embedded {
         if !self.data().join("postmaster.pid").exists() {
             return Ok(());
         }
-        let stopped =
-            self.program("pg_ctl", &["-D", &self.data().to_string_lossy(), "-m", "fast", "-w", "stop"]).await;
+        let stopped = self.program("pg_ctl", &["-D", &self.data().to_string_lossy(), "-m", "fast", "-w", "stop"]).await;
         // A stale file of a server that is gone is not an error: pg_ctl start cleans it up.
         match stopped {
-            Err(EmbeddedError::Program { output, .. }) if output.contains("not exist") || output.contains("not running") => Ok(()),
+            Err(EmbeddedError::Program { output, .. })
+                if output.contains("not exist") || output.contains("not running") =>
+            {
+                Ok(())
+            }
             result => result,
         }
     }
@@ -140,8 +146,18 @@ impl Embedded {
             .program(
                 "initdb",
                 &[
-                    "-D", &self.data().to_string_lossy(), "-U", OWNER, "--pwfile", &password.to_string_lossy(), "-A", "scram-sha-256",
-                    "-E", "UTF8", "--locale=C.UTF-8", "--data-checksums",
+                    "-D",
+                    &self.data().to_string_lossy(),
+                    "-U",
+                    OWNER,
+                    "--pwfile",
+                    &password.to_string_lossy(),
+                    "-A",
+                    "scram-sha-256",
+                    "-E",
+                    "UTF8",
+                    "--locale=C.UTF-8",
+                    "--data-checksums",
                 ],
             )
             .await;
@@ -214,7 +230,12 @@ impl Embedded {
             Some((user, group)) => {
                 let mut command = Command::new("setpriv");
                 command
-                    .args([format!("--reuid={user}"), format!("--regid={group}"), "--clear-groups".to_owned(), "--".to_owned()])
+                    .args([
+                        format!("--reuid={user}"),
+                        format!("--regid={group}"),
+                        "--clear-groups".to_owned(),
+                        "--".to_owned(),
+                    ])
                     .arg(&path);
                 command
             }
@@ -250,7 +271,8 @@ fn find_programs() -> Result<PathBuf, EmbeddedError> {
         .collect();
     versions.sort();
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let elsewhere = || std::env::split_paths(&path).find(|bin| bin.join("initdb").exists() && bin.join("pg_ctl").exists());
+    let elsewhere =
+        || std::env::split_paths(&path).find(|bin| bin.join("initdb").exists() && bin.join("pg_ctl").exists());
     versions.pop().map(|(_, bin)| bin).or_else(elsewhere).ok_or(EmbeddedError::NotInstalled)
 }
 

@@ -5,7 +5,14 @@ use axum::{body::Body, extract::ConnectInfo};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use runtime::{App, Failure, MAX_BODY, Protocol, Request, RequestParts, Response};
-use std::{collections::HashMap, future::Future, io, net::{IpAddr, SocketAddr}, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{net::TcpListener, sync::Notify};
 
 /// The server cannot run.

@@ -79,7 +79,9 @@ impl Model {
             })
         };
         let owns = |study| {
-            STUDIES.into_iter().any(|(id, organization)| id == study && self.members.contains(&(organization, practitioner)))
+            STUDIES
+                .into_iter()
+                .any(|(id, organization)| id == study && self.members.contains(&(organization, practitioner)))
         };
         patient.is_none_or(shares) && study.is_none_or(owns)
     }
@@ -108,7 +110,9 @@ async fn start(world: &World) -> Model {
     for organization in ORGANIZATIONS {
         for practitioner in PRACTITIONERS {
             model.members.insert((organization, practitioner));
-            world.sql(&format!("INSERT INTO organization_member VALUES ({organization}, {practitioner}, 'viewer')")).await;
+            world
+                .sql(&format!("INSERT INTO organization_member VALUES ({organization}, {practitioner}, 'viewer')"))
+                .await;
         }
         for patient in PATIENTS {
             model.patients.insert((organization, patient));
@@ -155,11 +159,15 @@ async fn step(world: &World, model: &mut Model, choose: &mut Choices) -> String 
         0 => {
             let role = choose.of(&["viewer", "member", "manager"]);
             model.members.insert((organization, practitioner));
-            format!("INSERT INTO organization_member VALUES ({organization}, {practitioner}, '{role}') ON CONFLICT (practitioner_id, organization_id) DO UPDATE SET role = EXCLUDED.role")
+            format!(
+                "INSERT INTO organization_member VALUES ({organization}, {practitioner}, '{role}') ON CONFLICT (practitioner_id, organization_id) DO UPDATE SET role = EXCLUDED.role"
+            )
         }
         1 => {
             model.members.remove(&(organization, practitioner));
-            format!("DELETE FROM organization_member WHERE organization_id = {organization} AND practitioner_id = {practitioner}")
+            format!(
+                "DELETE FROM organization_member WHERE organization_id = {organization} AND practitioner_id = {practitioner}"
+            )
         }
         2 => {
             model.patients.insert((organization, patient));
@@ -167,14 +175,16 @@ async fn step(world: &World, model: &mut Model, choose: &mut Choices) -> String 
         }
         3 => {
             model.patients.remove(&(organization, patient));
-            model.enrolled.retain(|(id, of)| {
-                *of != patient || !STUDIES.contains(&(*id, organization))
-            });
-            format!("DELETE FROM patient_organization WHERE patient_id = {patient} AND organization_id = {organization}")
+            model.enrolled.retain(|(id, of)| *of != patient || !STUDIES.contains(&(*id, organization)));
+            format!(
+                "DELETE FROM patient_organization WHERE patient_id = {patient} AND organization_id = {organization}"
+            )
         }
         4 if model.patients.contains(&(owner, patient)) => {
             model.enrolled.insert((study, patient));
-            format!("INSERT INTO study_patient (study_id, organization_id, patient_id) VALUES ({study}, {owner}, {patient}) ON CONFLICT DO NOTHING")
+            format!(
+                "INSERT INTO study_patient (study_id, organization_id, patient_id) VALUES ({study}, {owner}, {patient}) ON CONFLICT DO NOTHING"
+            )
         }
         5 => {
             model.enrolled.remove(&(study, patient));
@@ -190,7 +200,11 @@ async fn step(world: &World, model: &mut Model, choose: &mut Choices) -> String 
         }
         8 => {
             let status = choose.of(&["active", "active", "draft", "completed", "archived"]);
-            if status == "active" { model.active.insert(study) } else { model.active.remove(&study) };
+            if status == "active" {
+                model.active.insert(study)
+            } else {
+                model.active.remove(&study)
+            };
             format!("UPDATE study SET status = '{status}' WHERE id = {study}")
         }
         9 => {
@@ -198,7 +212,14 @@ async fn step(world: &World, model: &mut Model, choose: &mut Choices) -> String 
             return format!("upload ({patient}, {scope})");
         }
         _ => {
-            let (decision, actions) = choose.of(&[("granted", "rs"), ("granted", "rs"), ("granted", "r"), ("granted", "s"), ("refused", "rs"), ("withdrawn", "rs")]);
+            let (decision, actions) = choose.of(&[
+                ("granted", "rs"),
+                ("granted", "rs"),
+                ("granted", "r"),
+                ("granted", "s"),
+                ("refused", "rs"),
+                ("withdrawn", "rs"),
+            ]);
             let state = match decision {
                 "granted" => Decision::Granted { read: actions.contains('r'), search: actions.contains('s') },
                 "refused" => Decision::Refused,
@@ -269,7 +290,8 @@ async fn history(seed: u64) {
         // Comparing after every third step lets changes meet each other in between.
         if number % 3 == 2 {
             compare(&database, &model, &steps).await;
-            sightings += PRACTITIONERS.map(|one| model.visible(Access::Search, one, None, None).len()).iter().sum::<usize>();
+            sightings +=
+                PRACTITIONERS.map(|one| model.visible(Access::Search, one, None, None).len()).iter().sum::<usize>();
         }
     }
     assert!(sightings > 0, "a history in which nobody ever sees anything proves nothing: choose another seed");

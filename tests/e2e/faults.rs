@@ -23,12 +23,9 @@ fn sample(identifier: &str) -> Value {
 }
 
 async fn rows(world: &World, identifier: &str) -> (i64, i64) {
-    let claims = world
-        .count(&format!("SELECT count(*) FROM observation_identifier WHERE value = '{identifier}'"))
-        .await;
-    let kept = world
-        .count(&format!("SELECT count(*) FROM observation WHERE content LIKE '%\"{identifier}\"%'"))
-        .await;
+    let claims =
+        world.count(&format!("SELECT count(*) FROM observation_identifier WHERE value = '{identifier}'")).await;
+    let kept = world.count(&format!("SELECT count(*) FROM observation WHERE content LIKE '%\"{identifier}\"%'")).await;
     (claims, kept)
 }
 
@@ -106,12 +103,7 @@ async fn a_transaction_cut_in_the_middle_stores_all_or_nothing() {
 #[tokio::test]
 async fn without_a_database_every_protocol_answers_503_and_recovers_without_a_restart() {
     let (world, mut proxy) = proxied().await;
-    let routes = [
-        "/FHIR/R5/Observation?patient=40001",
-        "/FHIR/R5/Patient/40001",
-        "/api/v1/patients",
-        "/o/userinfo/",
-    ];
+    let routes = ["/FHIR/R5/Observation?patient=40001", "/FHIR/R5/Patient/40001", "/api/v1/patients", "/o/userinfo/"];
     proxy.stop().await;
     for path in routes {
         let response = world.request("member_megan", Method::GET, path).send().await.expect("an answer");

@@ -40,12 +40,14 @@ fn config(database: &str, user: &str, password: &str) -> DatabaseConfig {
         other => std::env::var(other).ok(),
     };
     let password = std::env::var(password).ok().map(SecretString::from);
-    DatabaseConfig::from_env(lookup, password, 4).expect("run the tests by `make test`, or by `jhe with-database cargo test`")
+    DatabaseConfig::from_env(lookup, password, 4)
+        .expect("run the tests by `make test`, or by `jhe with-database cargo test`")
 }
 
 /// Where the keys are that all worlds of a run share: to make a key for signing takes longer than most tests.
 fn secrets() -> std::path::PathBuf {
-    let scratch = std::env::var("JHE_SCRATCH").expect("run the tests by `make test`, or by `jhe with-database cargo test`");
+    let scratch =
+        std::env::var("JHE_SCRATCH").expect("run the tests by `make test`, or by `jhe with-database cargo test`");
     std::path::Path::new(&scratch).join("secrets-of-tests")
 }
 
@@ -93,10 +95,7 @@ impl World {
             let stopped = async { stopped.await.unwrap_or_default() };
             standalone::server::serve(listener, app, false, stopped).await.expect("served");
         });
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .expect("a client");
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
         Self { base, database, demo, client, stop: Some(stop), server: Some(server) }
     }
 
@@ -200,7 +199,9 @@ pub async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
 pub fn ids(bundle: &Value) -> Vec<String> {
     bundle["entry"]
         .as_array()
-        .map(|entries| entries.iter().map(|entry| entry["resource"]["id"].as_str().unwrap_or_default().to_owned()).collect())
+        .map(|entries| {
+            entries.iter().map(|entry| entry["resource"]["id"].as_str().unwrap_or_default().to_owned()).collect()
+        })
         .unwrap_or_default()
 }
 
@@ -219,7 +220,8 @@ fn app(database: &str, base: &str, secrets: &std::path::Path, settings: &[(&str,
     variables.insert("DB_NAME".to_owned(), database.to_owned());
     // What goes through a pooler instead of straight to PostgreSQL: see `make test-pooler`.
     let pooler = |name: &str| std::env::var(format!("POOLER_{name}")).ok();
-    let lookup = move |name: &str| variables.get(name).cloned().or_else(|| pooler(name)).or_else(|| std::env::var(name).ok());
+    let lookup =
+        move |name: &str| variables.get(name).cloned().or_else(|| pooler(name)).or_else(|| std::env::var(name).ok());
     runtime::App::new(lookup, Some(secrets), 4).expect("an app")
 }
 
@@ -242,4 +244,3 @@ impl Drop for World {
         let _ = dropped.join();
     }
 }
-

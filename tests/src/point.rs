@@ -6,29 +6,38 @@ use serde_json::{Value, json};
 /// A blood pressure at a time.
 #[must_use]
 pub fn blood_pressure(systolic: i32, at: &str) -> Value {
-    point("omh:blood-pressure:4.0", &json!({
-        "systolic_blood_pressure": { "unit": "mmHg", "value": systolic },
-        "diastolic_blood_pressure": { "unit": "mmHg", "value": 80 },
-        "effective_time_frame": { "date_time": at },
-    }))
+    point(
+        "omh:blood-pressure:4.0",
+        &json!({
+            "systolic_blood_pressure": { "unit": "mmHg", "value": systolic },
+            "diastolic_blood_pressure": { "unit": "mmHg", "value": 80 },
+            "effective_time_frame": { "date_time": at },
+        }),
+    )
 }
 
 /// A heart rate at a time.
 #[must_use]
 pub fn heart_rate(rate: i32, at: &str) -> Value {
-    point("omh:heart-rate:2.0", &json!({
-        "heart_rate": { "unit": "beats/min", "value": rate },
-        "effective_time_frame": { "date_time": at },
-    }))
+    point(
+        "omh:heart-rate:2.0",
+        &json!({
+            "heart_rate": { "unit": "beats/min", "value": rate },
+            "effective_time_frame": { "date_time": at },
+        }),
+    )
 }
 
 /// A blood glucose at a time.
 #[must_use]
 pub fn blood_glucose(level: i32, at: &str) -> Value {
-    point("omh:blood-glucose:4.0", &json!({
-        "blood_glucose": { "unit": "mg/dL", "value": level },
-        "effective_time_frame": { "date_time": at },
-    }))
+    point(
+        "omh:blood-glucose:4.0",
+        &json!({
+            "blood_glucose": { "unit": "mg/dL", "value": level },
+            "effective_time_frame": { "date_time": at },
+        }),
+    )
 }
 
 /// A data point of a schema.

@@ -24,12 +24,8 @@ impl Credentials {
     pub(crate) fn read(form: &[(String, String)]) -> Option<Self> {
         let email = field(form, "username")?.trim().to_lowercase();
         let password = field(form, "password").filter(|password| !password.is_empty())?;
-        let is_possible =
-            !email.is_empty() && email.len() <= MAX_EMAIL && !email.chars().any(char::is_control);
-        is_possible.then(|| Self {
-            email,
-            password: Secret::presented(password),
-        })
+        let is_possible = !email.is_empty() && email.len() <= MAX_EMAIL && !email.chars().any(char::is_control);
+        is_possible.then(|| Self { email, password: Secret::presented(password) })
     }
 }
 
@@ -41,11 +37,7 @@ pub(crate) fn page(token: &str, next: &str, refused: Option<&str>) -> String {
             "<p role=\"alert\" id=\"problem\">The e-mail address or the password is not right. Please try again.</p>"
         }
     };
-    let described = if refused.is_some() {
-        " aria-invalid=\"true\" aria-describedby=\"problem\""
-    } else {
-        ""
-    };
+    let described = if refused.is_some() { " aria-invalid=\"true\" aria-describedby=\"problem\"" } else { "" };
     let body = format!(
         "{alert}<form method=\"post\" action=\"/accounts/login/\">\
          <input type=\"hidden\" name=\"{FORM_FIELD}\" value=\"{token}\">\
@@ -67,44 +59,27 @@ mod tests {
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> Option<Credentials> {
-        let form: Vec<_> = pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        let form: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Credentials::read(&form)
     }
 
     #[test]
     fn the_spelling_of_a_name_does_not_matter() {
         for name in ["mary@example.com", "Mary@Example.COM", " mary@example.com "] {
-            assert_eq!(
-                read(&[("username", name), ("password", " p ")])
-                    .unwrap()
-                    .email,
-                "mary@example.com"
-            );
+            assert_eq!(read(&[("username", name), ("password", " p ")]).unwrap().email, "mary@example.com");
         }
     }
 
     #[test]
     fn a_password_is_taken_as_typed() {
-        assert_eq!(
-            read(&[("username", "a"), ("password", " P\t")])
-                .unwrap()
-                .password
-                .expose(),
-            " P\t"
-        );
+        assert_eq!(read(&[("username", "a"), ("password", " P\t")]).unwrap().password.expose(), " P\t");
     }
 
     #[test]
     fn what_cannot_be_an_account_is_not_looked_up() {
         let long = "a".repeat(MAX_EMAIL + 1);
         for name in ["", " ", "a\0b", "a\nb", &long] {
-            assert!(
-                read(&[("username", name), ("password", "p")]).is_none(),
-                "{name:?}"
-            );
+            assert!(read(&[("username", name), ("password", "p")]).is_none(), "{name:?}");
         }
         assert!(read(&[("username", "a"), ("password", "")]).is_none());
         assert!(read(&[("username", "a")]).is_none());

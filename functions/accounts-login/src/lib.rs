@@ -19,12 +19,8 @@ use store::{LoginAttempt, NewSession};
 use tokio::sync::Semaphore;
 
 /// The function.
-pub const FUNCTION: Function = Function::new(
-    "accounts-login",
-    Protocol::Page,
-    Needs::Database,
-    |app, request| Box::pin(handle(app, request)),
-);
+pub const FUNCTION: Function =
+    Function::new("accounts-login", Protocol::Page, Needs::Database, |app, request| Box::pin(handle(app, request)));
 
 /// Wrong passwords in a row before an account has to wait.
 const LIMIT: i32 = 10;
@@ -48,12 +44,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
 }
 
 /// The page: empty, or after a wrong password with what was typed as the name.
-async fn show(
-    app: &App,
-    cookie: &FormCookie,
-    next: &str,
-    refused: Option<&str>,
-) -> Result<Response, Failure> {
+async fn show(app: &App, cookie: &FormCookie, next: &str, refused: Option<&str>) -> Result<Response, Failure> {
     let token = app.form_key().await?.issue(FORM, cookie.binding())?;
     let mut response = html(StatusCode::OK, form::page(&token, next, refused));
     cookie.set(&app.settings, &mut response);
@@ -80,44 +71,29 @@ async fn sign_in(app: &App, request: &Request) -> Result<Response, Failure> {
 }
 
 /// The user whose password this is. Every failure is counted and recorded.
-async fn check(
-    app: &App,
-    request: &Request,
-    credentials: &Credentials,
-) -> Result<Option<UserId>, Failure> {
+async fn check(app: &App, request: &Request, credentials: &Credentials) -> Result<Option<UserId>, Failure> {
     let store = app.store().await?;
     let key = account_key(&credentials.email);
-    let attempt = store
-        .begin_login(&credentials.email, key.as_bytes(), LIMIT, WINDOW_SECONDS)
-        .await?;
+    let attempt = store.begin_login(&credentials.email, key.as_bytes(), LIMIT, WINDOW_SECONDS).await?;
     let context = request.audit(None, Action::Execute, "Session");
     let account = match attempt {
         LoginAttempt::Counted(account) => account,
         LoginAttempt::Blocked(seconds) => {
-            store
-                .record_refusal(&context, RefusedBy::Layer(Layer::Token))
-                .await?;
+            store.record_refusal(&context, RefusedBy::Layer(Layer::Token)).await?;
             return Err(Failure::TooManyRequests(seconds));
         }
     };
-    let stored = account
-        .as_ref()
-        .and_then(|account| account.password_hash.clone());
+    let stored = account.as_ref().and_then(|account| account.password_hash.clone());
     if verify(credentials.password.clone(), stored).await? {
         return Ok(account.map(|account| account.id));
     }
-    store
-        .record_refusal(&context, RefusedBy::Layer(Layer::Token))
-        .await?;
+    store.record_refusal(&context, RefusedBy::Layer(Layer::Token)).await?;
     Ok(None)
 }
 
 /// The work of a password hash is done beside the requests, not in their way, and not for too many at once.
 async fn verify(password: Secret, stored: Option<String>) -> Result<bool, Failure> {
-    let _permit = CHECKS
-        .acquire()
-        .await
-        .map_err(|error| Failure::Internal(Box::new(error)))?;
+    let _permit = CHECKS.acquire().await.map_err(|error| Failure::Internal(Box::new(error)))?;
     tokio::task::spawn_blocking(move || password::verify(password.expose(), stored.as_deref()))
         .await
         .map_err(|error| Failure::Internal(Box::new(error)))

@@ -13,12 +13,8 @@ use runtime::{
 };
 
 /// The function.
-pub const FUNCTION: Function = Function::new(
-    "accounts-logout",
-    Protocol::Page,
-    Needs::Database,
-    |app, request| Box::pin(handle(app, request)),
-);
+pub const FUNCTION: Function =
+    Function::new("accounts-logout", Protocol::Page, Needs::Database, |app, request| Box::pin(handle(app, request)));
 
 /// The name of the form, for its token.
 const FORM: &str = "logout";
@@ -49,19 +45,9 @@ async fn show(app: &App, session: &Secret) -> Result<Response, Failure> {
 
 async fn sign_out(app: &App, request: &Request, session: &Secret) -> Result<Response, Failure> {
     let form = request.form()?;
-    browser::check_form(
-        app,
-        request,
-        FORM,
-        session.expose(),
-        field(&form, FORM_FIELD),
-    )
-    .await?;
+    browser::check_form(app, request, FORM, session.expose(), field(&form, FORM_FIELD)).await?;
     let context = request.audit(None, Action::Delete, "Session");
-    app.store()
-        .await?
-        .end_session(&context, &session.hash())
-        .await?;
+    app.store().await?.end_session(&context, &session.hash()).await?;
     let mut response = redirect(SIGN_IN);
     browser::clear_session(&app.settings, &mut response);
     Ok(response)

@@ -34,9 +34,7 @@ pub fn decided_by(fields: &Fields, actor: &Actor) -> Result<DecidedBy, Failure> 
             None => Ok(DecidedBy::Patient),
             Some(_) => Err(Failure::field(REFERENCE, "It is only for decisions on behalf of a patient.")),
         },
-        Principal::Practitioner(_) | Principal::SuperAdmin => {
-            Ok(DecidedBy::OnBehalf(fields.text(REFERENCE, 200)?))
-        }
+        Principal::Practitioner(_) | Principal::SuperAdmin => Ok(DecidedBy::OnBehalf(fields.text(REFERENCE, 200)?)),
     }
 }
 
@@ -105,9 +103,9 @@ fn object(place: &str, value: &serde_json::Value, known: &[&str]) -> Result<Fiel
 /// The failure with the place in front of its fields' names.
 fn within(place: &str, failure: Failure) -> Failure {
     match failure {
-        Failure::Fields(fields) => Failure::Fields(
-            fields.into_iter().map(|(name, problems)| (format!("{place}.{name}"), problems)).collect(),
-        ),
+        Failure::Fields(fields) => {
+            Failure::Fields(fields.into_iter().map(|(name, problems)| (format!("{place}.{name}"), problems)).collect())
+        }
         other => other,
     }
 }

@@ -64,14 +64,7 @@ async fn decide(
     };
     app.store()
         .await?
-        .decide_consents(
-            &context,
-            actor,
-            patient,
-            decided_by,
-            &decisions.changes,
-            |facts| judge(actor, facts),
-        )
+        .decide_consents(&context, actor, patient, decided_by, &decisions.changes, |facts| judge(actor, facts))
         .await?
         .map_err(|(position, reason)| refused(decisions, position, reason))
 }
@@ -94,9 +87,7 @@ fn judge(actor: &Actor, facts: &ConsentFacts) -> Result<(), RefusedBy> {
 /// The answer to a decision that was refused. Who may not know the study is told that there is none.
 fn refused(decisions: &Decisions, position: usize, reason: RefusedBy) -> Failure {
     match reason {
-        RefusedBy::Layer(Layer::Enrolment) => {
-            decisions.problem(position, "The patient is not enrolled in this study.")
-        }
+        RefusedBy::Layer(Layer::Enrolment) => decisions.problem(position, "The patient is not enrolled in this study."),
         RefusedBy::Layer(Layer::Organization) => Failure::Refused(Refusal::concealed(Layer::Organization)),
         RefusedBy::Layer(layer) => Failure::Refused(Refusal::known(layer)),
         RefusedBy::Invalid | RefusedBy::NotFound => {
@@ -116,8 +107,7 @@ mod tests {
     }
 
     fn facts(role: Option<Role>, enrolled: bool, known: bool, requested: bool) -> ConsentFacts {
-        let scope =
-            Scope { id: 1, coding_system: String::new(), coding_code: String::new(), text: String::new() };
+        let scope = Scope { id: 1, coding_system: String::new(), coding_code: String::new(), text: String::new() };
         ConsentFacts { enrolment: enrolled.then_some(1), scope: known.then_some(scope), requested, role }
     }
 
@@ -137,7 +127,8 @@ mod tests {
     fn every_fact_is_needed() {
         let practitioner = actor(Principal::Practitioner(PractitionerId(1)));
         let patient = actor(Principal::Patient(PatientId(1)));
-        for (who, role) in [(&practitioner, Some(Role::Member)), (&practitioner, Some(Role::Manager)), (&patient, None)] {
+        for (who, role) in [(&practitioner, Some(Role::Member)), (&practitioner, Some(Role::Manager)), (&patient, None)]
+        {
             assert_eq!(judge(who, &facts(role, true, true, true)), Ok(()));
             assert_eq!(judge(who, &facts(role, false, true, true)), Err(RefusedBy::Layer(Layer::Enrolment)));
             assert_eq!(judge(who, &facts(role, true, false, false)), Err(RefusedBy::Invalid));

@@ -93,10 +93,7 @@ fn consolidated(studies: &[StudyConsents]) -> Vec<&Scope> {
 }
 
 /// The studies that have scopes which are decided, or which are not, with those scopes.
-fn with_scopes(
-    studies: &[StudyConsents],
-    decided: bool,
-) -> impl Iterator<Item = (Study<'_>, Vec<ScopeConsent<'_>>)> {
+fn with_scopes(studies: &[StudyConsents], decided: bool) -> impl Iterator<Item = (Study<'_>, Vec<ScopeConsent<'_>>)> {
     studies.iter().filter_map(move |study| {
         let scopes: Vec<_> =
             study.scopes.iter().map(ScopeConsent::from).filter(|scope| scope.consented.is_some() == decided).collect();

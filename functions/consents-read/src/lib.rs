@@ -26,7 +26,8 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
 /// An instant of RFC 3339, of the years 1 to 9999.
 fn instant(text: &str) -> Result<Timestamp, Failure> {
     let years = Timestamp::constant(-62_135_596_800, 0)..Timestamp::constant(253_402_128_000, 0);
-    text.parse().ok().filter(|at| years.contains(at)).ok_or_else(|| {
-        Failure::field("at", "Enter an instant such as 2026-11-21T18:00:00Z; write + as %2B in a URL.")
-    })
+    text.parse()
+        .ok()
+        .filter(|at| years.contains(at))
+        .ok_or_else(|| Failure::field("at", "Enter an instant such as 2026-11-21T18:00:00Z; write + as %2B in a URL."))
 }

@@ -5,7 +5,9 @@ use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json};
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("data-sources-all-scopes", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+    Function::new("data-sources-all-scopes", Protocol::Rest, Needs::Database, |app, request| {
+        Box::pin(handle(app, request))
+    });
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     request.actor(app).await?;

@@ -4,8 +4,9 @@ use http::StatusCode;
 use runtime::{App, Function, Needs, Protocol, Response, VERSION, text_json};
 
 /// The function.
-pub const FUNCTION: Function =
-    Function::new("fhir-metadata", Protocol::Fhir, Needs::Nothing, |app, _| Box::pin(std::future::ready(Ok(handle(app)))));
+pub const FUNCTION: Function = Function::new("fhir-metadata", Protocol::Fhir, Needs::Nothing, |app, _| {
+    Box::pin(std::future::ready(Ok(handle(app))))
+});
 
 /// When this statement last changed in substance.
 const DATE: &str = "2026-11-21";

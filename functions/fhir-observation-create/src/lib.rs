@@ -7,7 +7,9 @@ use store::{Stored, UploadVerdict};
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("fhir-observation-create", Protocol::Fhir, Needs::Database, |app, request| Box::pin(handle(app, request)));
+    Function::new("fhir-observation-create", Protocol::Fhir, Needs::Database, |app, request| {
+        Box::pin(handle(app, request))
+    });
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;

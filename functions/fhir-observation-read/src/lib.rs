@@ -8,7 +8,9 @@ use store::{ReadOutcome, Reader};
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("fhir-observation-read", Protocol::Fhir, Needs::Database, |app, request| Box::pin(handle(app, request)));
+    Function::new("fhir-observation-read", Protocol::Fhir, Needs::Database, |app, request| {
+        Box::pin(handle(app, request))
+    });
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;

@@ -22,7 +22,9 @@ use store::{Found, ObservationPage, Reader};
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("fhir-observation-search", Protocol::Fhir, Needs::Database, |app, request| Box::pin(handle(app, request)));
+    Function::new("fhir-observation-search", Protocol::Fhir, Needs::Database, |app, request| {
+        Box::pin(handle(app, request))
+    });
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
@@ -87,4 +89,3 @@ fn position(position: Position) -> Result<(Timestamp, i64), Failure> {
         .map(|at| (at, position.id))
         .map_err(|error| Failure::Internal(Box::new(error)))
 }
-

@@ -17,11 +17,8 @@ pub fn from_search(reader: Reader, search: &ObservationSearch) -> Result<Observa
     query.organization = search.organization;
     query.identifier = token("identifier", search.identifier.as_ref())?;
     query.ids.clone_from(&search.ids);
-    query.codes = search
-        .codes
-        .iter()
-        .map(|code| CodeFilter { system: code.system.clone(), code: code.code.clone() })
-        .collect();
+    query.codes =
+        search.codes.iter().map(|code| CodeFilter { system: code.system.clone(), code: code.code.clone() }).collect();
     query.statuses = search.statuses.iter().map(|status| status.as_str().to_owned()).collect();
     query.start = bounds(search.effective.start_min, search.effective.start_max);
     query.end = bounds(search.effective.end_min, search.effective.end_max);
@@ -52,10 +49,7 @@ pub fn from_search(reader: Reader, search: &ObservationSearch) -> Result<Observa
 }
 
 /// System (none: any; empty: none) and value. A value is needed: a whole namespace is not searched.
-fn token(
-    name: &str,
-    token: Option<&TokenParam>,
-) -> Result<Option<(Option<String>, String)>, Failure> {
+fn token(name: &str, token: Option<&TokenParam>) -> Result<Option<(Option<String>, String)>, Failure> {
     let Some(token) = token else { return Ok(None) };
     let Some(value) = token.value.clone() else {
         return Err(Failure::Rejected(Rejection::value(name, "needs a value, as in system|value")));

@@ -20,8 +20,9 @@ use runtime::{
 use store::{PatientPage, Reader};
 
 /// The function.
-pub const FUNCTION: Function =
-    Function::new("fhir-patient-search", Protocol::Fhir, Needs::Database, |app, request| Box::pin(handle(app, request)));
+pub const FUNCTION: Function = Function::new("fhir-patient-search", Protocol::Fhir, Needs::Database, |app, request| {
+    Box::pin(handle(app, request))
+});
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;

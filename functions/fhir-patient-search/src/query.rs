@@ -9,8 +9,8 @@ use store::{PatientFilter, TextFilter};
 
 /// The filter of a search, for the page after a position.
 pub fn from_search(search: &PatientSearch, after: Option<Position>) -> Result<PatientFilter, Failure> {
-    let after = i32::try_from(after.map_or(0, |position| position.id))
-        .map_err(|error| Failure::Internal(Box::new(error)))?;
+    let after =
+        i32::try_from(after.map_or(0, |position| position.id)).map_err(|error| Failure::Internal(Box::new(error)))?;
     Ok(PatientFilter {
         ids: search.ids.clone(),
         organization: search.organization,
@@ -54,8 +54,7 @@ mod tests {
     use fhir::search::Handling;
 
     fn filter(pairs: &[(&str, &str)]) -> Result<PatientFilter, Failure> {
-        let pairs: Vec<_> =
-            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         from_search(&PatientSearch::parse(&pairs, Handling::Strict)?, None)
     }
 

@@ -5,7 +5,9 @@ use store::Reader;
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("fhir-practitioner-read", Protocol::Fhir, Needs::Database, |app, request| Box::pin(handle(app, request)));
+    Function::new("fhir-practitioner-read", Protocol::Fhir, Needs::Database, |app, request| {
+        Box::pin(handle(app, request))
+    });
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;

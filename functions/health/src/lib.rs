@@ -6,13 +6,9 @@ use runtime::{Failure, Function, Needs, Protocol, Response, VERSION, json};
 use serde_json::json;
 
 /// The function.
-pub const FUNCTION: Function = Function::new("health", Protocol::Rest, Needs::Nothing, |_, _| {
-    Box::pin(async { health() })
-});
+pub const FUNCTION: Function =
+    Function::new("health", Protocol::Rest, Needs::Nothing, |_, _| Box::pin(async { health() }));
 
 fn health() -> Result<Response, Failure> {
-    Ok(json(
-        StatusCode::OK,
-        &json!({ "status": "ok", "version": VERSION }),
-    )?)
+    Ok(json(StatusCode::OK, &json!({ "status": "ok", "version": VERSION }))?)
 }

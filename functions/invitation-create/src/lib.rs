@@ -12,12 +12,8 @@ use serde::Serialize;
 use store::{Issue, NewInvitation};
 
 /// The function.
-pub const FUNCTION: Function = Function::new(
-    "invitation-create",
-    Protocol::Rest,
-    Needs::Database,
-    |app, request| Box::pin(handle(app, request)),
-);
+pub const FUNCTION: Function =
+    Function::new("invitation-create", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
 
 /// The invitation as issued. `client_id`, the row of the client, keeps its underscore as OAuth has it.
 #[derive(Serialize)]
@@ -42,19 +38,12 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let patient = PatientId(fields.id("patientId")?);
     let client = fields.id("client_id")?;
     if fields.flag("sendEmail")? == Some(true) {
-        return Err(Failure::field(
-            "sendEmail",
-            "E-mail delivery is not configured. Send the link yourself.",
-        ));
+        return Err(Failure::field("sendEmail", "E-mail delivery is not configured. Send the link yourself."));
     }
     let context = request.audit(Some(&actor), Action::Create, "Invitation");
     let store = app.store().await?;
-    let role = store
-        .role_over_patient(actor.practitioner(), patient)
-        .await?;
-    request
-        .permit(app, &context, &actor, Permission::Invite, role)
-        .await?;
+    let role = store.role_over_patient(actor.practitioner(), patient).await?;
+    request.permit(app, &context, &actor, Permission::Invite, role).await?;
     let token = Secret::invitation()?;
     let new = NewInvitation {
         patient,
@@ -67,10 +56,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         Issue::Issued(issued) => issued,
         Issue::NoPatient => return Err(Failure::NotFound),
         Issue::NoClient => {
-            return Err(Failure::field(
-                "client_id",
-                "There is no client with this id that can be invited.",
-            ));
+            return Err(Failure::field("client_id", "There is no client with this id that can be invited."));
         }
     };
     let body = Invitation {
@@ -81,21 +67,16 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         token: token.expose(),
         status: "issued",
         last_updated: issued.last_updated,
-        link: issued
-            .invitation_url
-            .map(|url| link(&url, &app.settings.site_url, token.expose())),
+        link: issued.invitation_url.map(|url| link(&url, &app.settings.site_url, token.expose())),
     };
     Ok(json(StatusCode::CREATED, &body)?)
 }
 
 /// The client's link with `CODE` replaced by `<host>_<token>`: the app learns where to redeem what.
 fn link(invitation_url: &str, site_url: &str, token: &str) -> String {
-    let host = site_url
-        .split_once("://")
-        .map_or(site_url, |(_, rest)| rest);
+    let host = site_url.split_once("://").map_or(site_url, |(_, rest)| rest);
     let host = host.split('/').next().unwrap_or(host);
-    let code: String =
-        form_urlencoded::byte_serialize(format!("{host}_{token}").as_bytes()).collect();
+    let code: String = form_urlencoded::byte_serialize(format!("{host}_{token}").as_bytes()).collect();
     invitation_url.replace("CODE", &code)
 }
 
@@ -116,11 +97,7 @@ mod tests {
                 "https://jhe.example",
                 "https://a.example?invitation=jhe.example_8NG3",
             ),
-            (
-                "https://a.example/CODE",
-                "https://jhe.example/base",
-                "https://a.example/jhe.example_8NG3",
-            ),
+            ("https://a.example/CODE", "https://jhe.example/base", "https://a.example/jhe.example_8NG3"),
         ] {
             assert_eq!(link(url, site, "8NG3"), expected);
         }

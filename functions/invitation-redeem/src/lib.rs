@@ -15,12 +15,8 @@ use serde_json::json;
 use store::{InvitationCode, Redemption};
 
 /// The function.
-pub const FUNCTION: Function = Function::new(
-    "invitation-redeem",
-    Protocol::Rest,
-    Needs::Database,
-    |app, request| Box::pin(handle(app, request)),
-);
+pub const FUNCTION: Function =
+    Function::new("invitation-redeem", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let store = app.store().await?;
@@ -31,23 +27,13 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let redemption = match request.variable("token").and_then(presented) {
         None => Redemption::Unknown,
         Some((token, challenge)) => {
-            let new = InvitationCode {
-                hash: code.hash(),
-                challenge: &challenge,
-                now,
-                expires_at,
-            };
+            let new = InvitationCode { hash: code.hash(), challenge: &challenge, now, expires_at };
             let window = app.settings.invitation_window_seconds;
-            store
-                .redeem_invitation(&context, &token.hash(), window, &new)
-                .await?
+            store.redeem_invitation(&context, &token.hash(), window, &new).await?
         }
     };
     match redemption {
-        Redemption::Redeemed {
-            client_id,
-            redirect_uri,
-        } => Ok(json(
+        Redemption::Redeemed { client_id, redirect_uri } => Ok(json(
             StatusCode::OK,
             &json!({
                 "grant": {
@@ -61,9 +47,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
             }),
         )?),
         Redemption::Unknown => {
-            store
-                .record_refusal(&context, RefusedBy::Layer(Layer::Token))
-                .await?;
+            store.record_refusal(&context, RefusedBy::Layer(Layer::Token)).await?;
             let body = json!({ "detail": "Invitation not found or already used." });
             Ok(json(StatusCode::NOT_FOUND, &body)?)
         }
@@ -75,8 +59,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
 
 /// A token of the right form, and the challenge that its bearer can meet.
 fn presented(text: &str) -> Option<(Secret, Challenge)> {
-    let is_token =
-        text.len() == INVITATION_LENGTH && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_token = text.len() == INVITATION_LENGTH && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let token = is_token.then(|| Secret::presented(text))?;
     let challenge = Verifier::of_invitation(&token)?.challenge();
     Some((token, challenge))
@@ -90,13 +73,7 @@ mod tests {
     fn only_what_can_be_a_token_is_looked_up() {
         assert!(presented("8NG3Sz7fULsoyypl9vmutzYOa6kkbgny").is_some());
         let long = "a".repeat(INVITATION_LENGTH + 1);
-        for bad in [
-            "",
-            "short",
-            "8NG3Sz7fULsoyypl9vmutzYOa6kkbgn-",
-            "8NG3Sz7fULsoyypl9vmutzYOa6kkbgn\0",
-            &long,
-        ] {
+        for bad in ["", "short", "8NG3Sz7fULsoyypl9vmutzYOa6kkbgn-", "8NG3Sz7fULsoyypl9vmutzYOa6kkbgn\0", &long] {
             assert!(presented(bad).is_none(), "{bad:?}");
         }
     }

@@ -32,29 +32,18 @@ impl Decision {
             None if form.iter().all(|(name, _)| name != "decision") => Ok(None),
             Some("allow") => Ok(Some((Self::Allow, token))),
             Some("deny") => Ok(Some((Self::Deny, token))),
-            _ => Err(Failure::Invalid(
-                "The decision is not one of the form's.".to_owned(),
-            )),
+            _ => Err(Failure::Invalid("The decision is not one of the form's.".to_owned())),
         }
     }
 }
 
 /// A form is good for one session and one request: what was shown is what is allowed.
 pub(crate) fn binding(signed_in: &SignedIn, authorization: &Authorization) -> String {
-    format!(
-        "{}\n{}",
-        signed_in.token.expose(),
-        authorization.query_after_login()
-    )
+    format!("{}\n{}", signed_in.token.expose(), authorization.query_after_login())
 }
 
 /// The page.
-pub(crate) fn page(
-    client: &Client,
-    authorization: &Authorization,
-    email: &str,
-    token: &str,
-) -> Response {
+pub(crate) fn page(client: &Client, authorization: &Authorization, email: &str, token: &str) -> Response {
     let body = format!(
         "<p><strong>{name}</strong> asks to use JupyterHealth Exchange as <strong>{email}</strong>.</p>\
          <p>It will be able to:</p><ul>{items}</ul>\
@@ -82,9 +71,7 @@ fn items(scope: &Scope) -> String {
         OFFLINE_ACCESS => "go on while you are not using it".to_owned(),
         other => escape(other),
     });
-    let all: Vec<String> = iter::once("see and do what you can see and do there".to_owned())
-        .chain(meanings)
-        .collect();
+    let all: Vec<String> = iter::once("see and do what you can see and do there".to_owned()).chain(meanings).collect();
     format!("<li>{}</li>", all.join("</li><li>"))
 }
 
@@ -101,28 +88,16 @@ mod tests {
     use super::*;
 
     fn form(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
     #[test]
     fn only_a_choice_of_the_page_is_a_decision() {
         assert!(matches!(Decision::of(&form(&[])), Ok(None)));
-        assert!(matches!(
-            Decision::of(&form(&[(FORM_FIELD, "t")])),
-            Ok(None)
-        ));
+        assert!(matches!(Decision::of(&form(&[(FORM_FIELD, "t")])), Ok(None)));
         let allow = form(&[("decision", "allow"), (FORM_FIELD, "t")]);
-        assert!(matches!(
-            Decision::of(&allow),
-            Ok(Some((Decision::Allow, Some("t"))))
-        ));
-        assert!(matches!(
-            Decision::of(&form(&[("decision", "deny")])),
-            Ok(Some((Decision::Deny, None)))
-        ));
+        assert!(matches!(Decision::of(&allow), Ok(Some((Decision::Allow, Some("t"))))));
+        assert!(matches!(Decision::of(&form(&[("decision", "deny")])), Ok(Some((Decision::Deny, None)))));
         assert!(Decision::of(&form(&[("decision", "maybe")])).is_err());
         assert!(Decision::of(&form(&[("decision", "deny"), ("decision", "allow")])).is_err());
     }
@@ -143,9 +118,6 @@ mod tests {
     #[test]
     fn a_scope_is_explained_and_never_markup() {
         let items = items(&Scope::parse("email <b>").unwrap());
-        assert!(
-            items.contains("<li>see your e-mail address</li><li>&lt;b&gt;</li>"),
-            "{items}"
-        );
+        assert!(items.contains("<li>see your e-mail address</li><li>&lt;b&gt;</li>"), "{items}");
     }
 }

@@ -22,12 +22,8 @@ use runtime::{
 use store::NewCode;
 
 /// The function.
-pub const FUNCTION: Function = Function::new(
-    "oauth-authorize",
-    Protocol::Page,
-    Needs::Database,
-    |app, request| Box::pin(handle(app, request)),
-);
+pub const FUNCTION: Function =
+    Function::new("oauth-authorize", Protocol::Page, Needs::Database, |app, request| Box::pin(handle(app, request)));
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let form = match *request.method() {
@@ -35,14 +31,8 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         Method::POST => request.form()?,
         _ => return Err(Failure::MethodNotAllowed),
     };
-    let asked =
-        AuthorizeRequest::parse(request.query().into_iter().chain(form.clone())).map_err(page)?;
-    let client = app
-        .store()
-        .await?
-        .client(asked.client_id())
-        .await?
-        .ok_or_else(|| page(PageError::UnknownClient))?;
+    let asked = AuthorizeRequest::parse(request.query().into_iter().chain(form.clone())).map_err(page)?;
+    let client = app.store().await?.client(asked.client_id()).await?.ok_or_else(|| page(PageError::UnknownClient))?;
     let addressed = asked.for_client(&client).map_err(page)?;
     // From here on the redirect URI is the client's own, and errors go there.
     let endpoints = Endpoints::new(&app.settings.site_url);
@@ -52,21 +42,12 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     };
     let signed_in = browser::signed_in(app, request).await?;
     // An earlier consent does not count: a public client cannot prove that it is the same (RFC 6749 section 10.2).
-    let session = signed_in.as_ref().map(|one| Session {
-        auth_time: one.session.started_at,
-        has_consented: false,
-    });
+    let session = signed_in.as_ref().map(|one| Session { auth_time: one.session.started_at, has_consented: false });
     let step = match authorization.next_step(&client, session.as_ref(), app.now()) {
         Ok(step) => step,
         Err(refusal) => return Ok(redirect(&refusal.location(endpoints.issuer()))),
     };
-    let asked = Asked {
-        app,
-        request,
-        client: &client,
-        authorization: &authorization,
-        endpoints: &endpoints,
-    };
+    let asked = Asked { app, request, client: &client, authorization: &authorization, endpoints: &endpoints };
     match (step, &signed_in) {
         (NextStep::LogIn, _) | (_, None) => Ok(asked.sign_in()),
         (NextStep::IssueCode, Some(signed_in)) => asked.issue_code(signed_in).await,
@@ -77,9 +58,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
                 browser::check_form(app, request, consent::FORM, &binding, token).await?;
                 match decision {
                     Decision::Allow => asked.issue_code(signed_in).await,
-                    Decision::Deny => Ok(redirect(
-                        &authorization.denied().location(endpoints.issuer()),
-                    )),
+                    Decision::Deny => Ok(redirect(&authorization.denied().location(endpoints.issuer()))),
                 }
             }
         },
@@ -104,9 +83,7 @@ impl Asked<'_> {
     /// To the sign-in page, and back from there to this request.
     fn sign_in(&self) -> Response {
         let back = format!("/o/authorize/?{}", self.authorization.query_after_login());
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("next", &back)
-            .finish();
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", &back).finish();
         redirect(&format!("/accounts/login/?{query}"))
     }
 
@@ -125,29 +102,14 @@ impl Asked<'_> {
             expires_at: self.app.now() + self.app.settings.lifetimes.code,
         };
         self.app.store().await?.issue_code(&context, &new).await?;
-        Ok(redirect(
-            &self
-                .authorization
-                .return_to
-                .with_code(code.expose(), self.endpoints.issuer()),
-        ))
+        Ok(redirect(&self.authorization.return_to.with_code(code.expose(), self.endpoints.issuer())))
     }
 
     async fn ask(&self, signed_in: &SignedIn) -> Result<Response, Failure> {
-        let profile = self
-            .app
-            .store()
-            .await?
-            .profile(signed_in.session.user)
-            .await?;
+        let profile = self.app.store().await?.profile(signed_in.session.user).await?;
         let email = profile.ok_or(Failure::NotFound)?.email;
         let binding = consent::binding(signed_in, self.authorization);
         let token = self.app.form_key().await?.issue(consent::FORM, &binding)?;
-        Ok(consent::page(
-            self.client,
-            self.authorization,
-            &email,
-            &token,
-        ))
+        Ok(consent::page(self.client, self.authorization, &email, &token))
     }
 }

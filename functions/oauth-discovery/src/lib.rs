@@ -11,12 +11,9 @@ use oauth::discovery::{Endpoints, OpenIdConfiguration, ServerMetadata, SmartConf
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json};
 
 /// The function.
-pub const FUNCTION: Function = Function::new(
-    "oauth-discovery",
-    Protocol::OAuth,
-    Needs::Nothing,
-    |app, request| Box::pin(async { document(app, request) }),
-);
+pub const FUNCTION: Function = Function::new("oauth-discovery", Protocol::OAuth, Needs::Nothing, |app, request| {
+    Box::pin(async { document(app, request) })
+});
 
 fn document(app: &App, request: &Request) -> Result<Response, Failure> {
     let endpoints = Endpoints::new(&app.settings.site_url);
@@ -25,10 +22,7 @@ fn document(app: &App, request: &Request) -> Result<Response, Failure> {
         Document::Server => json(StatusCode::OK, &ServerMetadata::new(&endpoints))?,
         Document::Smart => json(StatusCode::OK, &SmartConfiguration::new(&endpoints))?,
     };
-    response.headers_mut().insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("public, max-age=300"),
-    );
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
     Ok(response)
 }
 
@@ -57,30 +51,12 @@ mod tests {
     #[test]
     fn a_path_names_its_document() {
         for (path, document) in [
-            (
-                "/o/.well-known/openid-configuration",
-                Some(Document::OpenId),
-            ),
-            (
-                "/o/.well-known/openid-configuration/",
-                Some(Document::OpenId),
-            ),
-            (
-                "/o/.well-known/oauth-authorization-server",
-                Some(Document::Server),
-            ),
-            (
-                "/.well-known/oauth-authorization-server",
-                Some(Document::Server),
-            ),
-            (
-                "/FHIR/R5/.well-known/smart-configuration",
-                Some(Document::Smart),
-            ),
-            (
-                "/fhir/r5/.well-known/smart-configuration",
-                Some(Document::Smart),
-            ),
+            ("/o/.well-known/openid-configuration", Some(Document::OpenId)),
+            ("/o/.well-known/openid-configuration/", Some(Document::OpenId)),
+            ("/o/.well-known/oauth-authorization-server", Some(Document::Server)),
+            ("/.well-known/oauth-authorization-server", Some(Document::Server)),
+            ("/FHIR/R5/.well-known/smart-configuration", Some(Document::Smart)),
+            ("/fhir/r5/.well-known/smart-configuration", Some(Document::Smart)),
             ("/", None),
         ] {
             assert_eq!(Document::at(path), document, "{path}");

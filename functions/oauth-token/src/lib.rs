@@ -17,12 +17,8 @@ use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json};
 use store::{Exchanged, NewTokens, Store, StoreError};
 
 /// The function.
-pub const FUNCTION: Function = Function::new(
-    "oauth-token",
-    Protocol::OAuth,
-    Needs::Database,
-    |app, request| Box::pin(handle(app, request)),
-);
+pub const FUNCTION: Function =
+    Function::new("oauth-token", Protocol::OAuth, Needs::Database, |app, request| Box::pin(handle(app, request)));
 
 /// The tokens in the clear, for as long as it takes to answer.
 struct Tokens {
@@ -39,36 +35,22 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let mut context = request.audit(None, Action::Execute, "Token");
     let client = authenticate(store, &context, &asked).await?;
     context.client_id = Some(ClientId(client.id));
-    let tokens = Tokens {
-        access: Secret::generate()?,
-        refresh: Secret::generate()?,
-    };
+    let tokens = Tokens { access: Secret::generate()?, refresh: Secret::generate()? };
     let exchanged = exchange(app, store, &context, &client, &asked.grant, &tokens).await?;
-    Ok(json(
-        StatusCode::OK,
-        &answer(app, &client, exchanged, tokens).await?,
-    )?)
+    Ok(json(StatusCode::OK, &answer(app, &client, exchanged, tokens).await?)?)
 }
 
 /// The client, if the sender proves to be it. A refusal is recorded.
-async fn authenticate(
-    store: &Store,
-    context: &Context,
-    asked: &TokenRequest,
-) -> Result<Client, Failure> {
+async fn authenticate(store: &Store, context: &Context, asked: &TokenRequest) -> Result<Client, Failure> {
     let client = store.client(asked.client.client_id()).await?;
-    let proved = client
-        .ok_or(OAuthError::invalid_client())
-        .and_then(|client| {
-            asked.client.verify(&client)?;
-            Ok(client)
-        });
+    let proved = client.ok_or(OAuthError::invalid_client()).and_then(|client| {
+        asked.client.verify(&client)?;
+        Ok(client)
+    });
     match proved {
         Ok(client) => Ok(client),
         Err(error) => {
-            store
-                .record_refusal(context, RefusedBy::Layer(Layer::Token))
-                .await?;
+            store.record_refusal(context, RefusedBy::Layer(Layer::Token)).await?;
             Err(error.into())
         }
     }
@@ -95,35 +77,24 @@ async fn exchange(
     let outcome: Result<Option<Result<Exchanged, GrantError>>, StoreError> = match grant {
         Grant::AuthorizationCode(code) => {
             let decide = |record: &_| grant::redeem_code(record, code, client, now);
-            store
-                .redeem_code(context, &code.code.hash(), &new, decide)
-                .await
+            store.redeem_code(context, &code.code.hash(), &new, decide).await
         }
         Grant::RefreshToken(refresh) => {
             let decide = |record: &_| grant::rotate_refresh(record, refresh, client, now);
-            store
-                .rotate_refresh(context, &refresh.refresh_token.hash(), &new, decide)
-                .await
+            store.rotate_refresh(context, &refresh.refresh_token.hash(), &new, decide).await
         }
     };
     match outcome? {
         Some(Ok(exchanged)) => Ok(exchanged),
         Some(Err(error)) => Err(error.answer().into()),
         None => {
-            store
-                .record_refusal(context, RefusedBy::Layer(Layer::Token))
-                .await?;
+            store.record_refusal(context, RefusedBy::Layer(Layer::Token)).await?;
             Err(OAuthError::invalid_grant().into())
         }
     }
 }
 
-async fn answer(
-    app: &App,
-    client: &Client,
-    exchanged: Exchanged,
-    tokens: Tokens,
-) -> Result<TokenResponse, Failure> {
+async fn answer(app: &App, client: &Client, exchanged: Exchanged, tokens: Tokens) -> Result<TokenResponse, Failure> {
     let Exchanged { granted, subject } = exchanged;
     let lifetimes = &app.settings.lifetimes;
     let id_token = if granted.scope.contains(OPENID) {
@@ -138,12 +109,7 @@ async fn answer(
             lifetime: lifetimes.id_token,
             now: app.now(),
         });
-        Some(
-            app.signing_key()
-                .await?
-                .sign(&claims)
-                .map_err(|error| Failure::Internal(Box::new(error)))?,
-        )
+        Some(app.signing_key().await?.sign(&claims).map_err(|error| Failure::Internal(Box::new(error)))?)
     } else {
         None
     };

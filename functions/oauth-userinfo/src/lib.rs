@@ -11,36 +11,19 @@ use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json};
 use store::Profile;
 
 /// The function.
-pub const FUNCTION: Function = Function::new(
-    "oauth-userinfo",
-    Protocol::OAuth,
-    Needs::Database,
-    |app, request| Box::pin(handle(app, request)),
-);
+pub const FUNCTION: Function =
+    Function::new("oauth-userinfo", Protocol::OAuth, Needs::Database, |app, request| Box::pin(handle(app, request)));
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
-    let caller = request
-        .authenticated(app)
-        .await
-        .map_err(|failure| unauthenticated(request, failure))?;
+    let caller = request.authenticated(app).await.map_err(|failure| unauthenticated(request, failure))?;
     let scope = Scope::parse(&caller.scope).unwrap_or_default();
     if !scope.contains(OPENID) {
-        return Err(OAuthError::new(
-            ErrorCode::InsufficientScope,
-            "The access token does not have the scope openid.",
-        )
-        .into());
+        return Err(
+            OAuthError::new(ErrorCode::InsufficientScope, "The access token does not have the scope openid.").into()
+        );
     }
-    let profile = app
-        .store()
-        .await?
-        .profile(caller.actor.user)
-        .await?
-        .ok_or(Failure::Unauthenticated)?;
-    Ok(json(
-        StatusCode::OK,
-        &UserClaims::for_scope(&subject(profile), &scope),
-    )?)
+    let profile = app.store().await?.profile(caller.actor.user).await?.ok_or(Failure::Unauthenticated)?;
+    Ok(json(StatusCode::OK, &UserClaims::for_scope(&subject(profile), &scope))?)
 }
 
 /// RFC 6750 section 3.1: who sent no token is only told the scheme; who sent one is told that it is not valid.

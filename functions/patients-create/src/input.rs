@@ -4,9 +4,8 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use runtime::{Failure, rest::Fields};
 use store::NewPatient;
 
-const KNOWN: [&str; 7] = [
-    "organizationId", "telecomEmail", "telecomPhone", "nameFamily", "nameGiven", "birthDate", "identifiers",
-];
+const KNOWN: [&str; 7] =
+    ["organizationId", "telecomEmail", "telecomPhone", "nameFamily", "nameGiven", "birthDate", "identifiers"];
 
 /// The patient that the body describes.
 pub fn patient(fields: &Fields, now: Timestamp) -> Result<NewPatient, Failure> {
@@ -47,7 +46,8 @@ fn is_email(text: &str) -> bool {
 /// A day written `YYYY-MM-DD`, not after today anywhere on Earth.
 fn birth_date(text: &str, now: Timestamp) -> Result<Date, Failure> {
     let problem = || Failure::field("birthDate", "Enter a valid date, as in 1990-01-31.");
-    let written = |(index, byte): (usize, u8)| if matches!(index, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
+    let written =
+        |(index, byte): (usize, u8)| if matches!(index, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
     if text.len() != 10 || !text.bytes().enumerate().all(written) {
         return Err(problem());
     }
@@ -72,7 +72,8 @@ fn identifiers(fields: &Fields) -> Result<Vec<(String, String)>, Failure> {
                 Failure::field(&format!("identifiers[{index}]"), "Expected system and value, and nothing else.")
             })?;
             let text = |name: &str, limit| {
-                item.text(name, limit).map_err(|_| Failure::field(&at(name), "A text of 1 to 255 characters is required."))
+                item.text(name, limit)
+                    .map_err(|_| Failure::field(&at(name), "A text of 1 to 255 characters is required."))
             };
             Ok((text("system", 255)?, text("value", 255)?))
         })
@@ -130,7 +131,8 @@ mod tests {
 
     #[test]
     fn dates_are_days_that_were() {
-        for bad in ["1990-02-30", "19900101", "1990-1-1", "2026-11-23", "0000-01-01", "-990-01-01", "1990-01-01T00:00Z"] {
+        for bad in ["1990-02-30", "19900101", "1990-1-1", "2026-11-23", "0000-01-01", "-990-01-01", "1990-01-01T00:00Z"]
+        {
             assert_eq!(refused(|body| body["birthDate"] = json!(bad)), "birthDate", "{bad}");
         }
         for good in ["2026-11-22", "0001-01-01", "2000-02-29"] {
@@ -143,7 +145,21 @@ mod tests {
         for good in ["a@b.c", "first.last+tag@mail.example.com", "o'neil@example.org"] {
             assert!(is_email(good), "{good}");
         }
-        for bad in ["", "a", "a@", "@b.c", "a@b", "a@b..c", ".a@b.c", "a b@c.d", "a@b.c@d.e", "a@-b.c", "a@b_c.d", "\u{e9}@b.c", "a<@b.c"] {
+        for bad in [
+            "",
+            "a",
+            "a@",
+            "@b.c",
+            "a@b",
+            "a@b..c",
+            ".a@b.c",
+            "a b@c.d",
+            "a@b.c@d.e",
+            "a@-b.c",
+            "a@b_c.d",
+            "\u{e9}@b.c",
+            "a<@b.c",
+        ] {
             assert!(!is_email(bad), "{bad}");
         }
     }

@@ -13,7 +13,9 @@ use store::{Lookup, Reader};
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("patients-global-lookup", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+    Function::new("patients-global-lookup", Protocol::Rest, Needs::Database, |app, request| {
+        Box::pin(handle(app, request))
+    });
 
 /// A patient of other organizations: the fields of a record, without what the record says.
 #[derive(Serialize)]

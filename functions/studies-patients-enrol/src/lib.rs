@@ -11,7 +11,9 @@ use store::Reader;
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("studies-patients-enrol", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+    Function::new("studies-patients-enrol", Protocol::Rest, Needs::Database, |app, request| {
+        Box::pin(handle(app, request))
+    });
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
@@ -30,8 +32,9 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         store.end_enrolment(&context, id, &patients).await?;
         return Ok(no_content());
     }
-    let enrolments = store.enrol(&context, Reader::from(&actor), id, &patients).await?.ok_or_else(|| {
-        Failure::field("patientIds", "Each must be a patient of the study's organization.")
-    })?;
+    let enrolments = store
+        .enrol(&context, Reader::from(&actor), id, &patients)
+        .await?
+        .ok_or_else(|| Failure::field("patientIds", "Each must be a patient of the study's organization."))?;
     Ok(json(StatusCode::CREATED, &body::Enrolled::new(study, &enrolments))?)
 }

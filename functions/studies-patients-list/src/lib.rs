@@ -7,7 +7,9 @@ use store::{PatientPage, Reader};
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("studies-patients-list", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+    Function::new("studies-patients-list", Protocol::Rest, Needs::Database, |app, request| {
+        Box::pin(handle(app, request))
+    });
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;

@@ -29,9 +29,7 @@ impl Actor {
     pub const fn patient(&self) -> Result<PatientId, Refusal> {
         match self.principal {
             Principal::Patient(patient) => Ok(patient),
-            Principal::Practitioner(_) | Principal::SuperAdmin => {
-                Err(Refusal::known(Layer::UserType))
-            }
+            Principal::Practitioner(_) | Principal::SuperAdmin => Err(Refusal::known(Layer::UserType)),
         }
     }
 

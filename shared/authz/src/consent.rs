@@ -149,8 +149,7 @@ mod tests {
         for one in every_fact() {
             for other in every_fact().step_by(7) {
                 let both = access(Access::Search, &[one, other]).is_ok();
-                let either = access(Access::Search, &[one]).is_ok()
-                    || access(Access::Search, &[other]).is_ok();
+                let either = access(Access::Search, &[one]).is_ok() || access(Access::Search, &[other]).is_ok();
                 assert_eq!(both, either);
             }
         }

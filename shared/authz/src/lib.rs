@@ -12,7 +12,7 @@ pub mod permission;
 
 pub use actor::{Actor, Principal};
 pub use id::{
-    ClientId, DataSourceId, GrantId, InvitationId, ObservationId, OrganizationId, PatientId,
-    PractitionerId, ScopeId, StudyId, UserId,
+    ClientId, DataSourceId, GrantId, InvitationId, ObservationId, OrganizationId, PatientId, PractitionerId, ScopeId,
+    StudyId, UserId,
 };
 pub use permission::{Basis, Layer, Permission, Refusal, Role, Visibility, permit};

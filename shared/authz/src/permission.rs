@@ -69,14 +69,8 @@ pub enum Layer {
 
 impl Layer {
     /// Every layer, in the order in which they are passed.
-    pub const ALL: [Self; 6] = [
-        Self::Token,
-        Self::UserType,
-        Self::Organization,
-        Self::Enrolment,
-        Self::Consent,
-        Self::Role,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Token, Self::UserType, Self::Organization, Self::Enrolment, Self::Consent, Self::Role];
 
     /// The layer's name in the audit.
     #[must_use]
@@ -149,25 +143,17 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 6] = [
-        Self::View,
-        Self::ManagePatients,
-        Self::Enrol,
-        Self::DecideOnBehalf,
-        Self::Invite,
-        Self::UploadOnBehalf,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::View, Self::ManagePatients, Self::Enrol, Self::DecideOnBehalf, Self::Invite, Self::UploadOnBehalf];
 
     /// The lowest role that has this permission.
     #[must_use]
     pub const fn minimum_role(self) -> Role {
         match self {
             Self::View => Role::Viewer,
-            Self::ManagePatients
-            | Self::Enrol
-            | Self::DecideOnBehalf
-            | Self::Invite
-            | Self::UploadOnBehalf => Role::Member,
+            Self::ManagePatients | Self::Enrol | Self::DecideOnBehalf | Self::Invite | Self::UploadOnBehalf => {
+                Role::Member
+            }
         }
     }
 }
@@ -188,9 +174,7 @@ pub enum Basis {
 /// member whose role is too low is told so (403).
 pub fn permit(actor: &Actor, permission: Permission, role: Option<Role>) -> Result<Basis, Refusal> {
     match actor.principal {
-        Principal::SuperAdmin if permission == Permission::DecideOnBehalf => {
-            Err(Refusal::known(Layer::UserType))
-        }
+        Principal::SuperAdmin if permission == Permission::DecideOnBehalf => Err(Refusal::known(Layer::UserType)),
         Principal::SuperAdmin => Ok(Basis::Privileged),
         Principal::Patient(_) => Err(Refusal::known(Layer::UserType)),
         Principal::Practitioner(_) => match role {
@@ -236,10 +220,7 @@ mod tests {
     fn who_is_not_a_member_is_not_told_that_it_exists() {
         let practitioner = actor(Principal::Practitioner(PractitionerId(1)));
         for permission in Permission::ALL {
-            assert_eq!(
-                permit(&practitioner, permission, None),
-                Err(Refusal::concealed(Layer::Organization))
-            );
+            assert_eq!(permit(&practitioner, permission, None), Err(Refusal::concealed(Layer::Organization)));
         }
     }
 

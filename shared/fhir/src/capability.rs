@@ -2,9 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::search::{
-    DIRECTORY_PARAMETERS, GROUP_PARAMETERS, OBSERVATION_PARAMETERS, PATIENT_PARAMETERS, Parameter,
-};
+use crate::search::{DIRECTORY_PARAMETERS, GROUP_PARAMETERS, OBSERVATION_PARAMETERS, PATIENT_PARAMETERS, Parameter};
 
 /// The SMART extension that tells the OAuth endpoints.
 const OAUTH_URIS: &str = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris";
@@ -64,14 +62,9 @@ fn security(base_url: &str) -> Value {
 }
 
 fn resource(resource_type: &str, interactions: &[&str], parameters: &[Parameter]) -> Value {
-    let interactions: Vec<Value> = interactions
-        .iter()
-        .map(|code| json!({ "code": code }))
-        .collect();
-    let parameters: Vec<Value> = parameters
-        .iter()
-        .map(|parameter| json!({ "name": parameter.name, "type": parameter.kind }))
-        .collect();
+    let interactions: Vec<Value> = interactions.iter().map(|code| json!({ "code": code })).collect();
+    let parameters: Vec<Value> =
+        parameters.iter().map(|parameter| json!({ "name": parameter.name, "type": parameter.kind })).collect();
     json!({
         "type": resource_type,
         "interaction": interactions,

@@ -57,10 +57,7 @@ impl CursorKey {
         hmac::verify(&self.0, &signed(position, filter), tag).map_err(|_| BadCursor)?;
         let (at, id) = position.split_first_chunk::<8>().ok_or(BadCursor)?;
         let id = id.first_chunk::<8>().ok_or(BadCursor)?;
-        Ok(Position {
-            at: i64::from_be_bytes(*at),
-            id: i64::from_be_bytes(*id),
-        })
+        Ok(Position { at: i64::from_be_bytes(*at), id: i64::from_be_bytes(*id) })
     }
 }
 

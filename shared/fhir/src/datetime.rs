@@ -57,11 +57,9 @@ impl Reader<'_> {
     fn number(&mut self, width: usize) -> Option<i16> {
         let (digits, rest) = self.rest.split_at_checked(width)?;
         self.rest = rest;
-        digits.iter().try_fold(0_i16, |number, digit| {
-            digit
-                .is_ascii_digit()
-                .then(|| number * 10 + i16::from(digit - b'0'))
-        })
+        digits
+            .iter()
+            .try_fold(0_i16, |number, digit| digit.is_ascii_digit().then(|| number * 10 + i16::from(digit - b'0')))
     }
 
     fn two(&mut self) -> Option<i8> {
@@ -72,11 +70,7 @@ impl Reader<'_> {
     /// Digits after the sixth are read and dropped: nothing we store is finer than a microsecond.
     fn fraction(&mut self) -> Option<(i32, i64)> {
         let (mut nanos, mut step, mut digits) = (0_i32, 1_000_000_000_i32, 0_usize);
-        while let Some((digit, rest)) = self
-            .rest
-            .split_first()
-            .filter(|(digit, _)| digit.is_ascii_digit())
-        {
+        while let Some((digit, rest)) = self.rest.split_first().filter(|(digit, _)| digit.is_ascii_digit()) {
             self.rest = rest;
             digits += 1;
             if digits <= 6 {
@@ -84,9 +78,7 @@ impl Reader<'_> {
                 nanos += i32::from(digit - b'0') * step;
             }
         }
-        (1..=18)
-            .contains(&digits)
-            .then_some((nanos, i64::from(step)))
+        (1..=18).contains(&digits).then_some((nanos, i64::from(step)))
     }
 
     /// `Z`, `+hh:mm` or `-hh:mm`; at most 14 hours, as in the `dateTime` pattern of R5.
@@ -113,9 +105,7 @@ impl Reader<'_> {
 
 /// Reads a date text; a time without a zone is taken as UTC, and `zoned` says so.
 pub(crate) fn parse(text: &str) -> Option<Moment> {
-    let mut reader = Reader {
-        rest: text.as_bytes(),
-    };
+    let mut reader = Reader { rest: text.as_bytes() };
     let year = reader.number(4)?;
     // Year 0 is no FHIR year, and the span of 9999 ends after the last instant there is.
     if !(1..=9998).contains(&year) {
@@ -148,19 +138,14 @@ fn clock(day: Date, mut reader: Reader<'_>) -> Option<Moment> {
     let hour = reader.two()?;
     reader.eat(b':')?;
     let minute = reader.two()?;
-    let (mut second, mut nanos, mut step, mut precision) =
-        (0, 0, 60_000_000_000, Precision::Minute);
+    let (mut second, mut nanos, mut step, mut precision) = (0, 0, 60_000_000_000, Precision::Minute);
     if reader.eat(b':').is_some() {
         (second, step, precision) = (reader.two()?, 1_000_000_000, Precision::Second);
         if reader.eat(b'.').is_some() {
             (nanos, step) = reader.fraction()?;
         }
     }
-    let offset = if reader.done() {
-        None
-    } else {
-        Some(reader.offset()?)
-    };
+    let offset = if reader.done() { None } else { Some(reader.offset()?) };
     if !reader.done() {
         return None;
     }
@@ -170,12 +155,7 @@ fn clock(day: Date, mut reader: Reader<'_>) -> Option<Moment> {
     moment(start, end, precision, offset)
 }
 
-fn moment(
-    start: DateTime,
-    end: DateTime,
-    precision: Precision,
-    offset: Option<Offset>,
-) -> Option<Moment> {
+fn moment(start: DateTime, end: DateTime, precision: Precision, offset: Option<Offset>) -> Option<Moment> {
     let zone = offset.unwrap_or(Offset::UTC);
     Some(Moment {
         low: zone.to_timestamp(start).ok()?,
@@ -195,8 +175,7 @@ pub(crate) fn instant(text: &str) -> Option<Timestamp> {
 /// Whether a text is a `dateTime`: partial dates are, a time needs seconds and a zone.
 pub(crate) fn is_date_time(text: &str) -> bool {
     parse(text).is_some_and(|moment| {
-        moment.precision <= Precision::Day
-            || (moment.precision == Precision::Second && moment.zoned)
+        moment.precision <= Precision::Day || (moment.precision == Precision::Second && moment.zoned)
     })
 }
 

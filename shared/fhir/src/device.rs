@@ -22,12 +22,7 @@ impl Device {
     pub fn to_json(&self) -> String {
         let mut names = Vec::new();
         if !self.name.trim().is_empty() {
-            names.push(
-                Object::new()
-                    .string("value", &self.name)
-                    .string("type", "user-friendly-name")
-                    .finish(),
-            );
+            names.push(Object::new().string("value", &self.name).string("type", "user-friendly-name").finish());
         }
         head("Device", self.id, self.last_updated)
             .optional("displayName", Some(&self.name))

@@ -38,30 +38,18 @@ impl<'a> Element<'a> {
     /// Refuses every member but those of `kept`: nothing is lost silently. Members that R5 defines
     /// and we do not keep are told apart from those it does not define.
     pub(crate) fn only(&self, kept: &[&str], defined: &[&str]) -> Result<(), Rejection> {
-        let Some(name) = self
-            .members
-            .keys()
-            .find(|name| !kept.contains(&name.as_str()))
-        else {
+        let Some(name) = self.members.keys().find(|name| !kept.contains(&name.as_str())) else {
             return Ok(());
         };
         // `_name` carries the id and extensions of the primitive `name`.
         let base = name.strip_prefix('_').unwrap_or(name);
-        let in_r5 =
-            ["id", "extension"].contains(&base) || kept.contains(&base) || defined.contains(&base);
+        let in_r5 = ["id", "extension"].contains(&base) || kept.contains(&base) || defined.contains(&base);
         match quotable(name) {
-            Some(name) if in_r5 => Err(Rejection::not_supported(
-                &self.at(name),
-                "is an R5 element that this server does not keep",
-            )),
-            Some(name) => Err(Rejection::structure(
-                &self.at(name),
-                "is not an element of R5",
-            )),
-            None => Err(Rejection::structure(
-                &self.path,
-                "has an element that R5 does not define",
-            )),
+            Some(name) if in_r5 => {
+                Err(Rejection::not_supported(&self.at(name), "is an R5 element that this server does not keep"))
+            }
+            Some(name) => Err(Rejection::structure(&self.at(name), "is not an element of R5")),
+            None => Err(Rejection::structure(&self.path, "has an element that R5 does not define")),
         }
     }
 
@@ -72,9 +60,7 @@ impl<'a> Element<'a> {
 
     /// A member that is an object.
     pub(crate) fn child(&self, name: &str) -> Result<Option<Self>, Rejection> {
-        self.get(name)
-            .map(|value| Self::new(value, self.at(name)))
-            .transpose()
+        self.get(name).map(|value| Self::new(value, self.at(name))).transpose()
     }
 
     /// The objects of a list; none when the member is absent.
@@ -83,23 +69,14 @@ impl<'a> Element<'a> {
             return Ok(Vec::new());
         };
         let path = self.at(name);
-        let items = value
-            .as_array()
-            .ok_or_else(|| Rejection::structure(&path, "must be a JSON array"))?;
+        let items = value.as_array().ok_or_else(|| Rejection::structure(&path, "must be a JSON array"))?;
         if items.is_empty() {
             return Err(Rejection::structure(&path, "must not be an empty array"));
         }
         if items.len() > most {
-            return Err(Rejection::value(
-                &path,
-                &format!("must not have more than {most} items"),
-            ));
+            return Err(Rejection::value(&path, &format!("must not have more than {most} items")));
         }
-        items
-            .iter()
-            .enumerate()
-            .map(|(index, item)| Self::new(item, format!("{path}[{index}]")))
-            .collect()
+        items.iter().enumerate().map(|(index, item)| Self::new(item, format!("{path}[{index}]"))).collect()
     }
 
     /// A member that is text, and obeys the rule.
@@ -108,9 +85,7 @@ impl<'a> Element<'a> {
             return Ok(None);
         };
         let path = self.at(name);
-        let text = value
-            .as_str()
-            .ok_or_else(|| Rejection::structure(&path, "must be a JSON string"))?;
+        let text = value.as_str().ok_or_else(|| Rejection::structure(&path, "must be a JSON string"))?;
         match rule(text) {
             Some(problem) => Err(Rejection::value(&path, problem)),
             None => Ok(Some(text.to_owned())),
@@ -137,10 +112,7 @@ impl<'a> Element<'a> {
         let Some(value) = self.get(name) else {
             return Ok(None);
         };
-        value
-            .as_bool()
-            .map(Some)
-            .ok_or_else(|| Rejection::structure(&self.at(name), "must be true or false"))
+        value.as_bool().map(Some).ok_or_else(|| Rejection::structure(&self.at(name), "must be true or false"))
     }
 }
 

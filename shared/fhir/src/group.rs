@@ -30,9 +30,7 @@ impl Group {
             .optional("name", Some(&self.name))
             .optional("description", self.description.as_deref());
         match self.organization {
-            Some(id) => group
-                .raw("managingEntity", &reference("Organization", id))
-                .finish(),
+            Some(id) => group.raw("managingEntity", &reference("Organization", id)).finish(),
             None => group.finish(),
         }
     }

@@ -32,9 +32,7 @@ pub(crate) struct Object {
 impl Object {
     /// An object without members.
     pub(crate) fn new() -> Self {
-        Self {
-            out: String::from("{"),
-        }
+        Self { out: String::from("{") }
     }
 
     /// A resource: `resourceType` first.

@@ -25,9 +25,7 @@ impl Organization {
             .list("type", &[model("organization")])
             .optional("name", Some(&self.name));
         match self.part_of {
-            Some(parent) => organization
-                .raw("partOf", &reference("Organization", parent))
-                .finish(),
+            Some(parent) => organization.raw("partOf", &reference("Organization", parent)).finish(),
             None => organization.finish(),
         }
     }

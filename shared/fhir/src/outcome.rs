@@ -105,12 +105,7 @@ impl Issue {
     /// An issue with a text for the caller.
     #[must_use]
     pub fn new(severity: Severity, code: IssueCode, diagnostics: &str) -> Self {
-        Self {
-            severity,
-            code,
-            diagnostics: diagnostics.to_owned(),
-            expression: None,
-        }
+        Self { severity, code, diagnostics: diagnostics.to_owned(), expression: None }
     }
 
     /// Names the element by a `FHIRPath` such as `Observation.status`.
@@ -145,10 +140,7 @@ impl OperationOutcome {
     /// An outcome of one issue.
     #[must_use]
     pub fn new(issue: Issue) -> Self {
-        Self {
-            first: issue,
-            more: Vec::new(),
-        }
+        Self { first: issue, more: Vec::new() }
     }
 
     /// An outcome of one error.
@@ -167,12 +159,7 @@ impl OperationOutcome {
     /// The resource as R5 JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let issues: Vec<String> = std::iter::once(&self.first)
-            .chain(&self.more)
-            .map(Issue::to_json)
-            .collect();
-        Object::resource("OperationOutcome")
-            .list("issue", &issues)
-            .finish()
+        let issues: Vec<String> = std::iter::once(&self.first).chain(&self.more).map(Issue::to_json).collect();
+        Object::resource("OperationOutcome").list("issue", &issues).finish()
     }
 }

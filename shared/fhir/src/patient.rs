@@ -29,17 +29,12 @@ impl Patient {
     /// The resource as R5 JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let birth_date = self
-            .birth_date
-            .filter(|date| date.year() >= 1)
-            .map(|date| date.to_string());
-        let telecom: Vec<String> = [
-            contact("phone", self.phone.as_deref(), "mobile"),
-            contact("email", self.email.as_deref(), "home"),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
+        let birth_date = self.birth_date.filter(|date| date.year() >= 1).map(|date| date.to_string());
+        let telecom: Vec<String> =
+            [contact("phone", self.phone.as_deref(), "mobile"), contact("email", self.email.as_deref(), "home")]
+                .into_iter()
+                .flatten()
+                .collect();
         head("Patient", self.id, self.last_updated)
             .list("identifier", &identifiers(&self.identifiers))
             .list("name", &names(&self.name))

@@ -20,8 +20,6 @@ impl Practitioner {
     /// The resource as R5 JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
-        head("Practitioner", self.id, self.last_updated)
-            .list("name", &names(&self.name))
-            .finish()
+        head("Practitioner", self.id, self.last_updated).list("name", &names(&self.name)).finish()
     }
 }

@@ -19,35 +19,27 @@ pub(crate) fn string_fault(text: &str) -> Option<&'static str> {
 
 /// What is wrong with a `uri`, if anything.
 pub(crate) fn uri_fault(text: &str) -> Option<&'static str> {
-    string_fault(text).or_else(|| {
-        text.contains(char::is_whitespace)
-            .then_some("must not contain whitespace")
-    })
+    string_fault(text).or_else(|| text.contains(char::is_whitespace).then_some("must not contain whitespace"))
 }
 
 /// What is wrong with a `code`, if anything: no whitespace but single spaces inside.
 pub(crate) fn code_fault(text: &str) -> Option<&'static str> {
-    let spaced = text
-        .split(' ')
-        .any(|word| word.is_empty() || word.contains(char::is_whitespace));
-    string_fault(text)
-        .or_else(|| spaced.then_some("must not contain whitespace but single spaces inside"))
+    let spaced = text.split(' ').any(|word| word.is_empty() || word.contains(char::is_whitespace));
+    string_fault(text).or_else(|| spaced.then_some("must not contain whitespace but single spaces inside"))
 }
 
 /// What is wrong with a language tag (BCP 47), if anything.
 pub(crate) fn language_fault(text: &str) -> Option<&'static str> {
     let tag = text.len() <= 64
-        && text.split('-').all(|part| {
-            (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        });
+        && text
+            .split('-')
+            .all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     (!tag).then_some("must be a language tag such as en or en-US")
 }
 
 /// A positive decimal number without sign or leading zero.
 fn digits(text: &str) -> Option<&str> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit())
-        && !text.starts_with('0')
-        && !text.is_empty();
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0') && !text.is_empty();
     plain.then_some(text)
 }
 
@@ -84,10 +76,7 @@ pub(crate) fn reference(text: &str, resource_type: &str) -> Option<Reference> {
     if !absolute || uri_fault(base).is_some() {
         return None;
     }
-    Some(Reference {
-        base: Some(base.to_owned()),
-        id: id32(id)?,
-    })
+    Some(Reference { base: Some(base.to_owned()), id: id32(id)? })
 }
 
 /// A name from the caller that is short and plain enough to repeat in an answer.

@@ -44,17 +44,11 @@ pub enum Rejection {
 
 impl Fault {
     fn new(diagnostics: String) -> Self {
-        Self {
-            expression: None,
-            diagnostics,
-        }
+        Self { expression: None, diagnostics }
     }
 
     fn at(expression: &str, problem: &str) -> Self {
-        Self {
-            expression: Some(expression.to_owned()),
-            diagnostics: format!("{expression} {problem}"),
-        }
+        Self { expression: Some(expression.to_owned()), diagnostics: format!("{expression} {problem}") }
     }
 }
 
@@ -133,10 +127,9 @@ impl Rejection {
             Self::Structure(_) => IssueCode::Structure,
             Self::Required(_) => IssueCode::Required,
             Self::Value(_) => IssueCode::Value,
-            Self::NotSupported(_)
-            | Self::NotServed(_)
-            | Self::MethodNotAllowed(_)
-            | Self::NotAcceptable(_) => IssueCode::NotSupported,
+            Self::NotSupported(_) | Self::NotServed(_) | Self::MethodNotAllowed(_) | Self::NotAcceptable(_) => {
+                IssueCode::NotSupported
+            }
             Self::TooCostly(_) => IssueCode::TooCostly,
             Self::BusinessRule(_) => IssueCode::BusinessRule,
         }

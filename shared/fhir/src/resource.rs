@@ -25,28 +25,19 @@ pub struct PersonName {
 
 /// Starts a resource with its type, id and meta.
 pub(crate) fn head(resource_type: &str, id: i32, last_updated: Timestamp) -> Object {
-    let meta = Object::new()
-        .string("lastUpdated", &last_updated.to_string())
-        .string("source", SOURCE);
-    Object::resource(resource_type)
-        .string("id", &id.to_string())
-        .raw("meta", &meta.finish())
+    let meta = Object::new().string("lastUpdated", &last_updated.to_string()).string("source", SOURCE);
+    Object::resource(resource_type).string("id", &id.to_string()).raw("meta", &meta.finish())
 }
 
 /// A `CodeableConcept` that says which model of the exchange a resource is.
 pub(crate) fn model(code: &str) -> String {
-    let coding = Object::new()
-        .string("system", MODEL_SYSTEM)
-        .string("code", code)
-        .finish();
+    let coding = Object::new().string("system", MODEL_SYSTEM).string("code", code).finish();
     Object::new().list("coding", &[coding]).finish()
 }
 
 /// A `Reference`.
 pub(crate) fn reference(resource_type: &str, id: i32) -> String {
-    Object::new()
-        .string("reference", &format!("{resource_type}/{id}"))
-        .finish()
+    Object::new().string("reference", &format!("{resource_type}/{id}")).finish()
 }
 
 /// The list `identifier`.
@@ -55,10 +46,7 @@ pub(crate) fn identifiers(identifiers: &[BusinessIdentifier]) -> Vec<String> {
         .iter()
         .filter(|identifier| !identifier.value.trim().is_empty())
         .map(|identifier| {
-            Object::new()
-                .optional("system", identifier.system.as_deref())
-                .string("value", &identifier.value)
-                .finish()
+            Object::new().optional("system", identifier.system.as_deref()).string("value", &identifier.value).finish()
         })
         .collect()
 }
@@ -71,24 +59,12 @@ pub(crate) fn names(name: &PersonName) -> Vec<String> {
         crate::json::push_string(&mut quoted, text);
         given.push(quoted);
     }
-    let name = Object::new()
-        .optional("family", name.family.as_deref())
-        .list("given", &given);
-    if name.is_empty() {
-        Vec::new()
-    } else {
-        vec![name.finish()]
-    }
+    let name = Object::new().optional("family", name.family.as_deref()).list("given", &given);
+    if name.is_empty() { Vec::new() } else { vec![name.finish()] }
 }
 
 /// One `ContactPoint`, if there is a value.
 pub(crate) fn contact(system: &str, value: Option<&str>, used_for: &str) -> Option<String> {
     let value = value.filter(|value| !value.trim().is_empty())?;
-    Some(
-        Object::new()
-            .string("system", system)
-            .string("value", value)
-            .string("use", used_for)
-            .finish(),
-    )
+    Some(Object::new().string("system", system).string("value", value).string("use", used_for).finish())
 }

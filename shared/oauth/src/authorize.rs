@@ -71,12 +71,7 @@ impl AuthorizeRequest {
         V: Into<String>,
     {
         let params = Params::from_pairs(pairs).map_err(|_| PageError::TooLarge)?;
-        let client_id = params
-            .get("client_id")
-            .ok()
-            .flatten()
-            .ok_or(PageError::NoClient)?
-            .to_owned();
+        let client_id = params.get("client_id").ok().flatten().ok_or(PageError::NoClient)?.to_owned();
         Ok(Self { params, client_id })
     }
 
@@ -94,25 +89,14 @@ impl AuthorizeRequest {
         if self.client_id != client.client_id {
             return Err(PageError::UnknownClient);
         }
-        let uri = self
-            .params
-            .get("redirect_uri")
-            .ok()
-            .flatten()
-            .ok_or(PageError::NoRedirectUri)?;
+        let uri = self.params.get("redirect_uri").ok().flatten().ok_or(PageError::NoRedirectUri)?;
         if !redirect::is_registered(&client.redirect_uris, uri) {
             return Err(PageError::UnknownRedirectUri);
         }
         let state = self.params.get("state").ok().flatten();
         let state = state.filter(|state| is_state(state)).map(str::to_owned);
-        let return_to = ReturnTo {
-            redirect_uri: uri.to_owned(),
-            state,
-        };
-        Ok(Addressed {
-            params: self.params,
-            return_to,
-        })
+        let return_to = ReturnTo { redirect_uri: uri.to_owned(), state };
+        Ok(Addressed { params: self.params, return_to })
     }
 }
 
@@ -171,10 +155,7 @@ impl Addressed {
     pub fn validate(self, client: &Client) -> Result<Authorization, Refusal> {
         match self.check(client) {
             Ok(authorization) => Ok(authorization),
-            Err(error) => Err(Refusal {
-                return_to: self.return_to,
-                error,
-            }),
+            Err(error) => Err(Refusal { return_to: self.return_to, error }),
         }
     }
 
@@ -187,10 +168,7 @@ impl Addressed {
         refuse_request_objects(params)?;
         check_response(params)?;
         if !client.may_use(GrantType::AuthorizationCode) {
-            return Err(OAuthError::new(
-                ErrorCode::UnauthorizedClient,
-                "The client may not ask for a code.",
-            ));
+            return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "The client may not ask for a code."));
         }
         // A state that was not taken over above is malformed. It must not be echoed.
         if params.get("state")?.is_some() && self.return_to.state.is_none() {
@@ -245,18 +223,11 @@ pub enum NextStep {
 
 impl Authorization {
     /// Decides by the prompt (OpenID Connect Core 3.1.2.1) and the session, if there is one.
-    pub fn next_step(
-        &self,
-        client: &Client,
-        session: Option<&Session>,
-        now: Timestamp,
-    ) -> Result<NextStep, Refusal> {
+    pub fn next_step(&self, client: &Client, session: Option<&Session>, now: Timestamp) -> Result<NextStep, Refusal> {
         let fresh = session.filter(|session| self.is_fresh(session, now));
         let silent = self.prompt == Prompt::None;
         match fresh {
-            None if silent => {
-                Err(self.refuse(ErrorCode::LoginRequired, "The user is not logged in."))
-            }
+            None if silent => Err(self.refuse(ErrorCode::LoginRequired, "The user is not logged in.")),
             None => Ok(NextStep::LogIn),
             Some(session) if self.needs_consent(client, session) && silent => {
                 Err(self.refuse(ErrorCode::ConsentRequired, "The user has not agreed."))
@@ -293,10 +264,7 @@ impl Authorization {
     }
 
     fn refuse(&self, code: ErrorCode, description: &'static str) -> Refusal {
-        Refusal {
-            return_to: self.return_to.clone(),
-            error: OAuthError::new(code, description),
-        }
+        Refusal { return_to: self.return_to.clone(), error: OAuthError::new(code, description) }
     }
 
     fn is_fresh(&self, session: &Session, now: Timestamp) -> bool {
@@ -327,9 +295,7 @@ enum Prompt {
 impl Prompt {
     fn parse(value: Option<&str>) -> Result<Self, OAuthError> {
         let malformed = OAuthError::invalid_request("The prompt is malformed.");
-        let mut words: Vec<&str> = value
-            .map(|text| text.split(' ').collect())
-            .unwrap_or_default();
+        let mut words: Vec<&str> = value.map(|text| text.split(' ').collect()).unwrap_or_default();
         words.sort_unstable();
         words.dedup();
         match words.as_slice() {
@@ -354,16 +320,10 @@ impl Prompt {
 /// Request objects (OpenID Connect Core 6) would override parameters, so they cannot just be ignored.
 fn refuse_request_objects(params: &Params) -> Result<(), OAuthError> {
     if params.get("request")?.is_some() {
-        return Err(OAuthError::new(
-            ErrorCode::RequestNotSupported,
-            "The request parameter is not supported.",
-        ));
+        return Err(OAuthError::new(ErrorCode::RequestNotSupported, "The request parameter is not supported."));
     }
     if params.get("request_uri")?.is_some() {
-        return Err(OAuthError::new(
-            ErrorCode::RequestUriNotSupported,
-            "The request_uri parameter is not supported.",
-        ));
+        return Err(OAuthError::new(ErrorCode::RequestUriNotSupported, "The request_uri parameter is not supported."));
     }
     Ok(())
 }
@@ -373,17 +333,12 @@ fn check_response(params: &Params) -> Result<(), OAuthError> {
     match params.require("response_type", "The response_type is missing.")? {
         "code" => {}
         _ => {
-            return Err(OAuthError::new(
-                ErrorCode::UnsupportedResponseType,
-                "Only response_type code is supported.",
-            ));
+            return Err(OAuthError::new(ErrorCode::UnsupportedResponseType, "Only response_type code is supported."));
         }
     }
     match params.get("response_mode")? {
         None | Some("query") => Ok(()),
-        Some(_) => Err(OAuthError::invalid_request(
-            "Only response_mode query is supported.",
-        )),
+        Some(_) => Err(OAuthError::invalid_request("Only response_mode query is supported.")),
     }
 }
 
@@ -391,13 +346,9 @@ fn check_response(params: &Params) -> Result<(), OAuthError> {
 fn challenge(params: &Params) -> Result<Challenge, OAuthError> {
     let text = params.require("code_challenge", "Code challenge required.")?;
     if params.get("code_challenge_method")? != Some(pkce::METHOD) {
-        return Err(OAuthError::invalid_request(
-            "The code_challenge_method must be S256.",
-        ));
+        return Err(OAuthError::invalid_request("The code_challenge_method must be S256."));
     }
-    Challenge::parse(text).ok_or(OAuthError::invalid_request(
-        "The code_challenge is malformed.",
-    ))
+    Challenge::parse(text).ok_or(OAuthError::invalid_request("The code_challenge is malformed."))
 }
 
 /// RFC 6749 3.3: the server may grant less than was asked. Without a scope parameter, all the client may have.
@@ -406,16 +357,12 @@ fn scope(params: &Params, client: &Client) -> Result<Scope, OAuthError> {
         None => client.scopes.clone(),
         Some(text) => {
             let asked = Scope::parse(text);
-            let asked = asked
-                .map_err(|_| OAuthError::new(ErrorCode::InvalidScope, "The scope is malformed."))?;
+            let asked = asked.map_err(|_| OAuthError::new(ErrorCode::InvalidScope, "The scope is malformed."))?;
             asked.intersection(&client.scopes)
         }
     };
     if granted.is_empty() {
-        return Err(OAuthError::new(
-            ErrorCode::InvalidScope,
-            "The client may have nothing of the scope.",
-        ));
+        return Err(OAuthError::new(ErrorCode::InvalidScope, "The client may have nothing of the scope."));
     }
     Ok(granted)
 }
@@ -433,9 +380,7 @@ fn max_age(params: &Params) -> Result<Option<SignedDuration>, OAuthError> {
     let Some(text) = params.get("max_age")? else {
         return Ok(None);
     };
-    let seconds = text
-        .parse::<u32>()
-        .map_err(|_| OAuthError::invalid_request("The max_age is malformed."))?;
+    let seconds = text.parse::<u32>().map_err(|_| OAuthError::invalid_request("The max_age is malformed."))?;
     Ok(Some(SignedDuration::from_secs(i64::from(seconds))))
 }
 

@@ -37,16 +37,12 @@ impl ClientAuthentication {
         let form_secret = params.get("client_secret")?;
         let (client_id, secret) = match authorization {
             Some(_) if form_secret.is_some() => {
-                return Err(OAuthError::invalid_request(
-                    "Only one way of client authentication may be used.",
-                ));
+                return Err(OAuthError::invalid_request("Only one way of client authentication may be used."));
             }
             Some(header) => {
                 let (id, secret) = basic(header).ok_or(OAuthError::invalid_client())?;
                 if form_id.is_some_and(|form_id| form_id != id) {
-                    return Err(OAuthError::invalid_request(
-                        "Two different clients are named.",
-                    ));
+                    return Err(OAuthError::invalid_request("Two different clients are named."));
                 }
                 (id, (!secret.is_empty()).then(|| Secret::presented(&secret)))
             }
@@ -56,16 +52,10 @@ impl ClientAuthentication {
             }
         };
         let fits = |text: &str| text.len() <= MAX_CHARACTERS && is_vschar(text);
-        if client_id.is_empty()
-            || !fits(&client_id)
-            || !secret.as_ref().is_none_or(|s| fits(s.expose()))
-        {
+        if client_id.is_empty() || !fits(&client_id) || !secret.as_ref().is_none_or(|s| fits(s.expose())) {
             return Err(OAuthError::invalid_client());
         }
-        Ok(Self {
-            client_id,
-            method: secret.map_or(Method::None, Method::Secret),
-        })
+        Ok(Self { client_id, method: secret.map_or(Method::None, Method::Secret) })
     }
 
     /// The client to look up.
@@ -81,16 +71,10 @@ impl ClientAuthentication {
     pub fn verify(&self, client: &Client) -> Result<(), OAuthError> {
         let proved = match (&client.kind, &self.method) {
             (ClientKind::Public, Method::None) => true,
-            (ClientKind::Confidential { secret_hash }, Method::Secret(secret)) => {
-                secret.hash() == *secret_hash
-            }
+            (ClientKind::Confidential { secret_hash }, Method::Secret(secret)) => secret.hash() == *secret_hash,
             _ => false,
         };
-        if proved && client.client_id == self.client_id {
-            Ok(())
-        } else {
-            Err(OAuthError::invalid_client())
-        }
+        if proved && client.client_id == self.client_id { Ok(()) } else { Err(OAuthError::invalid_client()) }
     }
 }
 
@@ -110,10 +94,7 @@ fn form_decode(text: &str) -> String {
     // The parser splits at `&` and `=`. Encoded text has neither, and text that was sent without encoding
     // must not lose what follows them.
     let whole = text.replace('&', "%26").replace('=', "%3D");
-    form_urlencoded::parse(whole.as_bytes())
-        .next()
-        .map(|(name, _)| name.into_owned())
-        .unwrap_or_default()
+    form_urlencoded::parse(whole.as_bytes()).next().map(|(name, _)| name.into_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]

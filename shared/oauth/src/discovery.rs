@@ -17,9 +17,7 @@ impl Endpoints {
     /// The endpoints of a deployment. A slash at the end of the base URL does not matter.
     #[must_use]
     pub fn new(base_url: &str) -> Self {
-        Self {
-            issuer: format!("{}/o", base_url.trim_end_matches('/')),
-        }
+        Self { issuer: format!("{}/o", base_url.trim_end_matches('/')) }
     }
 
     /// The issuer, `<base>/o`.
@@ -168,11 +166,7 @@ impl SmartConfiguration {
             scopes_supported: &scope::SUPPORTED,
             response_types_supported: RESPONSE_TYPES,
             code_challenge_methods_supported: CHALLENGE_METHODS,
-            capabilities: &[
-                "launch-standalone",
-                "client-public",
-                "client-confidential-symmetric",
-            ],
+            capabilities: &["launch-standalone", "client-public", "client-confidential-symmetric"],
         }
     }
 }

@@ -100,10 +100,7 @@ impl OAuthError {
     /// `invalid_grant`. One sentence for every reason, so that nothing is learnt about the grant.
     #[must_use]
     pub const fn invalid_grant() -> Self {
-        Self::new(
-            ErrorCode::InvalidGrant,
-            "The code or refresh token is not valid.",
-        )
+        Self::new(ErrorCode::InvalidGrant, "The code or refresh token is not valid.")
     }
 
     /// `server_error`, for failures that only the log may explain.
@@ -130,9 +127,7 @@ impl OAuthError {
         match self.code {
             ErrorCode::InvalidClient => Some("Basic realm=\"token\""),
             ErrorCode::InvalidToken => Some("Bearer realm=\"api\", error=\"invalid_token\""),
-            ErrorCode::InsufficientScope => {
-                Some("Bearer realm=\"api\", error=\"insufficient_scope\"")
-            }
+            ErrorCode::InsufficientScope => Some("Bearer realm=\"api\", error=\"insufficient_scope\""),
             _ => None,
         }
     }
@@ -153,12 +148,8 @@ mod tests {
 
     #[test]
     fn the_body_is_that_of_rfc_6749_5_2() {
-        let body =
-            serde_json::to_string(&OAuthError::invalid_request("The code is missing.")).unwrap();
-        assert_eq!(
-            body,
-            r#"{"error":"invalid_request","error_description":"The code is missing."}"#
-        );
+        let body = serde_json::to_string(&OAuthError::invalid_request("The code is missing.")).unwrap();
+        assert_eq!(body, r#"{"error":"invalid_request","error_description":"The code is missing."}"#);
     }
 
     #[test]

@@ -136,14 +136,10 @@ impl GrantError {
     #[must_use]
     pub const fn answer(self) -> OAuthError {
         match self {
-            Self::NotRegistered => OAuthError::new(
-                ErrorCode::UnauthorizedClient,
-                "The client may not use this grant type.",
-            ),
-            Self::ScopeTooWide => OAuthError::new(
-                ErrorCode::InvalidScope,
-                "The scope exceeds what was granted.",
-            ),
+            Self::NotRegistered => {
+                OAuthError::new(ErrorCode::UnauthorizedClient, "The client may not use this grant type.")
+            }
+            Self::ScopeTooWide => OAuthError::new(ErrorCode::InvalidScope, "The scope exceeds what was granted."),
             _ => OAuthError::invalid_grant(),
         }
     }
@@ -184,9 +180,7 @@ pub fn redeem_code(
     Ok(Granted {
         user: record.user,
         scope: record.scope.clone(),
-        refresh_scope: client
-            .may_use(GrantType::RefreshToken)
-            .then(|| record.scope.clone()),
+        refresh_scope: client.may_use(GrantType::RefreshToken).then(|| record.scope.clone()),
         nonce: record.nonce.clone(),
         auth_time: record.auth_time,
     })

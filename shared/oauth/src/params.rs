@@ -26,9 +26,7 @@ impl Params {
         let mut characters = 0_usize;
         for (name, value) in pairs {
             let (name, value) = (name.into(), value.into());
-            characters = characters
-                .saturating_add(name.len())
-                .saturating_add(value.len());
+            characters = characters.saturating_add(name.len()).saturating_add(value.len());
             if kept.len() >= MAX_PARAMETERS || characters > MAX_CHARACTERS {
                 return Err(OAuthError::invalid_request("The request is too large."));
             }
@@ -46,11 +44,7 @@ impl Params {
 
     /// The value of a parameter, if it is there. Twice is an error (RFC 6749 3.1 and 3.2).
     pub fn get(&self, name: &str) -> Result<Option<&str>, OAuthError> {
-        let mut values = self
-            .0
-            .iter()
-            .filter(|(n, _)| n == name)
-            .map(|(_, v)| v.as_str());
+        let mut values = self.0.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str());
         let first = values.next();
         match values.next() {
             None => Ok(first),
@@ -84,10 +78,7 @@ mod tests {
     #[test]
     fn a_repeated_parameter_is_refused_rfc_6749_3_1() {
         let params = Params::from_form("state=a&scope=x&state=b").unwrap();
-        assert_eq!(
-            params.get("state").unwrap_err().code,
-            ErrorCode::InvalidRequest
-        );
+        assert_eq!(params.get("state").unwrap_err().code, ErrorCode::InvalidRequest);
         assert_eq!(params.get("scope").unwrap(), Some("x"));
     }
 
@@ -95,10 +86,7 @@ mod tests {
     fn a_parameter_without_a_value_is_absent_rfc_6749_3_1() {
         let params = Params::from_form("state=&scope=x&state=b").unwrap();
         assert_eq!(params.get("state").unwrap(), Some("b"));
-        assert_eq!(
-            Params::from_form("state=").unwrap().get("state").unwrap(),
-            None
-        );
+        assert_eq!(Params::from_form("state=").unwrap().get("state").unwrap(), None);
     }
 
     #[test]
@@ -111,13 +99,8 @@ mod tests {
 
     #[test]
     fn a_form_is_decoded() {
-        let params =
-            Params::from_form("redirect_uri=https%3A%2F%2Fa.example%2Fcb&scope=openid+email")
-                .unwrap();
-        assert_eq!(
-            params.get("redirect_uri").unwrap(),
-            Some("https://a.example/cb")
-        );
+        let params = Params::from_form("redirect_uri=https%3A%2F%2Fa.example%2Fcb&scope=openid+email").unwrap();
+        assert_eq!(params.get("redirect_uri").unwrap(), Some("https://a.example/cb"));
         assert_eq!(params.get("scope").unwrap(), Some("openid email"));
     }
 

@@ -13,7 +13,8 @@ pub const MAX_BYTES: usize = 1024;
 const COST: (u32, u32, u32) = (19 * 1024, 2, 1);
 
 /// The hash of a password nobody has. Checked when there is no account, so that the answer takes as long.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$JnqFeyHDuHCxGgP+MEAN2g$AA0HIgBuxByc540YS9dVx4DE7+WVLznBLL2gJ42uV84";
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$JnqFeyHDuHCxGgP+MEAN2g$AA0HIgBuxByc540YS9dVx4DE7+WVLznBLL2gJ42uV84";
 
 /// A password cannot be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,9 +39,7 @@ pub fn hash(password: &str, salt: &[u8; 16]) -> Result<String, PasswordError> {
         return Err(PasswordError::TooLong);
     }
     let argon2 = argon2id().ok_or(PasswordError::Hash)?;
-    let hash = argon2
-        .hash_password_with_salt(password.as_bytes(), salt)
-        .map_err(|_| PasswordError::Hash)?;
+    let hash = argon2.hash_password_with_salt(password.as_bytes(), salt).map_err(|_| PasswordError::Hash)?;
     Ok(hash.to_string())
 }
 
@@ -87,10 +86,7 @@ mod tests {
 
     #[test]
     fn the_salt_changes_the_hash() {
-        assert_ne!(
-            hash("Jhe1234!", &[7; 16]).unwrap(),
-            hash("Jhe1234!", &[8; 16]).unwrap()
-        );
+        assert_ne!(hash("Jhe1234!", &[7; 16]).unwrap(), hash("Jhe1234!", &[8; 16]).unwrap());
     }
 
     #[test]
@@ -115,10 +111,7 @@ mod tests {
     #[test]
     fn lengths_are_bounded() {
         assert_eq!(hash("1234567", &[7; 16]), Err(PasswordError::TooShort));
-        assert_eq!(
-            hash(&"a".repeat(MAX_BYTES + 1), &[7; 16]),
-            Err(PasswordError::TooLong)
-        );
+        assert_eq!(hash(&"a".repeat(MAX_BYTES + 1), &[7; 16]), Err(PasswordError::TooLong));
         assert!(hash(&"é".repeat(MIN_CHARACTERS), &[7; 16]).is_ok());
         assert!(!verify(&"a".repeat(MAX_BYTES + 1), None));
     }

@@ -68,10 +68,7 @@ impl Challenge {
     /// Whether this verifier made this challenge (RFC 7636 4.6), in constant time.
     #[must_use]
     pub fn is_met_by(&self, verifier: &Verifier) -> bool {
-        self.0
-            .as_bytes()
-            .ct_eq(verifier.challenge().0.as_bytes())
-            .into()
+        self.0.as_bytes().ct_eq(verifier.challenge().0.as_bytes()).into()
     }
 }
 
@@ -108,10 +105,7 @@ mod tests {
     #[test]
     fn the_example_of_rfc_7636_appendix_b() {
         assert!(verify(VERIFIER, CHALLENGE));
-        assert_eq!(
-            Verifier::parse(VERIFIER).unwrap().challenge().as_str(),
-            CHALLENGE
-        );
+        assert_eq!(Verifier::parse(VERIFIER).unwrap().challenge().as_str(), CHALLENGE);
     }
 
     #[test]
@@ -150,20 +144,14 @@ mod tests {
     fn an_invitation_token_makes_its_verifier() {
         let token = Secret::presented("8NG3Sz7fULsoyypl9vmutzYOa6kkbgny");
         let verifier = Verifier::of_invitation(&token).unwrap();
-        assert!(verify(
-            "OE5HM1N6N2ZVTHNveXlwbDl2bXV0ellPYTZra2Jnbnk",
-            verifier.challenge().as_str()
-        ));
+        assert!(verify("OE5HM1N6N2ZVTHNveXlwbDl2bXV0ellPYTZra2Jnbnk", verifier.challenge().as_str()));
         assert!(Verifier::of_invitation(&Secret::presented("short")).is_none());
     }
 
     #[test]
     fn debug_shows_nothing() {
         let verifier = Verifier::parse(VERIFIER).unwrap();
-        assert_eq!(
-            format!("{verifier:?}{:?}", verifier.challenge()),
-            "Verifier(..)Challenge(..)"
-        );
+        assert_eq!(format!("{verifier:?}{:?}", verifier.challenge()), "Verifier(..)Challenge(..)");
     }
 
     proptest! {

@@ -62,22 +62,14 @@ pub fn is_registered(registered: &[String], presented: &str) -> bool {
     check(presented).is_ok()
         && registered.iter().any(|uri| {
             uri == presented
-                || loopback_without_port(presented)
-                    .is_some_and(|parts| loopback_without_port(uri) == Some(parts))
+                || loopback_without_port(presented).is_some_and(|parts| loopback_without_port(uri) == Some(parts))
         })
 }
 
 /// The redirect URI with the code (RFC 6749 4.1.2) and the issuer (RFC 9207 2).
 #[must_use]
 pub fn with_code(uri: &str, code: &str, state: Option<&str>, issuer: &str) -> String {
-    with_query(
-        uri,
-        [
-            ("code", Some(code)),
-            ("state", state),
-            ("iss", Some(issuer)),
-        ],
-    )
+    with_query(uri, [("code", Some(code)), ("state", state), ("iss", Some(issuer))])
 }
 
 /// The redirect URI with an error (RFC 6749 4.1.2.1) and the issuer (RFC 9207 2).
@@ -120,8 +112,7 @@ fn loopback_without_port(uri: &str) -> Option<(&str, &str)> {
 }
 
 fn is_this_device(authority: &str) -> bool {
-    host_and_port(authority)
-        .is_some_and(|(host, _)| matches!(host, "127.0.0.1" | "[::1]" | "localhost"))
+    host_and_port(authority).is_some_and(|(host, _)| matches!(host, "127.0.0.1" | "[::1]" | "localhost"))
 }
 
 /// The part of a hierarchical URI up to the path or query.
@@ -146,9 +137,7 @@ fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
 /// `ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )` (RFC 3986 3.1), in lower case.
 fn is_scheme(scheme: &str) -> bool {
     scheme.starts_with(|c: char| c.is_ascii_lowercase())
-        && scheme
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b))
+        && scheme.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b))
 }
 
 /// The bytes RFC 3986 2 allows in a URI. A backslash, quotes and angle brackets are not among them.

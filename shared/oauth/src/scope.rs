@@ -53,13 +53,7 @@ impl Scope {
     /// The tokens of this set that the other holds too, in the order of this one.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        Self(
-            self.0
-                .iter()
-                .filter(|t| other.contains(t))
-                .cloned()
-                .collect(),
-        )
+        Self(self.0.iter().filter(|t| other.contains(t)).cloned().collect())
     }
 
     /// Whether the other set holds every token of this one.
@@ -96,10 +90,7 @@ impl Eq for Scope {}
 
 /// `1*( %x21 / %x23-5B / %x5D-7E )` (RFC 6749 3.3).
 fn is_token(token: &str) -> bool {
-    !token.is_empty()
-        && token
-            .bytes()
-            .all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+    !token.is_empty() && token.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }
 
 #[cfg(test)]
@@ -110,32 +101,12 @@ mod tests {
 
     #[test]
     fn the_syntax_is_that_of_rfc_6749_3_3() {
-        for good in [
-            "openid",
-            "openid email",
-            "patient/Observation.rs?category=x|y",
-            "!",
-        ] {
+        for good in ["openid", "openid email", "patient/Observation.rs?category=x|y", "!"] {
             assert_eq!(Scope::parse(good).unwrap().to_string(), good);
         }
         let long = "a".repeat(MAX_CHARACTERS + 1);
-        let many = (0..=MAX_TOKENS)
-            .map(|n| n.to_string())
-            .collect::<Vec<_>>()
-            .join(" ");
-        for bad in [
-            "",
-            " ",
-            " openid",
-            "openid ",
-            "openid  email",
-            "a\"b",
-            "a\\b",
-            "a\tb",
-            "é",
-            &long,
-            &many,
-        ] {
+        let many = (0..=MAX_TOKENS).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
+        for bad in ["", " ", " openid", "openid ", "openid  email", "a\"b", "a\\b", "a\tb", "é", &long, &many] {
             assert_eq!(Scope::parse(bad), Err(ScopeError), "{bad:?}");
         }
     }

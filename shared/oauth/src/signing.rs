@@ -35,23 +35,13 @@ pub struct SigningKey {
 impl SigningKey {
     /// Reads a private key in PEM, PKCS#8 or PKCS#1.
     pub fn from_pem(pem: &SecretString) -> Result<Self, SigningError> {
-        let key = EncodingKey::from_rsa_pem(pem.expose_secret().as_bytes())
-            .map_err(|_| SigningError::Key)?;
+        let key = EncodingKey::from_rsa_pem(pem.expose_secret().as_bytes()).map_err(|_| SigningError::Key)?;
         let jwk = Jwk::from_encoding_key(&key, Algorithm::RS256).map_err(|_| SigningError::Key)?;
-        let kid = jwk
-            .thumbprint(ThumbprintHash::SHA256)
-            .map_err(|_| SigningError::Key)?;
+        let kid = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| SigningError::Key)?;
         let AlgorithmParameters::RSA(public) = jwk.algorithm else {
             return Err(SigningError::Key);
         };
-        let jwk = PublicJwk {
-            alg: "RS256",
-            r#use: "sig",
-            kid,
-            kty: "RSA",
-            n: public.n,
-            e: public.e,
-        };
+        let jwk = PublicJwk { alg: "RS256", r#use: "sig", kid, kty: "RSA", n: public.n, e: public.e };
         Ok(Self { key, jwk })
     }
 
@@ -71,18 +61,14 @@ impl SigningKey {
     pub fn sign(&self, claims: &impl Serialize) -> Result<Secret, SigningError> {
         let mut header = Header::new(Algorithm::RS256);
         header.kid = Some(self.jwk.kid.clone());
-        let jwt = Zeroizing::new(
-            jsonwebtoken::encode(&header, claims, &self.key).map_err(|_| SigningError::Sign)?,
-        );
+        let jwt = Zeroizing::new(jsonwebtoken::encode(&header, claims, &self.key).map_err(|_| SigningError::Sign)?);
         Ok(Secret::presented(&jwt))
     }
 }
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey")
-            .field("kid", &self.jwk.kid)
-            .finish_non_exhaustive()
+        f.debug_struct("SigningKey").field("kid", &self.jwk.kid).finish_non_exhaustive()
     }
 }
 

@@ -50,21 +50,13 @@ impl TokenRequest {
     /// Reads the `Authorization` header and the form.
     pub fn parse(authorization: Option<&str>, params: &Params) -> Result<Self, OAuthError> {
         let grant_type = params.require("grant_type", "The grant_type is missing.")?;
-        let unsupported = OAuthError::new(
-            ErrorCode::UnsupportedGrantType,
-            "The grant type is not supported.",
-        );
+        let unsupported = OAuthError::new(ErrorCode::UnsupportedGrantType, "The grant type is not supported.");
         let grant = match GrantType::parse(grant_type) {
-            Some(GrantType::AuthorizationCode) => {
-                Grant::AuthorizationCode(CodeExchange::parse(params)?)
-            }
+            Some(GrantType::AuthorizationCode) => Grant::AuthorizationCode(CodeExchange::parse(params)?),
             Some(GrantType::RefreshToken) => Grant::RefreshToken(RefreshExchange::parse(params)?),
             Some(GrantType::ClientCredentials) | None => return Err(unsupported),
         };
-        Ok(Self {
-            client: ClientAuthentication::parse(authorization, params)?,
-            grant,
-        })
+        Ok(Self { client: ClientAuthentication::parse(authorization, params)?, grant })
     }
 }
 
@@ -75,11 +67,7 @@ impl CodeExchange {
         let verifier = params.require("code_verifier", "The code_verifier is missing.")?;
         // A verifier without the syntax of one cannot meet any challenge (RFC 7636 4.6).
         let verifier = Verifier::parse(verifier).ok_or(OAuthError::invalid_grant())?;
-        Ok(Self {
-            code: Secret::presented(code),
-            redirect_uri: redirect_uri.to_owned(),
-            verifier,
-        })
+        Ok(Self { code: Secret::presented(code), redirect_uri: redirect_uri.to_owned(), verifier })
     }
 }
 
@@ -87,12 +75,8 @@ impl RefreshExchange {
     fn parse(params: &Params) -> Result<Self, OAuthError> {
         let token = params.require("refresh_token", "The refresh_token is missing.")?;
         let scope = params.get("scope")?.map(Scope::parse).transpose();
-        let scope = scope
-            .map_err(|_| OAuthError::new(ErrorCode::InvalidScope, "The scope is malformed."))?;
-        Ok(Self {
-            refresh_token: Secret::presented(token),
-            scope,
-        })
+        let scope = scope.map_err(|_| OAuthError::new(ErrorCode::InvalidScope, "The scope is malformed."))?;
+        Ok(Self { refresh_token: Secret::presented(token), scope })
     }
 }
 

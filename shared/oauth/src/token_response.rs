@@ -22,8 +22,7 @@ pub struct TokenResponse {
 
 impl Serialize for TokenResponse {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let fields =
-            4 + usize::from(self.refresh_token.is_some()) + usize::from(self.id_token.is_some());
+        let fields = 4 + usize::from(self.refresh_token.is_some()) + usize::from(self.id_token.is_some());
         let mut body = serializer.serialize_struct("TokenResponse", fields)?;
         body.serialize_field("access_token", self.access_token.expose())?;
         body.serialize_field("expires_in", &self.expires_in)?;

@@ -20,10 +20,7 @@ fn answer(line: &str) -> Value {
     let Ok(request) = serde_json::from_str::<Value>(line) else {
         return refused("NotJson", "the request is not JSON");
     };
-    let (Some(code), Some(point)) = (
-        request.get("code").and_then(Value::as_str),
-        request.get("data_point"),
-    ) else {
+    let (Some(code), Some(point)) = (request.get("code").and_then(Value::as_str), request.get("data_point")) else {
         return refused("NotJson", "the request lacks code or data_point");
     };
     match omh::parse(point.to_string().as_bytes(), code) {
@@ -33,9 +30,7 @@ fn answer(line: &str) -> Value {
 }
 
 fn accepted(point: &DataPoint) -> Value {
-    let effective = point
-        .effective()
-        .map(|time| [time.start().to_string(), time.end().to_string()]);
+    let effective = point.effective().map(|time| [time.start().to_string(), time.end().to_string()]);
     json!({"valid": true, "created": point.created().to_string(), "effective": effective})
 }
 

@@ -17,10 +17,7 @@ fn main() {
         let first = first.elapsed();
         let (count, elapsed) = repeated(&point, code);
         let rate = f64::from(count) / elapsed.as_secs_f64();
-        println!(
-            "{code}: {rate:.0} points/s, {} bytes each, first point {first:?}",
-            point.len()
-        );
+        println!("{code}: {rate:.0} points/s, {} bytes each, first point {first:?}", point.len());
     }
 }
 

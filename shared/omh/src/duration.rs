@@ -24,10 +24,7 @@ enum Unit {
 impl Unit {
     /// The units of IEEE 1752.1, schema `duration-unit-value`.
     fn named(name: &str) -> Option<Self> {
-        let fixed = |picoseconds, seconds| Self::Fixed {
-            picoseconds,
-            seconds,
-        };
+        let fixed = |picoseconds, seconds| Self::Fixed { picoseconds, seconds };
         let whole = |seconds: i32| fixed(i128::from(seconds) * 1000 * NANOSECONDS, seconds.into());
         Some(match name {
             "ps" => fixed(1, 1e-12),
@@ -40,9 +37,7 @@ impl Unit {
             "d" => whole(86_400),
             "wk" => whole(604_800),
             "Mo" => Self::Calendar { months: 1.0 },
-            "yr" => Self::Calendar {
-                months: MONTHS_PER_YEAR,
-            },
+            "yr" => Self::Calendar { months: MONTHS_PER_YEAR },
             _ => return None,
         })
     }
@@ -76,10 +71,7 @@ impl Duration {
         };
         let unit = Unit::named(value.get("unit")?.as_str()?)?;
         Some(match unit {
-            Unit::Fixed {
-                picoseconds,
-                seconds,
-            } => fixed(number, picoseconds, seconds),
+            Unit::Fixed { picoseconds, seconds } => fixed(number, picoseconds, seconds),
             Unit::Calendar { months } => calendar(number, months),
         })
     }
@@ -104,11 +96,7 @@ impl Duration {
     }
 }
 
-fn shifted(
-    from: jiff::Timestamp,
-    length: SignedDuration,
-    way: Direction,
-) -> Option<jiff::Timestamp> {
+fn shifted(from: jiff::Timestamp, length: SignedDuration, way: Direction) -> Option<jiff::Timestamp> {
     match way {
         Direction::Forward => from.checked_add(length).ok(),
         Direction::Back => from.checked_sub(length).ok(),
@@ -129,9 +117,7 @@ fn fixed(number: &Number, picoseconds: i128, seconds: f64) -> Result<Duration, T
     let value = not_negative(number)?;
     let length = match number.as_i64() {
         Some(whole) => exact(i128::from(whole) * picoseconds)?,
-        None => {
-            SignedDuration::try_from_secs_f64(value * seconds).map_err(|_| TimeError::OutOfRange)?
-        }
+        None => SignedDuration::try_from_secs_f64(value * seconds).map_err(|_| TimeError::OutOfRange)?,
     };
     Ok(Duration::Fixed(length))
 }
@@ -160,13 +146,7 @@ fn calendar(number: &Number, months_per_unit: f64) -> Result<Duration, TimeError
     if value > TOO_MANY_MONTHS {
         return Err(TimeError::OutOfRange);
     }
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the whole part of 0 to 240,000 fits"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the whole part of 0 to 240,000 fits")]
     let months = value.trunc() as i32;
-    Ok(Duration::Calendar {
-        months,
-        share: value.fract(),
-    })
+    Ok(Duration::Calendar { months, share: value.fract() })
 }

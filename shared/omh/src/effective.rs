@@ -122,11 +122,7 @@ fn part_of_day(interval: &Value) -> Result<EffectiveTime, TimeError> {
         _ => return Err(TimeError::NoForm),
     };
     let date = read_date(date).ok_or(TimeError::NotADate)?;
-    let start = Stated::at(date.at(first_hour, 0, 0, 0), Offset::UTC)
-        .ok_or(TimeError::OutOfRange)?
-        .instant;
-    let end = start
-        .checked_add(SignedDuration::from_hours(6))
-        .map_err(|_| TimeError::OutOfRange)?;
+    let start = Stated::at(date.at(first_hour, 0, 0, 0), Offset::UTC).ok_or(TimeError::OutOfRange)?.instant;
+    let end = start.checked_add(SignedDuration::from_hours(6)).map_err(|_| TimeError::OutOfRange)?;
     EffectiveTime::between(start, end)
 }

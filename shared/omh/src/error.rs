@@ -67,8 +67,5 @@ pub enum TimeError {
 }
 
 fn code_text(code: Option<&SchemaId>) -> String {
-    code.map_or_else(
-        || "a code that is not namespace:name:version".to_owned(),
-        ToString::to_string,
-    )
+    code.map_or_else(|| "a code that is not namespace:name:version".to_owned(), ToString::to_string)
 }

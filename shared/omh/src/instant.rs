@@ -41,12 +41,7 @@ impl Stated {
 pub(crate) fn read_date(text: &str) -> Option<Date> {
     let (year, rest) = text.split_once('-')?;
     let (month, day) = rest.split_once('-')?;
-    Date::new(
-        digits(year, 4)?,
-        narrow(digits(month, 2)?)?,
-        narrow(digits(day, 2)?)?,
-    )
-    .ok()
+    Date::new(digits(year, 4)?, narrow(digits(month, 2)?)?, narrow(digits(day, 2)?)?).ok()
 }
 
 fn read_clock(text: &str) -> Option<Time> {
@@ -60,13 +55,7 @@ fn read_clock(text: &str) -> Option<Time> {
         60 => 59,
         other => other,
     };
-    Time::new(
-        narrow(digits(hour, 2)?)?,
-        narrow(digits(minute, 2)?)?,
-        narrow(second)?,
-        nanosecond,
-    )
-    .ok()
+    Time::new(narrow(digits(hour, 2)?)?, narrow(digits(minute, 2)?)?, narrow(second)?, nanosecond).ok()
 }
 
 /// The nanoseconds of a fraction of a second.
@@ -99,11 +88,7 @@ fn read_offset(text: &str) -> Option<Offset> {
 
 /// Reads exactly so many ASCII digits.
 fn digits(text: &str, count: usize) -> Option<i16> {
-    if text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        text.parse().ok()
-    } else {
-        None
-    }
+    if text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 fn narrow(number: i16) -> Option<i8> {

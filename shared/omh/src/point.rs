@@ -53,11 +53,7 @@ pub fn parse(bytes: &[u8], code: &str) -> Result<DataPoint, Invalid> {
     let header = checked(&point, "header", &HEADER, in_header)?;
     agree(header, &schema_id)?;
     let body = checked(&point, "body", schema, in_body)?;
-    Ok(DataPoint {
-        schema_id,
-        effective: EffectiveTime::of_body(body)?,
-        created: created(header)?,
-    })
+    Ok(DataPoint { schema_id, effective: EffectiveTime::of_body(body)?, created: created(header)? })
 }
 
 fn in_header(Breach { path, reason }: Breach) -> Invalid {
@@ -75,41 +71,22 @@ fn checked<'a>(
     schema: &'static Schema,
     refuse: fn(Breach) -> Invalid,
 ) -> Result<&'a Value, Invalid> {
-    let validator = schema
-        .validator()
-        .ok_or(Invalid::UnusableSchema(schema.code()))?;
-    let value = point.get(name).ok_or_else(|| {
-        refuse(Breach {
-            path: String::new(),
-            reason: format!("the member \"{name}\" is required"),
-        })
-    })?;
+    let validator = schema.validator().ok_or(Invalid::UnusableSchema(schema.code()))?;
+    let value = point
+        .get(name)
+        .ok_or_else(|| refuse(Breach { path: String::new(), reason: format!("the member \"{name}\" is required") }))?;
     schema::check(validator, value, name).map_err(refuse)?;
     Ok(value)
 }
 
 /// The header must name the schema that the caller expects.
 fn agree(header: &Value, expected: &SchemaId) -> Result<(), Invalid> {
-    let part = |name| {
-        header
-            .pointer("/schema_id")
-            .and_then(|id| id.get(name))
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
+    let part =
+        |name| header.pointer("/schema_id").and_then(|id| id.get(name)).and_then(Value::as_str).unwrap_or_default();
     let found = SchemaId::new(part("namespace"), part("name"), part("version"));
-    let found = found.map_err(|malformed| Invalid::Header {
-        path: "/header/schema_id".to_owned(),
-        reason: malformed.to_string(),
-    })?;
-    if found == *expected {
-        Ok(())
-    } else {
-        Err(Invalid::SchemaMismatch {
-            expected: expected.clone(),
-            found,
-        })
-    }
+    let found = found
+        .map_err(|malformed| Invalid::Header { path: "/header/schema_id".to_owned(), reason: malformed.to_string() })?;
+    if found == *expected { Ok(()) } else { Err(Invalid::SchemaMismatch { expected: expected.clone(), found }) }
 }
 
 fn created(header: &Value) -> Result<Timestamp, Invalid> {

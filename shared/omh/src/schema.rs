@@ -16,11 +16,7 @@ pub(crate) struct Schema {
 
 impl Schema {
     const fn new(code: &'static str, document: &'static str) -> Self {
-        Self {
-            code,
-            document,
-            validator: OnceLock::new(),
-        }
+        Self { code, document, validator: OnceLock::new() }
     }
 
     /// The code that names this schema.
@@ -30,113 +26,44 @@ impl Schema {
 
     /// The validator. `None` if the document does not compile, which a test rules out.
     pub(crate) fn validator(&self) -> Option<&Validator> {
-        self.validator
-            .get_or_init(|| compile(self.document))
-            .as_ref()
+        self.validator.get_or_init(|| compile(self.document)).as_ref()
     }
 }
 
 /// The header that every data point has (IEEE 1752.1, schema `header`).
-pub(crate) static HEADER: Schema =
-    Schema::new("ieee:header:1.0", include_str!("../schemas/header.json"));
+pub(crate) static HEADER: Schema = Schema::new("ieee:header:1.0", include_str!("../schemas/header.json"));
 
 static BODIES: [Schema; 20] = [
-    Schema::new(
-        "ieee:physical-activity:1.0",
-        include_str!("../schemas/types/ieee_physical-activity_1.0.json"),
-    ),
-    Schema::new(
-        "ieee:sleep-episode:1.0",
-        include_str!("../schemas/types/ieee_sleep-episode_1.0.json"),
-    ),
-    Schema::new(
-        "ieee:sleep-stage-summary:1.0",
-        include_str!("../schemas/types/ieee_sleep-stage-summary_1.0.json"),
-    ),
-    Schema::new(
-        "ieee:time-in-bed:1.0",
-        include_str!("../schemas/types/ieee_time-in-bed_1.0.json"),
-    ),
-    Schema::new(
-        "ieee:total-sleep-time:1.0",
-        include_str!("../schemas/types/ieee_total-sleep-time_1.0.json"),
-    ),
-    Schema::new(
-        "omh:blood-glucose:4.0",
-        include_str!("../schemas/types/omh_blood-glucose_4.0.json"),
-    ),
-    Schema::new(
-        "omh:blood-pressure:4.0",
-        include_str!("../schemas/types/omh_blood-pressure_4.0.json"),
-    ),
-    Schema::new(
-        "omh:body-height:2.0",
-        include_str!("../schemas/types/omh_body-height_2.0.json"),
-    ),
-    Schema::new(
-        "omh:body-temperature:4.0",
-        include_str!("../schemas/types/omh_body-temperature_4.0.json"),
-    ),
-    Schema::new(
-        "omh:body-weight:3.0",
-        include_str!("../schemas/types/omh_body-weight_3.0.json"),
-    ),
+    Schema::new("ieee:physical-activity:1.0", include_str!("../schemas/types/ieee_physical-activity_1.0.json")),
+    Schema::new("ieee:sleep-episode:1.0", include_str!("../schemas/types/ieee_sleep-episode_1.0.json")),
+    Schema::new("ieee:sleep-stage-summary:1.0", include_str!("../schemas/types/ieee_sleep-stage-summary_1.0.json")),
+    Schema::new("ieee:time-in-bed:1.0", include_str!("../schemas/types/ieee_time-in-bed_1.0.json")),
+    Schema::new("ieee:total-sleep-time:1.0", include_str!("../schemas/types/ieee_total-sleep-time_1.0.json")),
+    Schema::new("omh:blood-glucose:4.0", include_str!("../schemas/types/omh_blood-glucose_4.0.json")),
+    Schema::new("omh:blood-pressure:4.0", include_str!("../schemas/types/omh_blood-pressure_4.0.json")),
+    Schema::new("omh:body-height:2.0", include_str!("../schemas/types/omh_body-height_2.0.json")),
+    Schema::new("omh:body-temperature:4.0", include_str!("../schemas/types/omh_body-temperature_4.0.json")),
+    Schema::new("omh:body-weight:3.0", include_str!("../schemas/types/omh_body-weight_3.0.json")),
     Schema::new(
         "omh:forced-expiratory-volume-1-second:1.0",
         include_str!("../schemas/types/omh_forced-expiratory-volume-1-second_1.0.json"),
     ),
-    Schema::new(
-        "omh:forced-vital-capacity:1.0",
-        include_str!("../schemas/types/omh_forced-vital-capacity_1.0.json"),
-    ),
-    Schema::new(
-        "omh:heart-rate:2.0",
-        include_str!("../schemas/types/omh_heart-rate_2.0.json"),
-    ),
-    Schema::new(
-        "omh:oxygen-saturation:2.0",
-        include_str!("../schemas/types/omh_oxygen-saturation_2.0.json"),
-    ),
-    Schema::new(
-        "omh:physical-activity:1.2",
-        include_str!("../schemas/types/omh_physical-activity_1.2.json"),
-    ),
-    Schema::new(
-        "omh:respiratory-rate:2.0",
-        include_str!("../schemas/types/omh_respiratory-rate_2.0.json"),
-    ),
-    Schema::new(
-        "omh:rr-interval:1.0",
-        include_str!("../schemas/types/omh_rr-interval_1.0.json"),
-    ),
-    Schema::new(
-        "omh:sleep-duration:2.0",
-        include_str!("../schemas/types/omh_sleep-duration_2.0.json"),
-    ),
-    Schema::new(
-        "omh:sleep-episode:1.1",
-        include_str!("../schemas/types/omh_sleep-episode_1.1.json"),
-    ),
-    Schema::new(
-        "omh:step-count:3.0",
-        include_str!("../schemas/types/omh_step-count_3.0.json"),
-    ),
+    Schema::new("omh:forced-vital-capacity:1.0", include_str!("../schemas/types/omh_forced-vital-capacity_1.0.json")),
+    Schema::new("omh:heart-rate:2.0", include_str!("../schemas/types/omh_heart-rate_2.0.json")),
+    Schema::new("omh:oxygen-saturation:2.0", include_str!("../schemas/types/omh_oxygen-saturation_2.0.json")),
+    Schema::new("omh:physical-activity:1.2", include_str!("../schemas/types/omh_physical-activity_1.2.json")),
+    Schema::new("omh:respiratory-rate:2.0", include_str!("../schemas/types/omh_respiratory-rate_2.0.json")),
+    Schema::new("omh:rr-interval:1.0", include_str!("../schemas/types/omh_rr-interval_1.0.json")),
+    Schema::new("omh:sleep-duration:2.0", include_str!("../schemas/types/omh_sleep-duration_2.0.json")),
+    Schema::new("omh:sleep-episode:1.1", include_str!("../schemas/types/omh_sleep-episode_1.1.json")),
+    Schema::new("omh:step-count:3.0", include_str!("../schemas/types/omh_step-count_3.0.json")),
 ];
 
 /// The documents that the others refer to.
 const PARTS: [(&str, &str); 3] = [
-    (
-        "urn:omh-schemas:terms",
-        include_str!("../schemas/parts/terms.json"),
-    ),
-    (
-        "urn:omh-schemas:time",
-        include_str!("../schemas/parts/time.json"),
-    ),
-    (
-        "urn:omh-schemas:units",
-        include_str!("../schemas/parts/units.json"),
-    ),
+    ("urn:omh-schemas:terms", include_str!("../schemas/parts/terms.json")),
+    ("urn:omh-schemas:time", include_str!("../schemas/parts/time.json")),
+    ("urn:omh-schemas:units", include_str!("../schemas/parts/units.json")),
 ];
 
 static REGISTRY: LazyLock<Option<Registry<'static>>> = LazyLock::new(|| {
@@ -187,27 +114,22 @@ pub(crate) fn check(validator: &Validator, value: &Value, member: &str) -> Resul
     if validator.is_valid(value) {
         return Ok(());
     }
-    validator.validate(value).map_err(|error| Breach {
-        path: format!("/{member}{}", error.instance_path()),
-        reason: reason(error.kind()),
-    })
+    validator
+        .validate(value)
+        .map_err(|error| Breach { path: format!("/{member}{}", error.instance_path()), reason: reason(error.kind()) })
 }
 
 /// Names the rule and never the value that breaks it.
 fn reason(kind: &ValidationErrorKind) -> String {
     match kind {
         ValidationErrorKind::Required { property } => format!("the member {property} is required"),
-        ValidationErrorKind::Type {
-            kind: TypeKind::Single(expected),
-        } => format!("must be of type {expected}"),
+        ValidationErrorKind::Type { kind: TypeKind::Single(expected) } => format!("must be of type {expected}"),
         ValidationErrorKind::Enum { options } => format!("must be one of {options}"),
         ValidationErrorKind::Pattern { pattern } => format!("must match {pattern}"),
         ValidationErrorKind::OneOfMultipleValid { .. } => {
             "must have one of the permitted forms, and has more than one".to_owned()
         }
-        ValidationErrorKind::OneOfNotValid { .. } => {
-            "must have one of the permitted forms, and has none".to_owned()
-        }
+        ValidationErrorKind::OneOfNotValid { .. } => "must have one of the permitted forms, and has none".to_owned(),
         other => format!("breaks the rule `{}`", other.keyword()),
     }
 }

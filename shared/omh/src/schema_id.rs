@@ -21,20 +21,14 @@ pub struct SchemaId {
 
 /// The text is not a schema identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a schema identifier has three parts of letters, digits, `.`, `_` and `-`: namespace:name:version"
-)]
+#[error("a schema identifier has three parts of letters, digits, `.`, `_` and `-`: namespace:name:version")]
 pub struct MalformedSchemaId;
 
 impl SchemaId {
     /// Puts an identifier together from its parts.
     pub fn new(namespace: &str, name: &str, version: &str) -> Result<Self, MalformedSchemaId> {
         if [namespace, name, version].into_iter().all(is_part) {
-            Ok(Self {
-                namespace: namespace.into(),
-                name: name.into(),
-                version: version.into(),
-            })
+            Ok(Self { namespace: namespace.into(), name: name.into(), version: version.into() })
         } else {
             Err(MalformedSchemaId)
         }
@@ -61,9 +55,7 @@ impl SchemaId {
 
 fn is_part(text: &str) -> bool {
     (1..=LONGEST_PART).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
 impl FromStr for SchemaId {

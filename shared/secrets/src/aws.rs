@@ -28,10 +28,8 @@ struct Document {
 
 /// A client with the configuration of the process: region, credentials, `AWS_ENDPOINT_URL`.
 pub(crate) async fn client() -> Client {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(ATTEMPT_TIMEOUT)
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .build();
+    let timeouts =
+        TimeoutConfig::builder().connect_timeout(ATTEMPT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
     let config = aws_config::defaults(BehaviorVersion::latest())
         .timeout_config(timeouts)
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
@@ -43,16 +41,11 @@ pub(crate) async fn client() -> Client {
 impl Secrets {
     /// Reads the secret with this ARN or name.
     pub async fn from_secrets_manager(client: &Client, id: &str) -> Result<Self, SecretsError> {
-        let answer = client
-            .get_secret_value()
-            .secret_id(id)
-            .send()
-            .await
-            .map_err(|error| {
-                // The code says what is wrong, `ResourceNotFoundException`; the message could repeat the request.
-                let code = error.code().map(str::to_owned);
-                SecretsError::SecretsManager(code.unwrap_or_else(|| error.to_string()))
-            })?;
+        let answer = client.get_secret_value().secret_id(id).send().await.map_err(|error| {
+            // The code says what is wrong, `ResourceNotFoundException`; the message could repeat the request.
+            let code = error.code().map(str::to_owned);
+            SecretsError::SecretsManager(code.unwrap_or_else(|| error.to_string()))
+        })?;
         Self::from_json(answer.secret_string().ok_or(SecretsError::Shape)?)
     }
 
@@ -98,14 +91,7 @@ mod tests {
 
     #[test]
     fn a_wrong_document_is_refused_without_quoting_it() {
-        for text in [
-            "",
-            "pw-1",
-            "{}",
-            r#""pw-1""#,
-            r#"{"link_key":"pw-1"}"#,
-            r#"{"link_key":{"pw-1":1}}"#,
-        ] {
+        for text in ["", "pw-1", "{}", r#""pw-1""#, r#"{"link_key":"pw-1"}"#, r#"{"link_key":{"pw-1":1}}"#] {
             let error = Secrets::from_json(text).unwrap_err();
             assert!(matches!(error, SecretsError::Shape), "{text}");
             assert!(!format!("{error} {error:?}").contains("pw-1"), "{text}");

@@ -27,11 +27,7 @@ impl<T> Cache<T> {
     }
 
     /// The value, read again if it is time. Callers at the same time wait for one reading.
-    pub(crate) async fn get<E>(
-        &self,
-        now: Instant,
-        read: impl AsyncFnOnce() -> Result<T, E>,
-    ) -> Result<Arc<T>, E> {
+    pub(crate) async fn get<E>(&self, now: Instant, read: impl AsyncFnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
         let mut slot = self.0.lock().await;
         if let Some(entry) = slot.as_ref().filter(|entry| now < entry.next_read) {
             return Ok(Arc::clone(&entry.value));
@@ -39,11 +35,7 @@ impl<T> Cache<T> {
         match read().await {
             Ok(value) => {
                 let value = Arc::new(value);
-                *slot = Some(Entry {
-                    value: Arc::clone(&value),
-                    read_at: now,
-                    next_read: now + FRESH,
-                });
+                *slot = Some(Entry { value: Arc::clone(&value), read_at: now, next_read: now + FRESH });
                 Ok(value)
             }
             Err(error) => match slot.as_mut() {

@@ -19,19 +19,14 @@ impl Secrets {
     /// Reads `link_key`, `form_key` and `id_token_key.pem` from the directory, and makes what is missing.
     ///
     /// The directory gets mode 0700 and its files 0600. A directory or file that others may use is refused.
-    pub fn from_directory(
-        path: &Path,
-        database_password: Option<SecretString>,
-    ) -> Result<Self, SecretsError> {
+    pub fn from_directory(path: &Path, database_password: Option<SecretString>) -> Result<Self, SecretsError> {
         open_directory(path)?;
         Ok(Self {
             database_username: None,
             database_password,
             link_key: key(&path.join("link_key"), "link_key")?,
             form_key: key(&path.join("form_key"), "form_key")?,
-            id_token_key: read_or_make(&path.join("id_token_key.pem"), generate_rsa_key)?
-                .as_str()
-                .into(),
+            id_token_key: read_or_make(&path.join("id_token_key.pem"), generate_rsa_key)?.as_str().into(),
         })
     }
 }
@@ -67,13 +62,9 @@ fn read(path: &Path) -> Result<Option<Zeroizing<String>>, SecretsError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(at(path, source)),
     };
-    private(
-        path,
-        file.metadata().map_err(|source| at(path, source))?.mode(),
-    )?;
+    private(path, file.metadata().map_err(|source| at(path, source))?.mode())?;
     let mut text = Zeroizing::new(String::new());
-    file.read_to_string(&mut text)
-        .map_err(|source| at(path, source))?;
+    file.read_to_string(&mut text).map_err(|source| at(path, source))?;
     Ok(Some(text))
 }
 
@@ -94,28 +85,17 @@ fn draft_of(path: &Path) -> Result<PathBuf, SecretsError> {
 }
 
 fn write_draft(draft: &Path, text: &SecretString) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(draft)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
     file.write_all(text.expose_secret().as_bytes())?;
     file.sync_all()
 }
 
 fn private(path: &Path, mode: u32) -> Result<(), SecretsError> {
-    if mode & GROUP_AND_OTHERS == 0 {
-        Ok(())
-    } else {
-        Err(SecretsError::Permissions(path.to_owned()))
-    }
+    if mode & GROUP_AND_OTHERS == 0 { Ok(()) } else { Err(SecretsError::Permissions(path.to_owned())) }
 }
 
 fn at(path: &Path, source: io::Error) -> SecretsError {
-    SecretsError::Path {
-        path: path.to_owned(),
-        source,
-    }
+    SecretsError::Path { path: path.to_owned(), source }
 }
 
 #[cfg(test)]

@@ -24,9 +24,7 @@ pub(crate) fn gives_keys(lookup: &impl Fn(&str) -> Option<String>) -> bool {
 
 impl Secrets {
     /// Reads `LINK_KEY`, `FORM_KEY`, `OIDC_RSA_PRIVATE_KEY` and, if there is one, `DB_PASSWORD`.
-    pub fn from_environment(
-        lookup: &impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, SecretsError> {
+    pub fn from_environment(lookup: &impl Fn(&str) -> Option<String>) -> Result<Self, SecretsError> {
         Ok(Self {
             database_username: None,
             database_password: database_password(lookup)?,
@@ -50,17 +48,10 @@ fn key(lookup: &impl Fn(&str) -> Option<String>, name: &'static str) -> Result<K
 
 /// Tools that keep variables on one line write the line ends of a PEM file as `\n`.
 fn pem(text: &str) -> SecretString {
-    if text.contains('\n') {
-        text.into()
-    } else {
-        text.replace("\\n", "\n").into()
-    }
+    if text.contains('\n') { text.into() } else { text.replace("\\n", "\n").into() }
 }
 
-fn required(
-    lookup: &impl Fn(&str) -> Option<String>,
-    name: &'static str,
-) -> Result<Zeroizing<String>, SecretsError> {
+fn required(lookup: &impl Fn(&str) -> Option<String>, name: &'static str) -> Result<Zeroizing<String>, SecretsError> {
     value(lookup, name)?.ok_or(SecretsError::MissingVariable(name))
 }
 
@@ -73,17 +64,10 @@ fn value(
         (Some(text), None) => Ok(Some(text)),
         (None, Some(path)) => {
             let text = fs::read_to_string(path.as_str());
-            let text = Zeroizing::new(text.map_err(|source| SecretsError::VariableFile {
-                variable: name,
-                source,
-            })?);
+            let text = Zeroizing::new(text.map_err(|source| SecretsError::VariableFile { variable: name, source })?);
             let trimmed = Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned());
             // An empty file is a mistake in the deployment, not the absence of a secret.
-            if trimmed.is_empty() {
-                Err(SecretsError::MissingVariable(name))
-            } else {
-                Ok(Some(trimmed))
-            }
+            if trimmed.is_empty() { Err(SecretsError::MissingVariable(name)) } else { Ok(Some(trimmed)) }
         }
         (None, None) => Ok(None),
     }
@@ -91,9 +75,7 @@ fn value(
 
 /// A variable that is set to something.
 fn set(lookup: &impl Fn(&str) -> Option<String>, name: &str) -> Option<Zeroizing<String>> {
-    lookup(name)
-        .filter(|text| !text.is_empty())
-        .map(Zeroizing::new)
+    lookup(name).filter(|text| !text.is_empty()).map(Zeroizing::new)
 }
 
 #[cfg(test)]

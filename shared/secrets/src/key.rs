@@ -10,10 +10,8 @@ use secrecy::{ExposeSecret, SecretBox};
 
 const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-const ALPHABETS: [GeneralPurpose; 2] = [
-    GeneralPurpose::new(&STANDARD, LENIENT),
-    GeneralPurpose::new(&URL_SAFE, LENIENT),
-];
+const ALPHABETS: [GeneralPurpose; 2] =
+    [GeneralPurpose::new(&STANDARD, LENIENT), GeneralPurpose::new(&URL_SAFE, LENIENT)];
 
 /// A symmetric key of 256 bits.
 pub struct Key(SecretBox<[u8; 32]>);
@@ -22,9 +20,7 @@ impl Key {
     /// Reads 32 bytes from base64, of either alphabet, padded or not.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes = ALPHABETS
-            .iter()
-            .find_map(|engine| engine.decode(text.trim()).ok())?;
+        let bytes = ALPHABETS.iter().find_map(|engine| engine.decode(text.trim()).ok())?;
         let bytes = Zeroizing::new(bytes);
         let key: Zeroizing<[u8; 32]> = Zeroizing::new(bytes.as_slice().try_into().ok()?);
         Some(Self(SecretBox::init_with_mut(|into: &mut [u8; 32]| {
@@ -71,9 +67,6 @@ mod tests {
 
     #[test]
     fn debug_shows_nothing() {
-        assert_eq!(
-            format!("{:?}", Key::parse(&STANDARD.encode([1; 32])).unwrap()),
-            "Key(..)"
-        );
+        assert_eq!(format!("{:?}", Key::parse(&STANDARD.encode([1; 32])).unwrap()), "Key(..)");
     }
 }

@@ -18,11 +18,7 @@ enum Source {
     /// Read once; they change only with a restart.
     Fixed(Arc<Secrets>),
     /// Read when needed, and again from time to time. The client is made at the first reading.
-    SecretsManager {
-        id: String,
-        client: OnceCell<Client>,
-        cache: Cache<Secrets>,
-    },
+    SecretsManager { id: String, client: OnceCell<Client>, cache: Cache<Secrets> },
 }
 
 impl SecretStore {
@@ -30,21 +26,12 @@ impl SecretStore {
     ///
     /// With `SECRET_ARN` nothing is read until the first [`SecretStore::get`]. With one of the keys set, all must
     /// be. With neither, `directory` is used, and if there is none the missing variable is named.
-    pub fn open(
-        lookup: impl Fn(&str) -> Option<String>,
-        directory: Option<&Path>,
-    ) -> Result<Self, SecretsError> {
+    pub fn open(lookup: impl Fn(&str) -> Option<String>, directory: Option<&Path>) -> Result<Self, SecretsError> {
         if let Some(id) = lookup("SECRET_ARN").filter(|id| !id.is_empty()) {
-            return Ok(Self(Source::SecretsManager {
-                id,
-                client: OnceCell::new(),
-                cache: Cache::new(),
-            }));
+            return Ok(Self(Source::SecretsManager { id, client: OnceCell::new(), cache: Cache::new() }));
         }
         let secrets = match directory {
-            Some(path) if !gives_keys(&lookup) => {
-                Secrets::from_directory(path, database_password(&lookup)?)?
-            }
+            Some(path) if !gives_keys(&lookup) => Secrets::from_directory(path, database_password(&lookup)?)?,
             _ => Secrets::from_environment(&lookup)?,
         };
         Ok(Self(Source::Fixed(Arc::new(secrets))))
@@ -54,11 +41,7 @@ impl SecretStore {
     #[must_use]
     pub fn with_client(client: Client, id: &str) -> Self {
         let client = OnceCell::new_with(Some(client));
-        Self(Source::SecretsManager {
-            id: id.to_owned(),
-            client,
-            cache: Cache::new(),
-        })
+        Self(Source::SecretsManager { id: id.to_owned(), client, cache: Cache::new() })
     }
 
     /// The secrets as of now. Ask before each use and do not keep the answer: a secret from Secrets Manager is read

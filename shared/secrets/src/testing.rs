@@ -11,8 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 pub(crate) fn lookup<N: Into<String>>(
     variables: impl IntoIterator<Item = (N, String)>,
 ) -> impl Fn(&str) -> Option<String> {
-    let variables: BTreeMap<String, String> =
-        variables.into_iter().map(|(n, v)| (n.into(), v)).collect();
+    let variables: BTreeMap<String, String> = variables.into_iter().map(|(n, v)| (n.into(), v)).collect();
     move |name| variables.get(name).cloned()
 }
 

@@ -2,11 +2,7 @@
 //!
 //! Needs the Python package `moto[server]`. `PYTHON` names the interpreter that has it, `python3` by default.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -46,17 +42,12 @@ impl Moto {
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {python}: {error}"));
         let mut port = String::new();
-        BufReader::new(process.stdout.take().unwrap())
-            .read_line(&mut port)
-            .unwrap();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut port).unwrap();
         let port = port.trim().parse::<u16>();
         let port = port.unwrap_or_else(|_| {
             panic!("moto did not start: install moto[server] for {python}, or name another interpreter in PYTHON")
         });
-        Self {
-            process,
-            endpoint: format!("http://127.0.0.1:{port}"),
-        }
+        Self { process, endpoint: format!("http://127.0.0.1:{port}") }
     }
 
     fn client(&self) -> Client {
@@ -94,24 +85,13 @@ fn document(password: &str) -> String {
 }
 
 async fn create(client: &Client, name: &str, text: &str) -> String {
-    let made = client
-        .create_secret()
-        .name(name)
-        .secret_string(text)
-        .send()
-        .await
-        .unwrap();
+    let made = client.create_secret().name(name).secret_string(text).send().await.unwrap();
     made.arn().unwrap().to_owned()
 }
 
 async fn password(store: &SecretStore, now: Instant) -> Result<String, SecretsError> {
     let secrets = store.get(now).await?;
-    Ok(secrets
-        .database_password
-        .as_ref()
-        .unwrap()
-        .expose_secret()
-        .to_owned())
+    Ok(secrets.database_password.as_ref().unwrap().expose_secret().to_owned())
 }
 
 #[tokio::test]
@@ -125,50 +105,23 @@ async fn a_secret_is_read_again_after_a_rotation_and_bridged_when_it_cannot_be()
 
     let first = store.get(start).await.unwrap();
     assert_eq!(first.database_username.as_deref(), Some("exchange"));
-    assert_eq!(
-        (first.link_key.expose(), first.form_key.expose()),
-        (&[1; 32], &[2; 32])
-    );
+    assert_eq!((first.link_key.expose(), first.form_key.expose()), (&[1; 32], &[2; 32]));
     assert_eq!(first.id_token_key.expose_secret(), "PEM");
 
-    client
-        .put_secret_value()
-        .secret_id(&arn)
-        .secret_string(document("new"))
-        .send()
-        .await
-        .unwrap();
+    client.put_secret_value().secret_id(&arn).secret_string(document("new")).send().await.unwrap();
     assert_eq!(password(&store, minutes(4)).await.unwrap(), "old");
     assert_eq!(password(&store, minutes(5)).await.unwrap(), "new");
 
     // A rotation that wrote nonsense must not stop a service that runs.
-    client
-        .put_secret_value()
-        .secret_id(&arn)
-        .secret_string("{}")
-        .send()
-        .await
-        .unwrap();
+    client.put_secret_value().secret_id(&arn).secret_string("{}").send().await.unwrap();
     assert_eq!(password(&store, minutes(10)).await.unwrap(), "new");
-    assert!(matches!(
-        password(&store, minutes(65)).await,
-        Err(SecretsError::Shape)
-    ));
+    assert!(matches!(password(&store, minutes(65)).await, Err(SecretsError::Shape)));
 
-    client
-        .put_secret_value()
-        .secret_id(&arn)
-        .secret_string(document("third"))
-        .send()
-        .await
-        .unwrap();
+    client.put_secret_value().secret_id(&arn).secret_string(document("third")).send().await.unwrap();
     assert_eq!(password(&store, minutes(66)).await.unwrap(), "third");
     moto.stop();
     assert_eq!(password(&store, minutes(72)).await.unwrap(), "third");
-    assert!(matches!(
-        password(&store, minutes(126)).await,
-        Err(SecretsError::SecretsManager(_))
-    ));
+    assert!(matches!(password(&store, minutes(126)).await, Err(SecretsError::SecretsManager(_))));
 }
 
 #[tokio::test]
@@ -176,10 +129,7 @@ async fn an_absent_secret_is_an_error_that_says_so() {
     let moto = Moto::start();
     let store = SecretStore::with_client(moto.client(), "absent");
     let error = store.get(Instant::now()).await.err().unwrap();
-    assert_eq!(
-        error.to_string(),
-        "Secrets Manager did not give the secret: ResourceNotFoundException"
-    );
+    assert_eq!(error.to_string(), "Secrets Manager did not give the secret: ResourceNotFoundException");
 }
 
 #[tokio::test]
@@ -187,17 +137,7 @@ async fn a_binary_secret_is_refused() {
     let moto = Moto::start();
     let client = moto.client();
     let binary = aws_sdk_secretsmanager::primitives::Blob::new(document("old"));
-    client
-        .create_secret()
-        .name("binary")
-        .secret_binary(binary)
-        .send()
-        .await
-        .unwrap();
-    let error = SecretStore::with_client(client, "binary")
-        .get(Instant::now())
-        .await
-        .err()
-        .unwrap();
+    client.create_secret().name("binary").secret_binary(binary).send().await.unwrap();
+    let error = SecretStore::with_client(client, "binary").get(Instant::now()).await.err().unwrap();
     assert!(matches!(error, SecretsError::Shape));
 }

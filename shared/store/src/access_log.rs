@@ -97,11 +97,8 @@ impl Store {
         count: i64,
     ) -> Result<AccessLogPage, StoreError> {
         let client = self.connection().await?;
-        let statement = client
-            .prepare_typed_cached(LOG, &[Type::JSONB, Type::INT4, Type::INT8, Type::INT8])
-            .await?;
-        let rows =
-            client.query(&statement, &[&Json(context), &patient.0, &before, &count]).await?;
+        let statement = client.prepare_typed_cached(LOG, &[Type::JSONB, Type::INT4, Type::INT8, Type::INT8]).await?;
+        let rows = client.query(&statement, &[&Json(context), &patient.0, &before, &count]).await?;
         let mut page = AccessLogPage::default();
         for row in &rows {
             page.more = row.try_get("more")?;

@@ -114,9 +114,8 @@ fn number<T: FromStr>(
     name: &'static str,
     default: T,
 ) -> Result<T, ConfigError> {
-    lookup(name).map_or(Ok(default), |text| {
-        text.parse().map_err(|_| ConfigError::Invalid(name, "it is not a number in range"))
-    })
+    lookup(name)
+        .map_or(Ok(default), |text| text.parse().map_err(|_| ConfigError::Invalid(name, "it is not a number in range")))
 }
 
 #[cfg(test)]
@@ -126,9 +125,7 @@ mod tests {
     fn config(pairs: &[(&str, &str)]) -> Result<DatabaseConfig, ConfigError> {
         let minimal = [("DB_HOST", "db"), ("DB_NAME", "jhe"), ("DB_USER", "u")];
         DatabaseConfig::from_env(
-            |name| {
-                pairs.iter().chain(&minimal).find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-            },
+            |name| pairs.iter().chain(&minimal).find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()),
             None,
             1,
         )

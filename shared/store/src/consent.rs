@@ -240,14 +240,10 @@ async fn facts(
     let systems: Vec<&str> = changes.iter().map(|change| change.system.as_str()).collect();
     let codes: Vec<&str> = changes.iter().map(|change| change.code.as_str()).collect();
     let statement = transaction
-        .prepare_typed_cached(
-            FACTS,
-            &[Type::INT4, Type::INT4_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT4],
-        )
+        .prepare_typed_cached(FACTS, &[Type::INT4, Type::INT4_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT4])
         .await?;
-    let rows = transaction
-        .query(&statement, &[&patient.0, &studies, &systems, &codes, &practitioner.map(|id| id.0)])
-        .await?;
+    let rows =
+        transaction.query(&statement, &[&patient.0, &studies, &systems, &codes, &practitioner.map(|id| id.0)]).await?;
     rows.iter()
         .zip(changes)
         .map(|(row, change)| {
@@ -294,8 +290,14 @@ async fn append(
         .prepare_typed_cached(
             APPEND,
             &[
-                Type::INT4, Type::INT4_ARRAY, Type::INT4_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT4,
-                Type::TEXT, Type::TEXT,
+                Type::INT4,
+                Type::INT4_ARRAY,
+                Type::INT4_ARRAY,
+                Type::TEXT_ARRAY,
+                Type::TEXT_ARRAY,
+                Type::INT4,
+                Type::TEXT,
+                Type::TEXT,
             ],
         )
         .await?;
@@ -341,9 +343,6 @@ async fn record_change(
         .await?;
     let outcome = if refused_by.is_none() { "allowed" } else { "denied" };
     let reason = refused_by.map(RefusedBy::name);
-    transaction
-        .execute(&statement, &[&Json(context), &outcome, &reason, &studies, &patient.0])
-        .await?;
+    transaction.execute(&statement, &[&Json(context), &outcome, &reason, &studies, &patient.0]).await?;
     Ok(())
 }
-

@@ -68,8 +68,7 @@ impl Store {
     /// Every scope that a study can ask for.
     pub async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {
         let client = self.connection().await?;
-        let statement =
-            client.prepare_cached("SELECT id, system, code, text FROM scope ORDER BY id").await?;
+        let statement = client.prepare_cached("SELECT id, system, code, text FROM scope ORDER BY id").await?;
         let rows = client.query(&statement, &[]).await?;
         rows.iter()
             .map(|row| {

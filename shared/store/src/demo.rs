@@ -1,10 +1,7 @@
 //! The demo world, written by the owner into an empty database. For demonstrations and tests only: everybody's
 //! password is published.
 
-use crate::{
-    DatabaseConfig, LoginError, StoreError,
-    migrate::connect_owner,
-};
+use crate::{DatabaseConfig, LoginError, StoreError, migrate::connect_owner};
 use jiff::Timestamp;
 use oauth::TokenHash;
 
@@ -28,11 +25,8 @@ pub struct DemoUser {
 pub async fn seed(owner: &DatabaseConfig, redirect_uri: &str, password_hash: &str) -> Result<bool, LoginError> {
     let mut client = connect_owner(owner).await?;
     let transaction = client.transaction().await.map_err(StoreError::from)?;
-    let populated: bool = transaction
-        .query_one("SELECT EXISTS (SELECT FROM app_user)", &[])
-        .await
-        .map_err(StoreError::from)?
-        .get(0);
+    let populated: bool =
+        transaction.query_one("SELECT EXISTS (SELECT FROM app_user)", &[]).await.map_err(StoreError::from)?.get(0);
     if populated {
         return Ok(false);
     }
@@ -41,10 +35,7 @@ pub async fn seed(owner: &DatabaseConfig, redirect_uri: &str, password_hash: &st
         .execute("UPDATE oauth_client SET redirect_uris = ARRAY[$1::text]", &[&redirect_uri])
         .await
         .map_err(StoreError::from)?;
-    transaction
-        .execute("UPDATE app_user SET password_hash = $1", &[&password_hash])
-        .await
-        .map_err(StoreError::from)?;
+    transaction.execute("UPDATE app_user SET password_hash = $1", &[&password_hash]).await.map_err(StoreError::from)?;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(true)
 }

@@ -82,9 +82,8 @@ impl Store {
                 &[Type::INT4, Type::INT4, Type::BOOL, Type::JSONB, Type::INT4, Type::INT4_ARRAY],
             )
             .await?;
-        let rows = client
-            .query(&statement, &[&practitioner, &own, &privileged, &Json(context), &study.0, &patients])
-            .await?;
+        let rows =
+            client.query(&statement, &[&practitioner, &own, &privileged, &Json(context), &study.0, &patients]).await?;
         let mut enrolments = Vec::with_capacity(rows.len());
         for row in &rows {
             if !row.try_get::<_, bool>("yes")? {
@@ -99,16 +98,10 @@ impl Store {
 
     /// Ends enrolments, and writes the audit record, in one statement. The consents stay in the ledger; without
     /// enrolment they show nothing. Returns how many ended.
-    pub async fn end_enrolment(
-        &self,
-        context: &Context,
-        study: StudyId,
-        patients: &[i32],
-    ) -> Result<i64, StoreError> {
+    pub async fn end_enrolment(&self, context: &Context, study: StudyId, patients: &[i32]) -> Result<i64, StoreError> {
         let client = self.connection().await?;
-        let statement = client
-            .prepare_typed_cached(END_ENROLMENT, &[Type::JSONB, Type::INT4, Type::INT4_ARRAY])
-            .await?;
+        let statement =
+            client.prepare_typed_cached(END_ENROLMENT, &[Type::JSONB, Type::INT4, Type::INT4_ARRAY]).await?;
         let row = client.query_one(&statement, &[&Json(context), &study.0, &patients]).await?;
         Ok(row.try_get("ended")?)
     }

@@ -119,23 +119,12 @@ SELECT i.id, i.status, i.expires_at <= clock_timestamp() AS expired,
 impl Store {
     /// Issues an invitation and its audit record, in one statement; earlier open ones for the same patient and client
     /// end.
-    pub async fn issue_invitation(
-        &self,
-        context: &Context,
-        invitation: &NewInvitation,
-    ) -> Result<Issue, StoreError> {
+    pub async fn issue_invitation(&self, context: &Context, invitation: &NewInvitation) -> Result<Issue, StoreError> {
         let client = self.connection().await?;
         let statement = client
             .prepare_typed_cached(
                 ISSUE,
-                &[
-                    Type::JSONB,
-                    Type::INT4,
-                    Type::INT4,
-                    Type::BYTEA,
-                    Type::INT4,
-                    Type::TIMESTAMPTZ,
-                ],
+                &[Type::JSONB, Type::INT4, Type::INT4, Type::BYTEA, Type::INT4, Type::TIMESTAMPTZ],
             )
             .await?;
         let row = client
@@ -173,13 +162,8 @@ impl Store {
     ) -> Result<Redemption, StoreError> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
-        let select = transaction
-            .prepare_typed_cached(REDEEMABLE, &[Type::BYTEA, Type::INT4])
-            .await?;
-        let Some(row) = transaction
-            .query_opt(&select, &[&token.as_bytes().as_slice(), &window_seconds])
-            .await?
-        else {
+        let select = transaction.prepare_typed_cached(REDEEMABLE, &[Type::BYTEA, Type::INT4]).await?;
+        let Some(row) = transaction.query_opt(&select, &[&token.as_bytes().as_slice(), &window_seconds]).await? else {
             return Ok(Redemption::Unknown);
         };
         let outcome = match refusal(&row)? {
@@ -193,9 +177,7 @@ impl Store {
                     .await?;
                 let patient: i32 = row.try_get("patient_id")?;
                 let reason = RefusedBy::Layer(authz::Layer::Token).name();
-                transaction
-                    .query_one(&record, &[&Json(context), &reason, &patient])
-                    .await?;
+                transaction.query_one(&record, &[&Json(context), &reason, &patient]).await?;
                 refused
             }
         };
@@ -209,14 +191,10 @@ fn refusal(row: &Row) -> Result<Option<Redemption>, StoreError> {
     Ok(match row.try_get::<_, &str>("status")? {
         "cancelled" => Some(Redemption::Cancelled),
         "reissued" => Some(Redemption::Used),
-        _ if row.try_get::<_, Option<bool>>("redeemed_long_ago")? == Some(true) => {
-            Some(Redemption::Used)
-        }
+        _ if row.try_get::<_, Option<bool>>("redeemed_long_ago")? == Some(true) => Some(Redemption::Used),
         _ if row.try_get("expired")? => Some(Redemption::Expired),
         // The client lost its redirect URI since.
-        _ if row.try_get::<_, Option<&str>>("redirect_uri")?.is_none() => {
-            Some(Redemption::Cancelled)
-        }
+        _ if row.try_get::<_, Option<&str>>("redirect_uri")?.is_none() => Some(Redemption::Cancelled),
         _ => None,
     })
 }
@@ -234,9 +212,7 @@ async fn redeem(
               WHERE id = $1",
         )
         .await?;
-    transaction
-        .execute(&mark, &[&row.try_get::<_, i32>("id")?])
-        .await?;
+    transaction.execute(&mark, &[&row.try_get::<_, i32>("id")?]).await?;
     let redirect_uri: String = row.try_get("redirect_uri")?;
     let code = NewCode {
         hash: code.hash,
@@ -250,8 +226,5 @@ async fn redeem(
         expires_at: code.expires_at,
     };
     insert_code(transaction, context, &code).await?;
-    Ok(Redemption::Redeemed {
-        client_id: row.try_get("client_id")?,
-        redirect_uri,
-    })
+    Ok(Redemption::Redeemed { client_id: row.try_get("client_id")?, redirect_uri })
 }

@@ -27,8 +27,8 @@ mod user;
 pub use access_log::{AccessLogEntry, AccessLogPage, Named};
 pub use config::{ConfigError, DatabaseConfig, SslMode};
 pub use consent::{
-    ConsentChange, ConsentDecision, ConsentEvent, ConsentFacts, ConsentHistory, ConsentOutcome, ConsentState, DecidedBy,
-    ScopeState, StudyConsents,
+    ConsentChange, ConsentDecision, ConsentEvent, ConsentFacts, ConsentHistory, ConsentOutcome, ConsentState,
+    DecidedBy, ScopeState, StudyConsents,
 };
 pub use data_source::{DataSource, Scope};
 pub use enrolment::Enrolment;
@@ -37,8 +37,8 @@ pub use invitation::{InvitationCode, Issue, IssuedInvitation, NewInvitation, Red
 pub use migrate::{LoginError, connect_owner, create_database, create_login, migrate, pending_migrations};
 pub use oauth::{Exchanged, NewCode, NewTokens};
 pub use observation::{
-    CodeFilter, Filter, Found, NewObservation, ObservationPage, ObservationQuery, Order, PageSize,
-    ReadOutcome, Reader, Stored, UploadVerdict, WhenRevoked,
+    CodeFilter, Filter, Found, NewObservation, ObservationPage, ObservationQuery, Order, PageSize, ReadOutcome, Reader,
+    Stored, UploadVerdict, WhenRevoked,
 };
 pub use organization::Organization;
 pub use patient::{Identifier, Lookup, NewPatient, Patient, PatientFilter, PatientPage, TextFilter};

@@ -27,8 +27,7 @@ pub enum LoginError {
 
 /// A connection outside any pool: for migrations, logins and the demo world.
 pub async fn connect_owner(owner: &DatabaseConfig) -> Result<Client, LoginError> {
-    let (client, connection) =
-        driver_config(owner).connect(tls::connector(owner)?).await.map_err(StoreError::from)?;
+    let (client, connection) = driver_config(owner).connect(tls::connector(owner)?).await.map_err(StoreError::from)?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::warn!(%error, "the owner's connection ended");
@@ -42,10 +41,7 @@ pub async fn migrate(owner: &DatabaseConfig) -> Result<usize, LoginError> {
     /// Any number, the same in every process: the key of the lock that lets one migrate at a time.
     const MIGRATION_LOCK: i64 = 0x6a68_655f_6d69_6772;
     let mut client = connect_owner(owner).await?;
-    client
-        .execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK])
-        .await
-        .map_err(StoreError::from)?;
+    client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await.map_err(StoreError::from)?;
     let report = embedded::migrations::runner()
         .run_async(&mut client)
         .await
@@ -67,11 +63,7 @@ pub async fn pending_migrations(owner: &DatabaseConfig) -> Result<usize, LoginEr
 ///
 /// The timeouts are settings of the login, so that no session has to `SET` them: behind RDS Proxy that would
 /// pin the connection.
-pub async fn create_login(
-    owner: &DatabaseConfig,
-    name: &str,
-    password: &SecretString,
-) -> Result<(), LoginError> {
+pub async fn create_login(owner: &DatabaseConfig, name: &str, password: &SecretString) -> Result<(), LoginError> {
     checked_name(name)?;
     let client = connect_owner(owner).await?;
     // Utility statements take no parameters. The name is letters, digits and underscores, as checked above;

@@ -62,36 +62,24 @@ pub struct Exchanged {
 }
 
 /// The column list of a client.
-const CLIENT: &str = "c.id, c.client_id, c.name, c.secret_hash, c.redirect_uris, c.grant_types, c.scopes, c.skip_authorization";
+const CLIENT: &str =
+    "c.id, c.client_id, c.name, c.secret_hash, c.redirect_uris, c.grant_types, c.scopes, c.skip_authorization";
 
 /// What the audit says of the user `u` who acts: the request knows only a token or a password.
-pub(crate) const ACTING: &str =
-    "jsonb_build_object('actor_user_id', u.id, 'privileged', u.is_superuser,
+pub(crate) const ACTING: &str = "jsonb_build_object('actor_user_id', u.id, 'privileged', u.is_superuser,
   'actor_type', CASE WHEN u.is_superuser THEN 'super_admin' ELSE u.user_type END)";
 
 impl Store {
     /// The client with this `client_id`.
     pub async fn client(&self, client_id: &str) -> Result<Option<Client>, StoreError> {
         let client = self.connection().await?;
-        let statement = client
-            .prepare_cached(&format!(
-                "SELECT {CLIENT} FROM oauth_client c WHERE c.client_id = $1"
-            ))
-            .await?;
-        client
-            .query_opt(&statement, &[&client_id])
-            .await?
-            .as_ref()
-            .map(client_of)
-            .transpose()
+        let statement =
+            client.prepare_cached(&format!("SELECT {CLIENT} FROM oauth_client c WHERE c.client_id = $1")).await?;
+        client.query_opt(&statement, &[&client_id]).await?.as_ref().map(client_of).transpose()
     }
 
     /// Records a refusal of a sign-in or of a token.
-    pub async fn record_refusal(
-        &self,
-        context: &Context,
-        reason: RefusedBy,
-    ) -> Result<(), StoreError> {
+    pub async fn record_refusal(&self, context: &Context, reason: RefusedBy) -> Result<(), StoreError> {
         let client = self.connection().await?;
         let statement = client
             .prepare_typed_cached(
@@ -99,18 +87,12 @@ impl Store {
                 &[Type::JSONB, Type::TEXT],
             )
             .await?;
-        client
-            .execute(&statement, &[&Json(context), &reason.name()])
-            .await?;
+        client.execute(&statement, &[&Json(context), &reason.name()]).await?;
         Ok(())
     }
 
     /// Stores a grant and the code that stands for it, with the audit record, in one statement.
-    pub async fn issue_code(
-        &self,
-        context: &Context,
-        code: &NewCode<'_>,
-    ) -> Result<(), StoreError> {
+    pub async fn issue_code(&self, context: &Context, code: &NewCode<'_>) -> Result<(), StoreError> {
         let client = self.connection().await?;
         insert_code(&client, context, code).await
     }
@@ -136,10 +118,7 @@ impl Store {
                   WHERE c.code_hash = $1 FOR UPDATE OF c",
             )
             .await?;
-        let Some(row) = transaction
-            .query_opt(&statement, &[&code.as_bytes().as_slice()])
-            .await?
-        else {
+        let Some(row) = transaction.query_opt(&statement, &[&code.as_bytes().as_slice()]).await? else {
             return Ok(None);
         };
         let grant = GrantId(row.try_get("grant_id")?);
@@ -147,8 +126,7 @@ impl Store {
             client: row.try_get("client_id")?,
             user: row.try_get("user_id")?,
             redirect_uri: row.try_get("redirect_uri")?,
-            challenge: Challenge::parse(row.try_get("code_challenge")?)
-                .ok_or(StoreError::Corrupt("code_challenge"))?,
+            challenge: Challenge::parse(row.try_get("code_challenge")?).ok_or(StoreError::Corrupt("code_challenge"))?,
             scope: scope_of(&row, "scope")?,
             nonce: row.try_get("nonce")?,
             auth_time: row.try_get("auth_time")?,
@@ -158,13 +136,9 @@ impl Store {
         let decision = decide(&record);
         if decision.is_ok() {
             let used = transaction
-                .prepare_cached(
-                    "UPDATE oauth_code SET used_at = clock_timestamp() WHERE code_hash = $1",
-                )
+                .prepare_cached("UPDATE oauth_code SET used_at = clock_timestamp() WHERE code_hash = $1")
                 .await?;
-            transaction
-                .execute(&used, &[&code.as_bytes().as_slice()])
-                .await?;
+            transaction.execute(&used, &[&code.as_bytes().as_slice()]).await?;
         }
         settle(&transaction, context, grant, tokens, &decision).await?;
         let subject = subject_of(&row)?;
@@ -194,10 +168,7 @@ impl Store {
                   WHERE r.token_hash = $1 FOR UPDATE OF r",
             )
             .await?;
-        let Some(row) = transaction
-            .query_opt(&statement, &[&refresh.as_bytes().as_slice()])
-            .await?
-        else {
+        let Some(row) = transaction.query_opt(&statement, &[&refresh.as_bytes().as_slice()]).await? else {
             return Ok(None);
         };
         let grant = GrantId(row.try_get("grant_id")?);
@@ -213,13 +184,9 @@ impl Store {
         let decision = decide(&record);
         if decision.is_ok() {
             let used = transaction
-                .prepare_cached(
-                    "UPDATE refresh_token SET used_at = clock_timestamp() WHERE token_hash = $1",
-                )
+                .prepare_cached("UPDATE refresh_token SET used_at = clock_timestamp() WHERE token_hash = $1")
                 .await?;
-            transaction
-                .execute(&used, &[&refresh.as_bytes().as_slice()])
-                .await?;
+            transaction.execute(&used, &[&refresh.as_bytes().as_slice()]).await?;
         }
         settle(&transaction, context, grant, tokens, &decision).await?;
         let subject = subject_of(&row)?;
@@ -316,9 +283,7 @@ async fn settle(
         Ok(_) => ("allowed", None),
         Err(_) => ("denied", Some(RefusedBy::Layer(authz::Layer::Token).name())),
     };
-    transaction
-        .query_one(&record, &[&Json(context), &outcome, &reason, &grant.0])
-        .await?;
+    transaction.query_one(&record, &[&Json(context), &outcome, &reason, &grant.0]).await?;
     Ok(())
 }
 
@@ -329,36 +294,20 @@ async fn issue_tokens(
     tokens: &NewTokens,
 ) -> Result<(), StoreError> {
     let access = transaction
-        .prepare_cached(
-            "INSERT INTO access_token (token_hash, grant_id, scope, expires_at) VALUES ($1, $2, $3, $4)",
-        )
+        .prepare_cached("INSERT INTO access_token (token_hash, grant_id, scope, expires_at) VALUES ($1, $2, $3, $4)")
         .await?;
     transaction
         .execute(
             &access,
-            &[
-                &tokens.access.as_bytes().as_slice(),
-                &grant.0,
-                &granted.scope.to_string(),
-                &tokens.access_expires_at,
-            ],
+            &[&tokens.access.as_bytes().as_slice(), &grant.0, &granted.scope.to_string(), &tokens.access_expires_at],
         )
         .await?;
     if granted.refresh_scope.is_some() {
         let refresh = transaction
-            .prepare_cached(
-                "INSERT INTO refresh_token (token_hash, grant_id, expires_at) VALUES ($1, $2, $3)",
-            )
+            .prepare_cached("INSERT INTO refresh_token (token_hash, grant_id, expires_at) VALUES ($1, $2, $3)")
             .await?;
         transaction
-            .execute(
-                &refresh,
-                &[
-                    &tokens.refresh.as_bytes().as_slice(),
-                    &grant.0,
-                    &tokens.refresh_expires_at,
-                ],
-            )
+            .execute(&refresh, &[&tokens.refresh.as_bytes().as_slice(), &grant.0, &tokens.refresh_expires_at])
             .await?;
     }
     Ok(())
@@ -369,11 +318,7 @@ fn client_of(row: &Row) -> Result<Client, StoreError> {
     let kind = match secret_hash {
         None => ClientKind::Public,
         Some(bytes) => ClientKind::Confidential {
-            secret_hash: TokenHash::from_bytes(
-                bytes
-                    .try_into()
-                    .map_err(|_| StoreError::Corrupt("secret_hash"))?,
-            ),
+            secret_hash: TokenHash::from_bytes(bytes.try_into().map_err(|_| StoreError::Corrupt("secret_hash"))?),
         },
     };
     let grant_types: Vec<String> = row.try_get("grant_types")?;
@@ -394,9 +339,7 @@ fn client_of(row: &Row) -> Result<Client, StoreError> {
 }
 
 fn subject_of(row: &Row) -> Result<Subject, StoreError> {
-    let text = |column| {
-        Ok::<_, StoreError>(Some(row.try_get(column)?).filter(|text: &String| !text.is_empty()))
-    };
+    let text = |column| Ok::<_, StoreError>(Some(row.try_get(column)?).filter(|text: &String| !text.is_empty()));
     Ok(Subject {
         user: row.try_get("user_id")?,
         email: text("email")?,

@@ -45,9 +45,8 @@ impl Store {
     pub async fn organizations(&self, reader: Reader, ids: &[i32]) -> Result<Vec<Organization>, StoreError> {
         let (practitioner, patient, privileged) = reader.parts();
         let client = self.connection().await?;
-        let statement = client
-            .prepare_typed_cached(VISIBLE, &[Type::INT4, Type::INT4, Type::BOOL, Type::INT4_ARRAY])
-            .await?;
+        let statement =
+            client.prepare_typed_cached(VISIBLE, &[Type::INT4, Type::INT4, Type::BOOL, Type::INT4_ARRAY]).await?;
         let rows = client.query(&statement, &[&practitioner, &patient, &privileged, &ids]).await?;
         rows.iter()
             .map(|row| {
@@ -133,8 +132,6 @@ impl Store {
         let client = self.connection().await?;
         let statement = client.prepare_typed_cached(statement, &[Type::INT4, Type::INT4]).await?;
         let row = client.query_one(&statement, &[&practitioner.0, &target]).await?;
-        row.try_get::<_, Option<&str>>(0)?
-            .map(|name| name.parse().map_err(|_| StoreError::Corrupt("role")))
-            .transpose()
+        row.try_get::<_, Option<&str>>(0)?.map(|name| name.parse().map_err(|_| StoreError::Corrupt("role"))).transpose()
     }
 }

@@ -173,23 +173,13 @@ SELECT id, audit_record($1, 'allowed', NULL, ARRAY[$9], '{}', ARRAY[id], '{}',
 
 impl Store {
     /// Looks a patient up by e-mail, with the audit record, in one statement.
-    pub async fn patient_by_email(
-        &self,
-        context: &Context,
-        reader: Reader,
-        email: &str,
-    ) -> Result<Lookup, StoreError> {
+    pub async fn patient_by_email(&self, context: &Context, reader: Reader, email: &str) -> Result<Lookup, StoreError> {
         let (practitioner, patient, privileged) = reader.parts();
         let client = self.connection().await?;
         let statement = client
-            .prepare_typed_cached(
-                &BY_EMAIL,
-                &[Type::INT4, Type::INT4, Type::BOOL, Type::JSONB, Type::TEXT],
-            )
+            .prepare_typed_cached(&BY_EMAIL, &[Type::INT4, Type::INT4, Type::BOOL, Type::JSONB, Type::TEXT])
             .await?;
-        let row = client
-            .query_one(&statement, &[&practitioner, &patient, &privileged, &Json(context), &email])
-            .await?;
+        let row = client.query_one(&statement, &[&practitioner, &patient, &privileged, &Json(context), &email]).await?;
         Ok(match (row.try_get::<_, Option<i32>>("id")?, record(&row)?) {
             (None, _) => Lookup::Nobody,
             (Some(id), None) => Lookup::Elsewhere(id),
@@ -211,8 +201,15 @@ impl Store {
             .prepare_typed_cached(
                 CREATE,
                 &[
-                    Type::JSONB, Type::TEXT, Type::TEXT, Type::TEXT, Type::DATE, Type::TEXT, Type::TEXT_ARRAY,
-                    Type::TEXT_ARRAY, Type::INT4,
+                    Type::JSONB,
+                    Type::TEXT,
+                    Type::TEXT,
+                    Type::TEXT,
+                    Type::DATE,
+                    Type::TEXT,
+                    Type::TEXT_ARRAY,
+                    Type::TEXT_ARRAY,
+                    Type::INT4,
                 ],
             )
             .await?;
@@ -220,8 +217,15 @@ impl Store {
             .query_one(
                 &statement,
                 &[
-                    &Json(context), &patient.telecom_email, &patient.name_given, &patient.name_family,
-                    &patient.birth_date, &patient.telecom_phone, &systems, &values, &organization.0,
+                    &Json(context),
+                    &patient.telecom_email,
+                    &patient.name_given,
+                    &patient.name_family,
+                    &patient.birth_date,
+                    &patient.telecom_phone,
+                    &systems,
+                    &values,
+                    &organization.0,
                 ],
             )
             .await?;

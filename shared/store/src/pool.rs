@@ -63,9 +63,7 @@ pub(crate) fn driver_config(config: &DatabaseConfig) -> tokio_postgres::Config {
         .ssl_mode(match config.ssl_mode {
             SslMode::Disable => tokio_postgres::config::SslMode::Disable,
             SslMode::Prefer => tokio_postgres::config::SslMode::Prefer,
-            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
-                tokio_postgres::config::SslMode::Require
-            }
+            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => tokio_postgres::config::SslMode::Require,
         });
     if let Some(password) = &config.password {
         driver.password(password.expose_secret());

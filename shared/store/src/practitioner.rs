@@ -35,9 +35,8 @@ impl Store {
     pub async fn practitioners(&self, reader: Reader, ids: &[i32]) -> Result<Vec<Practitioner>, StoreError> {
         let (practitioner, patient, privileged) = reader.parts();
         let client = self.connection().await?;
-        let statement = client
-            .prepare_typed_cached(VISIBLE, &[Type::INT4, Type::INT4, Type::BOOL, Type::INT4_ARRAY])
-            .await?;
+        let statement =
+            client.prepare_typed_cached(VISIBLE, &[Type::INT4, Type::INT4, Type::BOOL, Type::INT4_ARRAY]).await?;
         let rows = client.query(&statement, &[&practitioner, &patient, &privileged, &ids]).await?;
         rows.iter()
             .map(|row| {

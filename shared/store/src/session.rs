@@ -80,38 +80,22 @@ impl Store {
         window_seconds: i32,
     ) -> Result<LoginAttempt, StoreError> {
         let client = self.connection().await?;
-        let statement = client
-            .prepare_typed_cached(
-                BEGIN_LOGIN,
-                &[Type::TEXT, Type::BYTEA, Type::INT4, Type::INT4],
-            )
-            .await?;
-        let row = client
-            .query_one(
-                &statement,
-                &[&email, &account_hash.as_slice(), &limit, &window_seconds],
-            )
-            .await?;
+        let statement =
+            client.prepare_typed_cached(BEGIN_LOGIN, &[Type::TEXT, Type::BYTEA, Type::INT4, Type::INT4]).await?;
+        let row = client.query_one(&statement, &[&email, &account_hash.as_slice(), &limit, &window_seconds]).await?;
         if !row.try_get::<_, bool>("counted")? {
             let wait: i32 = row.try_get("wait")?;
             return Ok(LoginAttempt::Blocked(wait.unsigned_abs()));
         }
         let account = match row.try_get::<_, Option<i32>>("id")? {
             None => None,
-            Some(id) => Some(Account {
-                id: UserId(id),
-                password_hash: row.try_get("password_hash")?,
-            }),
+            Some(id) => Some(Account { id: UserId(id), password_hash: row.try_get("password_hash")? }),
         };
         Ok(LoginAttempt::Counted(account))
     }
 
     /// Starts a browser's session after a right password, with its audit record, in one statement.
-    pub async fn start_session(
-        &self,
-        context: &Context,
-        session: &NewSession<'_>,
-    ) -> Result<(), StoreError> {
+    pub async fn start_session(&self, context: &Context, session: &NewSession<'_>) -> Result<(), StoreError> {
         let client = self.connection().await?;
         let statement = client
             .prepare_typed_cached(
@@ -130,10 +114,7 @@ impl Store {
                 &[Type::JSONB, Type::BYTEA, Type::INT4, Type::TIMESTAMPTZ, Type::BYTEA, Type::BYTEA],
             )
             .await?;
-        let replaces = session
-            .replaces
-            .as_ref()
-            .map(|token| token.as_bytes().as_slice());
+        let replaces = session.replaces.as_ref().map(|token| token.as_bytes().as_slice());
         client
             .query_one(
                 &statement,
@@ -159,24 +140,12 @@ impl Store {
                   WHERE s.token_hash = $1 AND s.expires_at > statement_timestamp() AND u.is_active",
             )
             .await?;
-        let row = client
-            .query_opt(&statement, &[&token.as_bytes().as_slice()])
-            .await?;
-        row.map(|row| {
-            Ok(LoginSession {
-                user: UserId(row.try_get(0)?),
-                started_at: row.try_get(1)?,
-            })
-        })
-        .transpose()
+        let row = client.query_opt(&statement, &[&token.as_bytes().as_slice()]).await?;
+        row.map(|row| Ok(LoginSession { user: UserId(row.try_get(0)?), started_at: row.try_get(1)? })).transpose()
     }
 
     /// Ends a session, with its audit record, in one statement. A token that is none ends nothing.
-    pub async fn end_session(
-        &self,
-        context: &Context,
-        token: &TokenHash,
-    ) -> Result<(), StoreError> {
+    pub async fn end_session(&self, context: &Context, token: &TokenHash) -> Result<(), StoreError> {
         let client = self.connection().await?;
         let statement = client
             .prepare_typed_cached(
@@ -189,9 +158,7 @@ impl Store {
                 &[Type::JSONB, Type::BYTEA],
             )
             .await?;
-        client
-            .execute(&statement, &[&Json(context), &token.as_bytes().as_slice()])
-            .await?;
+        client.execute(&statement, &[&Json(context), &token.as_bytes().as_slice()]).await?;
         Ok(())
     }
 }

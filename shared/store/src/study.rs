@@ -62,14 +62,9 @@ impl Store {
         let (practitioner, patient, privileged) = reader.parts();
         let client = self.connection().await?;
         let statement = client
-            .prepare_typed_cached(
-                VISIBLE,
-                &[Type::INT4, Type::INT4, Type::BOOL, Type::INT4_ARRAY, Type::INT4],
-            )
+            .prepare_typed_cached(VISIBLE, &[Type::INT4, Type::INT4, Type::BOOL, Type::INT4_ARRAY, Type::INT4])
             .await?;
-        let rows = client
-            .query(&statement, &[&practitioner, &patient, &privileged, &ids, &organization])
-            .await?;
+        let rows = client.query(&statement, &[&practitioner, &patient, &privileged, &ids, &organization]).await?;
         rows.iter()
             .map(|row| {
                 Ok(Study {

@@ -43,9 +43,7 @@ fn verifier(
         SslMode::VerifyFull => trust()?,
         SslMode::VerifyCa => Arc::new(Lenient { trust: Some(trust()?), provider }),
         // As in libpq: with a root certificate at hand, `require` verifies it.
-        SslMode::Require if config.ssl_root_cert.is_some() => {
-            Arc::new(Lenient { trust: Some(trust()?), provider })
-        }
+        SslMode::Require if config.ssl_root_cert.is_some() => Arc::new(Lenient { trust: Some(trust()?), provider }),
         SslMode::Require | SslMode::Prefer | SslMode::Disable => Arc::new(Lenient { trust: None, provider }),
     })
 }
@@ -65,9 +63,8 @@ fn roots(config: &DatabaseConfig) -> Result<RootCertStore, ConfigError> {
 
 fn certificates(name: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
     let unusable = |error| ConfigError::File(name, std::io::Error::other(error));
-    let found = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(unusable)?;
+    let found =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(unusable)?;
     if found.is_empty() {
         return Err(ConfigError::Invalid(name, "the file holds no certificate"));
     }
@@ -75,8 +72,7 @@ fn certificates(name: &'static str, path: &Path) -> Result<Vec<CertificateDer<'s
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, ConfigError> {
-    PrivateKeyDer::from_pem_file(path)
-        .map_err(|error| ConfigError::File("DB_SSL_KEY", std::io::Error::other(error)))
+    PrivateKeyDer::from_pem_file(path).map_err(|error| ConfigError::File("DB_SSL_KEY", std::io::Error::other(error)))
 }
 
 /// Verifies less than `verify-full` does: the chain but not the host's name, or nothing.

@@ -44,9 +44,7 @@ impl Store {
             last_name: row.try_get("last_name")?,
             user_type: row.try_get("user_type")?,
             is_superuser: row.try_get("is_superuser")?,
-            settings: row
-                .try_get::<_, Option<Json<serde_json::Value>>>("settings")?
-                .map(|json| json.0),
+            settings: row.try_get::<_, Option<Json<serde_json::Value>>>("settings")?.map(|json| json.0),
         }))
     }
 }

@@ -51,10 +51,7 @@ impl<'a> BatchRequest<'a> {
         match root.get("resourceType").map(Value::as_str) {
             Some(Some("Bundle")) => {}
             Some(_) => {
-                return Err(Rejection::structure(
-                    &root.at("resourceType"),
-                    "must be Bundle",
-                ));
+                return Err(Rejection::structure(&root.at("resourceType"), "must be Bundle"));
             }
             None => return Err(Rejection::required(&root.at("resourceType"))),
         }
@@ -62,23 +59,15 @@ impl<'a> BatchRequest<'a> {
         let kind = kind(&root)?;
         let entries = required(root.get("entry"), &root.at("entry"))?;
         let path = root.at("entry");
-        let entries = entries
-            .as_array()
-            .ok_or_else(|| Rejection::structure(&path, "must be a JSON array"))?;
+        let entries = entries.as_array().ok_or_else(|| Rejection::structure(&path, "must be a JSON array"))?;
         if entries.is_empty() {
             return Err(Rejection::structure(&path, "must not be an empty array"));
         }
         if entries.len() > MAX_ENTRIES {
-            return Err(Rejection::too_costly(
-                &path,
-                "must not have more than 1,000 items",
-            ));
+            return Err(Rejection::too_costly(&path, "must not have more than 1,000 items"));
         }
-        let entries = entries
-            .iter()
-            .enumerate()
-            .map(|(index, value)| entry(value, format!("{path}[{index}]")))
-            .collect();
+        let entries =
+            entries.iter().enumerate().map(|(index, value)| entry(value, format!("{path}[{index}]"))).collect();
         Ok(Self { kind, entries })
     }
 }
@@ -94,25 +83,16 @@ fn kind(root: &Element<'_>) -> Result<BatchKind, Rejection> {
 
 fn entry(value: &Value, path: String) -> Entry<'_> {
     let entry = Element::new(value, path)?;
-    entry.only(
-        &["id", "fullUrl", "link", "resource", "request"],
-        &["modifierExtension", "search", "response"],
-    )?;
+    entry.only(&["id", "fullUrl", "link", "resource", "request"], &["modifierExtension", "search", "response"])?;
     let request = required(entry.child("request")?, &entry.at("request"))?;
     request.only(&["id", "method", "url"], &CONDITIONS)?;
     let method_path = request.at("method");
     if required(request.code("method")?, &method_path)? != "POST" {
-        return Err(Rejection::method_not_allowed(
-            &method_path,
-            "must be POST: entries only create",
-        ));
+        return Err(Rejection::method_not_allowed(&method_path, "must be POST: entries only create"));
     }
     let url_path = request.at("url");
     if required(request.uri("url")?, &url_path)? != "Observation" {
-        return Err(Rejection::not_served(
-            &url_path,
-            "must be Observation: entries create nothing else",
-        ));
+        return Err(Rejection::not_served(&url_path, "must be Observation: entries create nothing else"));
     }
     required(entry.get("resource"), &entry.at("resource"))
 }

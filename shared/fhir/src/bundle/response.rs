@@ -14,10 +14,7 @@ impl BatchResponse {
     /// An answer to a batch of this kind.
     #[must_use]
     pub fn new(kind: BatchKind) -> Self {
-        Self {
-            kind,
-            entries: Vec::new(),
-        }
+        Self { kind, entries: Vec::new() }
     }
 
     /// An Observation was created. `resource` is its JSON text, such as
@@ -29,22 +26,13 @@ impl BatchResponse {
             .string("etag", "W/\"1\"")
             .string("lastModified", &last_updated.to_string())
             .finish();
-        self.entries.push(
-            Object::new()
-                .raw("resource", resource)
-                .raw("response", &response)
-                .finish(),
-        );
+        self.entries.push(Object::new().raw("resource", resource).raw("response", &response).finish());
     }
 
     /// Nothing was done for this entry.
     pub fn failed(&mut self, status: u16, outcome: &OperationOutcome) {
-        let response = Object::new()
-            .string("status", &status_line(status))
-            .raw("outcome", &outcome.to_json())
-            .finish();
-        self.entries
-            .push(Object::new().raw("response", &response).finish());
+        let response = Object::new().string("status", &status_line(status)).raw("outcome", &outcome.to_json()).finish();
+        self.entries.push(Object::new().raw("response", &response).finish());
     }
 
     /// The Bundle as R5 JSON.
@@ -54,10 +42,7 @@ impl BatchResponse {
             BatchKind::Batch => "batch-response",
             BatchKind::Transaction => "transaction-response",
         };
-        Object::resource("Bundle")
-            .string("type", kind)
-            .list("entry", &self.entries)
-            .finish()
+        Object::resource("Bundle").string("type", kind).list("entry", &self.entries).finish()
     }
 }
 

@@ -29,12 +29,7 @@ impl Searchset {
     pub fn with_capacity(bytes: usize) -> Self {
         let mut out = String::with_capacity(bytes);
         out.push_str(r#"{"resourceType":"Bundle","type":"searchset","entry":["#);
-        Self {
-            out,
-            empty: true,
-            counted: None,
-            next: None,
-        }
+        Self { out, empty: true, counted: None, next: None }
     }
 
     /// Says how many resources match, all pages together.

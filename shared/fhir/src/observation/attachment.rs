@@ -34,41 +34,22 @@ pub struct Attachment {
 impl Attachment {
     pub(super) fn read(element: &Element<'_>) -> Result<Self, Rejection> {
         if element.get("url").is_some() {
-            return Err(Rejection::not_supported(
-                &element.at("url"),
-                "is not supported: send the data inline",
-            ));
+            return Err(Rejection::not_supported(&element.at("url"), "is not supported: send the data inline"));
         }
-        element.only(
-            &[
-                "contentType",
-                "data",
-                "language",
-                "title",
-                "creation",
-                "size",
-                "hash",
-            ],
-            &DEFINED,
-        )?;
+        element.only(&["contentType", "data", "language", "title", "creation", "size", "hash"], &DEFINED)?;
         let data_path = element.at("data");
         let data_base64 = required(element.text("data", |_| None)?, &data_path)?;
         let bytes = decode(&data_base64, &data_path)?;
         let hash = element.text("hash", |_| None)?;
         if hash.as_ref().is_some_and(|hash| *hash != sha1(&bytes)) {
-            return Err(Rejection::value(
-                &element.at("hash"),
-                "must be the SHA-1 hash of the data in base64",
-            ));
+            return Err(Rejection::value(&element.at("hash"), "must be the SHA-1 hash of the data in base64"));
         }
         Ok(Self {
             content_type: content_type(element)?,
             size: has_size(element, bytes.len())?,
             language: element.text("language", language_fault)?,
             title: element.string("title")?,
-            creation: element.text("creation", |text| {
-                (!is_date_time(text)).then_some("must be a FHIR dateTime")
-            })?,
+            creation: element.text("creation", |text| (!is_date_time(text)).then_some("must be a FHIR dateTime"))?,
             data_base64,
             bytes,
             hash,
@@ -96,12 +77,9 @@ fn decode(data: &str, path: &str) -> Result<Vec<u8>, Rejection> {
     if data.len() > MAX_ATTACHMENT.div_ceil(3) * 4 {
         return Err(Rejection::too_costly(path, "must not be larger than 6 MB"));
     }
-    let bytes = STANDARD.decode(data).map_err(|_| {
-        Rejection::value(
-            path,
-            "must be standard base64 with padding and without whitespace",
-        )
-    })?;
+    let bytes = STANDARD
+        .decode(data)
+        .map_err(|_| Rejection::value(path, "must be standard base64 with padding and without whitespace"))?;
     if bytes.is_empty() {
         return Err(Rejection::value(path, "must not be empty"));
     }
@@ -119,29 +97,18 @@ fn content_type(element: &Element<'_>) -> Result<String, Rejection> {
     if is_json(&content_type) {
         Ok(content_type)
     } else {
-        Err(Rejection::value(
-            &path,
-            "must be application/json or a media type that ends in +json",
-        ))
+        Err(Rejection::value(&path, "must be application/json or a media type that ends in +json"))
     }
 }
 
 /// Whether a media type is JSON (RFC 6839 section 3.1); parameters may follow.
 fn is_json(media_type: &str) -> bool {
-    let essence = media_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim_end()
-        .to_ascii_lowercase();
+    let essence = media_type.split(';').next().unwrap_or_default().trim_end().to_ascii_lowercase();
     let Some((top, sub)) = essence.split_once('/') else {
         return false;
     };
     let token = |text: &str| {
-        !text.is_empty()
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
     };
     token(top) && token(sub) && (essence == "application/json" || sub.ends_with("+json"))
 }
@@ -151,15 +118,10 @@ fn has_size(element: &Element<'_>, length: usize) -> Result<bool, Rejection> {
     let Some(value) = element.get("size") else {
         return Ok(false);
     };
-    let said = value
-        .as_str()
-        .map_or_else(|| value.as_u64(), |text| text.parse().ok());
+    let said = value.as_str().map_or_else(|| value.as_u64(), |text| text.parse().ok());
     if said.is_some() && said == u64::try_from(length).ok() {
         Ok(true)
     } else {
-        Err(Rejection::value(
-            &element.at("size"),
-            "must be the number of bytes of the data",
-        ))
+        Err(Rejection::value(&element.at("size"), "must be the number of bytes of the data"))
     }
 }

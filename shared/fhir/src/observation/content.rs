@@ -15,22 +15,9 @@ impl Submission {
     /// `user_id` is the user who is the patient. The attachment's data is the base64 text as sent.
     /// A time before the year 1 has no R5 form and is left out; the attachment still has it.
     #[must_use]
-    pub fn content(
-        &self,
-        display: Option<&str>,
-        effective: Option<&Effective>,
-        user_id: i32,
-    ) -> String {
-        let identifiers: Vec<String> = self
-            .identifiers
-            .iter()
-            .map(super::Identifier::to_json)
-            .collect();
-        let categories: Vec<String> = self
-            .category
-            .iter()
-            .map(super::CodeableConcept::to_json)
-            .collect();
+    pub fn content(&self, display: Option<&str>, effective: Option<&Effective>, user_id: i32) -> String {
+        let identifiers: Vec<String> = self.identifiers.iter().map(super::Identifier::to_json).collect();
+        let categories: Vec<String> = self.category.iter().map(super::CodeableConcept::to_json).collect();
         let content = Object::new()
             .list("identifier", &identifiers)
             .string("status", self.status.as_str())
@@ -48,16 +35,12 @@ impl Submission {
         let subject = Object::new().string("reference", &format!("Patient/{}", self.subject));
         let subject = match user_id {
             Some(id) => {
-                let identifier = Object::new()
-                    .string("system", USER_ID_SYSTEM)
-                    .string("value", &id.to_string());
+                let identifier = Object::new().string("system", USER_ID_SYSTEM).string("value", &id.to_string());
                 subject.raw("identifier", &identifier.finish())
             }
             None => subject,
         };
-        subject
-            .optional("display", self.subject_reference.display.as_deref())
-            .finish()
+        subject.optional("display", self.subject_reference.display.as_deref()).finish()
     }
 
     fn device_json(&self) -> String {
@@ -70,18 +53,12 @@ impl Submission {
 
 fn with_effective(content: Object, effective: Option<&Effective>) -> Object {
     match effective {
-        Some(Effective::Instant(at)) => {
-            content.optional("effectiveDateTime", datetime::text(*at).as_deref())
-        }
+        Some(Effective::Instant(at)) => content.optional("effectiveDateTime", datetime::text(*at).as_deref()),
         Some(Effective::Period { start, end }) => {
             let period = Object::new()
                 .optional("start", datetime::text(*start).as_deref())
                 .optional("end", datetime::text(*end).as_deref());
-            if period.is_empty() {
-                content
-            } else {
-                content.raw("effectivePeriod", &period.finish())
-            }
+            if period.is_empty() { content } else { content.raw("effectivePeriod", &period.finish()) }
         }
         None => content,
     }

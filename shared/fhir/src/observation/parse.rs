@@ -81,18 +81,15 @@ impl Submission {
         match root.get("resourceType").map(Value::as_str) {
             Some(Some("Observation")) => {}
             Some(_) => {
-                return Err(Rejection::structure(
-                    &root.at("resourceType"),
-                    "must be Observation",
-                ));
+                return Err(Rejection::structure(&root.at("resourceType"), "must be Observation"));
             }
             None => return Err(Rejection::required(&root.at("resourceType"))),
         }
         root.only(&KEPT, &DEFINED)?;
         let concept = CodeableConcept::read(&required(root.child("code")?, &root.at("code"))?)?;
-        let code = concept.coded().ok_or_else(|| {
-            Rejection::incomplete(&root.at("code.coding"), "needs a system and a code")
-        })?;
+        let code = concept
+            .coded()
+            .ok_or_else(|| Rejection::incomplete(&root.at("code.coding"), "needs a system and a code"))?;
         let subject_reference = Referred::read(&root, "subject", "Patient")?;
         let device_reference = Referred::read(&root, "device", "Device")?;
         let value = required(root.child("valueAttachment")?, &root.at("valueAttachment"))?;
@@ -106,10 +103,7 @@ impl Submission {
             attachment: Attachment::read(&value)?,
             effective: effective(&root)?,
             issued: issued(&root)?,
-            category: categories
-                .iter()
-                .map(CodeableConcept::read)
-                .collect::<Result<_, _>>()?,
+            category: categories.iter().map(CodeableConcept::read).collect::<Result<_, _>>()?,
             concept,
             subject_reference,
             device_reference,
@@ -119,15 +113,9 @@ impl Submission {
     /// Checks that absolute references are to the server at `base_url`: the same number elsewhere is
     /// another patient.
     pub fn refers_only_to(&self, base_url: &str) -> Result<(), Rejection> {
-        let references = [
-            ("subject", &self.subject_reference),
-            ("device", &self.device_reference),
-        ];
+        let references = [("subject", &self.subject_reference), ("device", &self.device_reference)];
         for (name, reference) in references {
-            let elsewhere = reference
-                .base
-                .as_ref()
-                .is_some_and(|base| base != base_url.trim_end_matches('/'));
+            let elsewhere = reference.base.as_ref().is_some_and(|base| base != base_url.trim_end_matches('/'));
             if elsewhere {
                 let path = format!("Observation.{name}.reference");
                 return Err(Rejection::value(&path, "is to another server"));
@@ -151,17 +139,12 @@ impl Submission {
 fn status(root: &Element<'_>) -> Result<ObservationStatus, Rejection> {
     let path = root.at("status");
     let code = required(root.code("status")?, &path)?;
-    ObservationStatus::from_code(&code).ok_or_else(|| {
-        Rejection::value(&path, "must be a code of the observation-status value set")
-    })
+    ObservationStatus::from_code(&code)
+        .ok_or_else(|| Rejection::value(&path, "must be a code of the observation-status value set"))
 }
 
 fn issued(root: &Element<'_>) -> Result<Option<String>, Rejection> {
-    root.text("issued", |text| {
-        instant(text)
-            .is_none()
-            .then_some("must be an instant with seconds and a time zone")
-    })
+    root.text("issued", |text| instant(text).is_none().then_some("must be an instant with seconds and a time zone"))
 }
 
 fn effective(root: &Element<'_>) -> Result<Option<Effective>, Rejection> {
@@ -170,19 +153,13 @@ fn effective(root: &Element<'_>) -> Result<Option<Effective>, Rejection> {
         return Ok(at.map(Effective::Instant));
     };
     if at.is_some() {
-        return Err(Rejection::structure(
-            &root.at("effective"),
-            "must be given once",
-        ));
+        return Err(Rejection::structure(&root.at("effective"), "must be given once"));
     }
     period.only(&["start", "end"], &[])?;
     let start = required(moment(&period, "start")?, &period.at("start"))?;
     let end = required(moment(&period, "end")?, &period.at("end"))?;
     if end < start {
-        return Err(Rejection::value(
-            period.path(),
-            "must not end before it starts",
-        ));
+        return Err(Rejection::value(period.path(), "must not end before it starts"));
     }
     Ok(Some(Effective::Period { start, end }))
 }
@@ -191,8 +168,7 @@ fn effective(root: &Element<'_>) -> Result<Option<Effective>, Rejection> {
 fn moment(element: &Element<'_>, name: &str) -> Result<Option<Timestamp>, Rejection> {
     let text = element.text(name, |_| None)?;
     text.map(|text| {
-        instant(&text)
-            .ok_or_else(|| Rejection::value(&element.at(name), "must have seconds and a time zone"))
+        instant(&text).ok_or_else(|| Rejection::value(&element.at(name), "must have seconds and a time zone"))
     })
     .transpose()
 }

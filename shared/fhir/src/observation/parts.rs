@@ -26,13 +26,7 @@ pub enum IdentifierUse {
 }
 
 impl IdentifierUse {
-    const ALL: [Self; 5] = [
-        Self::Usual,
-        Self::Official,
-        Self::Temp,
-        Self::Secondary,
-        Self::Old,
-    ];
+    const ALL: [Self; 5] = [Self::Usual, Self::Official, Self::Temp, Self::Secondary, Self::Old];
 
     /// The code on the wire.
     #[must_use]
@@ -64,15 +58,9 @@ impl Identifier {
         let used_for = element
             .code("use")?
             .map(|code| {
-                IdentifierUse::ALL
-                    .into_iter()
-                    .find(|known| known.as_str() == code)
-                    .ok_or_else(|| {
-                        Rejection::value(
-                            &element.at("use"),
-                            "must be a code of the identifier-use value set",
-                        )
-                    })
+                IdentifierUse::ALL.into_iter().find(|known| known.as_str() == code).ok_or_else(|| {
+                    Rejection::value(&element.at("use"), "must be a code of the identifier-use value set")
+                })
             })
             .transpose()?;
         Ok(Self {
@@ -94,21 +82,12 @@ impl Identifier {
 /// Reads `identifier`; the same system and value twice would collide with itself.
 pub(super) fn identifiers(root: &Element<'_>) -> Result<Vec<Identifier>, Rejection> {
     let elements = root.list("identifier", MAX_IDENTIFIERS)?;
-    let identifiers: Vec<Identifier> = elements
-        .iter()
-        .map(Identifier::read)
-        .collect::<Result<_, _>>()?;
+    let identifiers: Vec<Identifier> = elements.iter().map(Identifier::read).collect::<Result<_, _>>()?;
     let mut seen = HashSet::new();
-    if identifiers
-        .iter()
-        .all(|identifier| seen.insert((&identifier.system, &identifier.value)))
-    {
+    if identifiers.iter().all(|identifier| seen.insert((&identifier.system, &identifier.value))) {
         Ok(identifiers)
     } else {
-        Err(Rejection::value(
-            &root.at("identifier"),
-            "has the same system and value twice",
-        ))
+        Err(Rejection::value(&root.at("identifier"), "has the same system and value twice"))
     }
 }
 
@@ -129,10 +108,7 @@ pub struct Coding {
 
 impl Coding {
     fn read(element: &Element<'_>) -> Result<Self, Rejection> {
-        element.only(
-            &["system", "version", "code", "display", "userSelected"],
-            &[],
-        )?;
+        element.only(&["system", "version", "code", "display", "userSelected"], &[])?;
         Ok(Self {
             system: element.uri("system")?,
             version: element.string("version")?,
@@ -176,35 +152,22 @@ pub struct CodeableConcept {
 impl CodeableConcept {
     pub(super) fn read(element: &Element<'_>) -> Result<Self, Rejection> {
         element.only(&["coding", "text"], &[])?;
-        let coding = element
-            .list("coding", MAX_CODINGS)?
-            .iter()
-            .map(Coding::read)
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            coding,
-            text: element.string("text")?,
-        })
+        let coding = element.list("coding", MAX_CODINGS)?.iter().map(Coding::read).collect::<Result<_, _>>()?;
+        Ok(Self { coding, text: element.string("text")? })
     }
 
     /// The first coding that has both a system and a code.
     pub(super) fn coded(&self) -> Option<Coded> {
         self.coding.iter().find_map(|coding| {
             let (system, code) = coding.system.as_ref().zip(coding.code.as_ref())?;
-            Some(Coded {
-                system: system.clone(),
-                code: code.clone(),
-            })
+            Some(Coded { system: system.clone(), code: code.clone() })
         })
     }
 
     /// The same concept, with words for the coding we go by if the client sent none.
     pub(super) fn with_display(&self, display: Option<&str>) -> Self {
         let mut concept = self.clone();
-        let main = concept
-            .coding
-            .iter_mut()
-            .find(|coding| coding.system.is_some() && coding.code.is_some());
+        let main = concept.coding.iter_mut().find(|coding| coding.system.is_some() && coding.code.is_some());
         if let Some(coding) = main.filter(|coding| coding.display.is_none()) {
             coding.display = display.map(str::to_owned);
         }
@@ -213,10 +176,7 @@ impl CodeableConcept {
 
     pub(super) fn to_json(&self) -> String {
         let codings: Vec<String> = self.coding.iter().map(Coding::to_json).collect();
-        Object::new()
-            .list("coding", &codings)
-            .optional("text", self.text.as_deref())
-            .finish()
+        Object::new().list("coding", &codings).optional("text", self.text.as_deref()).finish()
     }
 }
 
@@ -230,25 +190,13 @@ pub(super) struct Referred {
 }
 
 impl Referred {
-    pub(super) fn read(
-        root: &Element<'_>,
-        name: &str,
-        resource_type: &str,
-    ) -> Result<Self, Rejection> {
+    pub(super) fn read(root: &Element<'_>, name: &str, resource_type: &str) -> Result<Self, Rejection> {
         let element = required(root.child(name)?, &root.at(name))?;
         element.only(&["reference", "display"], &["type", "identifier"])?;
         let path = element.at("reference");
         let text = required(element.string("reference")?, &path)?;
-        let reference = primitive::reference(&text, resource_type).ok_or_else(|| {
-            Rejection::value(
-                &path,
-                &format!("must be {resource_type}/ and an id of this server"),
-            )
-        })?;
-        Ok(Self {
-            id: reference.id,
-            display: element.string("display")?,
-            base: reference.base,
-        })
+        let reference = primitive::reference(&text, resource_type)
+            .ok_or_else(|| Rejection::value(&path, &format!("must be {resource_type}/ and an id of this server")))?;
+        Ok(Self { id: reference.id, display: element.string("display")?, base: reference.base })
     }
 }

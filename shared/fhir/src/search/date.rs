@@ -76,9 +76,7 @@ pub struct DayBounds {
 /// Takes a value apart; without a prefix it means `eq`.
 fn read(name: &str, value: &str) -> Result<(Prefix, Moment), Rejection> {
     let (prefix, text) = match value.split_at_checked(2) {
-        Some((prefix, text)) if prefix.bytes().all(|byte| byte.is_ascii_lowercase()) => {
-            (prefix, text)
-        }
+        Some((prefix, text)) if prefix.bytes().all(|byte| byte.is_ascii_lowercase()) => (prefix, text),
         _ => ("eq", value),
     };
     let prefix = match prefix {
@@ -110,10 +108,7 @@ fn problem(text: &str) -> &'static str {
 
 fn remember(asked: &mut Vec<String>, name: &str, value: &str) -> Result<(), Rejection> {
     if asked.len() >= MAX_REPEATS {
-        return Err(Rejection::parameter(
-            name,
-            "must not be repeated more than 10 times",
-        ));
+        return Err(Rejection::parameter(name, "must not be repeated more than 10 times"));
     }
     if let Err(index) = asked.binary_search_by(|known| known.as_str().cmp(value)) {
         asked.insert(index, value.to_owned());
@@ -123,18 +118,12 @@ fn remember(asked: &mut Vec<String>, name: &str, value: &str) -> Result<(), Reje
 
 fn raise(bound: &mut Option<Bound>, at: Timestamp) {
     let at = bound.map_or(at, |bound| bound.at.max(at));
-    *bound = Some(Bound {
-        at,
-        inclusive: true,
-    });
+    *bound = Some(Bound { at, inclusive: true });
 }
 
 fn lower(bound: &mut Option<Bound>, at: Timestamp) {
     let at = bound.map_or(at, |bound| bound.at.min(at));
-    *bound = Some(Bound {
-        at,
-        inclusive: false,
-    });
+    *bound = Some(Bound { at, inclusive: false });
 }
 
 impl DateBounds {
@@ -199,9 +188,7 @@ impl DayBounds {
     /// Adds one value of the parameter; a value with a time is refused.
     pub(super) fn add(&mut self, name: &str, value: &str) -> Result<(), Rejection> {
         let (prefix, moment) = read(name, value)?;
-        let after = moment
-            .day_after()
-            .ok_or_else(|| Rejection::parameter(name, "must not have a time"))?;
+        let after = moment.day_after().ok_or_else(|| Rejection::parameter(name, "must not have a time"))?;
         remember(&mut self.asked, name, value)?;
         let day = moment.day;
         match prefix {

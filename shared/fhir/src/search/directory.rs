@@ -4,11 +4,8 @@ use crate::Rejection;
 use crate::search::query::{Pairs, Query, id_list, one_id};
 use crate::search::{DateBounds, Handling, Page, Parameter, StringParam};
 
-pub(crate) const PARAMETERS: &[Parameter] = &[
-    Parameter::new("_id", "token"),
-    Parameter::new("_lastUpdated", "date"),
-    Parameter::new("name", "string"),
-];
+pub(crate) const PARAMETERS: &[Parameter] =
+    &[Parameter::new("_id", "token"), Parameter::new("_lastUpdated", "date"), Parameter::new("name", "string")];
 
 pub(crate) const GROUP_PARAMETERS: &[Parameter] = &[
     Parameter::new("_id", "token"),
@@ -64,16 +61,8 @@ pub struct DirectorySearch {
 
 impl DirectorySearch {
     /// Reads the parameters.
-    pub fn parse(
-        directory: Directory,
-        pairs: &[(String, String)],
-        handling: Handling,
-    ) -> Result<Self, Rejection> {
-        let known = if directory == Directory::Group {
-            GROUP_PARAMETERS
-        } else {
-            PARAMETERS
-        };
+    pub fn parse(directory: Directory, pairs: &[(String, String)], handling: Handling) -> Result<Self, Rejection> {
+        let known = if directory == Directory::Group { GROUP_PARAMETERS } else { PARAMETERS };
         let mut query = Query::new(pairs, handling, known)?;
         let mut search = Self {
             directory,

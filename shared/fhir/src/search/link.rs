@@ -38,21 +38,14 @@ pub fn link(url: &str, pairs: &[(String, String)], cursor: Option<&str>) -> Stri
         query.push_str("_cursor=");
         push_escaped(&mut query, cursor);
     }
-    if query.is_empty() {
-        url.to_owned()
-    } else {
-        format!("{url}?{query}")
-    }
+    if query.is_empty() { url.to_owned() } else { format!("{url}?{query}") }
 }
 
 /// What a cursor is bound to: the filters and the order, and not how much of them is shown.
 #[must_use]
 pub fn filter_text(resource_type: &str, pairs: &[(String, String)]) -> String {
     let shown = ["_count", "_total", "_summary"];
-    let filters: Vec<(String, String)> = pairs
-        .iter()
-        .filter(|(name, _)| !shown.contains(&name.as_str()))
-        .cloned()
-        .collect();
+    let filters: Vec<(String, String)> =
+        pairs.iter().filter(|(name, _)| !shown.contains(&name.as_str())).cloned().collect();
     format!("{resource_type}?{}", query_string(&filters))
 }

@@ -46,10 +46,7 @@ impl Handling {
         let strict = header.split([',', ';']).any(|preference| {
             let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
             name.trim().eq_ignore_ascii_case("handling")
-                && value
-                    .trim()
-                    .trim_matches('"')
-                    .eq_ignore_ascii_case("strict")
+                && value.trim().trim_matches('"').eq_ignore_ascii_case("strict")
         });
         if strict { Self::Strict } else { Self::Lenient }
     }

@@ -41,8 +41,7 @@ impl Sort {
             "date" => Ok(Self::DateAsc),
             "-date" => Ok(Self::DateDesc),
             _ => Err(Rejection::parameter_not_supported(
-                "Search parameter _sort supports date, -date, _lastUpdated and -_lastUpdated"
-                    .to_owned(),
+                "Search parameter _sort supports date, -date, _lastUpdated and -_lastUpdated".to_owned(),
             )),
         }
     }
@@ -153,29 +152,10 @@ impl ObservationSearch {
         pairs.list("patient", &self.patients);
         pairs.optional(STUDY, self.study.as_ref());
         pairs.optional("patient.organization", self.organization.as_ref());
-        pairs.optional(
-            "patient.identifier",
-            self.patient_identifier
-                .as_ref()
-                .map(TokenParam::text)
-                .as_ref(),
-        );
-        pairs.optional(
-            "identifier",
-            self.identifier.as_ref().map(TokenParam::text).as_ref(),
-        );
-        pairs.list(
-            "code",
-            &self.codes.iter().map(CodeParam::text).collect::<Vec<_>>(),
-        );
-        pairs.list(
-            "status",
-            &self
-                .statuses
-                .iter()
-                .map(|status| status.as_str())
-                .collect::<Vec<_>>(),
-        );
+        pairs.optional("patient.identifier", self.patient_identifier.as_ref().map(TokenParam::text).as_ref());
+        pairs.optional("identifier", self.identifier.as_ref().map(TokenParam::text).as_ref());
+        pairs.list("code", &self.codes.iter().map(CodeParam::text).collect::<Vec<_>>());
+        pairs.list("status", &self.statuses.iter().map(|status| status.as_str()).collect::<Vec<_>>());
         pairs.list("_id", &self.ids);
         pairs.repeat("date", self.effective.asked());
         pairs.repeat("_lastUpdated", self.last_updated.asked());
@@ -187,10 +167,8 @@ impl ObservationSearch {
 }
 
 fn statuses(value: &str) -> Result<Vec<ObservationStatus>, Rejection> {
-    let mut statuses: Vec<ObservationStatus> = items("status", value)?
-        .into_iter()
-        .map(status)
-        .collect::<Result<_, _>>()?;
+    let mut statuses: Vec<ObservationStatus> =
+        items("status", value)?.into_iter().map(status).collect::<Result<_, _>>()?;
     statuses.sort_unstable();
     statuses.dedup();
     Ok(statuses)
@@ -207,10 +185,5 @@ fn status(item: &str) -> Result<ObservationStatus, Rejection> {
         .value
         .filter(|_| system)
         .and_then(|code| ObservationStatus::from_code(&code))
-        .ok_or_else(|| {
-            Rejection::parameter(
-                "status",
-                "must be codes of the observation-status value set",
-            )
-        })
+        .ok_or_else(|| Rejection::parameter("status", "must be codes of the observation-status value set"))
 }

@@ -49,13 +49,7 @@ pub struct Page {
 
 impl Default for Page {
     fn default() -> Self {
-        Self {
-            count: DEFAULT_COUNT,
-            summary_count: false,
-            total_accurate: false,
-            cursor: None,
-            sources: Vec::new(),
-        }
+        Self { count: DEFAULT_COUNT, summary_count: false, total_accurate: false, cursor: None, sources: Vec::new() }
     }
 }
 
@@ -77,12 +71,7 @@ impl Page {
     }
 
     /// Takes a parameter if it is one of these.
-    pub(super) fn take(
-        &mut self,
-        name: &str,
-        value: &str,
-        handling: Handling,
-    ) -> Result<Taken, Rejection> {
+    pub(super) fn take(&mut self, name: &str, value: &str, handling: Handling) -> Result<Taken, Rejection> {
         match name {
             "_count" => self.set_count(value)?,
             "_summary" => return self.set_summary(value, handling),
@@ -103,12 +92,8 @@ impl Page {
     }
 
     fn set_count(&mut self, value: &str) -> Result<(), Rejection> {
-        if value.is_empty() || value.len() > 20 || !value.bytes().all(|byte| byte.is_ascii_digit())
-        {
-            return Err(Rejection::parameter(
-                "_count",
-                "must be a number that is not negative",
-            ));
+        if value.is_empty() || value.len() > 20 || !value.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Rejection::parameter("_count", "must be a number that is not negative"));
         }
         let count = value.parse().unwrap_or(MAX_COUNT).min(MAX_COUNT);
         if count == 0 {
@@ -128,9 +113,9 @@ impl Page {
             "false" => Ok(Taken::Yes),
             // R5 lets a server answer with more than the summary.
             "true" | "text" | "data" if handling == Handling::Lenient => Ok(Taken::Ignored),
-            "true" | "text" | "data" => Err(Rejection::parameter_not_supported(
-                "Search parameter _summary supports count and false".to_owned(),
-            )),
+            "true" | "text" | "data" => {
+                Err(Rejection::parameter_not_supported("Search parameter _summary supports count and false".to_owned()))
+            }
             _ => Err(Rejection::parameter("_summary", "must be count or false")),
         }
     }
@@ -141,24 +126,16 @@ impl Page {
             // An estimate may be left out.
             "none" | "estimate" => {}
             _ => {
-                return Err(Rejection::parameter(
-                    "_total",
-                    "must be none, estimate or accurate",
-                ));
+                return Err(Rejection::parameter("_total", "must be none, estimate or accurate"));
             }
         }
         Ok(())
     }
 
     fn set_cursor(&mut self, value: &str) -> Result<(), Rejection> {
-        let plain = value
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        let plain = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         if value.is_empty() || value.len() > MAX_CURSOR || !plain {
-            return Err(Rejection::parameter(
-                "_cursor",
-                "must come from a link of this server",
-            ));
+            return Err(Rejection::parameter("_cursor", "must come from a link of this server"));
         }
         self.cursor = Some(value.to_owned());
         Ok(())
@@ -194,17 +171,10 @@ fn uri(name: &str, value: &str) -> Result<String, Rejection> {
 
 /// `_format`: we answer in JSON (<https://hl7.org/fhir/R5/http.html#parameters>).
 fn format(value: &str) -> Result<(), Rejection> {
-    let essence = value
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     // A plus sign that was not escaped arrives as a space.
     match essence.replace(' ', "+").as_str() {
         "json" | "application/json" | "application/fhir+json" | "text/json" => Ok(()),
-        _ => Err(Rejection::not_acceptable(
-            "Search parameter _format supports json only".to_owned(),
-        )),
+        _ => Err(Rejection::not_acceptable("Search parameter _format supports json only".to_owned())),
     }
 }

@@ -149,10 +149,7 @@ impl PatientSearch {
     pub fn canonical_pairs(&self) -> Vec<(String, String)> {
         let mut pairs = Pairs::default();
         pairs.list("_id", &self.ids);
-        pairs.optional(
-            "identifier",
-            self.identifier.as_ref().map(TokenParam::text).as_ref(),
-        );
+        pairs.optional("identifier", self.identifier.as_ref().map(TokenParam::text).as_ref());
         StringParam::pair(self.name.as_ref(), "name", &mut pairs);
         StringParam::pair(self.family.as_ref(), "family", &mut pairs);
         StringParam::pair(self.given.as_ref(), "given", &mut pairs);

@@ -30,18 +30,9 @@ impl Query {
         known: &'static [Parameter],
     ) -> Result<Self, Rejection> {
         if pairs.len() > MAX_PARAMETERS {
-            return Err(Rejection::parameter(
-                "list",
-                "must not have more than 100 parameters",
-            ));
+            return Err(Rejection::parameter("list", "must not have more than 100 parameters"));
         }
-        Ok(Self {
-            handling,
-            known,
-            seen: Vec::new(),
-            page: Page::default(),
-            ignored: Vec::new(),
-        })
+        Ok(Self { handling, known, seen: Vec::new(), page: Page::default(), ignored: Vec::new() })
     }
 
     /// Notes a parameter, under its main name, that may come only once.
@@ -75,9 +66,7 @@ impl Query {
             return Err(Rejection::parameter_not_supported(problem));
         }
         if self.handling == Handling::Strict {
-            return Err(Rejection::parameter_not_supported(format!(
-                "Search parameter {shown} is not supported"
-            )));
+            return Err(Rejection::parameter_not_supported(format!("Search parameter {shown} is not supported")));
         }
         self.ignore(name);
         Ok(())
@@ -106,19 +95,12 @@ impl Query {
 pub(super) fn one_id(name: &str, value: &str, resource_type: &str) -> Result<i32, Rejection> {
     id32(value)
         .or_else(|| relative(value, resource_type))
-        .ok_or_else(|| {
-            Rejection::parameter(
-                name,
-                &format!("must be an id or {resource_type}/ and an id"),
-            )
-        })
+        .ok_or_else(|| Rejection::parameter(name, &format!("must be an id or {resource_type}/ and an id")))
 }
 
 /// A list of ids, sorted, each once.
 pub(super) fn id_list(name: &str, value: &str, resource_type: &str) -> Result<Vec<i32>, Rejection> {
-    let ids = items(name, value)?
-        .into_iter()
-        .map(|item| one_id(name, item, resource_type));
+    let ids = items(name, value)?.into_iter().map(|item| one_id(name, item, resource_type));
     let mut ids: Vec<i32> = ids.collect::<Result<_, _>>()?;
     ids.sort_unstable();
     ids.dedup();
@@ -128,9 +110,7 @@ pub(super) fn id_list(name: &str, value: &str, resource_type: &str) -> Result<Ve
 /// A list of observation ids, sorted, each once.
 pub(super) fn long_id_list(name: &str, value: &str) -> Result<Vec<i64>, Rejection> {
     let problem = || Rejection::parameter(name, "must be an id");
-    let ids = items(name, value)?
-        .into_iter()
-        .map(|item| id64(item).ok_or_else(problem));
+    let ids = items(name, value)?.into_iter().map(|item| id64(item).ok_or_else(problem));
     let mut ids: Vec<i64> = ids.collect::<Result<_, _>>()?;
     ids.sort_unstable();
     ids.dedup();
@@ -149,14 +129,7 @@ impl Pairs {
     /// Adds a list, unless it is empty.
     pub(super) fn list<T: ToString>(&mut self, name: &str, values: &[T]) {
         if !values.is_empty() {
-            self.add(
-                name,
-                values
-                    .iter()
-                    .map(T::to_string)
-                    .collect::<Vec<_>>()
-                    .join(","),
-            );
+            self.add(name, values.iter().map(T::to_string).collect::<Vec<_>>().join(","));
         }
     }
 

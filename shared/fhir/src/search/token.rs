@@ -73,27 +73,20 @@ fn escape(text: &str) -> String {
 
 /// The values of a list, escapes removed.
 pub(super) fn texts(name: &str, value: &str) -> Result<Vec<String>, Rejection> {
-    items(name, value)?
-        .into_iter()
-        .map(|item| plain(name, item))
-        .collect()
+    items(name, value)?.into_iter().map(|item| plain(name, item)).collect()
 }
 
 /// The values of a list, escapes in place.
 pub(super) fn items<'a>(name: &str, value: &'a str) -> Result<Vec<&'a str>, Rejection> {
     let items = split(value, ',');
     if items.len() > MAX_LIST {
-        return Err(Rejection::parameter(
-            name,
-            "must not have more than 100 values",
-        ));
+        return Err(Rejection::parameter(name, "must not have more than 100 values"));
     }
     Ok(items)
 }
 
 fn plain(name: &str, text: &str) -> Result<String, Rejection> {
-    let text = unescape(text)
-        .ok_or_else(|| Rejection::parameter(name, "has a backslash that escapes nothing"))?;
+    let text = unescape(text).ok_or_else(|| Rejection::parameter(name, "has a backslash that escapes nothing"))?;
     match string_fault(&text) {
         Some(problem) => Err(Rejection::parameter(name, problem)),
         None => Ok(text),
@@ -104,26 +97,13 @@ impl TokenParam {
     /// Reads one token.
     pub(super) fn parse(name: &str, text: &str) -> Result<Self, Rejection> {
         match *split(text, '|').as_slice() {
-            [value] => Ok(Self {
-                system: SystemMatch::Any,
-                value: Some(plain(name, value)?),
-            }),
-            ["", value] => Ok(Self {
-                system: SystemMatch::Absent,
-                value: Some(plain(name, value)?),
-            }),
-            [system, ""] => Ok(Self {
-                system: SystemMatch::Is(plain(name, system)?),
-                value: None,
-            }),
-            [system, value] => Ok(Self {
-                system: SystemMatch::Is(plain(name, system)?),
-                value: Some(plain(name, value)?),
-            }),
-            _ => Err(Rejection::parameter(
-                name,
-                "must have at most one unescaped |",
-            )),
+            [value] => Ok(Self { system: SystemMatch::Any, value: Some(plain(name, value)?) }),
+            ["", value] => Ok(Self { system: SystemMatch::Absent, value: Some(plain(name, value)?) }),
+            [system, ""] => Ok(Self { system: SystemMatch::Is(plain(name, system)?), value: None }),
+            [system, value] => {
+                Ok(Self { system: SystemMatch::Is(plain(name, system)?), value: Some(plain(name, value)?) })
+            }
+            _ => Err(Rejection::parameter(name, "must have at most one unescaped |")),
         }
     }
 
@@ -149,12 +129,8 @@ impl TokenParam {
 impl CodeParam {
     /// Reads a list of codes.
     pub(super) fn list(name: &str, value: &str) -> Result<Vec<Self>, Rejection> {
-        let tokens = items(name, value)?
-            .into_iter()
-            .map(|item| TokenParam::parse(name, item));
-        let mut codes: Vec<Self> = tokens
-            .map(|token| token.map(Self::from))
-            .collect::<Result<_, _>>()?;
+        let tokens = items(name, value)?.into_iter().map(|item| TokenParam::parse(name, item));
+        let mut codes: Vec<Self> = tokens.map(|token| token.map(Self::from)).collect::<Result<_, _>>()?;
         codes.sort_unstable();
         codes.dedup();
         Ok(codes)
@@ -177,18 +153,11 @@ impl From<TokenParam> for CodeParam {
             SystemMatch::Absent => Some(String::new()),
             SystemMatch::Is(system) => Some(system),
         };
-        Self {
-            system,
-            code: token.value,
-        }
+        Self { system, code: token.value }
     }
 }
 
 /// A list of texts as search text.
 pub(super) fn join(texts: &[String]) -> String {
-    texts
-        .iter()
-        .map(|text| escape(text))
-        .collect::<Vec<_>>()
-        .join(",")
+    texts.iter().map(|text| escape(text)).collect::<Vec<_>>().join(",")
 }

@@ -20,15 +20,10 @@ fn post(resource: &Value) -> Value {
 
 #[test]
 fn a_page_has_its_entries_links_and_total() {
-    let content = Submission::parse(&observation())
-        .unwrap()
-        .content(None, None, 10006);
+    let content = Submission::parse(&observation()).unwrap().content(None, None, 10006);
     let mut page = Searchset::new();
     page.observation("https://h.example/FHIR/R5", 60010, at(), &content);
-    page.entry(
-        "https://h.example/FHIR/R5/Patient/1",
-        r#"{"resourceType":"Patient","id":"1"}"#,
-    );
+    page.entry("https://h.example/FHIR/R5/Patient/1", r#"{"resourceType":"Patient","id":"1"}"#);
     page.total(7);
     page.next("https://h.example/FHIR/R5/Observation?_cursor=a");
     let page = parsed(&page.finish("https://h.example/FHIR/R5/Observation?patient=40001"));
@@ -42,14 +37,8 @@ fn a_page_has_its_entries_links_and_total() {
             { "relation": "next", "url": "https://h.example/FHIR/R5/Observation?_cursor=a" },
         ])
     );
-    assert_eq!(
-        page["entry"][0]["fullUrl"],
-        "https://h.example/FHIR/R5/Observation/60010"
-    );
-    assert_eq!(
-        page["entry"][0]["resource"]["valueAttachment"]["data"],
-        "eyJhIjoxfQ=="
-    );
+    assert_eq!(page["entry"][0]["fullUrl"], "https://h.example/FHIR/R5/Observation/60010");
+    assert_eq!(page["entry"][0]["resource"]["valueAttachment"]["data"], "eyJhIjoxfQ==");
     assert_eq!(page["entry"][1]["resource"]["id"], "1");
     for entry in page["entry"].as_array().unwrap() {
         assert_eq!(entry["search"], json!({ "mode": "match" }));
@@ -98,84 +87,34 @@ fn a_batch_keeps_the_order_of_its_entries() {
 fn a_transaction_is_told_from_a_batch() {
     let mut request = batch(&json!([post(&observation())]));
     request["type"] = json!("transaction");
-    assert_eq!(
-        BatchRequest::parse(&request).unwrap().kind,
-        BatchKind::Transaction
-    );
+    assert_eq!(BatchRequest::parse(&request).unwrap().kind, BatchKind::Transaction);
 }
 
 #[test]
 fn a_bad_entry_is_refused_alone() {
     let entry = |request: Value| json!({ "resource": observation(), "request": request });
     let cases = [
-        (
-            entry(json!({ "method": "PUT", "url": "Observation/1" })),
-            405,
-            "not-supported",
-            "request.method",
-        ),
-        (
-            entry(json!({ "method": "DELETE", "url": "Observation" })),
-            405,
-            "not-supported",
-            "request.method",
-        ),
-        (
-            entry(json!({ "method": "post", "url": "Observation" })),
-            405,
-            "not-supported",
-            "request.method",
-        ),
-        (
-            entry(json!({ "method": "POST", "url": "Patient" })),
-            404,
-            "not-supported",
-            "request.url",
-        ),
+        (entry(json!({ "method": "PUT", "url": "Observation/1" })), 405, "not-supported", "request.method"),
+        (entry(json!({ "method": "DELETE", "url": "Observation" })), 405, "not-supported", "request.method"),
+        (entry(json!({ "method": "post", "url": "Observation" })), 405, "not-supported", "request.method"),
+        (entry(json!({ "method": "POST", "url": "Patient" })), 404, "not-supported", "request.url"),
         (
             entry(json!({ "method": "POST", "url": "https://h.example/Observation" })),
             404,
             "not-supported",
             "request.url",
         ),
+        (entry(json!({ "method": "POST", "url": "Observation?x=1" })), 404, "not-supported", "request.url"),
+        (entry(json!({ "url": "Observation" })), 400, "required", "request.method"),
+        (entry(json!({ "method": "POST" })), 400, "required", "request.url"),
         (
-            entry(json!({ "method": "POST", "url": "Observation?x=1" })),
-            404,
-            "not-supported",
-            "request.url",
-        ),
-        (
-            entry(json!({ "url": "Observation" })),
-            400,
-            "required",
-            "request.method",
-        ),
-        (
-            entry(json!({ "method": "POST" })),
-            400,
-            "required",
-            "request.url",
-        ),
-        (
-            entry(
-                json!({ "method": "POST", "url": "Observation", "ifNoneExist": "identifier=a|b" }),
-            ),
+            entry(json!({ "method": "POST", "url": "Observation", "ifNoneExist": "identifier=a|b" })),
             400,
             "not-supported",
             "request.ifNoneExist",
         ),
-        (
-            json!({ "resource": observation() }),
-            400,
-            "required",
-            "request",
-        ),
-        (
-            json!({ "request": { "method": "POST", "url": "Observation" } }),
-            400,
-            "required",
-            "resource",
-        ),
+        (json!({ "resource": observation() }), 400, "required", "request"),
+        (json!({ "request": { "method": "POST", "url": "Observation" } }), 400, "required", "resource"),
         (entry(json!("POST")), 400, "structure", "request"),
     ];
     for (bad, status, code, path) in cases {
@@ -183,111 +122,39 @@ fn a_bad_entry_is_refused_alone() {
         let request = BatchRequest::parse(&bundle).unwrap();
         assert!(request.entries[0].is_ok() && request.entries[2].is_ok());
         let rejection = request.entries[1].as_ref().unwrap_err();
-        assert_eq!(
-            facts(rejection),
-            (status, code, format!("Bundle.entry[1].{path}").as_str())
-        );
+        assert_eq!(facts(rejection), (status, code, format!("Bundle.entry[1].{path}").as_str()));
     }
     let bundle = batch(&json!(["text", null, {}]));
-    for (index, entry) in BatchRequest::parse(&bundle)
-        .unwrap()
-        .entries
-        .iter()
-        .enumerate()
-    {
-        assert_eq!(
-            facts(entry.as_ref().unwrap_err()),
-            (400, "structure", format!("Bundle.entry[{index}]").as_str())
-        );
+    for (index, entry) in BatchRequest::parse(&bundle).unwrap().entries.iter().enumerate() {
+        assert_eq!(facts(entry.as_ref().unwrap_err()), (400, "structure", format!("Bundle.entry[{index}]").as_str()));
     }
 }
 
 #[test]
 fn what_is_no_batch_is_refused_whole() {
     let cases = [
-        (
-            json!({ "resourceType": "Bundle", "type": "batch" }),
-            400,
-            "required",
-            "Bundle.entry",
-        ),
-        (
-            json!({ "resourceType": "Bundle", "type": "batch", "entry": [] }),
-            400,
-            "structure",
-            "Bundle.entry",
-        ),
-        (
-            json!({ "resourceType": "Bundle", "type": "batch", "entry": {} }),
-            400,
-            "structure",
-            "Bundle.entry",
-        ),
-        (
-            json!({ "resourceType": "Bundle", "entry": [{}] }),
-            400,
-            "required",
-            "Bundle.type",
-        ),
-        (
-            json!({ "resourceType": "Bundle", "type": "searchset", "entry": [{}] }),
-            400,
-            "value",
-            "Bundle.type",
-        ),
-        (
-            json!({ "resourceType": "Patient", "type": "batch", "entry": [{}] }),
-            400,
-            "structure",
-            "Bundle.resourceType",
-        ),
-        (
-            json!({ "type": "batch", "entry": [{}] }),
-            400,
-            "required",
-            "Bundle.resourceType",
-        ),
+        (json!({ "resourceType": "Bundle", "type": "batch" }), 400, "required", "Bundle.entry"),
+        (json!({ "resourceType": "Bundle", "type": "batch", "entry": [] }), 400, "structure", "Bundle.entry"),
+        (json!({ "resourceType": "Bundle", "type": "batch", "entry": {} }), 400, "structure", "Bundle.entry"),
+        (json!({ "resourceType": "Bundle", "entry": [{}] }), 400, "required", "Bundle.type"),
+        (json!({ "resourceType": "Bundle", "type": "searchset", "entry": [{}] }), 400, "value", "Bundle.type"),
+        (json!({ "resourceType": "Patient", "type": "batch", "entry": [{}] }), 400, "structure", "Bundle.resourceType"),
+        (json!({ "type": "batch", "entry": [{}] }), 400, "required", "Bundle.resourceType"),
         (json!([]), 400, "structure", "Bundle"),
-        (
-            json!({ "resourceType": "Bundle", "type": "batch", "entry": [{}], "x": 1 }),
-            400,
-            "structure",
-            "Bundle.x",
-        ),
-        (
-            batch(&json!(vec![json!({}); 1001])),
-            413,
-            "too-costly",
-            "Bundle.entry",
-        ),
+        (json!({ "resourceType": "Bundle", "type": "batch", "entry": [{}], "x": 1 }), 400, "structure", "Bundle.x"),
+        (batch(&json!(vec![json!({}); 1001])), 413, "too-costly", "Bundle.entry"),
     ];
     for (bundle, status, code, path) in cases {
-        assert_eq!(
-            facts(&BatchRequest::parse(&bundle).unwrap_err()),
-            (status, code, path)
-        );
+        assert_eq!(facts(&BatchRequest::parse(&bundle).unwrap_err()), (status, code, path));
     }
-    assert_eq!(
-        BatchRequest::parse(&batch(&json!(vec![json!({}); 1000])))
-            .unwrap()
-            .entries
-            .len(),
-        1000
-    );
+    assert_eq!(BatchRequest::parse(&batch(&json!(vec![json!({}); 1000]))).unwrap().entries.len(), 1000);
 }
 
 #[test]
 fn an_answer_has_one_entry_for_each() {
     let mut answer = BatchResponse::new(BatchKind::Batch);
-    answer.created(
-        60017,
-        at(),
-        r#"{"resourceType":"Observation","id":"60017"}"#,
-    );
-    answer.failed(
-        409,
-        &OperationOutcome::error(IssueCode::Duplicate, "There is one."),
-    );
+    answer.created(60017, at(), r#"{"resourceType":"Observation","id":"60017"}"#);
+    answer.failed(409, &OperationOutcome::error(IssueCode::Duplicate, "There is one."));
     let answer = parsed(&answer.finish());
     assert_eq!(answer["type"], "batch-response");
     assert_eq!(
@@ -301,22 +168,16 @@ fn an_answer_has_one_entry_for_each() {
         })
     );
     assert_eq!(answer["entry"][1]["response"]["status"], "409 Conflict");
-    assert_eq!(
-        answer["entry"][1]["response"]["outcome"]["issue"][0]["code"],
-        "duplicate"
-    );
+    assert_eq!(answer["entry"][1]["response"]["outcome"]["issue"][0]["code"], "duplicate");
     let answer = parsed(&BatchResponse::new(BatchKind::Transaction).finish());
     assert_eq!(answer["type"], "transaction-response");
 }
 
 #[test]
 fn a_status_has_a_reason_if_it_is_known() {
-    for (status, line) in [
-        (201, "201 Created"),
-        (403, "403 Forbidden"),
-        (422, "422 Unprocessable Entity"),
-        (299, "299"),
-    ] {
+    for (status, line) in
+        [(201, "201 Created"), (403, "403 Forbidden"), (422, "422 Unprocessable Entity"), (299, "299")]
+    {
         assert_eq!(status_line(status), line);
     }
 }

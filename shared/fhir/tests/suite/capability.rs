@@ -5,11 +5,7 @@ use serde_json::Value;
 use crate::support::{pairs, parsed};
 
 fn resources() -> Vec<Value> {
-    let statement = parsed(&statement(
-        "https://h.example/FHIR/R5",
-        "0.1.0",
-        "2026-11-21",
-    ));
+    let statement = parsed(&statement("https://h.example/FHIR/R5", "0.1.0", "2026-11-21"));
     statement["rest"][0]["resource"].as_array().unwrap().clone()
 }
 
@@ -39,10 +35,7 @@ fn every_parameter_it_lists_is_accepted() {
                 (_, "date") => "2025",
                 _ => "1",
             };
-            assert!(
-                accepts(resource_type, name, value),
-                "{resource_type} {name}"
-            );
+            assert!(accepts(resource_type, name, value), "{resource_type} {name}");
             listed += 1;
         }
     }
@@ -51,38 +44,15 @@ fn every_parameter_it_lists_is_accepted() {
 
 #[test]
 fn it_says_what_we_serve() {
-    let statement = parsed(&statement(
-        "https://h.example/FHIR/R5",
-        "0.1.0",
-        "2026-11-21",
-    ));
+    let statement = parsed(&statement("https://h.example/FHIR/R5", "0.1.0", "2026-11-21"));
     assert_eq!(statement["fhirVersion"], "5.0.0");
     assert_eq!(statement["software"]["version"], "0.1.0");
     assert_eq!(statement["date"], "2026-11-21");
-    assert_eq!(
-        statement["implementation"]["url"],
-        "https://h.example/FHIR/R5"
-    );
+    assert_eq!(statement["implementation"]["url"], "https://h.example/FHIR/R5");
     let text = statement.to_string();
-    assert!(
-        text.contains("https://h.example/o/authorize/")
-            && text.contains("https://h.example/o/token/")
-    );
-    let types: Vec<Value> = resources()
-        .iter()
-        .map(|resource| resource["type"].clone())
-        .collect();
-    assert_eq!(
-        types,
-        [
-            "Device",
-            "Group",
-            "Observation",
-            "Organization",
-            "Patient",
-            "Practitioner"
-        ]
-    );
+    assert!(text.contains("https://h.example/o/authorize/") && text.contains("https://h.example/o/token/"));
+    let types: Vec<Value> = resources().iter().map(|resource| resource["type"].clone()).collect();
+    assert_eq!(types, ["Device", "Group", "Observation", "Organization", "Patient", "Practitioner"]);
     for resource in resources() {
         let creates = resource["interaction"].to_string().contains("create");
         assert_eq!(creates, resource["type"] == "Observation");

@@ -9,11 +9,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn content(resource: &Value, effective: Option<Effective>) -> Value {
-    parsed(&Submission::parse(resource).unwrap().content(
-        Some("Heart rate"),
-        effective.as_ref(),
-        10006,
-    ))
+    parsed(&Submission::parse(resource).unwrap().content(Some("Heart rate"), effective.as_ref(), 10006))
 }
 
 #[test]
@@ -48,10 +44,7 @@ fn gives_back_every_kept_element() {
         ),
         ("/issued", json!("2025-01-01T08:00:00.120+02:00")),
         ("/code/text", json!("In words")),
-        (
-            "/device",
-            json!({ "reference": "Device/70001", "display": "Watch" }),
-        ),
+        ("/device", json!({ "reference": "Device/70001", "display": "Watch" })),
         (
             "/valueAttachment",
             json!({
@@ -61,19 +54,12 @@ fn gives_back_every_kept_element() {
         ),
     ];
     for (pointer, value) in sent {
-        assert_eq!(
-            content(&with(pointer, value.clone()), None).pointer(pointer),
-            Some(&value),
-            "{pointer}"
-        );
+        assert_eq!(content(&with(pointer, value.clone()), None).pointer(pointer), Some(&value), "{pointer}");
     }
     let subject = json!({ "reference": "https://h.example/Patient/40001", "display": "P" });
     let subject = content(&with("/subject", subject), None);
     assert_eq!(subject.pointer("/subject/display"), Some(&json!("P")));
-    assert_eq!(
-        subject.pointer("/subject/reference"),
-        Some(&json!("Patient/40001"))
-    );
+    assert_eq!(subject.pointer("/subject/reference"), Some(&json!("Patient/40001")));
 }
 
 #[test]
@@ -81,52 +67,26 @@ fn words_only_the_coding_it_goes_by_and_only_if_the_client_did_not() {
     let codings = json!([{ "code": "x" }, { "system": "urn:a", "code": "a" }, { "system": "urn:b", "code": "b" }]);
     let worded = content(&with("/code/coding", codings), None);
     assert_eq!(worded.pointer("/code/coding/0/display"), None);
-    assert_eq!(
-        worded.pointer("/code/coding/1/display"),
-        Some(&json!("Heart rate"))
-    );
+    assert_eq!(worded.pointer("/code/coding/1/display"), Some(&json!("Heart rate")));
     assert_eq!(worded.pointer("/code/coding/2/display"), None);
-    let own = content(
-        &with(
-            "/code/coding",
-            json!([{ "system": "urn:a", "code": "a", "display": "Own" }]),
-        ),
-        None,
-    );
+    let own = content(&with("/code/coding", json!([{ "system": "urn:a", "code": "a", "display": "Own" }])), None);
     assert_eq!(own.pointer("/code/coding/0/display"), Some(&json!("Own")));
 }
 
 #[test]
 fn writes_periods_and_leaves_out_what_has_no_r5_form() {
-    let night = Effective::Period {
-        start: at("2025-01-01T22:00:00Z"),
-        end: at("2025-01-02T06:00:00.25Z"),
-    };
+    let night = Effective::Period { start: at("2025-01-01T22:00:00Z"), end: at("2025-01-02T06:00:00.25Z") };
     let expected = json!({ "start": "2025-01-01T22:00:00Z", "end": "2025-01-02T06:00:00.25Z" });
-    assert_eq!(
-        content(&observation(), Some(night)).get("effectivePeriod"),
-        Some(&expected)
-    );
+    assert_eq!(content(&observation(), Some(night)).get("effectivePeriod"), Some(&expected));
     let ancient = at("-000044-03-15T12:00:00Z");
-    assert_eq!(
-        content(&observation(), Some(Effective::Instant(ancient))).get("effectiveDateTime"),
-        None
-    );
-    let ancient = Effective::Period {
-        start: ancient,
-        end: ancient,
-    };
-    assert_eq!(
-        content(&observation(), Some(ancient)).get("effectivePeriod"),
-        None
-    );
+    assert_eq!(content(&observation(), Some(Effective::Instant(ancient))).get("effectiveDateTime"), None);
+    let ancient = Effective::Period { start: ancient, end: ancient };
+    assert_eq!(content(&observation(), Some(ancient)).get("effectivePeriod"), None);
 }
 
 #[test]
 fn a_stored_text_becomes_the_resource() {
-    let stored = Submission::parse(&observation())
-        .unwrap()
-        .content(None, None, 10006);
+    let stored = Submission::parse(&observation()).unwrap().content(None, None, 10006);
     let mut text = String::from("kept:");
     write_resource(&mut text, 60010, at("2026-11-21T19:00:53.679315Z"), &stored);
     let start = r#"{"resourceType":"Observation","id":"60010","meta":{"versionId":"1","lastUpdated":"2026-11-21T19:00:53.679315Z","source":"https://jupyterhealth.org/jhe"},"status":"final","#;

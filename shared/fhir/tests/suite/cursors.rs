@@ -29,13 +29,7 @@ proptest! {
 #[test]
 fn every_changed_character_closes_it() {
     let key = CursorKey::new(&[7; 32]);
-    let token = key.seal(
-        FILTER,
-        &Position {
-            at: 1_763_751_653_679_315,
-            id: 60010,
-        },
-    );
+    let token = key.seal(FILTER, &Position { at: 1_763_751_653_679_315, id: 60010 });
     assert_eq!(token.len(), 64);
     for index in 0..token.len() {
         let mut changed = token.clone().into_bytes();

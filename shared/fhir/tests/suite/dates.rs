@@ -10,9 +10,7 @@ fn at(text: &str) -> Timestamp {
 
 fn bounds(values: &[&str]) -> fhir::search::DateBounds {
     let query: Vec<(&str, &str)> = values.iter().map(|value| ("date", *value)).collect();
-    ObservationSearch::parse(&pairs(&query), Handling::Strict)
-        .unwrap()
-        .effective
+    ObservationSearch::parse(&pairs(&query), Handling::Strict).unwrap().effective
 }
 
 /// Instants before, in and after the day, and one on each edge.
@@ -41,8 +39,7 @@ fn prefixes_compare_instants_with_a_day() {
         for (text, expected) in [BEFORE, FIRST, LAST, AFTER].into_iter().zip(expected) {
             let instant = at(text);
             assert_eq!(bounds.matches(instant, instant), expected, "{value} {text}");
-            let collapsed = least.is_none_or(|least| instant >= least)
-                && most.is_none_or(|most| instant < most);
+            let collapsed = least.is_none_or(|least| instant >= least) && most.is_none_or(|most| instant < most);
             assert_eq!(collapsed, expected, "{value} {text} as one instant");
         }
     }
@@ -72,11 +69,7 @@ fn prefixes_compare_periods_with_a_day() {
     for (prefix, expected) in table {
         let bounds = bounds(&[&format!("{prefix}2025-09-21")]);
         for ((start, end), expected) in periods.into_iter().zip(expected) {
-            assert_eq!(
-                bounds.matches(at(start), at(end)),
-                expected,
-                "{prefix} {start} {end}"
-            );
+            assert_eq!(bounds.matches(at(start), at(end)), expected, "{prefix} {start} {end}");
         }
     }
 }
@@ -87,56 +80,20 @@ fn a_value_is_as_long_as_its_precision() {
         ("2025", "2025-01-01T00:00:00Z", "2026-01-01T00:00:00Z"),
         ("2024-02", "2024-02-01T00:00:00Z", "2024-03-01T00:00:00Z"),
         ("2025-12-31", "2025-12-31T00:00:00Z", "2026-01-01T00:00:00Z"),
-        (
-            "2025-09-21T10:05",
-            "2025-09-21T10:05:00Z",
-            "2025-09-21T10:06:00Z",
-        ),
-        (
-            "2025-09-21T10:05Z",
-            "2025-09-21T10:05:00Z",
-            "2025-09-21T10:06:00Z",
-        ),
-        (
-            "2025-09-21T10:05:59+02:00",
-            "2025-09-21T08:05:59Z",
-            "2025-09-21T08:06:00Z",
-        ),
-        (
-            "2025-09-21T23:30:00-05:30",
-            "2025-09-22T05:00:00Z",
-            "2025-09-22T05:00:01Z",
-        ),
-        (
-            "2025-09-21T10:05:59.5Z",
-            "2025-09-21T10:05:59.5Z",
-            "2025-09-21T10:05:59.6Z",
-        ),
-        (
-            "2025-09-21T10:05:59.123Z",
-            "2025-09-21T10:05:59.123Z",
-            "2025-09-21T10:05:59.124Z",
-        ),
-        (
-            "2025-09-21T10:05:59.123456789Z",
-            "2025-09-21T10:05:59.123456Z",
-            "2025-09-21T10:05:59.123457Z",
-        ),
+        ("2025-09-21T10:05", "2025-09-21T10:05:00Z", "2025-09-21T10:06:00Z"),
+        ("2025-09-21T10:05Z", "2025-09-21T10:05:00Z", "2025-09-21T10:06:00Z"),
+        ("2025-09-21T10:05:59+02:00", "2025-09-21T08:05:59Z", "2025-09-21T08:06:00Z"),
+        ("2025-09-21T23:30:00-05:30", "2025-09-22T05:00:00Z", "2025-09-22T05:00:01Z"),
+        ("2025-09-21T10:05:59.5Z", "2025-09-21T10:05:59.5Z", "2025-09-21T10:05:59.6Z"),
+        ("2025-09-21T10:05:59.123Z", "2025-09-21T10:05:59.123Z", "2025-09-21T10:05:59.124Z"),
+        ("2025-09-21T10:05:59.123456789Z", "2025-09-21T10:05:59.123456Z", "2025-09-21T10:05:59.123457Z"),
         ("0001-01-01", "0001-01-01T00:00:00Z", "0001-01-02T00:00:00Z"),
         ("9998", "9998-01-01T00:00:00Z", "9999-01-01T00:00:00Z"),
     ];
     for (value, low, high) in table {
         let bounds = bounds(&[value]);
-        assert_eq!(
-            bounds.start_min.map(|bound| (bound.at, bound.inclusive)),
-            Some((at(low), true)),
-            "{value}"
-        );
-        assert_eq!(
-            bounds.end_max.map(|bound| (bound.at, bound.inclusive)),
-            Some((at(high), false)),
-            "{value}"
-        );
+        assert_eq!(bounds.start_min.map(|bound| (bound.at, bound.inclusive)), Some((at(low), true)), "{value}");
+        assert_eq!(bounds.end_max.map(|bound| (bound.at, bound.inclusive)), Some((at(high), false)), "{value}");
     }
 }
 
@@ -149,13 +106,7 @@ fn repetitions_narrow() {
     assert_eq!(bounds.start_max.unwrap().at, at("2025-05-01T00:00:00Z"));
     assert_eq!((bounds.start_min, bounds.end_max), (None, None));
     let (least, most) = bounds.instant();
-    assert_eq!(
-        (least, most),
-        (
-            Some(at("2025-03-01T00:00:00Z")),
-            Some(at("2025-05-01T00:00:00Z"))
-        )
-    );
+    assert_eq!((least, most), (Some(at("2025-03-01T00:00:00Z")), Some(at("2025-05-01T00:00:00Z"))));
 }
 
 #[test]
@@ -196,13 +147,11 @@ fn bad_dates_are_refused() {
     ];
     for name in ["date", "_lastUpdated"] {
         for value in bad {
-            let rejection =
-                ObservationSearch::parse(&pairs(&[(name, value)]), Handling::Lenient).unwrap_err();
+            let rejection = ObservationSearch::parse(&pairs(&[(name, value)]), Handling::Lenient).unwrap_err();
             assert_eq!(facts(&rejection), (400, "value", ""), "{name}={value}");
             assert!(rejection.to_string().contains(name));
         }
-        let rejection =
-            ObservationSearch::parse(&pairs(&[(name, "ne2025")]), Handling::Lenient).unwrap_err();
+        let rejection = ObservationSearch::parse(&pairs(&[(name, "ne2025")]), Handling::Lenient).unwrap_err();
         assert_eq!(facts(&rejection), (400, "not-supported", ""));
     }
     let rejection = ObservationSearch::parse(&pairs(&[("date", "2025"); 11]), Handling::Lenient);

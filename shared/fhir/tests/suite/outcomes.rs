@@ -34,13 +34,9 @@ fn a_rejection_becomes_an_outcome() {
     let issue = parsed(&rejection.outcome().to_json())["issue"][0].clone();
     assert_eq!(issue["code"], "value");
     assert_eq!(issue["expression"], json!(["Observation.status"]));
-    let rule =
-        fhir::Rejection::business_rule("Observation.valueAttachment.data", "breaks the schema");
+    let rule = fhir::Rejection::business_rule("Observation.valueAttachment.data", "breaks the schema");
     assert_eq!(rule.status(), 422);
-    assert_eq!(
-        rule.to_string(),
-        "Observation.valueAttachment.data breaks the schema"
-    );
+    assert_eq!(rule.to_string(), "Observation.valueAttachment.data breaks the schema");
 }
 
 #[test]

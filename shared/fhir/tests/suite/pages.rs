@@ -7,21 +7,15 @@ fn search(query: &[(&str, &str)]) -> ObservationSearch {
 }
 
 fn refused(name: &str, value: &str) -> (u16, &'static str) {
-    let rejection = ObservationSearch::parse(&pairs(&[(name, value)]), Handling::Lenient)
-        .expect_err(&format!("{name}={value}"));
+    let rejection =
+        ObservationSearch::parse(&pairs(&[(name, value)]), Handling::Lenient).expect_err(&format!("{name}={value}"));
     let (status, code, _) = facts(&rejection);
     (status, code)
 }
 
 #[test]
 fn the_page_can_be_chosen() {
-    for (value, count) in [
-        ("1", 1),
-        ("1000", 1000),
-        ("1001", 1000),
-        ("70000", 1000),
-        ("99999999999999999999", 1000),
-    ] {
+    for (value, count) in [("1", 1), ("1000", 1000), ("1001", 1000), ("70000", 1000), ("99999999999999999999", 1000)] {
         let page = search(&[("_count", value)]).page;
         assert_eq!((page.count, page.summary_count), (count, false), "{value}");
     }
@@ -32,10 +26,7 @@ fn the_page_can_be_chosen() {
     for value in ["none", "estimate"] {
         assert!(!search(&[("_total", value)]).page.total_accurate);
     }
-    assert_eq!(
-        search(&[("_cursor", "AZaz09-_")]).page.cursor.as_deref(),
-        Some("AZaz09-_")
-    );
+    assert_eq!(search(&[("_cursor", "AZaz09-_")]).page.cursor.as_deref(), Some("AZaz09-_"));
     let bad = [
         ("_count", ""),
         ("_count", "-1"),
@@ -60,12 +51,7 @@ fn the_page_can_be_chosen() {
 fn a_summary_we_do_not_make_is_ignored_or_refused() {
     for value in ["true", "text", "data"] {
         let query = pairs(&[("_summary", value)]);
-        assert_eq!(
-            ObservationSearch::parse(&query, Handling::Lenient)
-                .unwrap()
-                .ignored,
-            ["_summary"]
-        );
+        assert_eq!(ObservationSearch::parse(&query, Handling::Lenient).unwrap().ignored, ["_summary"]);
         let rejection = ObservationSearch::parse(&query, Handling::Strict).unwrap_err();
         assert_eq!(facts(&rejection), (400, "not-supported", ""));
     }
@@ -90,41 +76,19 @@ fn json_is_the_format() {
 
 #[test]
 fn sources_are_compared() {
-    let page = search(&[(
-        "_source:below",
-        "https://jupyterhealth.org/fhir/fhir-source/",
-    )])
-    .page;
-    assert_eq!(
-        page.sources,
-        [SourceFilter::Below(
-            "https://jupyterhealth.org/fhir/fhir-source/".to_owned()
-        )]
-    );
+    let page = search(&[("_source:below", "https://jupyterhealth.org/fhir/fhir-source/")]).page;
+    assert_eq!(page.sources, [SourceFilter::Below("https://jupyterhealth.org/fhir/fhir-source/".to_owned())]);
     assert!(page.wants_source("https://jupyterhealth.org/fhir/fhir-source/90003"));
     assert!(!page.wants_source(fhir::SOURCE));
-    assert!(
-        search(&[("_source", fhir::SOURCE)])
-            .page
-            .wants_source(fhir::SOURCE)
-    );
-    assert!(
-        !search(&[("_source", "https://jupyterhealth.org/jh")])
-            .page
-            .wants_source(fhir::SOURCE)
-    );
+    assert!(search(&[("_source", fhir::SOURCE)]).page.wants_source(fhir::SOURCE));
+    assert!(!search(&[("_source", "https://jupyterhealth.org/jh")]).page.wants_source(fhir::SOURCE));
     assert!(search(&[]).page.wants_source(fhir::SOURCE));
     assert_eq!(refused("_source", ""), (400, "value"));
 }
 
 #[test]
 fn what_is_unknown_is_ignored_or_refused() {
-    let query = pairs(&[
-        ("patient", "40001"),
-        ("bananas", "1"),
-        ("_elements", "id"),
-        ("bananas", "2"),
-    ]);
+    let query = pairs(&[("patient", "40001"), ("bananas", "1"), ("_elements", "id"), ("bananas", "2")]);
     let lenient = ObservationSearch::parse(&query, Handling::Lenient).unwrap();
     assert_eq!(lenient.ignored, ["bananas", "_elements"]);
     assert_eq!(lenient.canonical_pairs(), pairs(&[("patient", "40001")]));
@@ -132,18 +96,8 @@ fn what_is_unknown_is_ignored_or_refused() {
     assert_eq!(facts(&rejection), (400, "not-supported", ""));
     assert!(rejection.to_string().contains("bananas"));
     let strange = pairs(&[("\u{1b}[31m", "1")]);
-    assert!(
-        ObservationSearch::parse(&strange, Handling::Lenient)
-            .unwrap()
-            .ignored
-            .is_empty()
-    );
-    assert!(
-        !ObservationSearch::parse(&strange, Handling::Strict)
-            .unwrap_err()
-            .to_string()
-            .contains('\u{1b}')
-    );
+    assert!(ObservationSearch::parse(&strange, Handling::Lenient).unwrap().ignored.is_empty());
+    assert!(!ObservationSearch::parse(&strange, Handling::Strict).unwrap_err().to_string().contains('\u{1b}'));
 }
 
 #[test]
@@ -173,22 +127,11 @@ fn an_unknown_modifier_is_always_refused() {
 
 #[test]
 fn handling_comes_from_the_prefer_header() {
-    for header in [
-        "handling=strict",
-        "return=minimal, handling=strict",
-        "HANDLING=\"Strict\"",
-        "handling = strict; x",
-    ] {
+    for header in ["handling=strict", "return=minimal, handling=strict", "HANDLING=\"Strict\"", "handling = strict; x"]
+    {
         assert_eq!(Handling::from_prefer(header), Handling::Strict, "{header}");
     }
-    for header in [
-        "",
-        "handling=lenient",
-        "handling",
-        "strict",
-        "x-handling=strict",
-        "handling=strictly",
-    ] {
+    for header in ["", "handling=lenient", "handling", "strict", "x-handling=strict", "handling=strictly"] {
         assert_eq!(Handling::from_prefer(header), Handling::Lenient, "{header}");
     }
 }
@@ -214,19 +157,10 @@ fn links_say_what_was_understood() {
 
 #[test]
 fn a_cursor_is_bound_to_filters_and_order_only() {
-    let text =
-        |query: &[(&str, &str)]| filter_text("Observation", &search(query).canonical_pairs());
+    let text = |query: &[(&str, &str)]| filter_text("Observation", &search(query).canonical_pairs());
     let base = text(&[("patient", "40001")]);
     assert_eq!(base, "Observation?patient=40001");
-    assert_eq!(
-        text(&[
-            ("patient", "40001"),
-            ("_count", "7"),
-            ("_total", "accurate"),
-            ("_cursor", "a")
-        ]),
-        base
-    );
+    assert_eq!(text(&[("patient", "40001"), ("_count", "7"), ("_total", "accurate"), ("_cursor", "a")]), base);
     assert_ne!(text(&[("patient", "40001"), ("_sort", "date")]), base);
     assert_ne!(text(&[("patient", "40002")]), base);
     assert_ne!(filter_text("Patient", &[]), filter_text("Group", &[]));

@@ -1,6 +1,4 @@
-use fhir::search::{
-    Directory, DirectorySearch, Handling, Matching, PatientSearch, StringParam, SystemMatch,
-};
+use fhir::search::{Directory, DirectorySearch, Handling, Matching, PatientSearch, StringParam, SystemMatch};
 use jiff::civil::{Date, date};
 
 use crate::support::{facts, pairs};
@@ -28,17 +26,11 @@ fn patients_are_found_by_every_parameter() {
         ("_count", "5"),
     ]);
     assert_eq!(asked.ids, [40001, 40002]);
-    assert_eq!(
-        asked.identifier.as_ref().unwrap().system,
-        SystemMatch::Is("urn:oid:1.2".to_owned())
-    );
+    assert_eq!(asked.identifier.as_ref().unwrap().system, SystemMatch::Is("urn:oid:1.2".to_owned()));
     assert_eq!(asked.name, Some(string(Matching::StartsWith, &["Ste"])));
     assert_eq!(asked.family, Some(string(Matching::Exact, &["Stevens"])));
     assert_eq!(asked.given, Some(string(Matching::Contains, &["eter"])));
-    assert_eq!(
-        (asked.organization, asked.study, asked.page.count),
-        (Some(20003), Some(30001), 5)
-    );
+    assert_eq!((asked.organization, asked.study, asked.page.count), (Some(20003), Some(30001), 5));
     assert!(asked.last_updated.end_min.is_some());
     let again = PatientSearch::parse(&asked.canonical_pairs(), Handling::Strict).unwrap();
     assert_eq!(again, asked);
@@ -63,18 +55,13 @@ fn the_names_of_observation_searches_work_too() {
 
 #[test]
 fn strings_may_be_several() {
-    assert_eq!(
-        patients(&[("name", r"b,a,b,c\,d")]).name,
-        Some(string(Matching::StartsWith, &["a", "b", "c,d"]))
-    );
+    assert_eq!(patients(&[("name", r"b,a,b,c\,d")]).name, Some(string(Matching::StartsWith, &["a", "b", "c,d"])));
     for value in ["", ",", "a,", "a\u{7}"] {
-        let rejection =
-            PatientSearch::parse(&pairs(&[("name", value)]), Handling::Lenient).unwrap_err();
+        let rejection = PatientSearch::parse(&pairs(&[("name", value)]), Handling::Lenient).unwrap_err();
         assert_eq!(facts(&rejection), (400, "value", ""), "{value:?}");
     }
     for name in ["name:text", "family:missing", "birthdate:missing", "given:"] {
-        let rejection =
-            PatientSearch::parse(&pairs(&[(name, "a")]), Handling::Lenient).unwrap_err();
+        let rejection = PatientSearch::parse(&pairs(&[(name, "a")]), Handling::Lenient).unwrap_err();
         assert_eq!(facts(&rejection), (400, "not-supported", ""), "{name}");
     }
 }
@@ -86,11 +73,7 @@ fn birth_dates_are_days() {
         (search.birth_date.from, search.birth_date.before)
     };
     let table: [(&str, Option<Date>, Option<Date>); 10] = [
-        (
-            "1982-01-13",
-            Some(date(1982, 1, 13)),
-            Some(date(1982, 1, 14)),
-        ),
+        ("1982-01-13", Some(date(1982, 1, 13)), Some(date(1982, 1, 14))),
         ("1982", Some(date(1982, 1, 1)), Some(date(1983, 1, 1))),
         ("ap1982-02", Some(date(1982, 2, 1)), Some(date(1982, 3, 1))),
         ("gt1982", Some(date(1983, 1, 1)), None),
@@ -104,32 +87,16 @@ fn birth_dates_are_days() {
     for (value, from, before) in table {
         assert_eq!(days(value), (from, before), "{value}");
     }
-    let between = patients(&[
-        ("birthdate", "ge1980"),
-        ("birthdate", "lt1990"),
-        ("birthdate", "ge1985"),
-    ])
-    .birth_date;
-    assert_eq!(
-        (between.from, between.before),
-        (Some(date(1985, 1, 1)), Some(date(1990, 1, 1)))
-    );
+    let between = patients(&[("birthdate", "ge1980"), ("birthdate", "lt1990"), ("birthdate", "ge1985")]).birth_date;
+    assert_eq!((between.from, between.before), (Some(date(1985, 1, 1)), Some(date(1990, 1, 1))));
     for value in ["1982-01-13T00:00Z", "ne1982", "13.1.1982", ""] {
-        assert!(
-            PatientSearch::parse(&pairs(&[("birthdate", value)]), Handling::Lenient).is_err(),
-            "{value}"
-        );
+        assert!(PatientSearch::parse(&pairs(&[("birthdate", value)]), Handling::Lenient).is_err(), "{value}");
     }
 }
 
 #[test]
 fn the_other_types_share_their_parameters() {
-    let types = [
-        Directory::Group,
-        Directory::Device,
-        Directory::Organization,
-        Directory::Practitioner,
-    ];
+    let types = [Directory::Group, Directory::Device, Directory::Organization, Directory::Practitioner];
     for directory in types {
         let query = pairs(&[
             ("_id", "70001"),
@@ -144,14 +111,11 @@ fn the_other_types_share_their_parameters() {
             (&[70001][..], Some(&string(Matching::StartsWith, &["Care"])))
         );
         assert!(asked.page.summary_count && asked.page.total_accurate);
-        let again =
-            DirectorySearch::parse(directory, &asked.canonical_pairs(), Handling::Strict).unwrap();
+        let again = DirectorySearch::parse(directory, &asked.canonical_pairs(), Handling::Strict).unwrap();
         assert_eq!(again, asked);
 
         let reference = format!("{}/70001", directory.resource_type());
-        let by_reference =
-            DirectorySearch::parse(directory, &pairs(&[("_id", &reference)]), Handling::Strict)
-                .unwrap();
+        let by_reference = DirectorySearch::parse(directory, &pairs(&[("_id", &reference)]), Handling::Strict).unwrap();
         assert_eq!(by_reference.ids, [70001]);
 
         let organization = pairs(&[("organization", "20003")]);

@@ -21,18 +21,12 @@ fn model(code: &str) -> Value {
 }
 
 fn name(family: &str, given: &str) -> PersonName {
-    PersonName {
-        family: Some(family.to_owned()),
-        given: Some(given.to_owned()),
-    }
+    PersonName { family: Some(family.to_owned()), given: Some(given.to_owned()) }
 }
 
 #[test]
 fn a_patient_has_the_shape_of_the_contract() {
-    let identifier = BusinessIdentifier {
-        system: Some("urn:oid:1.2.3.4".to_owned()),
-        value: "E1234".to_owned(),
-    };
+    let identifier = BusinessIdentifier { system: Some("urn:oid:1.2.3.4".to_owned()), value: "E1234".to_owned() };
     let patient = Patient {
         id: 40001,
         last_updated: at(),
@@ -60,28 +54,18 @@ fn what_is_absent_or_blank_is_left_out() {
     let patient = Patient {
         id: 1,
         last_updated: at(),
-        identifiers: vec![BusinessIdentifier {
-            system: None,
-            value: " ".to_owned(),
-        }],
+        identifiers: vec![BusinessIdentifier { system: None, value: " ".to_owned() }],
         name: name("", " "),
         birth_date: Some(jiff::civil::date(-44, 3, 15)),
         phone: Some(String::new()),
         email: None,
     };
-    assert_eq!(
-        parsed(&patient.to_json()),
-        json!({ "resourceType": "Patient", "id": "1", "meta": meta() })
-    );
+    assert_eq!(parsed(&patient.to_json()), json!({ "resourceType": "Patient", "id": "1", "meta": meta() }));
 }
 
 #[test]
 fn a_practitioner_has_a_name() {
-    let practitioner = Practitioner {
-        id: 80003,
-        last_updated: at(),
-        name: name("Knapp", "Megan \"M\""),
-    };
+    let practitioner = Practitioner { id: 80003, last_updated: at(), name: name("Knapp", "Megan \"M\"") };
     let expected = json!({
         "resourceType": "Practitioner", "id": "80003", "meta": meta(),
         "name": [{ "family": "Knapp", "given": ["Megan \"M\""] }],
@@ -91,12 +75,8 @@ fn a_practitioner_has_a_name() {
 
 #[test]
 fn an_organization_has_a_list_of_types() {
-    let organization = Organization {
-        id: 20003,
-        last_updated: at(),
-        name: "Lifespan Lab".to_owned(),
-        part_of: Some(20002),
-    };
+    let organization =
+        Organization { id: 20003, last_updated: at(), name: "Lifespan Lab".to_owned(), part_of: Some(20002) };
     let expected = json!({
         "resourceType": "Organization", "id": "20003", "meta": meta(), "name": "Lifespan Lab",
         "type": [model("organization")], "partOf": { "reference": "Organization/20002" },
@@ -123,11 +103,7 @@ fn a_study_is_a_group_of_persons() {
 
 #[test]
 fn a_device_has_a_list_of_names() {
-    let device = Device {
-        id: 70001,
-        last_updated: at(),
-        name: "CareX".to_owned(),
-    };
+    let device = Device { id: 70001, last_updated: at(), name: "CareX".to_owned() };
     let expected = json!({
         "resourceType": "Device", "id": "70001", "meta": meta(), "displayName": "CareX",
         "name": [{ "value": "CareX", "type": "user-friendly-name" }], "type": [model("data-source")],

@@ -8,38 +8,25 @@ fn search(query: &[(&str, &str)]) -> ObservationSearch {
 }
 
 fn refused(name: &str, value: &str) -> (u16, &'static str) {
-    let rejection = ObservationSearch::parse(&pairs(&[(name, value)]), Handling::Lenient)
-        .expect_err(&format!("{name}={value}"));
+    let rejection =
+        ObservationSearch::parse(&pairs(&[(name, value)]), Handling::Lenient).expect_err(&format!("{name}={value}"));
     let (status, code, _) = facts(&rejection);
     (status, code)
 }
 
 fn code(system: Option<&str>, code: Option<&str>) -> CodeParam {
-    CodeParam {
-        system: system.map(str::to_owned),
-        code: code.map(str::to_owned),
-    }
+    CodeParam { system: system.map(str::to_owned), code: code.map(str::to_owned) }
 }
 
 fn token(system: SystemMatch, value: Option<&str>) -> TokenParam {
-    TokenParam {
-        system,
-        value: value.map(str::to_owned),
-    }
+    TokenParam { system, value: value.map(str::to_owned) }
 }
 
 #[test]
 fn nothing_asked_is_the_default() {
     let all = search(&[]);
     assert_eq!(all, ObservationSearch::default());
-    assert_eq!(
-        (
-            all.page.count,
-            all.page.summary_count,
-            all.page.total_accurate
-        ),
-        (20, false, false)
-    );
+    assert_eq!((all.page.count, all.page.summary_count, all.page.total_accurate), (20, false, false));
     assert_eq!(all.sort, Sort::LastUpdatedDesc);
     assert!(all.canonical_pairs().is_empty());
 }
@@ -52,17 +39,8 @@ fn the_client_of_the_notebooks_is_understood() {
         ("code", "https://w3id.org/openmhealth|omh:blood-glucose:4.0"),
         ("_count", "1000"),
     ]);
-    assert_eq!(
-        (asked.study, asked.patients.as_slice(), asked.page.count),
-        (Some(30001), &[40001][..], 1000)
-    );
-    assert_eq!(
-        asked.codes,
-        [code(
-            Some("https://w3id.org/openmhealth"),
-            Some("omh:blood-glucose:4.0")
-        )]
-    );
+    assert_eq!((asked.study, asked.patients.as_slice(), asked.page.count), (Some(30001), &[40001][..], 1000));
+    assert_eq!(asked.codes, [code(Some("https://w3id.org/openmhealth"), Some("omh:blood-glucose:4.0"))]);
 }
 
 #[test]
@@ -73,81 +51,34 @@ fn patients_are_ids_or_references() {
         ("patient:Patient", "40001,40002"),
         ("subject:Patient", "40002,40001"),
     ] {
-        assert_eq!(
-            search(&[(name, value)]).patients,
-            [40001, 40002],
-            "{name}={value}"
-        );
+        assert_eq!(search(&[(name, value)]).patients, [40001, 40002], "{name}={value}");
     }
 }
 
 #[test]
 fn ids_must_be_ids() {
-    let bad = [
-        "",
-        "abc",
-        "-1",
-        "+1",
-        "0",
-        "007",
-        "1.0",
-        "99999999999999999999",
-        "1,",
-        ",",
-        "1;2",
-        "1 ",
-        "Group",
-        "%31",
-        "١",
-    ];
-    let names = [
-        "patient",
-        "subject",
-        "patient._has:Group:member:_id",
-        "_has:Group:member:_id",
-        "patient.organization",
-        "_id",
-    ];
+    let bad =
+        ["", "abc", "-1", "+1", "0", "007", "1.0", "99999999999999999999", "1,", ",", "1;2", "1 ", "Group", "%31", "١"];
+    let names =
+        ["patient", "subject", "patient._has:Group:member:_id", "_has:Group:member:_id", "patient.organization", "_id"];
     for name in names {
         for value in bad {
             assert_eq!(refused(name, value), (400, "value"));
         }
     }
     assert_eq!(refused("patient", "2147483648"), (400, "value"));
-    for value in [
-        "Device/40001",
-        "https://h.example/Patient/40001",
-        "/Patient/40001",
-        "Patient/Patient/1",
-    ] {
+    for value in ["Device/40001", "https://h.example/Patient/40001", "/Patient/40001", "Patient/Patient/1"] {
         assert_eq!(refused("patient", value), (400, "value"));
     }
-    assert_eq!(
-        refused("patient.organization", "20001,20002"),
-        (400, "value")
-    );
-    assert_eq!(
-        search(&[("_id", "9223372036854775807,60010")]).ids,
-        [60010, i64::MAX]
-    );
-    assert_eq!(
-        search(&[("patient.organization", "Organization/20001")]).organization,
-        Some(20001)
-    );
-    assert_eq!(
-        search(&[("_has:Group:member:_id", "30001")]).study,
-        Some(30001)
-    );
+    assert_eq!(refused("patient.organization", "20001,20002"), (400, "value"));
+    assert_eq!(search(&[("_id", "9223372036854775807,60010")]).ids, [60010, i64::MAX]);
+    assert_eq!(search(&[("patient.organization", "Organization/20001")]).organization, Some(20001));
+    assert_eq!(search(&[("_has:Group:member:_id", "30001")]).study, Some(30001));
 }
 
 #[test]
 fn lists_are_bounded() {
-    let ids = |most: i32| {
-        (1..=most)
-            .map(|id| id.to_string())
-            .collect::<Vec<_>>()
-            .join(",")
-    };
+    let ids = |most: i32| (1..=most).map(|id| id.to_string()).collect::<Vec<_>>().join(",");
     assert_eq!(search(&[("patient", &ids(100))]).patients.len(), 100);
     for name in ["patient", "_id", "code", "status", "identifier"] {
         assert_eq!(refused(name, &ids(101)), (400, "value"));
@@ -164,23 +95,12 @@ fn a_token_has_a_system_no_system_or_any() {
         ("|abc", token(SystemMatch::Absent, Some("abc"))),
         ("urn:a|abc", token(system(), Some("abc"))),
         ("urn:a|", token(system(), None)),
-        (
-            r"a\\|b",
-            token(SystemMatch::Is(r"a\".to_owned()), Some("b")),
-        ),
+        (r"a\\|b", token(SystemMatch::Is(r"a\".to_owned()), Some("b"))),
         (r"urn:a|a\,b\|c\$d\\e", token(system(), Some(r"a,b|c$d\e"))),
     ];
     for (value, expected) in table {
-        assert_eq!(
-            search(&[("identifier", value)]).identifier.as_ref(),
-            Some(&expected),
-            "{value}"
-        );
-        assert_eq!(
-            search(&[("patient.identifier", value)]).patient_identifier,
-            Some(expected),
-            "{value}"
-        );
+        assert_eq!(search(&[("identifier", value)]).identifier.as_ref(), Some(&expected), "{value}");
+        assert_eq!(search(&[("patient.identifier", value)]).patient_identifier, Some(expected), "{value}");
     }
     for value in ["", "|", "a|b|c", "a,b", r"a\", r"a\n", "a\u{0}b"] {
         assert_eq!(refused("identifier", value), (400, "value"));
@@ -191,16 +111,10 @@ fn a_token_has_a_system_no_system_or_any() {
 #[test]
 fn codes_may_be_several() {
     let table = [
-        (
-            "omh:heart-rate:2.0",
-            vec![code(None, Some("omh:heart-rate:2.0"))],
-        ),
+        ("omh:heart-rate:2.0", vec![code(None, Some("omh:heart-rate:2.0"))]),
         ("urn:a|", vec![code(Some("urn:a"), None)]),
         ("|a", vec![code(Some(""), Some("a"))]),
-        (
-            "urn:a|b,a",
-            vec![code(None, Some("a")), code(Some("urn:a"), Some("b"))],
-        ),
+        ("urn:a|b,a", vec![code(None, Some("a")), code(Some("urn:a"), Some("b"))]),
         ("a,a", vec![code(None, Some("a"))]),
     ];
     for (value, expected) in table {
@@ -214,22 +128,9 @@ fn codes_may_be_several() {
 #[test]
 fn statuses_are_those_of_the_value_set() {
     use ObservationStatus::{Amended, Final};
-    assert_eq!(
-        search(&[("status", "amended,final,final")]).statuses,
-        [Final, Amended]
-    );
-    assert_eq!(
-        search(&[("status", "http://hl7.org/fhir/observation-status|final")]).statuses,
-        [Final]
-    );
-    for value in [
-        "bogus",
-        "",
-        "final,",
-        "urn:a|final",
-        "|final",
-        "http://hl7.org/fhir/observation-status|",
-    ] {
+    assert_eq!(search(&[("status", "amended,final,final")]).statuses, [Final, Amended]);
+    assert_eq!(search(&[("status", "http://hl7.org/fhir/observation-status|final")]).statuses, [Final]);
+    for value in ["bogus", "", "final,", "urn:a|final", "|final", "http://hl7.org/fhir/observation-status|"] {
         assert_eq!(refused("status", value), (400, "value"));
     }
 }
@@ -262,11 +163,7 @@ fn what_takes_one_value_comes_once() {
         ("_id", "1", "_id"),
         ("_sort", "date", "_sort"),
         ("identifier", "a", "identifier"),
-        (
-            "_has:Group:member:_id",
-            "1",
-            "patient._has:Group:member:_id",
-        ),
+        ("_has:Group:member:_id", "1", "patient._has:Group:member:_id"),
         ("patient.organization", "1", "patient.organization"),
         ("patient.identifier", "a", "patient.identifier"),
         ("_count", "1", "_count"),
@@ -277,8 +174,7 @@ fn what_takes_one_value_comes_once() {
     ];
     for (name, value, again) in table {
         let rejection =
-            ObservationSearch::parse(&pairs(&[(name, value), (again, value)]), Handling::Lenient)
-                .unwrap_err();
+            ObservationSearch::parse(&pairs(&[(name, value), (again, value)]), Handling::Lenient).unwrap_err();
         assert_eq!(facts(&rejection), (400, "value", ""), "{name} {again}");
     }
 }

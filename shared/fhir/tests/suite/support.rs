@@ -20,11 +20,7 @@ pub fn observation() -> Value {
 pub fn with(pointer: &str, value: Value) -> Value {
     let mut observation = observation();
     let (parent, key) = pointer.rsplit_once('/').unwrap();
-    let members = observation
-        .pointer_mut(parent)
-        .unwrap()
-        .as_object_mut()
-        .unwrap();
+    let members = observation.pointer_mut(parent).unwrap().as_object_mut().unwrap();
     if value.is_null() {
         members.remove(key);
     } else {
@@ -34,10 +30,7 @@ pub fn with(pointer: &str, value: Value) -> Value {
 }
 
 pub fn pairs(query: &[(&str, &str)]) -> Vec<(String, String)> {
-    query
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 pub fn parsed(text: &str) -> Value {
@@ -46,9 +39,5 @@ pub fn parsed(text: &str) -> Value {
 
 /// Status, issue code and expression.
 pub fn facts(rejection: &Rejection) -> (u16, &'static str, &str) {
-    (
-        rejection.status(),
-        rejection.code().as_str(),
-        rejection.expression().unwrap_or(""),
-    )
+    (rejection.status(), rejection.code().as_str(), rejection.expression().unwrap_or(""))
 }

@@ -36,9 +36,7 @@ fn client() -> Client {
 fn with(name: &str, value: &str) -> Vec<(String, String)> {
     let kept = GOOD.iter().filter(|(n, _)| *n != name).copied();
     let changed = std::iter::once((name, value)).filter(|(_, value)| !value.is_empty());
-    kept.chain(changed)
-        .map(|(n, v)| (n.to_owned(), v.to_owned()))
-        .collect()
+    kept.chain(changed).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
 }
 
 fn addressed(pairs: Vec<(String, String)>) -> Result<Addressed, PageError> {
@@ -54,22 +52,14 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn session(auth_time: i64, has_consented: bool) -> Session {
-    Session {
-        auth_time: at(auth_time),
-        has_consented,
-    }
+    Session { auth_time: at(auth_time), has_consented }
 }
 
 #[test]
 fn a_right_request_is_taken_rfc_6749_4_1_1() {
     let request = AuthorizeRequest::parse(GOOD).unwrap();
     assert_eq!(request.client_id(), "app");
-    let authorization = request
-        .for_client(&client())
-        .unwrap()
-        .validate(&client())
-        .ok()
-        .unwrap();
+    let authorization = request.for_client(&client()).unwrap().validate(&client()).ok().unwrap();
     assert_eq!(authorization.scope.to_string(), "openid email");
     assert_eq!(authorization.nonce.as_deref(), Some("n1"));
     assert_eq!(authorization.challenge.as_str(), CHALLENGE);
@@ -92,18 +82,9 @@ fn errors_about_client_and_redirect_uri_never_redirect_rfc_6749_4_1_2_1() {
         (with("client_id", "other"), PageError::UnknownClient),
         (twice("client_id", "app"), PageError::NoClient),
         (with("redirect_uri", ""), PageError::NoRedirectUri),
-        (
-            twice("redirect_uri", "https://evil.example/cb"),
-            PageError::NoRedirectUri,
-        ),
-        (
-            with("redirect_uri", "https://evil.example/cb"),
-            PageError::UnknownRedirectUri,
-        ),
-        (
-            with("redirect_uri", "https://a.example/cb?x"),
-            PageError::UnknownRedirectUri,
-        ),
+        (twice("redirect_uri", "https://evil.example/cb"), PageError::NoRedirectUri),
+        (with("redirect_uri", "https://evil.example/cb"), PageError::UnknownRedirectUri),
+        (with("redirect_uri", "https://a.example/cb?x"), PageError::UnknownRedirectUri),
         (with("state", &"x".repeat(100_000)), PageError::TooLarge),
     ] {
         assert_eq!(addressed(pairs).err(), Some(expected));
@@ -112,13 +93,8 @@ fn errors_about_client_and_redirect_uri_never_redirect_rfc_6749_4_1_2_1() {
 
 #[test]
 fn the_loopback_port_is_free_and_kept_rfc_8252_7_3() {
-    let authorization = validate("redirect_uri", "http://127.0.0.1:5555/cb")
-        .ok()
-        .unwrap();
-    assert_eq!(
-        authorization.return_to.redirect_uri(),
-        "http://127.0.0.1:5555/cb"
-    );
+    let authorization = validate("redirect_uri", "http://127.0.0.1:5555/cb").ok().unwrap();
+    assert_eq!(authorization.return_to.redirect_uri(), "http://127.0.0.1:5555/cb");
 }
 
 #[test]
@@ -128,11 +104,7 @@ fn other_errors_redirect_rfc_6749_4_1_2_1() {
         ("response_type", "", ErrorCode::InvalidRequest),
         // RFC 9700 2.1.2: no token in a URL.
         ("response_type", "token", ErrorCode::UnsupportedResponseType),
-        (
-            "response_type",
-            "code id_token",
-            ErrorCode::UnsupportedResponseType,
-        ),
+        ("response_type", "code id_token", ErrorCode::UnsupportedResponseType),
         ("response_mode", "fragment", ErrorCode::InvalidRequest),
         // RFC 9700 2.1.1: PKCE for every client.
         ("code_challenge", "", ErrorCode::InvalidRequest),
@@ -150,50 +122,29 @@ fn other_errors_redirect_rfc_6749_4_1_2_1() {
         ("max_age", "-1", ErrorCode::InvalidRequest),
         ("max_age", "soon", ErrorCode::InvalidRequest),
         ("request", "eyJ", ErrorCode::RequestNotSupported),
-        (
-            "request_uri",
-            "https://a.example/r",
-            ErrorCode::RequestUriNotSupported,
-        ),
+        ("request_uri", "https://a.example/r", ErrorCode::RequestUriNotSupported),
     ] {
         let refusal = validate(name, value).err().unwrap();
         assert_eq!(refusal.error.code, expected, "{name}={value}");
         let location = refusal.location(ISSUER);
         let start = format!("{URI}?error={}&error_description=", expected.as_str());
         assert!(location.starts_with(&start), "{location}");
-        assert!(
-            location.ends_with("&state=xyz&iss=https%3A%2F%2Fe.example%2Fo"),
-            "{location}"
-        );
+        assert!(location.ends_with("&state=xyz&iss=https%3A%2F%2Fe.example%2Fo"), "{location}");
     }
 }
 
 #[test]
 fn a_repeated_parameter_is_refused_rfc_6749_3_1() {
-    for name in KNOWN
-        .iter()
-        .filter(|name| !["client_id", "redirect_uri"].contains(name))
-    {
+    for name in KNOWN.iter().filter(|name| !["client_id", "redirect_uri"].contains(name)) {
         let mut pairs = with(name, "code");
         pairs.push(((*name).to_owned(), "code".to_owned()));
         let refusal = addressed(pairs).unwrap().validate(&client()).err().unwrap();
-        assert_eq!(
-            refusal.error,
-            OAuthError::invalid_request("A parameter is repeated."),
-            "{name}"
-        );
-        assert_eq!(
-            refusal.location(ISSUER).contains("state="),
-            *name != "state",
-            "{name}"
-        );
+        assert_eq!(refusal.error, OAuthError::invalid_request("A parameter is repeated."), "{name}");
+        assert_eq!(refusal.location(ISSUER).contains("state="), *name != "state", "{name}");
     }
     let mut pairs = with("resource", "https://a.example");
     pairs.push(("resource".to_owned(), "https://b.example".to_owned()));
-    assert!(
-        addressed(pairs).unwrap().validate(&client()).is_ok(),
-        "an unknown parameter is ignored"
-    );
+    assert!(addressed(pairs).unwrap().validate(&client()).is_ok(), "an unknown parameter is ignored");
 }
 
 #[test]
@@ -210,26 +161,16 @@ fn a_malformed_state_is_refused_and_not_echoed() {
 fn a_client_without_the_grant_is_refused() {
     let mut other = client();
     other.grant_types = vec![GrantType::ClientCredentials];
-    let refusal = addressed(with("", ""))
-        .unwrap()
-        .validate(&other)
-        .err()
-        .unwrap();
+    let refusal = addressed(with("", "")).unwrap().validate(&other).err().unwrap();
     assert_eq!(refusal.error.code, ErrorCode::UnauthorizedClient);
 }
 
 #[test]
 fn the_scope_is_cut_to_what_the_client_may_have_rfc_6749_3_3() {
-    for (asked, granted) in [
-        ("openid", "openid"),
-        ("admin openid profile", "openid"),
-        ("", "openid email offline_access"),
-    ] {
-        assert_eq!(
-            validate("scope", asked).ok().unwrap().scope.to_string(),
-            granted,
-            "{asked}"
-        );
+    for (asked, granted) in
+        [("openid", "openid"), ("admin openid profile", "openid"), ("", "openid email offline_access")]
+    {
+        assert_eq!(validate("scope", asked).ok().unwrap().scope.to_string(), granted, "{asked}");
     }
 }
 
@@ -242,17 +183,10 @@ fn the_user_logs_in_then_agrees_then_a_code_is_issued() {
         (client(), None, NextStep::LogIn),
         (client(), Some(session(0, false)), NextStep::IssueCode),
         (asking.clone(), None, NextStep::LogIn),
-        (
-            asking.clone(),
-            Some(session(0, false)),
-            NextStep::AskConsent,
-        ),
+        (asking.clone(), Some(session(0, false)), NextStep::AskConsent),
         (asking, Some(session(0, true)), NextStep::IssueCode),
     ] {
-        assert_eq!(
-            authorization.next_step(&client, session.as_ref(), at(100)),
-            Ok(expected)
-        );
+        assert_eq!(authorization.next_step(&client, session.as_ref(), at(100)), Ok(expected));
     }
 }
 
@@ -262,23 +196,12 @@ fn prompt_none_shows_nothing_openid_connect_3_1_2_1() {
     asking.skip_authorization = false;
     let authorization = validate("prompt", "none").ok().unwrap();
     let step = |client: &Client, session: Option<Session>| {
-        authorization
-            .next_step(client, session.as_ref(), at(100))
-            .map_err(|refusal| refusal.error.code)
+        authorization.next_step(client, session.as_ref(), at(100)).map_err(|refusal| refusal.error.code)
     };
     assert_eq!(step(&client(), None), Err(ErrorCode::LoginRequired));
-    assert_eq!(
-        step(&client(), Some(session(0, false))),
-        Ok(NextStep::IssueCode)
-    );
-    assert_eq!(
-        step(&asking, Some(session(0, false))),
-        Err(ErrorCode::ConsentRequired)
-    );
-    assert_eq!(
-        step(&asking, Some(session(0, true))),
-        Ok(NextStep::IssueCode)
-    );
+    assert_eq!(step(&client(), Some(session(0, false))), Ok(NextStep::IssueCode));
+    assert_eq!(step(&asking, Some(session(0, false))), Err(ErrorCode::ConsentRequired));
+    assert_eq!(step(&asking, Some(session(0, true))), Ok(NextStep::IssueCode));
 }
 
 #[test]
@@ -291,21 +214,11 @@ fn prompt_asks_again_once_openid_connect_3_1_2_1() {
         ("consent login", NextStep::LogIn, NextStep::AskConsent),
     ] {
         let authorization = validate("prompt", prompt).ok().unwrap();
-        assert_eq!(
-            authorization.next_step(&client(), Some(&known), at(100)),
-            Ok(first),
-            "{prompt}"
-        );
+        assert_eq!(authorization.next_step(&client(), Some(&known), at(100)), Ok(first), "{prompt}");
         let query = authorization.query_after_login();
-        let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
-            .into_owned()
-            .collect();
+        let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let again = addressed(pairs).unwrap().validate(&client()).ok().unwrap();
-        assert_eq!(
-            again.next_step(&client(), Some(&known), at(100)),
-            Ok(second),
-            "{prompt}"
-        );
+        assert_eq!(again.next_step(&client(), Some(&known), at(100)), Ok(second), "{prompt}");
         assert_eq!(again.return_to, authorization.return_to);
         assert_eq!(again.nonce, authorization.nonce);
     }
@@ -322,20 +235,14 @@ fn an_old_login_is_renewed_openid_connect_3_1_2_1() {
         let authorization = validate("max_age", max_age).ok().unwrap();
         let step = authorization.next_step(&client(), Some(&session(auth_time, true)), at(100));
         assert_eq!(step, Ok(expected), "{max_age} {auth_time}");
-        assert_eq!(
-            authorization.query_after_login().contains("max_age"),
-            max_age != "0"
-        );
+        assert_eq!(authorization.query_after_login().contains("max_age"), max_age != "0");
     }
 }
 
 #[test]
 fn a_user_may_say_no_rfc_6749_4_1_2_1() {
     let location = validate("", "").ok().unwrap().denied().location(ISSUER);
-    assert!(
-        location.starts_with("https://a.example/cb?error=access_denied&"),
-        "{location}"
-    );
+    assert!(location.starts_with("https://a.example/cb?error=access_denied&"), "{location}");
 }
 
 proptest! {

@@ -19,12 +19,7 @@ fn client(client_id: &str, kind: ClientKind) -> Client {
 }
 
 fn confidential(secret: &str) -> Client {
-    client(
-        "app",
-        ClientKind::Confidential {
-            secret_hash: TokenHash::of(secret),
-        },
-    )
+    client("app", ClientKind::Confidential { secret_hash: TokenHash::of(secret) })
 }
 
 fn parse(authorization: Option<&str>, form: &str) -> Result<ClientAuthentication, ErrorCode> {
@@ -58,70 +53,33 @@ fn a_confidential_client_must_prove_itself_rfc_6749_3_2_1() {
         (None, "client_id=app", false),
     ] {
         let sender = parse(authorization.as_deref(), form).unwrap();
-        assert_eq!(
-            sender.verify(&right).is_ok(),
-            good,
-            "{authorization:?} {form}"
-        );
+        assert_eq!(sender.verify(&right).is_ok(), good, "{authorization:?} {form}");
     }
 }
 
 #[test]
 fn a_public_client_with_a_secret_is_refused() {
     let public = client("app", ClientKind::Public);
-    assert!(
-        parse(None, "client_id=app&client_secret=x")
-            .unwrap()
-            .verify(&public)
-            .is_err()
-    );
-    assert!(
-        parse(Some(&basic_header("app:x")), "")
-            .unwrap()
-            .verify(&public)
-            .is_err()
-    );
-    assert!(
-        parse(Some(&basic_header("app:")), "")
-            .unwrap()
-            .verify(&public)
-            .is_ok()
-    );
+    assert!(parse(None, "client_id=app&client_secret=x").unwrap().verify(&public).is_err());
+    assert!(parse(Some(&basic_header("app:x")), "").unwrap().verify(&public).is_err());
+    assert!(parse(Some(&basic_header("app:")), "").unwrap().verify(&public).is_ok());
 }
 
 #[test]
 fn only_one_method_rfc_6749_2_3() {
     let header = basic_header("app:s");
-    assert_eq!(
-        parse(Some(&header), "client_id=app&client_secret=s").unwrap_err(),
-        ErrorCode::InvalidRequest
-    );
-    assert_eq!(
-        parse(Some(&header), "client_id=other").unwrap_err(),
-        ErrorCode::InvalidRequest
-    );
-    assert_eq!(
-        parse(None, "client_id=a&client_id=b").unwrap_err(),
-        ErrorCode::InvalidRequest
-    );
+    assert_eq!(parse(Some(&header), "client_id=app&client_secret=s").unwrap_err(), ErrorCode::InvalidRequest);
+    assert_eq!(parse(Some(&header), "client_id=other").unwrap_err(), ErrorCode::InvalidRequest);
+    assert_eq!(parse(None, "client_id=a&client_id=b").unwrap_err(), ErrorCode::InvalidRequest);
 }
 
 #[test]
 fn basic_is_form_encoded_rfc_6749_2_3_1() {
-    for (name_and_secret, secret) in [
-        ("a%3Ab:p%26q+r%2B", "p&q r+"),
-        ("a%3Ab:p&q=r", "p&q=r"),
-        ("a%3Ab:x:y", "x:y"),
-    ] {
+    for (name_and_secret, secret) in [("a%3Ab:p%26q+r%2B", "p&q r+"), ("a%3Ab:p&q=r", "p&q=r"), ("a%3Ab:x:y", "x:y")] {
         let sender = parse(Some(&basic_header(name_and_secret)), "").unwrap();
         assert_eq!(sender.client_id(), "a:b");
-        let kind = ClientKind::Confidential {
-            secret_hash: TokenHash::of(secret),
-        };
-        assert!(
-            sender.verify(&client("a:b", kind)).is_ok(),
-            "{name_and_secret}"
-        );
+        let kind = ClientKind::Confidential { secret_hash: TokenHash::of(secret) };
+        assert!(sender.verify(&client("a:b", kind)).is_ok(), "{name_and_secret}");
     }
 }
 
@@ -137,14 +95,8 @@ fn the_scheme_is_basic_in_any_case() {
         (basic_header("no colon"), false),
         (basic_header(":secret"), false),
         (basic_header("app:\u{7}"), false),
-        (
-            format!("Basic {}", STANDARD.encode([0xff, b':', 0xff])),
-            false,
-        ),
-        (
-            basic_header(&format!("app:{}", "a".repeat(MAX_CHARACTERS + 1))),
-            false,
-        ),
+        (format!("Basic {}", STANDARD.encode([0xff, b':', 0xff])), false),
+        (basic_header(&format!("app:{}", "a".repeat(MAX_CHARACTERS + 1))), false),
         (format!("Basic {}", "A".repeat(100_000)), false),
     ] {
         let answer = parse(Some(&header), "");
@@ -158,10 +110,7 @@ fn the_scheme_is_basic_in_any_case() {
 #[test]
 fn nobody_is_not_a_client() {
     assert_eq!(parse(None, "").unwrap_err(), ErrorCode::InvalidClient);
-    assert_eq!(
-        parse(None, "client_secret=s").unwrap_err(),
-        ErrorCode::InvalidClient
-    );
+    assert_eq!(parse(None, "client_secret=s").unwrap_err(), ErrorCode::InvalidClient);
 }
 
 #[test]

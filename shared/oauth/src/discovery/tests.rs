@@ -19,47 +19,29 @@ fn documents() -> [Value; 3] {
 fn the_endpoints_are_under_the_issuer() {
     let [openid, server, smart] = documents();
     for document in [&openid, &server, &smart] {
-        assert_eq!(
-            document["authorization_endpoint"],
-            "https://e.example/o/authorize/"
-        );
+        assert_eq!(document["authorization_endpoint"], "https://e.example/o/authorize/");
         assert_eq!(document["token_endpoint"], "https://e.example/o/token/");
     }
     for document in [&openid, &server] {
         assert_eq!(document["issuer"], "https://e.example/o");
-        assert_eq!(
-            document["jwks_uri"],
-            "https://e.example/o/.well-known/jwks.json"
-        );
+        assert_eq!(document["jwks_uri"], "https://e.example/o/.well-known/jwks.json");
     }
     assert_eq!(openid["userinfo_endpoint"], "https://e.example/o/userinfo/");
-    assert_eq!(
-        Endpoints::new("https://e.example/").issuer(),
-        "https://e.example/o"
-    );
+    assert_eq!(Endpoints::new("https://e.example/").issuer(), "https://e.example/o");
 }
 
 #[test]
 fn only_what_is_offered_is_listed() {
     for document in documents() {
         assert_eq!(document["response_types_supported"], json!(["code"]));
-        assert_eq!(
-            document["code_challenge_methods_supported"],
-            json!(["S256"])
-        );
-        let grants = [
-            GrantType::AuthorizationCode.as_str(),
-            GrantType::RefreshToken.as_str(),
-        ];
+        assert_eq!(document["code_challenge_methods_supported"], json!(["S256"]));
+        let grants = [GrantType::AuthorizationCode.as_str(), GrantType::RefreshToken.as_str()];
         assert_eq!(document["grant_types_supported"], json!(grants));
         assert_eq!(
             document["token_endpoint_auth_methods_supported"],
             json!(["none", "client_secret_basic", "client_secret_post"])
         );
-        assert_eq!(
-            document["scopes_supported"],
-            json!(["openid", "profile", "email", "offline_access"])
-        );
+        assert_eq!(document["scopes_supported"], json!(["openid", "profile", "email", "offline_access"]));
     }
 }
 
@@ -67,18 +49,12 @@ fn only_what_is_offered_is_listed() {
 fn the_openid_document_has_what_discovery_3_requires() {
     let [openid, server, _] = documents();
     assert_eq!(openid["subject_types_supported"], json!(["public"]));
-    assert_eq!(
-        openid["id_token_signing_alg_values_supported"],
-        json!(["RS256"])
-    );
+    assert_eq!(openid["id_token_signing_alg_values_supported"], json!(["RS256"]));
     // A request_uri counts as supported unless the document says otherwise.
     assert_eq!(openid["request_uri_parameter_supported"], json!(false));
     for document in [openid, server] {
         // RFC 9207 3.
-        assert_eq!(
-            document["authorization_response_iss_parameter_supported"],
-            json!(true)
-        );
+        assert_eq!(document["authorization_response_iss_parameter_supported"], json!(true));
     }
 }
 

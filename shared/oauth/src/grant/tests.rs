@@ -66,10 +66,7 @@ fn refresh() -> RefreshRecord {
 }
 
 fn refresh_for(text: Option<&str>) -> RefreshExchange {
-    RefreshExchange {
-        refresh_token: Secret::presented("r1"),
-        scope: text.map(scope),
-    }
+    RefreshExchange { refresh_token: Secret::presented("r1"), scope: text.map(scope) }
 }
 
 #[test]
@@ -86,12 +83,7 @@ fn a_code_is_worth_what_was_agreed() {
 fn a_client_without_the_refresh_grant_gets_no_refresh_token() {
     let mut client = client();
     client.grant_types = vec![GrantType::AuthorizationCode];
-    assert_eq!(
-        redeem_code(&code(), &exchange(), &client, at(1001))
-            .unwrap()
-            .refresh_scope,
-        None
-    );
+    assert_eq!(redeem_code(&code(), &exchange(), &client, at(1001)).unwrap().refresh_scope, None);
 }
 
 #[test]
@@ -106,15 +98,9 @@ fn a_code_expires_rfc_6749_4_1_2() {
 
 #[test]
 fn a_code_used_twice_revokes_its_tokens_rfc_6749_4_1_2() {
-    let used = CodeRecord {
-        used_at: Some(at(1010)),
-        ..code()
-    };
+    let used = CodeRecord { used_at: Some(at(1010)), ..code() };
     for (verifier, now) in [(VERIFIER, 1011), (VERIFIER, 9999), (OTHER_VERIFIER, 1011)] {
-        let request = CodeExchange {
-            verifier: Verifier::parse(verifier).unwrap(),
-            ..exchange()
-        };
+        let request = CodeExchange { verifier: Verifier::parse(verifier).unwrap(), ..exchange() };
         let error = redeem_code(&used, &request, &client(), at(now)).unwrap_err();
         assert_eq!(error, GrantError::Replay);
         assert!(error.revokes_family());
@@ -129,37 +115,22 @@ fn a_code_belongs_to_its_client_rfc_6749_4_1_3() {
         let record = CodeRecord { used_at, ..code() };
         let error = redeem_code(&record, &exchange(), &other, at(1011)).unwrap_err();
         assert_eq!(error, GrantError::WrongClient);
-        assert!(
-            !error.revokes_family(),
-            "another client cannot have the tokens revoked"
-        );
+        assert!(!error.revokes_family(), "another client cannot have the tokens revoked");
     }
 }
 
 #[test]
 fn a_code_needs_its_redirect_uri_rfc_6749_4_1_3() {
     for uri in ["https://a.example/cb/", "https://a.example/CB", ""] {
-        let request = CodeExchange {
-            redirect_uri: uri.to_owned(),
-            ..exchange()
-        };
-        assert_eq!(
-            redeem_code(&code(), &request, &client(), at(1001)),
-            Err(GrantError::WrongRedirect)
-        );
+        let request = CodeExchange { redirect_uri: uri.to_owned(), ..exchange() };
+        assert_eq!(redeem_code(&code(), &request, &client(), at(1001)), Err(GrantError::WrongRedirect));
     }
 }
 
 #[test]
 fn a_code_needs_its_verifier_rfc_7636_4_6() {
-    let request = CodeExchange {
-        verifier: Verifier::parse(OTHER_VERIFIER).unwrap(),
-        ..exchange()
-    };
-    assert_eq!(
-        redeem_code(&code(), &request, &client(), at(1001)),
-        Err(GrantError::WrongVerifier)
-    );
+    let request = CodeExchange { verifier: Verifier::parse(OTHER_VERIFIER).unwrap(), ..exchange() };
+    assert_eq!(redeem_code(&code(), &request, &client(), at(1001)), Err(GrantError::WrongVerifier));
 }
 
 #[test]
@@ -170,10 +141,7 @@ fn a_client_uses_only_its_grants_rfc_6749_5_2() {
     let refresh = rotate_refresh(&refresh(), &refresh_for(None), &client, at(1001));
     assert_eq!(code, Err(GrantError::NotRegistered));
     assert_eq!(refresh, Err(GrantError::NotRegistered));
-    assert_eq!(
-        GrantError::NotRegistered.answer().code,
-        ErrorCode::UnauthorizedClient
-    );
+    assert_eq!(GrantError::NotRegistered.answer().code, ErrorCode::UnauthorizedClient);
 }
 
 #[test]
@@ -187,40 +155,18 @@ fn a_refresh_token_is_worth_its_successor_rfc_6749_6() {
 
 #[test]
 fn a_refresh_may_narrow_but_not_widen_rfc_6749_6() {
-    let narrow = rotate_refresh(
-        &refresh(),
-        &refresh_for(Some("openid")),
-        &client(),
-        at(1001),
-    )
-    .unwrap();
+    let narrow = rotate_refresh(&refresh(), &refresh_for(Some("openid")), &client(), at(1001)).unwrap();
     assert_eq!(narrow.scope, scope("openid"));
-    assert_eq!(
-        narrow.refresh_scope,
-        Some(scope("openid email")),
-        "the refresh token stays as wide"
-    );
-    let wide = rotate_refresh(
-        &refresh(),
-        &refresh_for(Some("openid profile")),
-        &client(),
-        at(1001),
-    );
+    assert_eq!(narrow.refresh_scope, Some(scope("openid email")), "the refresh token stays as wide");
+    let wide = rotate_refresh(&refresh(), &refresh_for(Some("openid profile")), &client(), at(1001));
     assert_eq!(wide, Err(GrantError::ScopeTooWide));
-    assert_eq!(
-        GrantError::ScopeTooWide.answer().code,
-        ErrorCode::InvalidScope
-    );
+    assert_eq!(GrantError::ScopeTooWide.answer().code, ErrorCode::InvalidScope);
 }
 
 #[test]
 fn a_rotated_token_that_comes_again_revokes_the_family_rfc_9700_4_14_2() {
     for (revoked_at, now) in [(None, 1011), (Some(at(1010)), 1011), (None, 9999)] {
-        let record = RefreshRecord {
-            rotated_at: Some(at(1005)),
-            revoked_at,
-            ..refresh()
-        };
+        let record = RefreshRecord { rotated_at: Some(at(1005)), revoked_at, ..refresh() };
         let error = rotate_refresh(&record, &refresh_for(None), &client(), at(now)).unwrap_err();
         assert_eq!(error, GrantError::Replay);
         assert!(error.revokes_family());
@@ -229,32 +175,17 @@ fn a_rotated_token_that_comes_again_revokes_the_family_rfc_9700_4_14_2() {
 
 #[test]
 fn a_refresh_token_ends_with_time_and_revocation() {
-    let record = RefreshRecord {
-        revoked_at: Some(at(1000)),
-        ..refresh()
-    };
-    assert_eq!(
-        rotate_refresh(&record, &refresh_for(None), &client(), at(1001)),
-        Err(GrantError::Revoked)
-    );
-    assert_eq!(
-        rotate_refresh(&refresh(), &refresh_for(None), &client(), at(2000)),
-        Err(GrantError::Expired)
-    );
+    let record = RefreshRecord { revoked_at: Some(at(1000)), ..refresh() };
+    assert_eq!(rotate_refresh(&record, &refresh_for(None), &client(), at(1001)), Err(GrantError::Revoked));
+    assert_eq!(rotate_refresh(&refresh(), &refresh_for(None), &client(), at(2000)), Err(GrantError::Expired));
 }
 
 #[test]
 fn a_refresh_token_belongs_to_its_client_rfc_6749_6() {
     let mut other = client();
     other.id = 8;
-    let record = RefreshRecord {
-        rotated_at: Some(at(1000)),
-        ..refresh()
-    };
-    assert_eq!(
-        rotate_refresh(&record, &refresh_for(None), &other, at(1001)),
-        Err(GrantError::WrongClient)
-    );
+    let record = RefreshRecord { rotated_at: Some(at(1000)), ..refresh() };
+    assert_eq!(rotate_refresh(&record, &refresh_for(None), &other, at(1001)), Err(GrantError::WrongClient));
 }
 
 #[test]

@@ -13,11 +13,7 @@ fn subject() -> Subject {
 }
 
 fn user_claims(scope: &str) -> Value {
-    serde_json::to_value(UserClaims::for_scope(
-        &subject(),
-        &Scope::parse(scope).unwrap(),
-    ))
-    .unwrap()
+    serde_json::to_value(UserClaims::for_scope(&subject(), &Scope::parse(scope).unwrap())).unwrap()
 }
 
 #[test]
@@ -26,10 +22,7 @@ fn the_scope_decides_what_is_told_openid_connect_5_4() {
     for (scope, expected) in [
         ("openid", json!({"sub": "10002"})),
         ("openid email", json!({"sub": "10002", "email": email})),
-        (
-            "openid profile",
-            json!({"sub": "10002", "given_name": "ManagerMary", "family_name": "Wiley"}),
-        ),
+        ("openid profile", json!({"sub": "10002", "given_name": "ManagerMary", "family_name": "Wiley"})),
         ("openid Email", json!({"sub": "10002"})),
     ] {
         assert_eq!(user_claims(scope), expected, "{scope}");
@@ -57,14 +50,7 @@ fn the_claims_are_those_of_openid_connect_2() {
         "iss": "https://e.example/o", "aud": "app", "sub": "10002", "exp": 1900, "iat": 1000, "auth_time": 900,
         "nonce": "n1", "at_hash": "77QmUPtjPfzWtF2AnpK9RQ", "email": "manager_mary@example.com",
     });
-    assert_eq!(
-        serde_json::to_value(IdTokenClaims::new(&facts)).unwrap(),
-        expected
-    );
-    let without = serde_json::to_value(IdTokenClaims::new(&IdTokenFacts {
-        nonce: None,
-        ..facts
-    }))
-    .unwrap();
+    assert_eq!(serde_json::to_value(IdTokenClaims::new(&facts)).unwrap(), expected);
+    let without = serde_json::to_value(IdTokenClaims::new(&IdTokenFacts { nonce: None, ..facts })).unwrap();
     assert_eq!(without.get("nonce"), None);
 }

@@ -17,28 +17,16 @@ fn what_may_be_registered() {
         ("org.example.app:/cb", Ok(())),
         ("org.example.app://cb", Ok(())),
         ("http://a.example/cb", Err(RedirectError::Insecure)),
-        (
-            "http://localhost.evil.example/cb",
-            Err(RedirectError::Insecure),
-        ),
-        (
-            "http://127.0.0.1.evil.example/cb",
-            Err(RedirectError::Insecure),
-        ),
+        ("http://localhost.evil.example/cb", Err(RedirectError::Insecure)),
+        ("http://127.0.0.1.evil.example/cb", Err(RedirectError::Insecure)),
         ("http://[::1]evil.example/cb", Err(RedirectError::Insecure)),
         ("http://127.0.0.1:x/cb", Err(RedirectError::Insecure)),
         ("http://127.0.0.1:99999/cb", Err(RedirectError::Insecure)),
         ("https://a.example/cb#", Err(RedirectError::Fragment)),
         ("https://a.example/cb#x", Err(RedirectError::Fragment)),
         ("https://user@a.example/cb", Err(RedirectError::Userinfo)),
-        (
-            "https://a.example:pw@evil.example/cb",
-            Err(RedirectError::Userinfo),
-        ),
-        (
-            "http://127.0.0.1:80@evil.example/cb",
-            Err(RedirectError::Userinfo),
-        ),
+        ("https://a.example:pw@evil.example/cb", Err(RedirectError::Userinfo)),
+        ("http://127.0.0.1:80@evil.example/cb", Err(RedirectError::Userinfo)),
         ("javascript:alert(1)", Err(RedirectError::Scheme)),
         ("data:text/html,x", Err(RedirectError::Scheme)),
         ("myapp:/cb", Err(RedirectError::Scheme)),
@@ -51,14 +39,8 @@ fn what_may_be_registered() {
         ("/cb", Err(RedirectError::Malformed)),
         ("", Err(RedirectError::Malformed)),
         ("https://a.example/c b", Err(RedirectError::Malformed)),
-        (
-            "https://a.example\\@evil.example",
-            Err(RedirectError::Malformed),
-        ),
-        (
-            "https://a.example/cb\r\nX: y",
-            Err(RedirectError::Malformed),
-        ),
+        ("https://a.example\\@evil.example", Err(RedirectError::Malformed)),
+        ("https://a.example/cb\r\nX: y", Err(RedirectError::Malformed)),
         ("https://ä.example/cb", Err(RedirectError::Malformed)),
         (&long, Err(RedirectError::Malformed)),
     ];
@@ -129,10 +111,7 @@ fn the_response_is_appended_rfc_6749_4_1_2_and_rfc_9207_2() {
         ("https://a.example/cb?x=1&", "https://a.example/cb?x=1&"),
     ] {
         let location = with_code(uri, "c-1", Some("s & t"), issuer);
-        assert_eq!(
-            location,
-            format!("{start}code=c-1&state=s+%26+t&iss=https%3A%2F%2Fe.example%2Fo")
-        );
+        assert_eq!(location, format!("{start}code=c-1&state=s+%26+t&iss=https%3A%2F%2Fe.example%2Fo"));
     }
     assert_eq!(
         with_code("org.example.app:/cb", "c", None, issuer),

@@ -14,9 +14,7 @@ fn key() -> SigningKey {
 }
 
 fn part(jwt: &str, at: usize) -> Vec<u8> {
-    URL_SAFE_NO_PAD
-        .decode(jwt.split('.').nth(at).unwrap())
-        .unwrap()
+    URL_SAFE_NO_PAD.decode(jwt.split('.').nth(at).unwrap()).unwrap()
 }
 
 #[test]
@@ -24,14 +22,9 @@ fn a_generated_key_is_pkcs8_pem_of_2048_bits() {
     let pem = PEM.expose_secret();
     assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----\n"));
     assert!(pem.ends_with("\n-----END PRIVATE KEY-----\n"));
-    assert!(
-        pem.lines().all(|line| line.len() <= 64 && !line.is_empty()),
-        "RFC 7468 2"
-    );
+    assert!(pem.lines().all(|line| line.len() <= 64 && !line.is_empty()), "RFC 7468 2");
     let jwks = serde_json::to_value(key().jwks()).unwrap();
-    let modulus = URL_SAFE_NO_PAD
-        .decode(jwks["keys"][0]["n"].as_str().unwrap())
-        .unwrap();
+    let modulus = URL_SAFE_NO_PAD.decode(jwks["keys"][0]["n"].as_str().unwrap()).unwrap();
     assert_eq!(modulus.len(), 256);
     assert_ne!(pem, generate_rsa_key().unwrap().expose_secret());
 }
@@ -43,10 +36,7 @@ fn the_key_set_shows_the_public_half_only_rfc_7517() {
     let mut names: Vec<&str> = jwk.keys().map(String::as_str).collect();
     names.sort_unstable();
     assert_eq!(names, ["alg", "e", "kid", "kty", "n", "use"]);
-    assert_eq!(
-        (&jwk["alg"], &jwk["use"], &jwk["kty"]),
-        (&json!("RS256"), &json!("sig"), &json!("RSA"))
-    );
+    assert_eq!((&jwk["alg"], &jwk["use"], &jwk["kty"]), (&json!("RS256"), &json!("sig"), &json!("RSA")));
     assert_eq!(jwk["e"], "AQAB");
 }
 
@@ -55,10 +45,7 @@ fn the_key_id_is_the_thumbprint_rfc_7638_3() {
     let jwks = serde_json::to_value(key().jwks()).unwrap();
     let n = jwks["keys"][0]["n"].as_str().unwrap();
     let input = format!(r#"{{"e":"AQAB","kty":"RSA","n":"{n}"}}"#);
-    assert_eq!(
-        key().kid(),
-        URL_SAFE_NO_PAD.encode(sha256(input.as_bytes()))
-    );
+    assert_eq!(key().kid(), URL_SAFE_NO_PAD.encode(sha256(input.as_bytes())));
     assert_eq!(jwks["keys"][0]["kid"], key().kid());
 }
 
@@ -68,34 +55,16 @@ fn a_signature_verifies_with_the_published_key_rfc_7515() {
     let jwt = key.sign(&json!({"sub": "10002"})).unwrap();
     let (signed, _) = jwt.expose().rsplit_once('.').unwrap();
     let header: Value = serde_json::from_slice(&part(jwt.expose(), 0)).unwrap();
-    assert_eq!(
-        header,
-        json!({"typ": "JWT", "alg": "RS256", "kid": key.kid()})
-    );
+    assert_eq!(header, json!({"typ": "JWT", "alg": "RS256", "kid": key.kid()}));
     assert_eq!(part(jwt.expose(), 1), br#"{"sub":"10002"}"#);
 
     let jwks = serde_json::to_value(key.jwks()).unwrap();
-    let field = |name: &str| {
-        URL_SAFE_NO_PAD
-            .decode(jwks["keys"][0][name].as_str().unwrap())
-            .unwrap()
-    };
-    let public = RsaPublicKeyComponents {
-        n: field("n"),
-        e: field("e"),
-    };
+    let field = |name: &str| URL_SAFE_NO_PAD.decode(jwks["keys"][0][name].as_str().unwrap()).unwrap();
+    let public = RsaPublicKeyComponents { n: field("n"), e: field("e") };
     let signature = part(jwt.expose(), 2);
-    assert!(
-        public
-            .verify(&RSA_PKCS1_2048_8192_SHA256, signed.as_bytes(), &signature)
-            .is_ok()
-    );
+    assert!(public.verify(&RSA_PKCS1_2048_8192_SHA256, signed.as_bytes(), &signature).is_ok());
     let other = format!("{signed}x");
-    assert!(
-        public
-            .verify(&RSA_PKCS1_2048_8192_SHA256, other.as_bytes(), &signature)
-            .is_err()
-    );
+    assert!(public.verify(&RSA_PKCS1_2048_8192_SHA256, other.as_bytes(), &signature).is_err());
 }
 
 #[test]
@@ -107,25 +76,13 @@ fn what_is_not_an_rsa_key_is_refused() {
         OF/2NxApJCzGCEDdfSp6VQO30hyhRANCAAQRWz+jn65BtOMvdyHKcvjBeBSDZH2r\n\
         1RTwjmYSi9R/zpBnuQ4EiMnCqfMPWiZqB4QdbAd0E7oH50VpuZ1P087G\n\
         -----END PRIVATE KEY-----\n";
-    for pem in [
-        "",
-        "key",
-        cut,
-        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-        elliptic,
-    ] {
-        assert_eq!(
-            SigningKey::from_pem(&pem.into()).err(),
-            Some(SigningError::Key)
-        );
+    for pem in ["", "key", cut, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", elliptic] {
+        assert_eq!(SigningKey::from_pem(&pem.into()).err(), Some(SigningError::Key));
     }
 }
 
 #[test]
 fn debug_shows_the_key_id_only() {
     let key = key();
-    assert_eq!(
-        format!("{key:?}"),
-        format!("SigningKey {{ kid: {:?}, .. }}", key.kid())
-    );
+    assert_eq!(format!("{key:?}"), format!("SigningKey {{ kid: {:?}, .. }}", key.kid()));
 }

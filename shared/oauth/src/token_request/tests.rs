@@ -9,33 +9,23 @@ fn parse(form: &str) -> Result<TokenRequest, ErrorCode> {
 }
 
 fn code_form() -> String {
-    format!(
-        "grant_type=authorization_code&code=c1&redirect_uri=https://a/cb&code_verifier={VERIFIER}&client_id=app"
-    )
+    format!("grant_type=authorization_code&code=c1&redirect_uri=https://a/cb&code_verifier={VERIFIER}&client_id=app")
 }
 
 #[test]
 fn a_code_exchange_rfc_6749_4_1_3() {
     let request = parse(&code_form()).unwrap();
     assert_eq!(request.client.client_id(), "app");
-    let Grant::AuthorizationCode(exchange) = request.grant else {
-        panic!("not a code")
-    };
+    let Grant::AuthorizationCode(exchange) = request.grant else { panic!("not a code") };
     assert_eq!(exchange.code.expose(), "c1");
     assert_eq!(exchange.redirect_uri, "https://a/cb");
-    assert_eq!(
-        exchange.verifier.challenge().as_str(),
-        "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
-    );
+    assert_eq!(exchange.verifier.challenge().as_str(), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
 }
 
 #[test]
 fn a_refresh_rfc_6749_6() {
-    let request =
-        parse("grant_type=refresh_token&refresh_token=r1&client_id=app&scope=openid").unwrap();
-    let Grant::RefreshToken(exchange) = request.grant else {
-        panic!("not a refresh")
-    };
+    let request = parse("grant_type=refresh_token&refresh_token=r1&client_id=app&scope=openid").unwrap();
+    let Grant::RefreshToken(exchange) = request.grant else { panic!("not a refresh") };
     assert_eq!(exchange.refresh_token.expose(), "r1");
     assert_eq!(exchange.scope.unwrap().to_string(), "openid");
 }
@@ -44,10 +34,7 @@ fn a_refresh_rfc_6749_6() {
 fn what_is_wrong_is_said_rfc_6749_5_2() {
     let code = code_form();
     let without = |name: &str| {
-        let kept: Vec<&str> = code
-            .split('&')
-            .filter(|pair| !pair.starts_with(name))
-            .collect();
+        let kept: Vec<&str> = code.split('&').filter(|pair| !pair.starts_with(name)).collect();
         kept.join("&")
     };
     for (form, expected) in [
@@ -59,36 +46,15 @@ fn what_is_wrong_is_said_rfc_6749_5_2() {
         (without("code_verifier="), ErrorCode::InvalidRequest),
         (without("client_id="), ErrorCode::InvalidClient),
         (format!("{code}&code=c2"), ErrorCode::InvalidRequest),
-        (
-            format!("{code}&grant_type=refresh_token"),
-            ErrorCode::InvalidRequest,
-        ),
+        (format!("{code}&grant_type=refresh_token"), ErrorCode::InvalidRequest),
         (code.replace(VERIFIER, "short"), ErrorCode::InvalidGrant),
-        (
-            "grant_type=refresh_token&client_id=app".to_owned(),
-            ErrorCode::InvalidRequest,
-        ),
-        (
-            "grant_type=refresh_token&refresh_token=r&scope=%22&client_id=app".to_owned(),
-            ErrorCode::InvalidScope,
-        ),
-        (
-            "grant_type=client_credentials&client_id=app".to_owned(),
-            ErrorCode::UnsupportedGrantType,
-        ),
+        ("grant_type=refresh_token&client_id=app".to_owned(), ErrorCode::InvalidRequest),
+        ("grant_type=refresh_token&refresh_token=r&scope=%22&client_id=app".to_owned(), ErrorCode::InvalidScope),
+        ("grant_type=client_credentials&client_id=app".to_owned(), ErrorCode::UnsupportedGrantType),
         // RFC 9700 2.4: never the user's password.
-        (
-            "grant_type=password&client_id=app".to_owned(),
-            ErrorCode::UnsupportedGrantType,
-        ),
-        (
-            "grant_type=implicit&client_id=app".to_owned(),
-            ErrorCode::UnsupportedGrantType,
-        ),
-        (
-            "grant_type=Authorization_Code&client_id=app".to_owned(),
-            ErrorCode::UnsupportedGrantType,
-        ),
+        ("grant_type=password&client_id=app".to_owned(), ErrorCode::UnsupportedGrantType),
+        ("grant_type=implicit&client_id=app".to_owned(), ErrorCode::UnsupportedGrantType),
+        ("grant_type=Authorization_Code&client_id=app".to_owned(), ErrorCode::UnsupportedGrantType),
     ] {
         assert_eq!(parse(&form).unwrap_err(), expected, "{form}");
     }
@@ -97,10 +63,7 @@ fn what_is_wrong_is_said_rfc_6749_5_2() {
 #[test]
 fn debug_shows_no_secret() {
     let shown = format!("{:?}", parse(&code_form()).unwrap());
-    assert!(
-        !shown.contains("c1") && !shown.contains(VERIFIER),
-        "{shown}"
-    );
+    assert!(!shown.contains("c1") && !shown.contains(VERIFIER), "{shown}");
 }
 
 proptest! {

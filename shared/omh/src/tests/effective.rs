@@ -16,18 +16,13 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn interval(start: &str, end: &str) -> EffectiveTime {
-    EffectiveTime::Interval {
-        start: at(start),
-        end: at(end),
-    }
+    EffectiveTime::Interval { start: at(start), end: at(end) }
 }
 
 /// An interval counted from its start, or back from its end.
 fn counted(member: &str, moment: &str, value: &str, unit: &str) -> Result<EffectiveTime, Invalid> {
     let value: Value = serde_json::from_str(value).unwrap();
-    effective(
-        &json!({"time_interval": {member: moment, "duration": {"value": value, "unit": unit}}}),
-    )
+    effective(&json!({"time_interval": {member: moment, "duration": {"value": value, "unit": unit}}}))
 }
 
 #[test]
@@ -38,10 +33,7 @@ fn a_date_time_is_an_instant() {
         ("2026-03-01 07:30:00+00:00", "2026-03-01T07:30:00Z"),
         ("2026-03-01T07:30:00-08:00", "2026-03-01T15:30:00Z"),
         ("2026-03-01T07:30:00.5+05:30", "2026-03-01T02:00:00.5Z"),
-        (
-            "2026-03-01T07:30:00.1234567899Z",
-            "2026-03-01T07:30:00.123456789Z",
-        ),
+        ("2026-03-01T07:30:00.1234567899Z", "2026-03-01T07:30:00.123456789Z"),
         ("2026-03-01T07:30:00", "2026-03-01T07:30:00Z"),
         ("2026-03-01T07:30", "2026-03-01T07:30:00Z"),
         ("2026-03-01T07:30+0130", "2026-03-01T06:00:00Z"),
@@ -92,55 +84,23 @@ fn other_texts_are_not_date_times() {
 
 #[test]
 fn two_bounds_are_an_interval_that_may_be_empty_but_not_reversed() {
-    let frame =
-        |start, end| json!({"time_interval": {"start_date_time": start, "end_date_time": end}});
+    let frame = |start, end| json!({"time_interval": {"start_date_time": start, "end_date_time": end}});
     let early = "2026-03-01T07:30:00Z";
     let late = "2026-03-01T07:30:00-01:00";
-    assert_eq!(
-        effective(&frame(early, late)),
-        Ok(interval(early, "2026-03-01T08:30:00Z"))
-    );
+    assert_eq!(effective(&frame(early, late)), Ok(interval(early, "2026-03-01T08:30:00Z")));
     assert_eq!(effective(&frame(early, early)), Ok(interval(early, early)));
-    assert_eq!(
-        effective(&frame(late, early)),
-        Err(Invalid::EffectiveTime(TimeError::EndBeforeStart))
-    );
+    assert_eq!(effective(&frame(late, early)), Err(Invalid::EffectiveTime(TimeError::EndBeforeStart)));
 }
 
 #[test]
 fn every_unit_counts_from_a_start_and_back_from_an_end() {
     let moment = "2024-01-31T12:00:00Z";
     let cases = [
-        (
-            "1000",
-            "ps",
-            "2024-01-31T12:00:00.000000001Z",
-            "2024-01-31T11:59:59.999999999Z",
-        ),
-        (
-            "1",
-            "ns",
-            "2024-01-31T12:00:00.000000001Z",
-            "2024-01-31T11:59:59.999999999Z",
-        ),
-        (
-            "1.5",
-            "us",
-            "2024-01-31T12:00:00.0000015Z",
-            "2024-01-31T11:59:59.9999985Z",
-        ),
-        (
-            "250",
-            "ms",
-            "2024-01-31T12:00:00.25Z",
-            "2024-01-31T11:59:59.75Z",
-        ),
-        (
-            "1.00",
-            "sec",
-            "2024-01-31T12:00:01Z",
-            "2024-01-31T11:59:59Z",
-        ),
+        ("1000", "ps", "2024-01-31T12:00:00.000000001Z", "2024-01-31T11:59:59.999999999Z"),
+        ("1", "ns", "2024-01-31T12:00:00.000000001Z", "2024-01-31T11:59:59.999999999Z"),
+        ("1.5", "us", "2024-01-31T12:00:00.0000015Z", "2024-01-31T11:59:59.9999985Z"),
+        ("250", "ms", "2024-01-31T12:00:00.25Z", "2024-01-31T11:59:59.75Z"),
+        ("1.00", "sec", "2024-01-31T12:00:01Z", "2024-01-31T11:59:59Z"),
         ("9e1", "min", "2024-01-31T13:30:00Z", "2024-01-31T10:30:00Z"),
         ("1.1", "h", "2024-01-31T13:06:00Z", "2024-01-31T10:54:00Z"),
         ("2", "d", "2024-02-02T12:00:00Z", "2024-01-29T12:00:00Z"),
@@ -163,10 +123,7 @@ fn every_unit_counts_from_a_start_and_back_from_an_end() {
 #[test]
 fn months_are_counted_in_the_stated_offset() {
     let time = counted("start_date_time", "2024-03-01T00:30:00+01:00", "1", "Mo");
-    assert_eq!(
-        time,
-        Ok(interval("2024-02-29T23:30:00Z", "2024-03-31T23:30:00Z"))
-    );
+    assert_eq!(time, Ok(interval("2024-02-29T23:30:00Z", "2024-03-31T23:30:00Z")));
 }
 
 #[test]
@@ -189,11 +146,7 @@ fn durations_without_a_use_are_refused() {
     for (value, unit, expected) in cases {
         for member in ["start_date_time", "end_date_time"] {
             let time = counted(member, moment, value, unit);
-            assert_eq!(
-                time,
-                Err(Invalid::EffectiveTime(expected)),
-                "{value} {unit}"
-            );
+            assert_eq!(time, Err(Invalid::EffectiveTime(expected)), "{value} {unit}");
         }
     }
 }
@@ -207,8 +160,7 @@ fn a_part_of_the_day_is_a_quarter_of_the_date_in_utc() {
         ("evening", "2024-02-29T18:00:00Z", "2024-03-01T00:00:00Z"),
     ];
     for (part, start, end) in cases {
-        let time =
-            effective(&json!({"time_interval": {"date": "2024-02-29", "part_of_day": part}}));
+        let time = effective(&json!({"time_interval": {"date": "2024-02-29", "part_of_day": part}}));
         assert_eq!(time, Ok(interval(start, end)), "{part}");
     }
 }
@@ -243,14 +195,8 @@ fn members_of_no_form_are_passed_over() {
 #[test]
 fn two_types_need_no_time_frame() {
     for (code, body) in [
-        (
-            "omh:physical-activity:1.2",
-            json!({"activity_name": "walking"}),
-        ),
-        (
-            "omh:rr-interval:1.0",
-            json!({"rr_interval": {"value": 810, "unit": "ms"}}),
-        ),
+        ("omh:physical-activity:1.2", json!({"activity_name": "walking"})),
+        ("omh:rr-interval:1.0", json!({"rr_interval": {"value": 810, "unit": "ms"}})),
     ] {
         let read = parse(code, &point(code, &body)).unwrap();
         assert_eq!(read.effective(), None);
@@ -260,8 +206,7 @@ fn two_types_need_no_time_frame() {
 #[test]
 fn sleep_takes_the_time_of_the_whole_and_not_of_its_stages() {
     let code = "ieee:sleep-stage-summary:1.0";
-    let frame =
-        |start, end| json!({"time_interval": {"start_date_time": start, "end_date_time": end}});
+    let frame = |start, end| json!({"time_interval": {"start_date_time": start, "end_date_time": end}});
     let body = json!({
         "sleep_stage_summary": {"total_sleep_time": {"value": 7, "unit": "h"}},
         "sleep_stage_episodes": [{

@@ -29,7 +29,6 @@ fn parse(code: &str, point: &Value) -> Result<DataPoint, Invalid> {
 
 /// A heart rate with this time frame.
 fn heart_rate(frame: &Value) -> Value {
-    let body =
-        json!({"heart_rate": {"value": 61, "unit": "beats/min"}, "effective_time_frame": frame});
+    let body = json!({"heart_rate": {"value": 61, "unit": "beats/min"}, "effective_time_frame": frame});
     point("omh:heart-rate:2.0", &body)
 }

@@ -18,18 +18,11 @@ fn the_header_must_name_the_schema_of_the_code() {
         error.to_string(),
         "the header names the schema omh:heart-rate:2.0, but omh:respiratory-rate:2.0 is expected"
     );
-    for (member, value) in [
-        ("namespace", "ieee"),
-        ("name", "Heart-rate"),
-        ("version", "2.1"),
-    ] {
+    for (member, value) in [("namespace", "ieee"), ("name", "Heart-rate"), ("version", "2.1")] {
         let mut point = valid();
         point["header"]["schema_id"][member] = json!(value);
         let error = parse(CODE, &point).unwrap_err();
-        assert!(
-            matches!(error, Invalid::SchemaMismatch { .. }),
-            "{member}: {error}"
-        );
+        assert!(matches!(error, Invalid::SchemaMismatch { .. }), "{member}: {error}");
     }
     let mut point = valid();
     point["header"]["schema_id"]["name"] = json!("heart rate\n");
@@ -39,12 +32,7 @@ fn the_header_must_name_the_schema_of_the_code() {
 
 #[test]
 fn a_code_without_schema_is_refused_whatever_the_bytes() {
-    for code in [
-        "omh:nothing:1.0",
-        "omh:heart-rate:2",
-        "ieee:header:1.0",
-        "OMH:heart-rate:2.0",
-    ] {
+    for code in ["omh:nothing:1.0", "omh:heart-rate:2", "ieee:header:1.0", "OMH:heart-rate:2.0"] {
         let error = parse(code, &valid()).unwrap_err();
         assert_eq!(error.to_string(), format!("no schema is known for {code}"));
     }
@@ -57,17 +45,7 @@ fn a_code_without_schema_is_refused_whatever_the_bytes() {
 fn bytes_that_are_not_json_are_refused() {
     let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let nested = format!("{{\"header\":{}}}", "{\"a\":".repeat(500_000));
-    let cases = [
-        "",
-        "{",
-        "nul",
-        "{}{}",
-        "{\"a\":NaN}",
-        "\"\\ud800\"",
-        &deep(128),
-        &deep(1_000_000),
-        &nested,
-    ];
+    let cases = ["", "{", "nul", "{}{}", "{\"a\":NaN}", "\"\\ud800\"", &deep(128), &deep(1_000_000), &nested];
     for text in cases {
         assert_eq!(crate::parse(text.as_bytes(), CODE), Err(Invalid::NotJson));
     }
@@ -96,10 +74,7 @@ fn header_and_body_must_be_there() {
         ("{}", "the member \"header\" is required"),
         ("[]", "the member \"header\" is required"),
         ("{\"header\":[]}", "/header: must be of type object"),
-        (
-            "{\"header\":{}}",
-            "/header: the member \"uuid\" is required",
-        ),
+        ("{\"header\":{}}", "/header: the member \"uuid\" is required"),
     ] {
         let error = crate::parse(text.as_bytes(), CODE).unwrap_err();
         assert!(matches!(error, Invalid::Header { .. }));
@@ -114,37 +89,17 @@ fn header_and_body_must_be_there() {
 #[test]
 fn an_error_names_the_place_and_the_rule_and_not_the_value() {
     let cases = [
-        (
-            "/body/heart_rate/value",
-            json!("secret"),
-            "must be of type number",
-        ),
-        (
-            "/body/heart_rate/unit",
-            json!("secret"),
-            "must be one of [\"beats/min\"]",
-        ),
-        (
-            "/body/heart_rate",
-            json!({"value": 61}),
-            "the member \"unit\" is required",
-        ),
+        ("/body/heart_rate/value", json!("secret"), "must be of type number"),
+        ("/body/heart_rate/unit", json!("secret"), "must be one of [\"beats/min\"]"),
+        ("/body/heart_rate", json!({"value": 61}), "the member \"unit\" is required"),
         (
             "/body/effective_time_frame",
             json!({"date_time": ["secret"]}),
             "must have one of the permitted forms, and has none",
         ),
         ("/header/uuid", json!(["secret"]), "must be of type string"),
-        (
-            "/header/modality",
-            json!("secret"),
-            "must be one of [\"sensed\",\"self-reported\"]",
-        ),
-        (
-            "/header/source_creation_date_time",
-            json!("secret"),
-            "must be a date and time such as 2026-03-01T07:30:00Z",
-        ),
+        ("/header/modality", json!("secret"), "must be one of [\"sensed\",\"self-reported\"]"),
+        ("/header/source_creation_date_time", json!("secret"), "must be a date and time such as 2026-03-01T07:30:00Z"),
     ];
     for (path, value, rule) in cases {
         let mut point = valid();
@@ -171,10 +126,7 @@ fn two_forms_at_once_are_refused() {
 #[test]
 fn an_unreadable_time_frame_names_its_member() {
     let cases = [
-        (
-            json!({"date_time": "secret"}),
-            TimeError::NotADateTime("date_time"),
-        ),
+        (json!({"date_time": "secret"}), TimeError::NotADateTime("date_time")),
         (
             json!({"time_interval": {"start_date_time": "secret", "end_date_time": "secret"}}),
             TimeError::NotADateTime("time_interval/start_date_time"),
@@ -183,10 +135,7 @@ fn an_unreadable_time_frame_names_its_member() {
             json!({"time_interval": {"end_date_time": "secret", "duration": {"value": 1, "unit": "h"}}}),
             TimeError::NotADateTime("time_interval/end_date_time"),
         ),
-        (
-            json!({"time_interval": {"date": "2026-02-29", "part_of_day": "night"}}),
-            TimeError::NotADate,
-        ),
+        (json!({"time_interval": {"date": "2026-02-29", "part_of_day": "night"}}), TimeError::NotADate),
     ];
     for (frame, expected) in cases {
         let error = parse(CODE, &heart_rate(&frame)).unwrap_err();
@@ -212,12 +161,7 @@ fn any_json() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<f64>().prop_map(|number| json!(number)),
         any::<i64>().prop_map(Value::from),
-        prop_oneof![
-            Just("yr".to_owned()),
-            Just("2026-03-01T00:00:00Z".to_owned()),
-            ".{0,40}"
-        ]
-        .prop_map(Value::from),
+        prop_oneof![Just("yr".to_owned()), Just("2026-03-01T00:00:00Z".to_owned()), ".{0,40}"].prop_map(Value::from),
     ];
     leaf.prop_recursive(6, 40, 5, move |inner| {
         prop_oneof![

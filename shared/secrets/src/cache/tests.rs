@@ -11,17 +11,10 @@ struct Clock {
 
 impl Clock {
     fn new() -> Self {
-        Self {
-            start: Instant::now(),
-            cache: Cache::new(),
-        }
+        Self { start: Instant::now(), cache: Cache::new() }
     }
 
-    async fn ask(
-        &self,
-        second: u64,
-        answer: Result<u32, &'static str>,
-    ) -> (bool, Result<u32, &'static str>) {
+    async fn ask(&self, second: u64, answer: Result<u32, &'static str>) -> (bool, Result<u32, &'static str>) {
         let read = Cell::new(false);
         let value = self
             .cache
@@ -55,11 +48,7 @@ async fn the_old_value_bridges_a_failure() {
     let clock = Clock::new();
     clock.ask(0, Ok(1)).await.1.unwrap();
     assert_eq!(clock.ask(300, Err("down")).await, (true, Ok(1)));
-    assert_eq!(
-        clock.ask(329, Ok(2)).await,
-        (false, Ok(1)),
-        "not every request tries"
-    );
+    assert_eq!(clock.ask(329, Ok(2)).await, (false, Ok(1)), "not every request tries");
     assert_eq!(clock.ask(330, Ok(2)).await, (true, Ok(2)));
 }
 
@@ -70,11 +59,7 @@ async fn after_an_hour_of_failures_nothing_is_answered() {
     assert_eq!(clock.ask(3590, Err("down")).await, (true, Ok(1)));
     assert_eq!(clock.ask(3599, Err("down")).await, (false, Ok(1)));
     assert_eq!(clock.ask(3600, Err("down")).await, (true, Err("down")));
-    assert_eq!(
-        clock.ask(3600, Err("down")).await,
-        (true, Err("down")),
-        "the old value is gone"
-    );
+    assert_eq!(clock.ask(3600, Err("down")).await, (true, Err("down")), "the old value is gone");
     assert_eq!(clock.ask(3601, Ok(2)).await, (true, Ok(2)));
 }
 

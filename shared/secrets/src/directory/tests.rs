@@ -29,11 +29,7 @@ fn the_first_start_makes_private_files() {
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort_unstable();
-    assert_eq!(
-        names,
-        ["form_key", "id_token_key.pem", "link_key"],
-        "no draft is left"
-    );
+    assert_eq!(names, ["form_key", "id_token_key.pem", "link_key"], "no draft is left");
 }
 
 #[test]
@@ -43,10 +39,7 @@ fn the_next_start_reads_them_again() {
     let second = Secrets::from_directory(directory.path(), Some("pw".into())).unwrap();
     assert_eq!(first.link_key.expose(), second.link_key.expose());
     assert_eq!(first.form_key.expose(), second.form_key.expose());
-    assert_eq!(
-        first.id_token_key.expose_secret(),
-        second.id_token_key.expose_secret()
-    );
+    assert_eq!(first.id_token_key.expose_secret(), second.id_token_key.expose_secret());
     assert_eq!(second.database_password.unwrap().expose_secret(), "pw");
 }
 
@@ -54,17 +47,9 @@ fn the_next_start_reads_them_again() {
 fn processes_that_start_together_agree() {
     let directory = Directory::new();
     let keys: Vec<[u8; 32]> = thread::scope(|scope| {
-        let start = || {
-            *Secrets::from_directory(directory.path(), None)
-                .unwrap()
-                .link_key
-                .expose()
-        };
+        let start = || *Secrets::from_directory(directory.path(), None).unwrap().link_key.expose();
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(start)).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect()
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert!(keys.windows(2).all(|pair| pair[0] == pair[1]));
 }

@@ -26,20 +26,11 @@ fn files_give_the_secrets() {
     let directory = Directory::new();
     let named: Vec<(String, String)> = all()
         .into_iter()
-        .map(|(name, text)| {
-            (
-                format!("{name}_FILE"),
-                directory.file(name, &format!("{text}\n")),
-            )
-        })
+        .map(|(name, text)| (format!("{name}_FILE"), directory.file(name, &format!("{text}\n"))))
         .collect();
     let secrets = Secrets::from_environment(&lookup(named)).unwrap();
     assert_eq!(secrets.link_key.expose(), &[1; 32]);
-    assert_eq!(
-        secrets.database_password.unwrap().expose_secret(),
-        "pw",
-        "the line end is not part of it"
-    );
+    assert_eq!(secrets.database_password.unwrap().expose_secret(), "pw", "the line end is not part of it");
 }
 
 #[test]
@@ -49,35 +40,16 @@ fn a_missing_variable_is_named() {
             let kept = all().into_iter().filter(|(name, _)| *name != missing);
             let env = kept.chain(instead.map(|text| (missing, text)));
             let error = Secrets::from_environment(&lookup(env)).unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                format!("set {missing} or {missing}_FILE")
-            );
+            assert_eq!(error.to_string(), format!("set {missing} or {missing}_FILE"));
         }
     }
-    let kept = all()
-        .into_iter()
-        .filter(|(name, _)| *name != DATABASE_PASSWORD);
-    assert!(
-        Secrets::from_environment(&lookup(kept))
-            .unwrap()
-            .database_password
-            .is_none()
-    );
+    let kept = all().into_iter().filter(|(name, _)| *name != DATABASE_PASSWORD);
+    assert!(Secrets::from_environment(&lookup(kept)).unwrap().database_password.is_none());
 }
 
 #[test]
 fn a_wrong_variable_is_named_and_not_quoted() {
-    let wrong = all().into_iter().map(|(name, text)| {
-        (
-            name,
-            if name == FORM_KEY {
-                "s3cret".to_owned()
-            } else {
-                text
-            },
-        )
-    });
+    let wrong = all().into_iter().map(|(name, text)| (name, if name == FORM_KEY { "s3cret".to_owned() } else { text }));
     let error = Secrets::from_environment(&lookup(wrong)).unwrap_err();
     assert!(matches!(error, SecretsError::NotAKey(FORM_KEY)));
     assert!(!format!("{error} {error:?}").contains("s3cret"));
@@ -87,41 +59,22 @@ fn a_wrong_variable_is_named_and_not_quoted() {
 fn a_variable_and_its_file_contradict() {
     let directory = Directory::new();
     for name in VARIABLES {
-        let mut env: Vec<(String, String)> = all()
-            .into_iter()
-            .map(|(n, text)| (n.to_owned(), text))
-            .collect();
+        let mut env: Vec<(String, String)> = all().into_iter().map(|(n, text)| (n.to_owned(), text)).collect();
         env.push((format!("{name}_FILE"), directory.file("value", "x")));
         let error = Secrets::from_environment(&lookup(env)).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("set only one of {name} and {name}_FILE")
-        );
+        assert_eq!(error.to_string(), format!("set only one of {name} and {name}_FILE"));
     }
 }
 
 #[test]
 fn an_unreadable_or_empty_file_is_refused() {
     let directory = Directory::new();
-    let without_password = || {
-        all()
-            .into_iter()
-            .filter(|(name, _)| *name != DATABASE_PASSWORD)
-    };
+    let without_password = || all().into_iter().filter(|(name, _)| *name != DATABASE_PASSWORD);
     let absent = directory.path().join("absent").display().to_string();
     let env = without_password().chain([("DB_PASSWORD_FILE", absent)]);
     let error = Secrets::from_environment(&lookup(env)).unwrap_err();
-    assert!(matches!(
-        error,
-        SecretsError::VariableFile {
-            variable: DATABASE_PASSWORD,
-            ..
-        }
-    ));
+    assert!(matches!(error, SecretsError::VariableFile { variable: DATABASE_PASSWORD, .. }));
     let env = without_password().chain([("DB_PASSWORD_FILE", directory.file("empty", "\n"))]);
     let error = Secrets::from_environment(&lookup(env)).unwrap_err();
-    assert!(matches!(
-        error,
-        SecretsError::MissingVariable(DATABASE_PASSWORD)
-    ));
+    assert!(matches!(error, SecretsError::MissingVariable(DATABASE_PASSWORD)));
 }

@@ -6,33 +6,17 @@ async fn link_key(store: &SecretStore) -> [u8; 32] {
 }
 
 fn keys() -> Vec<(&'static str, String)> {
-    vec![
-        ("LINK_KEY", key_text(1)),
-        ("FORM_KEY", key_text(2)),
-        ("OIDC_RSA_PRIVATE_KEY", "PEM".to_owned()),
-    ]
+    vec![("LINK_KEY", key_text(1)), ("FORM_KEY", key_text(2)), ("OIDC_RSA_PRIVATE_KEY", "PEM".to_owned())]
 }
 
 #[tokio::test]
 async fn without_variables_the_directory_is_used() {
     let directory = Directory::new();
-    let env = || {
-        lookup([
-            ("DB_PASSWORD", "pw".to_owned()),
-            ("SECRET_ARN", String::new()),
-        ])
-    };
+    let env = || lookup([("DB_PASSWORD", "pw".to_owned()), ("SECRET_ARN", String::new())]);
     let store = SecretStore::open(env(), Some(directory.path())).unwrap();
     let again = SecretStore::open(env(), Some(directory.path())).unwrap();
     assert_eq!(link_key(&store).await, link_key(&again).await);
-    assert!(
-        store
-            .get(Instant::now())
-            .await
-            .unwrap()
-            .database_password
-            .is_some()
-    );
+    assert!(store.get(Instant::now()).await.unwrap().database_password.is_some());
 }
 
 #[tokio::test]
@@ -47,9 +31,7 @@ async fn keys_in_the_environment_come_before_the_directory() {
 fn one_key_in_the_environment_calls_for_all() {
     let directory = Directory::new();
     for (name, text) in keys() {
-        let error = SecretStore::open(lookup([(name, text)]), Some(directory.path()))
-            .err()
-            .unwrap();
+        let error = SecretStore::open(lookup([(name, text)]), Some(directory.path())).err().unwrap();
         assert!(matches!(error, SecretsError::MissingVariable(_)), "{name}");
     }
     assert!(!directory.path().exists());
@@ -64,10 +46,7 @@ fn without_a_directory_the_missing_variable_is_named() {
 #[test]
 fn a_secret_in_secrets_manager_comes_before_everything_and_is_not_read_yet() {
     let mut env = keys();
-    env.push((
-        "SECRET_ARN",
-        "arn:aws:secretsmanager:eu-central-1:123456789012:secret:exchange".to_owned(),
-    ));
+    env.push(("SECRET_ARN", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:exchange".to_owned()));
     let directory = Directory::new();
     let store = SecretStore::open(lookup(env), Some(directory.path())).unwrap();
     assert!(matches!(store.0, Source::SecretsManager { .. }));

@@ -125,9 +125,8 @@ impl Store {
                 &[Type::INT4, Type::INT4, Type::BOOL, Type::JSONB, Type::INT4, Type::TIMESTAMPTZ],
             )
             .await?;
-        let row = client
-            .query_one(&statement, &[&practitioner, &own, &privileged, &Json(context), &patient.0, &at])
-            .await?;
+        let row =
+            client.query_one(&statement, &[&practitioner, &own, &privileged, &Json(context), &patient.0, &at]).await?;
         if let Some(refused) = row.try_get::<_, Option<&str>>("refused_by")? {
             return Ok(Err(RefusedBy::from_name(refused).ok_or(StoreError::Corrupt("refused_by"))?));
         }

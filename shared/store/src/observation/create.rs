@@ -192,8 +192,7 @@ impl<'a> Upload<'a> {
         transaction: Transaction<'_>,
         render: &(impl Fn(usize, &str, i32) -> String + Sync),
     ) -> Result<Vec<UploadVerdict>, StoreError> {
-        let (facts, duplicates) =
-            try_join(self.facts(&transaction), self.duplicates(&transaction)).await?;
+        let (facts, duplicates) = try_join(self.facts(&transaction), self.duplicates(&transaction)).await?;
         let mut verdicts = Vec::with_capacity(self.observations.len());
         let mut accepted = Vec::with_capacity(self.observations.len());
         let mut claimed = HashSet::new();
@@ -242,9 +241,7 @@ impl<'a> Upload<'a> {
                 &[Type::INT4_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT4_ARRAY, Type::INT4],
             )
             .await?;
-        let rows = transaction
-            .query(&statement, &[&patients, &systems, &codes, &sources, &practitioner])
-            .await?;
+        let rows = transaction.query(&statement, &[&patients, &systems, &codes, &sources, &practitioner]).await?;
         let mut facts = HashMap::with_capacity(rows.len());
         for row in rows {
             let number: i64 = row.try_get("n")?;
@@ -284,17 +281,11 @@ impl<'a> Upload<'a> {
             return Ok(HashSet::new());
         }
         let statement = transaction
-            .prepare_typed_cached(
-                DUPLICATES,
-                &[Type::INT4_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT8_ARRAY],
-            )
+            .prepare_typed_cached(DUPLICATES, &[Type::INT4_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT8_ARRAY])
             .await?;
-        let rows =
-            transaction.query(&statement, &[&patients, &systems, &values, &positions]).await?;
+        let rows = transaction.query(&statement, &[&patients, &systems, &values, &positions]).await?;
         rows.iter()
-            .map(|row| {
-                usize::try_from(row.try_get::<_, i64>(0)?).map_err(|_| StoreError::Corrupt("n"))
-            })
+            .map(|row| usize::try_from(row.try_get::<_, i64>(0)?).map_err(|_| StoreError::Corrupt("n")))
             .collect()
     }
 
@@ -411,9 +402,8 @@ impl<'a> Upload<'a> {
             }
         }
         for (reason, patients) in refused {
-            let statement = transaction
-                .prepare_typed_cached(REFUSED, &[Type::JSONB, Type::TEXT, Type::INT4_ARRAY])
-                .await?;
+            let statement =
+                transaction.prepare_typed_cached(REFUSED, &[Type::JSONB, Type::TEXT, Type::INT4_ARRAY]).await?;
             transaction.execute(&statement, &[&Json(self.context), &reason, &patients]).await?;
         }
         Ok(())

@@ -81,8 +81,7 @@ impl Store {
             Reader::Privileged => (UNCONDITIONAL, None),
         };
         let client = self.connection().await?;
-        let statement =
-            client.prepare_typed_cached(text, &[Type::JSONB, Type::INT8, Type::INT4]).await?;
+        let statement = client.prepare_typed_cached(text, &[Type::JSONB, Type::INT8, Type::INT4]).await?;
         let row = client.query_one(&statement, &[&Json(context), &id, &who]).await?;
         if let Some(refused) = row.try_get::<_, Option<&str>>(1)? {
             let reason = RefusedBy::from_name(refused).ok_or(StoreError::Corrupt("refused_by"))?;

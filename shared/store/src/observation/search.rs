@@ -147,8 +147,7 @@ struct Values<'a> {
 
 impl<'a> Values<'a> {
     fn new(context: &'a Context, query: &'a ObservationQuery) -> Self {
-        let start =
-            if query.order.is_descending() { (latest(), i64::MAX) } else { (earliest(), i64::MIN) };
+        let start = if query.order.is_descending() { (latest(), i64::MAX) } else { (earliest(), i64::MIN) };
         let token = |token: &'a Option<(Option<String>, String)>| {
             token.as_ref().map_or((None, None), |(system, value)| (system.as_deref(), Some(value.as_str())))
         };

@@ -47,10 +47,28 @@ impl Source {
 /// 8 code systems, 9 codes, 10 statuses, 11 ids, 12 identifier's system, 13 its value, 14 and 15 start, 16 and 17 end,
 /// 18 and 19 last updated, 20 and 21 position, 22 count.
 pub static PARAMETERS: [Type; 22] = [
-    Type::JSONB, Type::INT4, Type::INT4_ARRAY, Type::TEXT, Type::TEXT, Type::INT4, Type::INT4,
-    Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT8_ARRAY, Type::TEXT, Type::TEXT,
-    Type::TIMESTAMPTZ, Type::TIMESTAMPTZ, Type::TIMESTAMPTZ, Type::TIMESTAMPTZ,
-    Type::TIMESTAMPTZ, Type::TIMESTAMPTZ, Type::TIMESTAMPTZ, Type::INT8, Type::INT8,
+    Type::JSONB,
+    Type::INT4,
+    Type::INT4_ARRAY,
+    Type::TEXT,
+    Type::TEXT,
+    Type::INT4,
+    Type::INT4,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::INT8_ARRAY,
+    Type::TEXT,
+    Type::TEXT,
+    Type::TIMESTAMPTZ,
+    Type::TIMESTAMPTZ,
+    Type::TIMESTAMPTZ,
+    Type::TIMESTAMPTZ,
+    Type::TIMESTAMPTZ,
+    Type::TIMESTAMPTZ,
+    Type::TIMESTAMPTZ,
+    Type::INT8,
+    Type::INT8,
 ];
 
 static PAGES: LazyLock<HashMap<(Source, Order, PageSize), String>> = LazyLock::new(|| {
@@ -293,11 +311,15 @@ fn page(source: Source, order: Order, size: PageSize) -> String {
       ORDER BY f.{column} {direction}, f.{id} {direction} LIMIT {limit}"
     );
     let merged = if has_lanes(source) {
-        format!("FROM lane l CROSS JOIN LATERAL (
-     {ordered}) k")
+        format!(
+            "FROM lane l CROSS JOIN LATERAL (
+     {ordered}) k"
+        )
     } else {
-        format!("FROM (
-     {ordered}) k")
+        format!(
+            "FROM (
+     {ordered}) k"
+        )
     };
     format!(
         "WITH {ctes},

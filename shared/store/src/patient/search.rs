@@ -205,9 +205,7 @@ impl Access {
 /// The condition that a column matches one of the patterns of a parameter; the parameter after it says whether exactly.
 fn like(column: &str, patterns: u8) -> String {
     let exact = patterns + 1;
-    format!(
-        "CASE WHEN ${exact} THEN p.{column} LIKE ANY (${patterns}) ELSE p.{column} ILIKE ANY (${patterns}) END"
-    )
+    format!("CASE WHEN ${exact} THEN p.{column} LIKE ANY (${patterns}) ELSE p.{column} ILIKE ANY (${patterns}) END")
 }
 
 /// 1 to 3 the reader, 4 audit context, 5 ids, 6 organization, 7 study, 8 and 9 identifier, 10 to 15 name, family and
@@ -265,9 +263,28 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $17 AS more,
 }
 
 const TYPES: [Type; 22] = [
-    Type::INT4, Type::INT4, Type::BOOL, Type::JSONB, Type::INT4_ARRAY, Type::INT4, Type::INT4, Type::TEXT, Type::TEXT,
-    Type::TEXT_ARRAY, Type::BOOL, Type::TEXT_ARRAY, Type::BOOL, Type::TEXT_ARRAY, Type::BOOL, Type::INT4, Type::INT8,
-    Type::DATE, Type::DATE, Type::TIMESTAMPTZ, Type::TIMESTAMPTZ, Type::BOOL,
+    Type::INT4,
+    Type::INT4,
+    Type::BOOL,
+    Type::JSONB,
+    Type::INT4_ARRAY,
+    Type::INT4,
+    Type::INT4,
+    Type::TEXT,
+    Type::TEXT,
+    Type::TEXT_ARRAY,
+    Type::BOOL,
+    Type::TEXT_ARRAY,
+    Type::BOOL,
+    Type::TEXT_ARRAY,
+    Type::BOOL,
+    Type::INT4,
+    Type::INT8,
+    Type::DATE,
+    Type::DATE,
+    Type::TIMESTAMPTZ,
+    Type::TIMESTAMPTZ,
+    Type::BOOL,
 ];
 
 impl Store {
@@ -295,9 +312,28 @@ impl Store {
         let client = self.connection().await?;
         let statement = client.prepare_typed_cached(&statement(reader, filter), &TYPES).await?;
         let parameters: [&(dyn ToSql + Sync); 22] = [
-            &practitioner, &patient, &privileged, &Json(context), &ids, &filter.organization, &filter.study, &system,
-            &value, &name, &name_exact, &family, &family_exact, &given, &given_exact, &filter.after, &filter.count,
-            &filter.birth_date.0, &filter.birth_date.1, &filter.updated.0, &filter.updated.1, &with_total,
+            &practitioner,
+            &patient,
+            &privileged,
+            &Json(context),
+            &ids,
+            &filter.organization,
+            &filter.study,
+            &system,
+            &value,
+            &name,
+            &name_exact,
+            &family,
+            &family_exact,
+            &given,
+            &given_exact,
+            &filter.after,
+            &filter.count,
+            &filter.birth_date.0,
+            &filter.birth_date.1,
+            &filter.updated.0,
+            &filter.updated.1,
+            &with_total,
         ];
         let rows = client.query(&statement, &parameters).await?;
         let mut page = PatientPage::default();
