@@ -7,7 +7,6 @@ commits. wrk makes the load on the same machine.
 import argparse
 import atexit
 import base64
-import hashlib
 import json
 import os
 import re
@@ -21,6 +20,9 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "python"))
+from database import issue_token, libpq, psql  # noqa: E402
+
 HERE = Path(__file__).resolve().parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 JHE = TARGET / "release" / "jhe"
@@ -28,24 +30,6 @@ STUDY = "patient._has:Group:member:_id=39001"
 
 # The public implementation on such a machine, requests per second at 16 connections.
 BASELINE = {"patient": 8.7, "study": 1.32}
-
-
-def psql(database: str, *arguments: str, text: str | None = None) -> str:
-    """Runs psql as the owner and returns what it prints."""
-    environment = {
-        **os.environ,
-        "PGHOST": os.environ["DB_HOST"],
-        "PGPORT": os.environ["DB_PORT"],
-        "PGUSER": os.environ["DB_OWNER_USER"],
-        "PGPASSWORD": os.environ["DB_OWNER_PASSWORD"],
-        "PGSSLMODE": "verify-full",
-        "PGSSLROOTCERT": os.environ["DB_SSL_ROOT_CERT"],
-        "PGDATABASE": database,
-    }
-    done = subprocess.run(["psql", "-qXAt", *arguments], env=environment, input=text, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"psql: {done.stderr}")
-    return done.stdout.strip()
 
 
 class Host:
@@ -57,8 +41,8 @@ class Host:
         started = time.monotonic()
         psql(self.database, "-v", f"rows={rows}", "-v", "chunk=200000", "-f", str(HERE / "world.sql"))
         print(f"    {rows} observations loaded in {time.monotonic() - started:.0f} s", flush=True)
-        self.token = self.issue_token(19000)
-        self.patient_token = self.issue_token(200001)
+        self.token = issue_token(self.database, 19000)
+        self.patient_token = issue_token(self.database, 200001)
         self.home = tempfile.TemporaryDirectory()
         self.start()
 
@@ -74,18 +58,6 @@ class Host:
         self.process.terminate()
         self.process.wait()
         self.start()
-
-    def issue_token(self, user: int) -> str:
-        token = secrets.token_urlsafe(32)
-        digest = hashlib.sha256(token.encode()).hexdigest()
-        psql(
-            self.database,
-            "-c",
-            "WITH g AS (INSERT INTO oauth_grant (user_id, client_id, scope, auth_time) "
-            f"VALUES ({user}, 4, 'openid', now()) RETURNING id) "
-            f"INSERT INTO access_token (token_hash, grant_id, scope, expires_at) SELECT '\\x{digest}', id, 'openid', now() + interval '1 day' FROM g",
-        )
-        return token
 
     def get(self, path: str) -> dict:
         url = path if path.startswith("http") else self.base + path
@@ -123,19 +95,6 @@ BY_PATIENT = "/FHIR/R5/Observation?patient=100001&_count=100"
 BY_STUDY = f"/FHIR/R5/Observation?{STUDY}&_count=100"
 
 
-def environment_of(login: str) -> dict[str, str]:
-    """The environment that leads libpq to the database as the functions' login."""
-    return {
-        **os.environ,
-        "PGHOST": os.environ["DB_HOST"],
-        "PGPORT": os.environ["DB_PORT"],
-        "PGUSER": login,
-        "PGPASSWORD": os.environ["DB_PASSWORD"],
-        "PGSSLMODE": "verify-full",
-        "PGSSLROOTCERT": os.environ["DB_SSL_ROOT_CERT"],
-    }
-
-
 def statement_of(host: Host, path: str) -> tuple[str, dict[str, str]]:
     """The statement that serves a request, and its parameters, from PostgreSQL's own log."""
     login = os.environ["DB_USER"]
@@ -160,8 +119,8 @@ def pgbench(host: Host, statement: tuple[str, dict[str, str]], mode: str) -> flo
     with tempfile.TemporaryDirectory() as scratch:
         Path(scratch, "statement.sql").write_text(text.replace("\n", " ") + ";\n")
         definitions = [f"-Dp{number}={value}" for number, value in values.items()]
-        command = ["pgbench", "-n", "-M", mode, "-c1", "-T6", "-l", "-f", "statement.sql", *definitions, host.database]
-        subprocess.run(command, cwd=scratch, env=environment_of(os.environ["DB_USER"]), check=True, capture_output=True)
+        command = ["pgbench", "-n", "-M", mode, "-c1", "-T6", "-l", "-f", "statement.sql", *definitions]
+        subprocess.run(command, cwd=scratch, env=libpq(os.environ["DB_USER"], os.environ["DB_PASSWORD"], host.database), check=True, capture_output=True)
         logs = [line.split() for path in Path(scratch).glob("pgbench_log*") for line in path.read_text().splitlines()]
     return statistics.median(int(fields[2]) for fields in logs) / 1000
 

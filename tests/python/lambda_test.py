@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from database import psql
 from lambda_steps import FHIR, REST, Answer, Step, Values
-from lambda_world import World, psql
+from lambda_world import World
 from runtime_api import FunctionProcess, start
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -165,7 +166,7 @@ def without_secrets(world: World, values: Values, count: Count) -> None:
 def recorded(world: World, count: Count) -> None:
     """The audit has the id of API Gateway's request and the caller's address."""
     event = json.loads((EVENTS / "fhir-observation-read.json").read_text())["requestContext"]
-    row = psql(world.database, f"SELECT source_address FROM audit_event WHERE request_id = '{event['requestId']}'")
+    row = psql(world.database, "-c", f"SELECT source_address FROM audit_event WHERE request_id = '{event['requestId']}'")
     count.check("the audit names the request and its source", row == event["http"]["sourceIp"], row)
 
 

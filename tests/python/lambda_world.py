@@ -4,13 +4,13 @@ Used inside `jhe with-database`, which gives the database by its environment.
 """
 
 import base64
-import hashlib
 import json
 import logging
 import os
 import secrets
 import subprocess
-import sys
+
+from database import issue_token, psql
 
 SITE_URL = "https://jhe.example"
 SECRET_NAME = "jhe/functions"
@@ -21,24 +21,6 @@ AWS = {
     "AWS_DEFAULT_REGION": "eu-central-1",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-
-
-def psql(database: str, statement: str) -> str:
-    """Runs a statement as the owner and returns what it prints."""
-    environment = {
-        **os.environ,
-        "PGHOST": os.environ["DB_HOST"],
-        "PGPORT": os.environ["DB_PORT"],
-        "PGUSER": os.environ["DB_OWNER_USER"],
-        "PGPASSWORD": os.environ["DB_OWNER_PASSWORD"],
-        "PGSSLMODE": "verify-full",
-        "PGSSLROOTCERT": os.environ["DB_SSL_ROOT_CERT"],
-        "PGDATABASE": database,
-    }
-    done = subprocess.run(["psql", "-qXAt", "-c", statement], env=environment, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"psql: {done.stderr}")
-    return done.stdout.strip()
 
 
 def rsa_key() -> str:
@@ -54,8 +36,8 @@ class World:
     """A copy of the demo world and two environments that lead to it: keys in variables, or in Secrets Manager."""
 
     def __init__(self, database: str):
-        psql("postgres", f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
-        psql("postgres", f"CREATE DATABASE {database} TEMPLATE jhe_template")
+        psql("postgres", "-c", f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+        psql("postgres", "-c", f"CREATE DATABASE {database} TEMPLATE jhe_template")
         self.database = database
         self.id_token_key = rsa_key()
         self.keys = {"link_key": random_key(), "form_key": random_key(), "id_token_key": self.id_token_key}
@@ -93,18 +75,10 @@ class World:
         return {"AWS_ENDPOINT_URL": url, "SECRET_ARN": created["ARN"]}
 
     def token(self, email: str) -> str:
-        """A token for an hour, for the user with this e-mail."""
-        token = secrets.token_urlsafe(32)
-        digest = hashlib.sha256(token.encode()).hexdigest()
-        psql(
-            self.database,
-            "WITH granted AS (INSERT INTO oauth_grant (user_id, client_id, scope, auth_time) "
-            f"SELECT id, 4, 'openid email', now() FROM app_user WHERE email = '{email}' RETURNING id) "
-            "INSERT INTO access_token (token_hash, grant_id, scope, expires_at) "
-            f"SELECT '\\x{digest}', id, 'openid email', now() + interval '1 hour' FROM granted",
-        )
-        return token
+        """A token for the user with this e-mail."""
+        user = psql(self.database, "-c", f"SELECT id FROM app_user WHERE email = '{email}'")
+        return issue_token(self.database, int(user))
 
     def close(self) -> None:
         self.moto.stop()
-        psql("postgres", f"DROP DATABASE {self.database} WITH (FORCE)")
+        psql("postgres", "-c", f"DROP DATABASE {self.database} WITH (FORCE)")
