@@ -124,11 +124,10 @@ impl Refusal {
     }
 }
 
-/// What a practitioner can be allowed to do in an organization.
+/// What a practitioner can be allowed to do in an organization. Reading is not among them: who may read which rows is
+/// decided where the rows are, in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Permission {
-    /// See the organization, its studies and its patients' demographics.
-    View,
     /// Create patients of the organization, and find them by e-mail.
     ManagePatients,
     /// Enrol patients in the organization's studies and end enrolments.
@@ -143,14 +142,13 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 6] =
-        [Self::View, Self::ManagePatients, Self::Enrol, Self::DecideOnBehalf, Self::Invite, Self::UploadOnBehalf];
+    pub const ALL: [Self; 5] =
+        [Self::ManagePatients, Self::Enrol, Self::DecideOnBehalf, Self::Invite, Self::UploadOnBehalf];
 
     /// The lowest role that has this permission.
     #[must_use]
     pub const fn minimum_role(self) -> Role {
         match self {
-            Self::View => Role::Viewer,
             Self::ManagePatients | Self::Enrol | Self::DecideOnBehalf | Self::Invite | Self::UploadOnBehalf => {
                 Role::Member
             }
@@ -205,14 +203,11 @@ mod tests {
     }
 
     #[test]
-    fn a_viewer_only_views() {
+    fn a_viewer_may_do_nothing_but_read() {
         let practitioner = actor(Principal::Practitioner(PractitionerId(1)));
         for permission in Permission::ALL {
             let decision = permit(&practitioner, permission, Some(Role::Viewer));
-            match permission {
-                Permission::View => assert_eq!(decision, Ok(Basis::Role(Role::Viewer))),
-                _ => assert_eq!(decision, Err(Refusal::known(Layer::Role)), "{permission:?}"),
-            }
+            assert_eq!(decision, Err(Refusal::known(Layer::Role)), "{permission:?}");
         }
     }
 

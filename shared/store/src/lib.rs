@@ -34,7 +34,7 @@ pub use data_source::{DataSource, Scope};
 pub use enrolment::Enrolment;
 pub use error::StoreError;
 pub use invitation::{InvitationCode, Issue, IssuedInvitation, NewInvitation, Redemption};
-pub use migrate::{LoginError, connect_owner, create_database, create_login, migrate, pending_migrations};
+pub use migrate::{LoginError, connect_owner, create_database, create_login, migrate};
 pub use oauth::{Exchanged, NewCode, NewTokens};
 pub use observation::{
     CodeFilter, Filter, Found, NewObservation, ObservationPage, ObservationQuery, Order, PageSize, ReadOutcome, Reader,

@@ -49,16 +49,6 @@ pub async fn migrate(owner: &DatabaseConfig) -> Result<usize, LoginError> {
     Ok(report.applied_migrations().len())
 }
 
-/// How many migrations this version has that the database has not.
-pub async fn pending_migrations(owner: &DatabaseConfig) -> Result<usize, LoginError> {
-    let mut client = connect_owner(owner).await?;
-    let applied = embedded::migrations::runner()
-        .get_applied_migrations_async(&mut client)
-        .await
-        .map_err(|error| LoginError::Migration(Box::new(error)))?;
-    Ok(embedded::migrations::runner().get_migrations().len() - applied.len())
-}
-
 /// Makes, or gives a new password to, a login that may do what the functions may do and nothing else.
 ///
 /// The timeouts are settings of the login, so that no session has to `SET` them: behind RDS Proxy that would

@@ -40,11 +40,6 @@ impl Store {
         self.connection().await?.simple_query("SELECT 1").await?;
         Ok(())
     }
-
-    /// Closes every connection.
-    pub fn close(&self) {
-        self.pool.close();
-    }
 }
 
 /// The driver's settings. Keep-alives and the TCP user timeout find a peer that vanished without a word.
