@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use std::{
     fs, io,
     net::{Ipv4Addr, TcpListener},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -172,14 +172,14 @@ impl Embedded {
             "listen_addresses = 'localhost'\nport = {}\nunix_socket_directories = ''\nssl = on\n\
              ssl_cert_file = '{dir}/server.pem'\nssl_key_file = '{dir}/server.key'\nssl_min_protocol_version = 'TLSv1.2'\n\
              password_encryption = 'scram-sha-256'\nshared_buffers = '256MB'\nmax_connections = 200\nmax_wal_size = '2GB'\n\
-             random_page_cost = 1.1\ntimezone = 'UTC'\nlog_timezone = 'UTC'\nlog_min_messages = 'warning'\n{loose}",
+             random_page_cost = 1.1\ntimezone = 'UTC'\nlog_timezone = 'UTC'\nlog_min_messages = 'warning'\nlog_error_verbosity = 'terse'\nlog_min_error_statement = 'panic'\n{loose}",
             self.port,
             dir = self.directory.display(),
         );
         let hba = "hostssl all all 127.0.0.1/32 scram-sha-256\nhostssl all all ::1/128 scram-sha-256\n";
         for (name, text) in [("postgresql.auto.conf", settings.as_str()), ("pg_hba.conf", hba)] {
             let path = self.data().join(name);
-            fs::write(&path, text).map_err(|error| EmbeddedError::File(path.clone(), error))?;
+            write_private(&path, text)?;
             Self::give(&path)?;
         }
         Ok(())
@@ -207,7 +207,7 @@ impl Embedded {
         write_private(&key, &server_key.serialize_pem())?;
         let authority_path = self.directory.join("ca.pem");
         for (path, text) in [(&authority_path, authority_certificate.pem()), (&certificate, server_certificate.pem())] {
-            fs::write(path, text).map_err(|error| EmbeddedError::File(path.clone(), error))?;
+            write_anew(path, &text, 0o644)?;
         }
         Self::give(&key)?;
         Self::give(&certificate)
@@ -217,7 +217,7 @@ impl Embedded {
     fn give(path: &Path) -> Result<(), EmbeddedError> {
         match account()? {
             None => Ok(()),
-            Some((user, group)) => std::os::unix::fs::chown(path, Some(user), Some(group))
+            Some((user, group)) => std::os::unix::fs::lchown(path, Some(user), Some(group))
                 .map_err(|error| EmbeddedError::File(path.to_owned(), error)),
         }
     }
@@ -298,21 +298,20 @@ fn reachable(home: &Path) -> Result<PathBuf, EmbeddedError> {
     let link = home.join("postgres");
     let passable = account()?.is_none()
         || home.ancestors().all(|path| fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o001 != 0));
-    if link.exists() || passable {
-        fs::create_dir_all(&link).map_err(|error| file(&link, error))?;
+    if link.exists() {
         return fs::canonicalize(&link).map_err(|error| file(&link, error));
     }
-    let elsewhere = PathBuf::from(format!("/var/tmp/jhe-postgres-{:016x}", fingerprint(home)));
-    fs::create_dir_all(&elsewhere).map_err(|error| file(&elsewhere, error))?;
+    let private = |path: &Path| fs::DirBuilder::new().mode(0o700).create(path).map_err(|error| file(path, error));
+    if passable {
+        private(&link)?;
+        return Ok(link);
+    }
+    // A name that nobody can foresee, and a directory that was not there before: others can write beside it.
+    let random = oauth::token::random_bytes::<8>().map_err(|_| EmbeddedError::Random)?;
+    let elsewhere = PathBuf::from(format!("/var/tmp/jhe-postgres-{:016x}", u64::from_be_bytes(random)));
+    private(&elsewhere)?;
     std::os::unix::fs::symlink(&elsewhere, &link).map_err(|error| file(&link, error))?;
     Ok(elsewhere)
-}
-
-fn fingerprint(path: &Path) -> u64 {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    path.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// A password kept in a file that only this account can read; made when it is not there.
@@ -332,16 +331,22 @@ fn secret_file(directory: &Path, name: &str) -> Result<SecretString, EmbeddedErr
     }
 }
 
-fn write_private(path: &Path, text: &str) -> Result<(), EmbeddedError> {
+/// Writes a file anew. What stood at its place is removed first and never followed: it may be a link by somebody else.
+fn write_anew(path: &Path, text: &str, mode: u32) -> Result<(), EmbeddedError> {
     use io::Write as _;
-    fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|error| EmbeddedError::File(path.to_owned(), error))
+    let file = |error| EmbeddedError::File(path.to_owned(), error);
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(file(error)),
+        _ => {}
+    }
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(mode);
+    options.open(path).and_then(|mut new| new.write_all(text.as_bytes())).map_err(file)
+}
+
+/// As [`write_anew`], for this account only.
+fn write_private(path: &Path, text: &str) -> Result<(), EmbeddedError> {
+    write_anew(path, text, 0o600)
 }
 
 /// A port that nothing uses.

@@ -98,7 +98,7 @@ impl Host {
             }
             Target::Function(function, variables) => {
                 // Read no more than a Lambda function would be given.
-                let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
+                let Ok(Ok(body)) = tokio::time::timeout(GRACE, axum::body::to_bytes(body, MAX_BODY)).await else {
                     return Failure::TooLarge.response(function.protocol);
                 };
                 let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), decoded(value))).collect();
@@ -120,7 +120,7 @@ impl Host {
         body: Bytes,
     ) -> Request {
         let forwarded = || {
-            let value = parts.headers.get("x-forwarded-for")?.to_str().ok()?;
+            let value = parts.headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
             value.rsplit(',').next()?.trim().parse::<IpAddr>().ok()
         };
         let source = if self.trusts_proxy { forwarded().unwrap_or_else(|| peer.ip()) } else { peer.ip() };

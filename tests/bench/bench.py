@@ -99,9 +99,11 @@ def statement_of(host: Host, path: str) -> tuple[str, dict[str, str]]:
     """The statement that serves a request, and its parameters, from PostgreSQL's own log."""
     login = os.environ["DB_USER"]
     psql("postgres", "-c", f"ALTER ROLE {login} SET log_min_duration_statement = 0")
+    psql("postgres", "-c", f"ALTER ROLE {login} SET log_error_verbosity = 'default'")
     host.restart()
     host.get(path)
-    psql("postgres", "-c", f"ALTER ROLE {login} RESET log_min_duration_statement")
+    for setting in ("log_min_duration_statement", "log_error_verbosity"):
+        psql("postgres", "-c", f"ALTER ROLE {login} RESET {setting}")
     host.restart()
     log = Path(os.environ["JHE_SCRATCH"], "postgres", "postgresql.log").read_text()
     found = re.findall(r"execute \w+: (WITH.*?)\n\S+ \S+ UTC \[\d+\] DETAIL:  parameters: (.*)\n", log, re.S)

@@ -39,7 +39,7 @@ CREATE TABLE consent_current (
 
 -- Numbers the event only after the patient's row is locked, so that for one patient the order of ids
 -- and times is the order in which decisions take effect. Uploads for the patient hold FOR SHARE and wait.
-CREATE FUNCTION consent_event_order() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+CREATE FUNCTION consent_event_order() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
   PERFORM FROM patient WHERE id = NEW.patient_id FOR NO KEY UPDATE;
   NEW.id := nextval('consent_event_id');
@@ -93,7 +93,7 @@ CREATE TABLE study_observation (
 );
 CREATE INDEX study_observation_effective ON study_observation (study_id, scope_id, effective_start, observation_id);
 
-CREATE FUNCTION observation_feed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+CREATE FUNCTION observation_feed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
   INSERT INTO study_observation (study_id, scope_id, patient_id, status, last_updated, effective_start, effective_end, observation_id)
   SELECT c.study_id, n.scope_id, n.patient_id, n.status, n.last_updated, n.effective_start, n.effective_end, n.id
@@ -105,7 +105,7 @@ $$;
 CREATE TRIGGER observation_feed AFTER INSERT ON observation REFERENCING NEW TABLE AS stored
   FOR EACH STATEMENT EXECUTE FUNCTION observation_feed();
 
-CREATE FUNCTION consent_event_apply() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+CREATE FUNCTION consent_event_apply() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
   read_now   boolean := NEW.decision = 'granted' AND NEW.actions LIKE '%r%';
   search_now boolean := NEW.decision = 'granted' AND NEW.actions LIKE '%s%';
@@ -143,3 +143,6 @@ SELECT m.practitioner_id, m.role, s.organization_id, c.study_id, c.patient_id, c
   JOIN study_scope_request r ON r.study_id = c.study_id AND r.scope_id = c.scope_id
   JOIN organization_member m ON m.organization_id = s.organization_id
  WHERE c.may_read OR c.may_search;
+
+-- Trigger functions run with the owner's rights: nobody else may hang them on a table of their own.
+REVOKE ALL ON FUNCTION refuse_change(), consent_event_order(), observation_feed(), consent_event_apply() FROM PUBLIC;

@@ -34,7 +34,7 @@ CREATE FUNCTION audit_record(
   context jsonb, outcome text, refused_by text,
   organization_ids int[], study_ids int[], patient_ids int[], observation_ids bigint[],
   actor_role member_role DEFAULT NULL
-) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
   event bigint;
 BEGIN
@@ -54,15 +54,26 @@ $$;
 REVOKE ALL ON FUNCTION audit_record FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION audit_record TO jhe_app;
 
--- What the functions may do. Nothing here lets them change the past of the ledger or the audit.
+-- What the functions may do: column by column where they change something. Nothing here lets them change the past of the
+-- ledger or the audit, their own rights, or anybody's account.
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO jhe_app;
-GRANT INSERT, UPDATE ON app_user, practitioner, patient TO jhe_app;
+GRANT INSERT (email, first_name, last_name, user_type) ON app_user TO jhe_app;
+GRANT INSERT, UPDATE (last_updated) ON patient TO jhe_app; -- the update right is for row locks
 GRANT INSERT ON patient_identifier, patient_organization TO jhe_app;
 GRANT INSERT, DELETE ON study_patient TO jhe_app;
 GRANT INSERT ON consent_event TO jhe_app;
 GRANT INSERT ON observation, observation_identifier TO jhe_app;
-GRANT UPDATE (last_updated) ON patient TO jhe_app;
 GRANT INSERT, UPDATE, DELETE ON login_session, login_failure TO jhe_app;
-GRANT INSERT, UPDATE ON oauth_grant, oauth_code, access_token, refresh_token, invitation TO jhe_app;
+GRANT INSERT, UPDATE (revoked_at) ON oauth_grant TO jhe_app;
+GRANT INSERT, UPDATE (used_at) ON oauth_code, refresh_token TO jhe_app;
+GRANT INSERT ON access_token TO jhe_app;
+GRANT INSERT, UPDATE (status, redeemed_at, last_updated) ON invitation TO jhe_app;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO jhe_app;
 REVOKE ALL ON SEQUENCE consent_event_id FROM jhe_app;
+
+-- No temporary tables: nothing needs them, and one could stand in front of a table of ours.
+DO $$
+BEGIN
+  EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+END
+$$;

@@ -90,6 +90,7 @@ WITH invitable AS (
   SELECT p.id AS patient_id, c.id AS client_id, c.invitation_url
     FROM patient p CROSS JOIN oauth_client c
    WHERE p.id = $2 AND c.id = $3 AND cardinality(c.redirect_uris) > 0 AND 'authorization_code' = ANY (c.grant_types)
+     AND c.invitation_url IS NOT NULL
 ), superseded AS (
   UPDATE invitation i SET status = 'reissued', last_updated = clock_timestamp()
     FROM invitable

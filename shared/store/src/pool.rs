@@ -32,7 +32,15 @@ impl Store {
 
     /// A connection from the pool.
     pub(crate) async fn connection(&self) -> Result<Object, StoreError> {
-        Ok(self.pool.get().await?)
+        /// More statements than any function has; only filters that vary in shape reach it.
+        const MOST_STATEMENTS: usize = 256;
+        let client = self.pool.get().await?;
+        // A prepared statement takes memory in the server until its connection ends: an unusual mix of filters must
+        // not fill it.
+        if client.statement_cache.size() > MOST_STATEMENTS {
+            client.statement_cache.clear();
+        }
+        Ok(client)
     }
 
     /// Makes sure that a connection can be had: the readiness probe, and the warm-up of a cold start.

@@ -100,10 +100,17 @@ struct Accepted<'a> {
     observation: &'a NewObservation,
 }
 
+/// The patients for whom the caller may upload, locked against decisions about them; others are not touched, so that nobody
+/// can hold up the decisions of a stranger. A statement of its own: what is read after it is read under the lock.
+const LOCK: &str = "
+SELECT p.id FROM patient p
+ WHERE p.id = ANY ($1::int[])
+   AND ($2 OR p.id = $3
+        OR EXISTS (SELECT FROM patient_organization o JOIN organization_member m ON m.organization_id = o.organization_id
+                    WHERE o.patient_id = p.id AND m.practitioner_id = $4 AND m.role >= 'member'))
+ ORDER BY p.id FOR SHARE";
+
 const FACTS: &str = "
-WITH locked AS MATERIALIZED (
-  SELECT id, user_id FROM patient WHERE id = ANY ($1::int[]) ORDER BY id FOR SHARE
-)
 SELECT i.n, s.id AS scope_id, coalesce(s.text, '') AS display, l.user_id,
        EXISTS (SELECT FROM data_source d WHERE d.id = i.data_source_id) AS source_known,
        (SELECT max(m.role)::text FROM patient_organization o
@@ -114,7 +121,7 @@ SELECT i.n, s.id AS scope_id, coalesce(s.text, '') AS display, l.user_id,
        EXISTS (SELECT FROM consent_current c
                 WHERE c.patient_id = i.patient_id AND c.scope_id = s.id AND c.decision = 'granted') AS granted_now
   FROM unnest($1::int[], $2::text[], $3::text[], $4::int[]) WITH ORDINALITY AS i(patient_id, system, code, data_source_id, n)
-  LEFT JOIN locked l ON l.id = i.patient_id
+  LEFT JOIN patient l ON l.id = i.patient_id
   LEFT JOIN scope s ON s.code = i.code AND s.system = i.system";
 
 const DUPLICATES: &str = "
@@ -192,6 +199,7 @@ impl<'a> Upload<'a> {
         transaction: Transaction<'_>,
         render: &(impl Fn(usize, &str, i32) -> String + Sync),
     ) -> Result<Vec<UploadVerdict>, StoreError> {
+        self.lock(&transaction).await?;
         let (facts, duplicates) = try_join(self.facts(&transaction), self.duplicates(&transaction)).await?;
         let mut verdicts = Vec::with_capacity(self.observations.len());
         let mut accepted = Vec::with_capacity(self.observations.len());
@@ -225,6 +233,17 @@ impl<'a> Upload<'a> {
         self.record_refusals(&transaction, &verdicts).await?;
         transaction.commit().await?;
         Ok(verdicts)
+    }
+
+    async fn lock(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+        let patients: Vec<i32> = self.observations.iter().map(|observation| observation.patient).collect();
+        let own = self.actor.patient().ok().map(|id| id.0);
+        let practitioner = self.actor.practitioner().map(|id| id.0);
+        let types = [Type::INT4_ARRAY, Type::BOOL, Type::INT4, Type::INT4];
+        let statement = transaction.prepare_typed_cached(LOCK, &types).await?;
+        let privileged = self.actor.is_privileged();
+        transaction.execute(&statement, &[&patients, &privileged, &own, &practitioner]).await?;
+        Ok(())
     }
 
     async fn facts(&self, transaction: &Transaction<'_>) -> Result<HashMap<Subject<'a>, Facts>, StoreError> {

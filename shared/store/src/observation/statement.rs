@@ -336,7 +336,7 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $22 AS more,
                audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
                             ARRAY(SELECT DISTINCT unnest(organization_ids) FROM lane),
                             ARRAY(SELECT DISTINCT unnest(study_ids) FROM lane),
-                            ARRAY(SELECT patient_id FROM shown UNION SELECT unnest($3::int[])),
+                            ARRAY(SELECT patient_id FROM shown UNION SELECT id FROM patient WHERE id = ANY ($3::int[])),
                             ARRAY(SELECT id FROM shown),
                             (SELECT max(role) FROM lane)) AS event_id
           FROM verdict v) a
@@ -354,12 +354,16 @@ fn count(source: Source) -> String {
         format!("FROM ({rows}) k")
     };
     format!(
-        "WITH {ctes}
-SELECT v.refused_by, (SELECT count(*) {from}) AS total,
+        "WITH {ctes},
+counted AS MATERIALIZED (
+  SELECT k.patient_id, count(*) AS n {from} GROUP BY k.patient_id
+)
+SELECT v.refused_by, (SELECT coalesce(sum(n), 0)::bigint FROM counted) AS total,
        audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
                     ARRAY(SELECT DISTINCT unnest(organization_ids) FROM lane),
                     ARRAY(SELECT DISTINCT unnest(study_ids) FROM lane),
-                    $3, '{{}}', (SELECT max(role) FROM lane)) AS event_id
+                    ARRAY(SELECT patient_id FROM counted UNION SELECT id FROM patient WHERE id = ANY ($3::int[])),
+                    '{{}}', (SELECT max(role) FROM lane)) AS event_id
   FROM verdict v"
     )
 }
