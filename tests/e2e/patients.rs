@@ -314,7 +314,11 @@ async fn a_lookup_tells_strangers_only_that_the_patient_exists() {
     assert_eq!(lookup("member_megan", "nobody@example.com").await, (StatusCode::OK, json!([])));
     assert_eq!(lookup("member_megan", "admin@example.com").await, (StatusCode::OK, json!([])), "not a patient");
     assert_eq!(lookup("member_megan", "%25").await, (StatusCode::OK, json!([])));
-    for user in ["viewer_victor", "ll_patient_peter", "npl_patient_percy"] {
+    let (status, own) = lookup("viewer_victor", "ll_patient_peter@example.com").await;
+    assert_eq!((status, &own[0]["id"]), (StatusCode::OK, &json!(40001)), "a viewer may read this patient anyway");
+    let stranger = lookup("viewer_victor", "npl_patient_percy@example.com").await;
+    assert_eq!(stranger, (StatusCode::OK, json!([])), "who cannot link learns nothing about strangers");
+    for user in ["ll_patient_peter", "npl_patient_percy"] {
         assert_eq!(lookup(user, "npl_patient_percy@example.com").await.0, StatusCode::FORBIDDEN, "{user}");
     }
     for query in ["", "?email=", "?name=a"] {

@@ -13,6 +13,12 @@ pub const FUNCTION: Function =
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
+    if request.header("if-none-exist").is_some() {
+        // Ignoring the condition would store what the caller did not want.
+        return Err(Failure::Invalid(
+            "If-None-Exist is not supported: an identifier is stored once for a patient.".to_owned(),
+        ));
+    }
     let prepared = upload::prepare(app, &request.json()?)?;
     let verdicts = upload::store(app, request, &actor, true, std::slice::from_ref(&prepared)).await?;
     match verdicts.into_iter().next() {

@@ -5,7 +5,7 @@
 //! leave the patient's organizations.
 
 use audit::Action;
-use authz::Permission;
+use authz::{Permission, Role};
 use http::StatusCode;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, rest::List};
 use serde::Serialize;
@@ -53,13 +53,18 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let context = request.audit(Some(&actor), Action::Search, "Patient");
     let store = app.store().await?;
     let role = store.highest_role(actor.practitioner()).await?;
-    request.permit(app, &context, &actor, Permission::ManagePatients, role).await?;
+    // Who only views finds the patients of their own organizations, whom they may read anyway; linking others is not theirs.
+    let only_views = role == Some(Role::Viewer);
+    if !only_views {
+        request.permit(app, &context, &actor, Permission::ManagePatients, role).await?;
+    }
     let list = List::parse(app, request, actor.user).await?;
     let email = list.text("email").map(str::trim).unwrap_or_default();
     if email.is_empty() {
         return Err(Failure::field("email", "This field is required."));
     }
     Ok(match store.patient_by_email(&context, Reader::from(&actor), email).await? {
+        Lookup::Elsewhere(_) if only_views => json(StatusCode::OK, &[(); 0])?,
         Lookup::Nobody => json(StatusCode::OK, &[(); 0])?,
         Lookup::Elsewhere(id) => json(StatusCode::OK, &[Elsewhere::new(id, email)])?,
         Lookup::Visible(patient) => json(StatusCode::OK, &[patient])?,

@@ -167,12 +167,14 @@ pub enum Basis {
 
 /// Decides an action in an organization, given the caller's role there (`None`: not a member).
 ///
-/// A super admin may do everything but decide a consent: nobody decides for a patient without being
-/// accountable to the study's organization. Who is not a member may not know the object exists (404); a
+/// A super admin may do everything but decide a consent and upload data: nobody speaks for a patient without being
+/// accountable to an organization of the patient's. Who is not a member may not know the object exists (404); a
 /// member whose role is too low is told so (403).
 pub fn permit(actor: &Actor, permission: Permission, role: Option<Role>) -> Result<Basis, Refusal> {
     match actor.principal {
-        Principal::SuperAdmin if permission == Permission::DecideOnBehalf => Err(Refusal::known(Layer::UserType)),
+        Principal::SuperAdmin if matches!(permission, Permission::DecideOnBehalf | Permission::UploadOnBehalf) => {
+            Err(Refusal::known(Layer::UserType))
+        }
         Principal::SuperAdmin => Ok(Basis::Privileged),
         Principal::Patient(_) => Err(Refusal::known(Layer::UserType)),
         Principal::Practitioner(_) => match role {
@@ -230,12 +232,12 @@ mod tests {
     }
 
     #[test]
-    fn a_super_admin_may_do_all_but_decide_a_consent() {
+    fn a_super_admin_may_do_all_but_speak_for_a_patient() {
         let admin = actor(Principal::SuperAdmin);
         for permission in Permission::ALL {
             let decision = permit(&admin, permission, None);
             match permission {
-                Permission::DecideOnBehalf => {
+                Permission::DecideOnBehalf | Permission::UploadOnBehalf => {
                     assert_eq!(decision, Err(Refusal::known(Layer::UserType)));
                 }
                 _ => assert_eq!(decision, Ok(Basis::Privileged), "{permission:?}"),

@@ -38,6 +38,10 @@ pub fn prepare(app: &App, resource: &Value) -> Result<Prepared, Rejection> {
         submission.agrees_with(effective)?;
     }
     let (effective_start, effective_end) = interval(&point, effective);
+    let known = store::Filter::default();
+    if effective_start < known.min || effective_end >= known.max {
+        return Err(Rejection::business_rule("Observation.effective", "is before the year 1 or after the year 9999"));
+    }
     let identifiers = submission
         .identifiers
         .iter()

@@ -6,7 +6,7 @@
 
 use crate::{Store, StoreError};
 use audit::{Context, RefusedBy};
-use authz::{Actor, Layer, Permission, Principal, Refusal, Role, permit};
+use authz::{Actor, Layer, Permission, Principal, Role, permit};
 use deadpool_postgres::Transaction;
 use futures_util::future::try_join;
 use jiff::Timestamp;
@@ -105,9 +105,9 @@ struct Accepted<'a> {
 const LOCK: &str = "
 SELECT p.id FROM patient p
  WHERE p.id = ANY ($1::int[])
-   AND ($2 OR p.id = $3
+   AND (p.id = $2
         OR EXISTS (SELECT FROM patient_organization o JOIN organization_member m ON m.organization_id = o.organization_id
-                    WHERE o.patient_id = p.id AND m.practitioner_id = $4 AND m.role >= 'member'))
+                    WHERE o.patient_id = p.id AND m.practitioner_id = $3 AND m.role >= 'member'))
  ORDER BY p.id FOR SHARE";
 
 const FACTS: &str = "
@@ -239,10 +239,9 @@ impl<'a> Upload<'a> {
         let patients: Vec<i32> = self.observations.iter().map(|observation| observation.patient).collect();
         let own = self.actor.patient().ok().map(|id| id.0);
         let practitioner = self.actor.practitioner().map(|id| id.0);
-        let types = [Type::INT4_ARRAY, Type::BOOL, Type::INT4, Type::INT4];
+        let types = [Type::INT4_ARRAY, Type::INT4, Type::INT4];
         let statement = transaction.prepare_typed_cached(LOCK, &types).await?;
-        let privileged = self.actor.is_privileged();
-        transaction.execute(&statement, &[&patients, &privileged, &own, &practitioner]).await?;
+        transaction.execute(&statement, &[&patients, &own, &practitioner]).await?;
         Ok(())
     }
 
@@ -310,13 +309,16 @@ impl<'a> Upload<'a> {
 
     /// The layers, in order: the scope and the user of the subject when all let it pass.
     fn judge(&self, observation: &NewObservation, facts: &Facts) -> Result<(i32, i32), UploadVerdict> {
-        match self.actor.principal {
-            Principal::Patient(patient) if patient.0 == observation.patient => {}
-            Principal::Patient(_) => return Err(UploadVerdict::Refused(Layer::UserType)),
+        let allowed = match self.actor.principal {
+            Principal::Patient(patient) if patient.0 == observation.patient => Ok(()),
+            Principal::Patient(_) => Err(Layer::UserType),
             Principal::Practitioner(_) | Principal::SuperAdmin => {
-                permit(self.actor, Permission::UploadOnBehalf, facts.role)
-                    .map_err(|Refusal { layer, .. }| UploadVerdict::Refused(layer))?;
+                permit(self.actor, Permission::UploadOnBehalf, facts.role).map(|_| ()).map_err(|refusal| refusal.layer)
             }
+        };
+        // The role is the last layer: what the consent says comes before it.
+        if let Err(layer @ (Layer::UserType | Layer::Organization)) = allowed {
+            return Err(UploadVerdict::Refused(layer));
         }
         let user = facts.user_id.ok_or(UploadVerdict::Refused(Layer::Organization))?;
         let scope = facts.scope_id.ok_or(UploadVerdict::UnknownCode)?;
@@ -327,7 +329,10 @@ impl<'a> Upload<'a> {
             WhenRevoked::Store => facts.ever_granted,
             WhenRevoked::Reject => facts.granted_now,
         };
-        if consented { Ok((scope, user)) } else { Err(UploadVerdict::Refused(Layer::Consent)) }
+        if !consented {
+            return Err(UploadVerdict::Refused(Layer::Consent));
+        }
+        allowed.map(|()| (scope, user)).map_err(UploadVerdict::Refused)
     }
 
     async fn insert(

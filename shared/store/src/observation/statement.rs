@@ -128,12 +128,16 @@ wanted AS MATERIALIZED (
                   WHERE (f.system IS NULL OR f.system = s.system) AND (f.code IS NULL OR f.code = s.code))
 )";
 
-/// The patients that the query names, by id or by identifier.
+/// The patients that the query names, by id, by identifier, or by both at once.
 const NAMED: &str = "
 named AS MATERIALIZED (
-  SELECT id AS patient_id FROM unnest($3::int[]) AS n(id)
+  SELECT n.id AS patient_id FROM unnest($3::int[]) AS n(id)
+   WHERE $5::text IS NULL
+      OR EXISTS (SELECT FROM patient_identifier i
+                  WHERE i.patient_id = n.id AND i.value = $5 AND ($4::text IS NULL OR i.system = $4))
   UNION
-  SELECT i.patient_id FROM patient_identifier i WHERE i.value = $5 AND ($4::text IS NULL OR i.system = $4)
+  SELECT i.patient_id FROM patient_identifier i
+   WHERE cardinality($3::int[]) = 0 AND i.value = $5 AND ($4::text IS NULL OR i.system = $4)
 )";
 
 const PERMITTED_LANES: &str = "
@@ -286,9 +290,13 @@ fn parts(source: Source) -> (Vec<&'static str>, String) {
 /// As [`NAMED`], and with a study but no patient named, those enrolled in it.
 const NAMED_OR_ENROLLED: &str = "
 named AS MATERIALIZED (
-  SELECT id AS patient_id FROM unnest($3::int[]) AS n(id)
+  SELECT n.id AS patient_id FROM unnest($3::int[]) AS n(id)
+   WHERE $5::text IS NULL
+      OR EXISTS (SELECT FROM patient_identifier i
+                  WHERE i.patient_id = n.id AND i.value = $5 AND ($4::text IS NULL OR i.system = $4))
   UNION
-  SELECT i.patient_id FROM patient_identifier i WHERE i.value = $5 AND ($4::text IS NULL OR i.system = $4)
+  SELECT i.patient_id FROM patient_identifier i
+   WHERE cardinality($3::int[]) = 0 AND i.value = $5 AND ($4::text IS NULL OR i.system = $4)
   UNION
   SELECT e.patient_id FROM study_patient e WHERE e.study_id = $6 AND cardinality($3::int[]) = 0 AND $5::text IS NULL
 )";
