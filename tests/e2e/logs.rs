@@ -149,6 +149,9 @@ async fn upload_and_read(world: &World, secrets: &mut Secrets) {
     ] {
         assert_eq!(world.get(user, path).await.0.as_u16(), status, "{user} {path}");
     }
+    let (status, _) =
+        world.post("viewer_victor", "/api/v1/invitation", &json!({ "patient_id": 40001, "client_id": 1 })).await;
+    assert_eq!(status.as_u16(), 403, "a viewer does not invite");
     world.decide("ll_patient_peter", 40001, 30001, "omh:heart-rate:2.0", false).await;
     let duplicate = json!({ "organizationId": 20003, "telecomEmail": "admin@example.com", "nameFamily": "Unmistakable",
         "nameGiven": "Nora", "birthDate": "1991-04-12", "telecomPhone": "+1-157-555-0199" });
