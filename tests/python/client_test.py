@@ -102,6 +102,9 @@ def rest(count: Count, victor: JupyterHealthClient, megan: JupyterHealthClient) 
     count.check("lookup_patient by e-mail", megan.lookup_patient(email="ll_patient_peter@example.com")["id"], 40001)
     count.check("lookup_patient by identifier", victor.lookup_patient(external_id="E1234")["id"], 40001)
     count.check("lookup_patient by system", victor.lookup_patient(external_id="E1234", system="urn:oid:1.2.3.4")["id"], 40001)
+    count.check("lookup_patient by a viewer", victor.lookup_patient(email="ll_patient_peter@example.com")["id"], 40001)
+    stranger = "npl_patient_percy@example.com"
+    count.raises("lookup_patient of a stranger by a viewer", "KeyError", lambda: victor.lookup_patient(email=stranger))
     count.raises("lookup_patient of nobody", "KeyError", lambda: megan.lookup_patient(email="nobody@example.com"))
     count.raises("lookup_patient by another system", "KeyError", lambda: victor.lookup_patient(external_id="E1234", system="urn:other"))
     with warnings.catch_warnings():
@@ -116,7 +119,6 @@ def rest(count: Count, victor: JupyterHealthClient, megan: JupyterHealthClient) 
         ("get_organization", lambda: victor.get_organization(20004)),
         ("get_patient_consents", lambda: victor.get_patient_consents(40003)),
         ("list_patients", lambda: list(victor.list_patients(study_id=30003))),
-        ("lookup_patient", lambda: victor.lookup_patient(email="ll_patient_peter@example.com")),
     ]:
         count.raises(f"{what} of what is not one's own", "RequestError", call)
 

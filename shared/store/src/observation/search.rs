@@ -1,8 +1,8 @@
 //! Searching observations.
 
 use super::{
-    query::{ObservationQuery, PageSize, Reader, earliest, latest},
-    statement::{PARAMETERS, Source, count_statement, page_statement},
+    query::{Filter, ObservationQuery, PageSize, Reader, earliest, latest},
+    statement::{PARAMETERS, Source, Times, count_statement, page_statement},
 };
 use crate::{Store, StoreError};
 use audit::Context;
@@ -74,7 +74,7 @@ async fn page(
     query: &ObservationQuery,
     values: &Values<'_>,
 ) -> Result<Result<ObservationPage, Layer>, StoreError> {
-    let text = page_statement(source(query), query.order, PageSize::holding(query.count));
+    let text = page_statement(source(query), query.order, PageSize::holding(query.count), times(query));
     let statement = client.prepare_typed_cached(text, &PARAMETERS).await?;
     let rows = client.query(&statement, &values.parameters()).await?;
     let mut page = ObservationPage { rows: Vec::with_capacity(rows.len()), ..ObservationPage::default() };
@@ -107,6 +107,11 @@ async fn count(
         Some(refused) => Ok(Err(layer(refused)?)),
         None => Ok(Ok(row.try_get(1)?)),
     }
+}
+
+fn times(query: &ObservationQuery) -> Times {
+    let all = Filter::default();
+    if query.start == all && query.end == all && query.updated == all { Times::Any } else { Times::Bounded }
 }
 
 fn layer(name: &str) -> Result<Layer, StoreError> {

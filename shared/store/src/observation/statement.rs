@@ -42,6 +42,26 @@ impl Source {
     ];
 }
 
+/// Whether a query bounds the effective time or the last update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Times {
+    /// It does not.
+    Any,
+    /// It does.
+    Bounded,
+}
+
+impl Times {
+    const ALL: [Self; 2] = [Self::Any, Self::Bounded];
+
+    const fn row_filter(self) -> &'static str {
+        match self {
+            Self::Any => UNBOUNDED,
+            Self::Bounded => BOUNDED,
+        }
+    }
+}
+
 /// The types of the parameters, the same for every statement:
 /// 1 audit context, 2 practitioner, 3 patients, 4 patient identifier's system, 5 its value, 6 study, 7 organization,
 /// 8 code systems, 9 codes, 10 statuses, 11 ids, 12 identifier's system, 13 its value, 14 and 15 start, 16 and 17 end,
@@ -71,12 +91,14 @@ pub static PARAMETERS: [Type; 22] = [
     Type::INT8,
 ];
 
-static PAGES: LazyLock<HashMap<(Source, Order, PageSize), String>> = LazyLock::new(|| {
+static PAGES: LazyLock<HashMap<(Source, Order, PageSize, Times), String>> = LazyLock::new(|| {
     let mut statements = HashMap::new();
     for source in Source::ALL {
         for order in Order::ALL {
             for size in PageSize::ALL {
-                statements.insert((source, order, size), page(source, order, size));
+                for times in Times::ALL {
+                    statements.insert((source, order, size, times), page(source, order, size, times));
+                }
             }
         }
     }
@@ -87,8 +109,8 @@ static COUNTS: LazyLock<HashMap<Source, String>> =
     LazyLock::new(|| Source::ALL.into_iter().map(|source| (source, count(source))).collect());
 
 /// The statement for a page.
-pub fn page_statement(source: Source, order: Order, size: PageSize) -> &'static str {
-    PAGES.get(&(source, order, size)).map_or("", String::as_str)
+pub fn page_statement(source: Source, order: Order, size: PageSize, times: Times) -> &'static str {
+    PAGES.get(&(source, order, size, times)).map_or("", String::as_str)
 }
 
 /// The statement for an exact count.
@@ -203,11 +225,15 @@ candidate AS MATERIALIZED (
 const ANY_CANDIDATES: &str = "
 candidate AS MATERIALIZED (SELECT DISTINCT unnest($11::bigint[]) AS id)";
 
-/// What is asked of every row besides its lane. `f` is the row.
-const ROW_FILTER: &str = "(cardinality($10::text[]) = 0 OR f.status = ANY ($10))
+/// What is asked of every row besides its lane, when the query bounds a time. `f` is the row.
+const BOUNDED: &str = "(cardinality($10::text[]) = 0 OR f.status = ANY ($10))
         AND f.effective_start >= $14 AND f.effective_start < $15
         AND f.effective_end >= $16 AND f.effective_end < $17
         AND f.last_updated >= $18 AND f.last_updated < $19";
+
+/// The same when it bounds none. A statement of its own, since for bounds that are parameters the planner expects few rows
+/// to pass: in a large table it would then never keep a prepared plan, and plan each time, which costs more than the page.
+const UNBOUNDED: &str = "(cardinality($10::text[]) = 0 OR f.status = ANY ($10))";
 
 /// The consent of a row of the feed, asked again for each row: the feed itself decides nothing.
 const FEED_CONSENT: &str = "EXISTS (SELECT FROM consent_current c
@@ -220,7 +246,8 @@ const FEED_CONSENT: &str = "EXISTS (SELECT FROM consent_current c
 const CANDIDATE_CONSENT: &str = "(f.patient_id, f.scope_id) IN (SELECT patient_id, scope_id FROM lane)";
 
 /// The common table expressions before the page, and the body of a lane's rows without order and limit.
-fn parts(source: Source) -> (Vec<&'static str>, String) {
+fn parts(source: Source, times: Times) -> (Vec<&'static str>, String) {
+    let row_filter = times.row_filter();
     match source {
         Source::Permitted | Source::Unconditional => (
             if source == Source::Permitted {
@@ -232,7 +259,7 @@ fn parts(source: Source) -> (Vec<&'static str>, String) {
                 "SELECT f.id, f.patient_id, f.last_updated, f.effective_start
        FROM observation f
       WHERE f.patient_id = l.patient_id AND f.scope_id = l.scope_id
-        AND {ROW_FILTER}"
+        AND {row_filter}"
             ),
         ),
         Source::Feed => (
@@ -241,7 +268,7 @@ fn parts(source: Source) -> (Vec<&'static str>, String) {
                 "SELECT f.observation_id AS id, f.patient_id, f.last_updated, f.effective_start
        FROM study_observation f
       WHERE f.study_id = l.study_id AND f.scope_id = l.scope_id
-        AND {ROW_FILTER}
+        AND {row_filter}
         AND {FEED_CONSENT}"
             ),
         ),
@@ -253,7 +280,7 @@ fn parts(source: Source) -> (Vec<&'static str>, String) {
       WHERE f.scope_id IN (SELECT scope_id FROM wanted)
         AND ($7::int IS NULL OR EXISTS (SELECT FROM patient_organization p
                                          WHERE p.patient_id = f.patient_id AND p.organization_id = $7))
-        AND {ROW_FILTER}"
+        AND {row_filter}"
             ),
         ),
         Source::AnyCandidates => (
@@ -264,7 +291,7 @@ fn parts(source: Source) -> (Vec<&'static str>, String) {
       WHERE f.scope_id IN (SELECT scope_id FROM wanted)
         AND ($7::int IS NULL OR EXISTS (SELECT FROM patient_organization p
                                          WHERE p.patient_id = f.patient_id AND p.organization_id = $7))
-        AND {ROW_FILTER}"
+        AND {row_filter}"
             ),
         ),
         Source::PermittedCandidates | Source::UnconditionalCandidates => {
@@ -280,7 +307,7 @@ fn parts(source: Source) -> (Vec<&'static str>, String) {
                     "SELECT f.id, f.patient_id, f.last_updated, f.effective_start
        FROM candidate JOIN observation f ON f.id = candidate.id
       WHERE {CANDIDATE_CONSENT}
-        AND {ROW_FILTER}"
+        AND {row_filter}"
                 ),
             )
         }
@@ -306,8 +333,8 @@ const fn has_lanes(source: Source) -> bool {
     matches!(source, Source::Permitted | Source::Unconditional | Source::Feed)
 }
 
-fn page(source: Source, order: Order, size: PageSize) -> String {
-    let (ctes, rows) = parts(source);
+fn page(source: Source, order: Order, size: PageSize, times: Times) -> String {
+    let (ctes, rows) = parts(source, times);
     let ctes = ctes.join(",");
     let column = order.column();
     let (direction, compare) = if order.is_descending() { ("DESC", "<") } else { ("ASC", ">") };
@@ -354,7 +381,7 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $22 AS more,
 }
 
 fn count(source: Source) -> String {
-    let (ctes, rows) = parts(source);
+    let (ctes, rows) = parts(source, Times::Bounded);
     let ctes = ctes.join(",");
     let from = if has_lanes(source) {
         format!("FROM lane l CROSS JOIN LATERAL ({rows}) k")
@@ -385,10 +412,13 @@ mod tests {
         for source in Source::ALL {
             for order in Order::ALL {
                 for size in PageSize::ALL {
-                    let text = page_statement(source, order, size);
-                    assert!(text.contains("audit_record("), "{source:?}: a page without its audit");
-                    assert!(!text.contains("OFFSET"));
-                    assert!(text.contains(&format!("LIMIT {}", size.limit())));
+                    for times in Times::ALL {
+                        let text = page_statement(source, order, size, times);
+                        assert!(text.contains("audit_record("), "{source:?}: a page without its audit");
+                        assert!(!text.contains("OFFSET"));
+                        assert!(text.contains(&format!("LIMIT {}", size.limit())));
+                        assert_eq!(text.contains("$14"), times == Times::Bounded, "{source:?}: the times");
+                    }
                 }
             }
             assert!(count_statement(source).contains("audit_record("));
@@ -398,8 +428,10 @@ mod tests {
     #[test]
     fn what_a_practitioner_gets_always_passes_the_consent() {
         for source in [Source::Permitted, Source::PermittedCandidates] {
-            assert!(page_statement(source, Order::DateAsc, PageSize::Small).contains("practitioner_permit"));
+            assert!(
+                page_statement(source, Order::DateAsc, PageSize::Small, Times::Any).contains("practitioner_permit")
+            );
         }
-        assert!(page_statement(Source::Feed, Order::DateAsc, PageSize::Small).contains("consent_current"));
+        assert!(page_statement(Source::Feed, Order::DateAsc, PageSize::Small, Times::Any).contains("consent_current"));
     }
 }
