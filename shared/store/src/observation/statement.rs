@@ -152,7 +152,6 @@ wanted AS MATERIALIZED (
 
 /// The patients that the query names, by id, by identifier, or by both at once.
 const NAMED: &str = "
-named AS MATERIALIZED (
   SELECT n.id AS patient_id FROM unnest($3::int[]) AS n(id)
    WHERE $5::text IS NULL
       OR EXISTS (SELECT FROM patient_identifier i
@@ -160,7 +159,17 @@ named AS MATERIALIZED (
   UNION
   SELECT i.patient_id FROM patient_identifier i
    WHERE cardinality($3::int[]) = 0 AND i.value = $5 AND ($4::text IS NULL OR i.system = $4)
-)";
+";
+
+/// With a study but no patient named, those enrolled in it.
+const ENROLLED: &str = "  UNION
+  SELECT e.patient_id FROM study_patient e WHERE e.study_id = $6 AND cardinality($3::int[]) = 0 AND $5::text IS NULL
+";
+
+/// The patients that a search is about, as `named`; `or_enrolled` is empty or [`ENROLLED`].
+fn named(or_enrolled: &str) -> String {
+    format!("\nnamed AS MATERIALIZED ({NAMED}{or_enrolled})")
+}
 
 const PERMITTED_LANES: &str = "
 lane AS MATERIALIZED (
@@ -232,7 +241,7 @@ const BOUNDED: &str = "(cardinality($10::text[]) = 0 OR f.status = ANY ($10))
         AND f.last_updated >= $18 AND f.last_updated < $19";
 
 /// The same when it bounds none. A statement of its own, since for bounds that are parameters the planner expects few rows
-/// to pass: in a large table it would then never keep a prepared plan, and plan each time, which costs more than the page.
+/// to pass, and in a large table plans each time instead of keeping one plan, which costs more than the page.
 const UNBOUNDED: &str = "(cardinality($10::text[]) = 0 OR f.status = ANY ($10))";
 
 /// The consent of a row of the feed, asked again for each row: the feed itself decides nothing.
@@ -246,14 +255,14 @@ const FEED_CONSENT: &str = "EXISTS (SELECT FROM consent_current c
 const CANDIDATE_CONSENT: &str = "(f.patient_id, f.scope_id) IN (SELECT patient_id, scope_id FROM lane)";
 
 /// The common table expressions before the page, and the body of a lane's rows without order and limit.
-fn parts(source: Source, times: Times) -> (Vec<&'static str>, String) {
+fn parts(source: Source, times: Times) -> (String, String) {
     let row_filter = times.row_filter();
     match source {
         Source::Permitted | Source::Unconditional => (
             if source == Source::Permitted {
-                vec![VERDICT, WANTED, NAMED, PERMITTED_LANES]
+                [VERDICT, WANTED, &named(""), PERMITTED_LANES].join(",")
             } else {
-                vec![NO_VERDICT, WANTED, NAMED, UNCONDITIONAL_LANES]
+                [NO_VERDICT, WANTED, &named(""), UNCONDITIONAL_LANES].join(",")
             },
             format!(
                 "SELECT f.id, f.patient_id, f.last_updated, f.effective_start
@@ -263,7 +272,7 @@ fn parts(source: Source, times: Times) -> (Vec<&'static str>, String) {
             ),
         ),
         Source::Feed => (
-            vec![VERDICT, WANTED, FEED_LANES],
+            [VERDICT, WANTED, FEED_LANES].join(","),
             format!(
                 "SELECT f.observation_id AS id, f.patient_id, f.last_updated, f.effective_start
        FROM study_observation f
@@ -273,7 +282,7 @@ fn parts(source: Source, times: Times) -> (Vec<&'static str>, String) {
             ),
         ),
         Source::Everything => (
-            vec![NO_VERDICT, WANTED, NO_LANES],
+            [NO_VERDICT, WANTED, NO_LANES].join(","),
             format!(
                 "SELECT f.id, f.patient_id, f.last_updated, f.effective_start
        FROM observation f
@@ -284,7 +293,7 @@ fn parts(source: Source, times: Times) -> (Vec<&'static str>, String) {
             ),
         ),
         Source::AnyCandidates => (
-            vec![NO_VERDICT, WANTED, NO_LANES, ANY_CANDIDATES],
+            [NO_VERDICT, WANTED, NO_LANES, ANY_CANDIDATES].join(","),
             format!(
                 "SELECT f.id, f.patient_id, f.last_updated, f.effective_start
        FROM candidate JOIN observation f ON f.id = candidate.id
@@ -295,12 +304,11 @@ fn parts(source: Source, times: Times) -> (Vec<&'static str>, String) {
             ),
         ),
         Source::PermittedCandidates | Source::UnconditionalCandidates => {
-            let mut ctes = if source == Source::PermittedCandidates {
-                vec![VERDICT, WANTED, NAMED_OR_ENROLLED, PERMITTED_LANES]
+            let ctes = if source == Source::PermittedCandidates {
+                [VERDICT, WANTED, &named(ENROLLED), PERMITTED_LANES, CANDIDATES].join(",")
             } else {
-                vec![NO_VERDICT, WANTED, NAMED, UNCONDITIONAL_LANES]
+                [NO_VERDICT, WANTED, &named(""), UNCONDITIONAL_LANES, CANDIDATES].join(",")
             };
-            ctes.push(CANDIDATES);
             (
                 ctes,
                 format!(
@@ -314,20 +322,6 @@ fn parts(source: Source, times: Times) -> (Vec<&'static str>, String) {
     }
 }
 
-/// As [`NAMED`], and with a study but no patient named, those enrolled in it.
-const NAMED_OR_ENROLLED: &str = "
-named AS MATERIALIZED (
-  SELECT n.id AS patient_id FROM unnest($3::int[]) AS n(id)
-   WHERE $5::text IS NULL
-      OR EXISTS (SELECT FROM patient_identifier i
-                  WHERE i.patient_id = n.id AND i.value = $5 AND ($4::text IS NULL OR i.system = $4))
-  UNION
-  SELECT i.patient_id FROM patient_identifier i
-   WHERE cardinality($3::int[]) = 0 AND i.value = $5 AND ($4::text IS NULL OR i.system = $4)
-  UNION
-  SELECT e.patient_id FROM study_patient e WHERE e.study_id = $6 AND cardinality($3::int[]) = 0 AND $5::text IS NULL
-)";
-
 /// True when the rows of the source come lane by lane.
 const fn has_lanes(source: Source) -> bool {
     matches!(source, Source::Permitted | Source::Unconditional | Source::Feed)
@@ -335,7 +329,6 @@ const fn has_lanes(source: Source) -> bool {
 
 fn page(source: Source, order: Order, size: PageSize, times: Times) -> String {
     let (ctes, rows) = parts(source, times);
-    let ctes = ctes.join(",");
     let column = order.column();
     let (direction, compare) = if order.is_descending() { ("DESC", "<") } else { ("ASC", ">") };
     let limit = size.limit();
@@ -382,7 +375,6 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $22 AS more,
 
 fn count(source: Source) -> String {
     let (ctes, rows) = parts(source, Times::Bounded);
-    let ctes = ctes.join(",");
     let from = if has_lanes(source) {
         format!("FROM lane l CROSS JOIN LATERAL ({rows}) k")
     } else {
