@@ -70,7 +70,7 @@ async fn page_response(
         bundle.total(u64::try_from(total).unwrap_or_default());
     }
     if let (true, Some(last)) = (page.more, page.rows.last()) {
-        bundle.next(&links.next(app, &after(last, search.sort)).await?);
+        bundle.next(&links.next(app, &after(last, search.order())).await?);
     }
     Ok(text_json(StatusCode::OK, bundle.finish(&links.current(search.page.cursor.as_deref()))))
 }

@@ -22,8 +22,8 @@ pub fn from_search(reader: Reader, search: &ObservationSearch) -> Result<Observa
     query.statuses = search.statuses.iter().map(|status| status.as_str().to_owned()).collect();
     query.start = bounds(search.effective.start_min, search.effective.start_max);
     query.end = bounds(search.effective.end_min, search.effective.end_max);
-    query.updated = instants(&search.last_updated);
-    query.order = match search.sort {
+    query.updated = instants(&search.page.last_updated);
+    query.order = match search.order() {
         Sort::LastUpdatedDesc => Order::LastUpdatedDesc,
         Sort::LastUpdatedAsc => Order::LastUpdatedAsc,
         Sort::DateDesc => Order::DateDesc,

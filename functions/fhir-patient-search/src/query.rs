@@ -20,7 +20,7 @@ pub fn from_search(search: &PatientSearch, after: Option<Position>) -> Result<Pa
         family: search.family.as_ref().map(text),
         given: search.given.as_ref().map(text),
         birth_date: (search.birth_date.from, search.birth_date.before),
-        updated: search.last_updated.instant(),
+        updated: search.page.last_updated.instant(),
         after,
         count: if search.page.summary_count { 0 } else { i64::from(search.page.count) },
     })

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::search::{DIRECTORY_PARAMETERS, GROUP_PARAMETERS, OBSERVATION_PARAMETERS, PATIENT_PARAMETERS, Parameter};
+use crate::search::{
+    COMMON_PARAMETERS, DIRECTORY_PARAMETERS, GROUP_PARAMETERS, OBSERVATION_PARAMETERS, PATIENT_PARAMETERS, Parameter,
+};
 
 /// The SMART extension that tells the OAuth endpoints.
 const OAUTH_URIS: &str = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris";
@@ -63,8 +65,11 @@ fn security(base_url: &str) -> Value {
 
 fn resource(resource_type: &str, interactions: &[&str], parameters: &[Parameter]) -> Value {
     let interactions: Vec<Value> = interactions.iter().map(|code| json!({ "code": code })).collect();
-    let parameters: Vec<Value> =
-        parameters.iter().map(|parameter| json!({ "name": parameter.name, "type": parameter.kind })).collect();
+    let parameters: Vec<Value> = COMMON_PARAMETERS
+        .iter()
+        .chain(parameters)
+        .map(|parameter| json!({ "name": parameter.name, "type": parameter.kind }))
+        .collect();
     json!({
         "type": resource_type,
         "interaction": interactions,

@@ -17,7 +17,7 @@ CREATE TABLE consent_event (
   decision                text NOT NULL CHECK (decision IN ('granted', 'refused', 'withdrawn')),
   actions                 text NOT NULL DEFAULT 'rs' CHECK (actions IN ('r', 's', 'rs')), -- r: read by id, s: search
   decided_by              int NOT NULL REFERENCES app_user,
-  authorization_reference text, -- set exactly when a practitioner decides on behalf of the patient
+  authorization_reference text CHECK (authorization_reference <> ''), -- set exactly when somebody decides on behalf of the patient
   request_id              text NOT NULL
 );
 CREATE SEQUENCE consent_event_id OWNED BY consent_event.id;
@@ -38,10 +38,16 @@ CREATE TABLE consent_current (
 );
 
 -- Numbers the event only after the patient's row is locked, so that for one patient the order of ids
--- and times is the order in which decisions take effect. Uploads for the patient hold FOR SHARE and wait.
+-- and times is the order in which decisions take effect. Uploads for the patient hold FOR SHARE and wait. A decision of
+-- the patient's own has no authorization; any other has one.
 CREATE FUNCTION consent_event_order() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+  own boolean;
 BEGIN
-  PERFORM FROM patient WHERE id = NEW.patient_id FOR NO KEY UPDATE;
+  SELECT user_id = NEW.decided_by INTO own FROM patient WHERE id = NEW.patient_id FOR NO KEY UPDATE;
+  IF own = (NEW.authorization_reference IS NOT NULL) THEN
+    RAISE check_violation USING MESSAGE = 'authorization_reference is of decisions on behalf of the patient, and of each';
+  END IF;
   NEW.id := nextval('consent_event_id');
   NEW.decided_at := clock_timestamp();
   RETURN NEW;
@@ -68,6 +74,9 @@ CREATE TABLE observation (
 -- One lane of a search is one patient and one scope; each index gives a lane in page order.
 CREATE INDEX observation_lane_updated ON observation (patient_id, scope_id, last_updated DESC, id DESC);
 CREATE INDEX observation_lane_effective ON observation (patient_id, scope_id, effective_start DESC, id DESC);
+-- How long the long ones last: how far before a window an observation can start that reaches into it.
+CREATE INDEX observation_lasting ON observation (patient_id, scope_id, extract(epoch FROM effective_end - effective_start))
+  WHERE extract(epoch FROM effective_end - effective_start) > 3600;
 CREATE INDEX observation_updated ON observation (last_updated DESC, id DESC);
 
 CREATE TABLE observation_identifier (
@@ -92,6 +101,8 @@ CREATE TABLE study_observation (
   PRIMARY KEY (study_id, scope_id, last_updated, observation_id)
 );
 CREATE INDEX study_observation_effective ON study_observation (study_id, scope_id, effective_start, observation_id);
+CREATE INDEX study_observation_lasting ON study_observation (study_id, scope_id, extract(epoch FROM effective_end - effective_start))
+  WHERE extract(epoch FROM effective_end - effective_start) > 3600;
 
 CREATE FUNCTION observation_feed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN

@@ -2,17 +2,12 @@
 
 use crate::Rejection;
 use crate::search::query::{Pairs, Query, id_list, one_id};
-use crate::search::{DateBounds, Handling, Page, Parameter, StringParam};
+use crate::search::{Handling, Page, Parameter, StringParam};
 
-pub(crate) const PARAMETERS: &[Parameter] =
-    &[Parameter::new("_id", "token"), Parameter::new("_lastUpdated", "date"), Parameter::new("name", "string")];
+pub(crate) const PARAMETERS: &[Parameter] = &[Parameter::new("name", "string")];
 
-pub(crate) const GROUP_PARAMETERS: &[Parameter] = &[
-    Parameter::new("_id", "token"),
-    Parameter::new("_lastUpdated", "date"),
-    Parameter::new("managing-entity", "reference"),
-    Parameter::new("name", "string"),
-];
+pub(crate) const GROUP_PARAMETERS: &[Parameter] =
+    &[Parameter::new("managing-entity", "reference"), Parameter::new("name", "string")];
 
 /// What is searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,33 +46,16 @@ pub struct DirectorySearch {
     pub name: Option<StringParam>,
     /// `managing-entity` or `organization` of a Group: the organization that runs the study.
     pub organization: Option<i32>,
-    /// `_lastUpdated`.
-    pub last_updated: DateBounds,
     /// What every search takes.
     pub page: Page,
-    /// Parameters that were not understood.
-    pub ignored: Vec<String>,
 }
 
 impl DirectorySearch {
     /// Reads the parameters.
     pub fn parse(directory: Directory, pairs: &[(String, String)], handling: Handling) -> Result<Self, Rejection> {
         let known = if directory == Directory::Group { GROUP_PARAMETERS } else { PARAMETERS };
-        let mut query = Query::new(pairs, handling, known)?;
-        let mut search = Self {
-            directory,
-            ids: Vec::new(),
-            name: None,
-            organization: None,
-            last_updated: DateBounds::default(),
-            page: Page::default(),
-            ignored: Vec::new(),
-        };
-        for (name, value) in pairs {
-            search.take(&mut query, name, value)?;
-        }
-        search.page = query.page;
-        search.ignored = query.ignored;
+        let mut search = Self { directory, ids: Vec::new(), name: None, organization: None, page: Page::default() };
+        search.page = Query::read(pairs, handling, known, |query, name, value| search.take(query, name, value))?;
         Ok(search)
     }
 
@@ -95,7 +73,6 @@ impl DirectorySearch {
                 query.once("managing-entity")?;
                 self.organization = Some(one_id(name, value, "Organization")?);
             }
-            "_lastUpdated" => self.last_updated.add(name, value)?,
             _ => query.other(name, value)?,
         }
         Ok(())
@@ -108,7 +85,6 @@ impl DirectorySearch {
         pairs.list("_id", &self.ids);
         StringParam::pair(self.name.as_ref(), "name", &mut pairs);
         pairs.optional("managing-entity", self.organization.as_ref());
-        pairs.repeat("_lastUpdated", self.last_updated.asked());
         pairs.finish(&self.page)
     }
 }

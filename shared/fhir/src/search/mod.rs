@@ -1,7 +1,7 @@
 //! Search parameters (<https://hl7.org/fhir/R5/search.html>), from decoded name and value pairs to
 //! typed filters.
 //!
-//! Unknown parameters are listed and otherwise ignored under [`Handling::Lenient`], and refused under
+//! Unknown parameters are ignored under [`Handling::Lenient`], and refused under
 //! [`Handling::Strict`]. A modifier that a known parameter does not have is always refused: R5 says
 //! so, because a modifier can turn the meaning round. An empty value is refused too: a filter that is
 //! there but says nothing must not widen the answer. So is `_page`: a caller who counts pages would
@@ -32,7 +32,7 @@ pub(crate) use patient::PARAMETERS as PATIENT_PARAMETERS;
 /// (<https://hl7.org/fhir/R5/search.html#errors>).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Handling {
-    /// Ignore them, and say so.
+    /// Ignore them: the link to the search itself tells what was understood.
     #[default]
     Lenient,
     /// Refuse the search.
@@ -60,6 +60,10 @@ pub(crate) struct Parameter {
     /// The type (<https://hl7.org/fhir/R5/valueset-search-param-type.html>).
     pub(crate) kind: &'static str,
 }
+
+/// Parameters of every resource type.
+pub(crate) const COMMON_PARAMETERS: &[Parameter] =
+    &[Parameter::new("_id", "token"), Parameter::new("_lastUpdated", "date")];
 
 impl Parameter {
     pub(crate) const fn new(name: &'static str, kind: &'static str) -> Self {

@@ -7,8 +7,6 @@ use crate::search::token::items;
 use crate::search::{CodeParam, DateBounds, Handling, Page, Parameter, SystemMatch, TokenParam};
 
 pub(crate) const PARAMETERS: &[Parameter] = &[
-    Parameter::new("_id", "token"),
-    Parameter::new("_lastUpdated", "date"),
     Parameter::new("code", "token"),
     Parameter::new("date", "date"),
     Parameter::new("identifier", "token"),
@@ -20,10 +18,9 @@ pub(crate) const PARAMETERS: &[Parameter] = &[
 const STUDY: &str = "patient._has:Group:member:_id";
 
 /// The order of a page. Equal values are ordered by id in the same direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sort {
     /// The latest change first.
-    #[default]
     LastUpdatedDesc,
     /// The earliest change first.
     LastUpdatedAsc,
@@ -77,26 +74,17 @@ pub struct ObservationSearch {
     pub ids: Vec<i64>,
     /// `date`: the effective time.
     pub effective: DateBounds,
-    /// `_lastUpdated`.
-    pub last_updated: DateBounds,
-    /// `_sort`.
-    pub sort: Sort,
+    /// `_sort`, where it is given; see [`ObservationSearch::order`].
+    pub sort: Option<Sort>,
     /// What every search takes.
     pub page: Page,
-    /// Parameters that were not understood.
-    pub ignored: Vec<String>,
 }
 
 impl ObservationSearch {
     /// Reads the parameters.
     pub fn parse(pairs: &[(String, String)], handling: Handling) -> Result<Self, Rejection> {
-        let mut query = Query::new(pairs, handling, PARAMETERS)?;
         let mut search = Self::default();
-        for (name, value) in pairs {
-            search.take(&mut query, name, value)?;
-        }
-        search.page = query.page;
-        search.ignored = query.ignored;
+        search.page = Query::read(pairs, handling, PARAMETERS, |query, name, value| search.take(query, name, value))?;
         Ok(search)
     }
 
@@ -136,13 +124,20 @@ impl ObservationSearch {
             }
             "_sort" => {
                 query.once("_sort")?;
-                self.sort = Sort::parse(value)?;
+                self.sort = Some(Sort::parse(value)?);
             }
             "date" => self.effective.add(name, value)?,
-            "_lastUpdated" => self.last_updated.add(name, value)?,
             _ => query.other(name, value)?,
         }
         Ok(())
+    }
+
+    /// The order of the pages: as asked; else by date when `date` bounds it, so that a page costs no more than its rows; else
+    /// the latest change first.
+    #[must_use]
+    pub fn order(&self) -> Sort {
+        let unasked = if self.effective.asked().is_empty() { Sort::LastUpdatedDesc } else { Sort::DateDesc };
+        self.sort.unwrap_or(unasked)
     }
 
     /// The search as it was understood: names and values, sorted, without the cursor.
@@ -158,10 +153,7 @@ impl ObservationSearch {
         pairs.list("status", &self.statuses.iter().map(|status| status.as_str()).collect::<Vec<_>>());
         pairs.list("_id", &self.ids);
         pairs.repeat("date", self.effective.asked());
-        pairs.repeat("_lastUpdated", self.last_updated.asked());
-        if self.sort != Sort::default() {
-            pairs.add("_sort", self.sort.as_str().to_owned());
-        }
+        pairs.optional("_sort", self.sort.map(Sort::as_str).as_ref());
         pairs.finish(&self.page)
     }
 }

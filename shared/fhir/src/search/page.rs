@@ -2,7 +2,7 @@
 
 use crate::Rejection;
 use crate::primitive::uri_fault;
-use crate::search::Handling;
+use crate::search::{DateBounds, Handling};
 
 /// Resources per page when the caller does not say.
 pub const DEFAULT_COUNT: u16 = 20;
@@ -45,22 +45,21 @@ pub struct Page {
     pub cursor: Option<String>,
     /// `_source` and `_source:below`; all must match.
     pub sources: Vec<SourceFilter>,
+    /// `_lastUpdated`.
+    pub last_updated: DateBounds,
 }
 
 impl Default for Page {
     fn default() -> Self {
-        Self { count: DEFAULT_COUNT, summary_count: false, total_accurate: false, cursor: None, sources: Vec::new() }
+        Self {
+            count: DEFAULT_COUNT,
+            summary_count: false,
+            total_accurate: false,
+            cursor: None,
+            sources: Vec::new(),
+            last_updated: DateBounds::default(),
+        }
     }
-}
-
-/// What became of a parameter.
-pub(super) enum Taken {
-    /// It is one of these, and understood.
-    Yes,
-    /// It is one of these, and its wish is not granted.
-    Ignored,
-    /// It is none of these.
-    No,
 }
 
 impl Page {
@@ -70,11 +69,12 @@ impl Page {
         self.sources.iter().all(|filter| filter.matches(source))
     }
 
-    /// Takes a parameter if it is one of these.
-    pub(super) fn take(&mut self, name: &str, value: &str, handling: Handling) -> Result<Taken, Rejection> {
+    /// Takes a parameter if it is one of these; false when it is not.
+    pub(super) fn take(&mut self, name: &str, value: &str, handling: Handling) -> Result<bool, Rejection> {
         match name {
+            "_lastUpdated" => self.last_updated.add(name, value)?,
             "_count" => self.set_count(value)?,
-            "_summary" => return self.set_summary(value, handling),
+            "_summary" => self.set_summary(value, handling)?,
             "_total" => self.set_total(value)?,
             "_format" => format(value)?,
             "_cursor" => self.set_cursor(value)?,
@@ -85,10 +85,10 @@ impl Page {
                     "Search parameter _page is not supported: follow the link with the relation next".to_owned(),
                 ));
             }
-            _ => return Ok(Taken::No),
+            _ => return Ok(false),
         }
         self.sources.sort_unstable();
-        Ok(Taken::Yes)
+        Ok(true)
     }
 
     fn set_count(&mut self, value: &str) -> Result<(), Rejection> {
@@ -104,15 +104,15 @@ impl Page {
         Ok(())
     }
 
-    fn set_summary(&mut self, value: &str, handling: Handling) -> Result<Taken, Rejection> {
+    fn set_summary(&mut self, value: &str, handling: Handling) -> Result<(), Rejection> {
         match value {
             "count" => {
                 self.summary_count = true;
-                Ok(Taken::Yes)
+                Ok(())
             }
-            "false" => Ok(Taken::Yes),
+            "false" => Ok(()),
             // R5 lets a server answer with more than the summary.
-            "true" | "text" | "data" if handling == Handling::Lenient => Ok(Taken::Ignored),
+            "true" | "text" | "data" if handling == Handling::Lenient => Ok(()),
             "true" | "text" | "data" => {
                 Err(Rejection::parameter_not_supported("Search parameter _summary supports count and false".to_owned()))
             }
@@ -149,6 +149,9 @@ impl Page {
                 SourceFilter::Is(uri) => add("_source", uri),
                 SourceFilter::Below(uri) => add("_source:below", uri),
             }
+        }
+        for bound in self.last_updated.asked() {
+            add("_lastUpdated", bound);
         }
         if self.count != DEFAULT_COUNT {
             add("_count", &self.count.to_string());

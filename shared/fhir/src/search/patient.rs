@@ -3,11 +3,9 @@
 use crate::Rejection;
 use crate::search::query::{Pairs, Query, id_list, one_id};
 use crate::search::token::{join, texts};
-use crate::search::{DateBounds, DayBounds, Handling, Page, Parameter, TokenParam};
+use crate::search::{DayBounds, Handling, Page, Parameter, TokenParam};
 
 pub(crate) const PARAMETERS: &[Parameter] = &[
-    Parameter::new("_id", "token"),
-    Parameter::new("_lastUpdated", "date"),
     Parameter::new("birthdate", "date"),
     Parameter::new("family", "string"),
     Parameter::new("given", "string"),
@@ -85,25 +83,16 @@ pub struct PatientSearch {
     pub organization: Option<i32>,
     /// `_has:Group:member:_id`: takes part in this study.
     pub study: Option<i32>,
-    /// `_lastUpdated`.
-    pub last_updated: DateBounds,
     /// What every search takes.
     pub page: Page,
-    /// Parameters that were not understood.
-    pub ignored: Vec<String>,
 }
 
 impl PatientSearch {
     /// Reads the parameters. The names that a search for Observations uses (`patient`,
     /// `patient.identifier`, ...) are taken too.
     pub fn parse(pairs: &[(String, String)], handling: Handling) -> Result<Self, Rejection> {
-        let mut query = Query::new(pairs, handling, PARAMETERS)?;
         let mut search = Self::default();
-        for (name, value) in pairs {
-            search.take(&mut query, name, value)?;
-        }
-        search.page = query.page;
-        search.ignored = query.ignored;
+        search.page = Query::read(pairs, handling, PARAMETERS, |query, name, value| search.take(query, name, value))?;
         Ok(search)
     }
 
@@ -138,7 +127,6 @@ impl PatientSearch {
                 self.study = Some(one_id(STUDY, value, "Group")?);
             }
             "birthdate" => self.birth_date.add(name, value)?,
-            "_lastUpdated" => self.last_updated.add(name, value)?,
             _ => query.other(name, value)?,
         }
         Ok(())
@@ -156,7 +144,6 @@ impl PatientSearch {
         pairs.repeat("birthdate", self.birth_date.asked());
         pairs.optional("organization", self.organization.as_ref());
         pairs.optional(STUDY, self.study.as_ref());
-        pairs.repeat("_lastUpdated", self.last_updated.asked());
         pairs.finish(&self.page)
     }
 }

@@ -1,10 +1,10 @@
-//! What the searches share: parameters given once, those ignored, and ids.
+//! What the searches share: their common parameters, those given once, and ids.
 
 use crate::Rejection;
 use crate::primitive::{id32, id64, quotable, relative};
-use crate::search::page::{Page, Taken};
+use crate::search::page::Page;
 use crate::search::token::items;
-use crate::search::{Handling, Parameter};
+use crate::search::{COMMON_PARAMETERS, Handling, Parameter};
 
 /// The most parameters of one search.
 const MAX_PARAMETERS: usize = 100;
@@ -14,25 +14,28 @@ pub(super) struct Query {
     handling: Handling,
     known: &'static [Parameter],
     seen: Vec<&'static str>,
-    /// What every search takes.
-    pub(super) page: Page,
-    /// Names of parameters that were ignored.
-    pub(super) ignored: Vec<String>,
+    page: Page,
 }
 
 /// Parameters of every search that may come only once.
 const SINGLE: [&str; 5] = ["_count", "_summary", "_total", "_format", "_cursor"];
 
 impl Query {
-    pub(super) fn new(
+    /// Reads all parameters: `take` those of the resource type, which leaves the rest to [`Query::other`].
+    pub(super) fn read(
         pairs: &[(String, String)],
         handling: Handling,
         known: &'static [Parameter],
-    ) -> Result<Self, Rejection> {
+        mut take: impl FnMut(&mut Self, &str, &str) -> Result<(), Rejection>,
+    ) -> Result<Page, Rejection> {
         if pairs.len() > MAX_PARAMETERS {
             return Err(Rejection::parameter("list", "must not have more than 100 parameters"));
         }
-        Ok(Self { handling, known, seen: Vec::new(), page: Page::default(), ignored: Vec::new() })
+        let mut query = Self { handling, known, seen: Vec::new(), page: Page::default() };
+        for (name, value) in pairs {
+            take(&mut query, name, value)?;
+        }
+        Ok(query.page)
     }
 
     /// Notes a parameter, under its main name, that may come only once.
@@ -49,17 +52,10 @@ impl Query {
         if let Some(single) = SINGLE.iter().find(|single| **single == name) {
             self.once(single)?;
         }
-        match self.page.take(name, value, self.handling)? {
-            Taken::Yes => Ok(()),
-            Taken::Ignored => {
-                self.ignore(name);
-                Ok(())
-            }
-            Taken::No => self.unknown(name),
-        }
+        if self.page.take(name, value, self.handling)? { Ok(()) } else { self.unknown(name) }
     }
 
-    fn unknown(&mut self, name: &str) -> Result<(), Rejection> {
+    fn unknown(&self, name: &str) -> Result<(), Rejection> {
         let shown = quotable(name).unwrap_or("(a name that is not plain)");
         if self.has_modifier(name) {
             let problem = format!("Search parameter {shown} has a modifier that is not supported");
@@ -68,7 +64,6 @@ impl Query {
         if self.handling == Handling::Strict {
             return Err(Rejection::parameter_not_supported(format!("Search parameter {shown} is not supported")));
         }
-        self.ignore(name);
         Ok(())
     }
 
@@ -78,16 +73,8 @@ impl Query {
             return false;
         };
         let base = chain.split('.').next().unwrap_or(chain);
-        let known = self.known.iter().any(|parameter| parameter.name == base);
+        let known = COMMON_PARAMETERS.iter().chain(self.known).any(|parameter| parameter.name == base);
         known || SINGLE.contains(&base) || ["_has", "_source", "_sort"].contains(&base)
-    }
-
-    fn ignore(&mut self, name: &str) {
-        if let Some(name) = quotable(name)
-            && !self.ignored.iter().any(|known| known == name)
-        {
-            self.ignored.push(name.to_owned());
-        }
     }
 }
 

@@ -1,18 +1,7 @@
 use fhir::observation::ObservationStatus;
 use fhir::search::{CodeParam, Handling, ObservationSearch, Sort, SystemMatch, TokenParam};
 
-use crate::support::{facts, pairs};
-
-fn search(query: &[(&str, &str)]) -> ObservationSearch {
-    ObservationSearch::parse(&pairs(query), Handling::Strict).unwrap()
-}
-
-fn refused(name: &str, value: &str) -> (u16, &'static str) {
-    let rejection =
-        ObservationSearch::parse(&pairs(&[(name, value)]), Handling::Lenient).expect_err(&format!("{name}={value}"));
-    let (status, code, _) = facts(&rejection);
-    (status, code)
-}
+use crate::support::{facts, pairs, refused, search};
 
 fn code(system: Option<&str>, code: Option<&str>) -> CodeParam {
     CodeParam { system: system.map(str::to_owned), code: code.map(str::to_owned) }
@@ -27,7 +16,7 @@ fn nothing_asked_is_the_default() {
     let all = search(&[]);
     assert_eq!(all, ObservationSearch::default());
     assert_eq!((all.page.count, all.page.summary_count, all.page.total_accurate), (20, false, false));
-    assert_eq!(all.sort, Sort::LastUpdatedDesc);
+    assert_eq!(all.order(), Sort::LastUpdatedDesc);
     assert!(all.canonical_pairs().is_empty());
 }
 
@@ -146,8 +135,10 @@ fn the_order_can_be_chosen() {
         ("-lastUpdated", Sort::LastUpdatedDesc),
     ];
     for (value, sort) in table {
-        assert_eq!(search(&[("_sort", value)]).sort, sort);
+        assert_eq!(search(&[("_sort", value)]).order(), sort);
+        assert_eq!(search(&[("_sort", value), ("date", "ge2026")]).order(), sort);
     }
+    assert_eq!(search(&[("date", "ge2026")]).order(), Sort::DateDesc);
     for value in ["", "code", "date,-_lastUpdated", "--date", "Date"] {
         assert_eq!(refused("_sort", value), (400, "not-supported"));
     }

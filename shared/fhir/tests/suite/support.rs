@@ -1,4 +1,5 @@
 use fhir::Rejection;
+use fhir::search::{Handling, ObservationSearch};
 use serde_json::{Value, json};
 
 /// `{"a":1}`
@@ -40,4 +41,17 @@ pub fn parsed(text: &str) -> Value {
 /// Status, issue code and expression.
 pub fn facts(rejection: &Rejection) -> (u16, &'static str, &str) {
     (rejection.status(), rejection.code().as_str(), rejection.expression().unwrap_or(""))
+}
+
+/// An understood search for Observations.
+pub fn search(query: &[(&str, &str)]) -> ObservationSearch {
+    ObservationSearch::parse(&pairs(query), Handling::Strict).unwrap()
+}
+
+/// The status and the code with which a parameter is refused.
+pub fn refused(name: &str, value: &str) -> (u16, &'static str) {
+    let rejection =
+        ObservationSearch::parse(&pairs(&[(name, value)]), Handling::Lenient).expect_err(&format!("{name}={value}"));
+    let (status, code, _) = facts(&rejection);
+    (status, code)
 }

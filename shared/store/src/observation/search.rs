@@ -1,7 +1,7 @@
 //! Searching observations.
 
 use super::{
-    query::{Filter, ObservationQuery, PageSize, Reader, earliest, latest},
+    query::{Filter, ObservationQuery, Order, PageSize, Reader},
     statement::{PARAMETERS, Source, Times, count_statement, page_statement},
 };
 use crate::{Store, StoreError};
@@ -114,6 +114,16 @@ fn times(query: &ObservationQuery) -> Times {
     if query.start == all && query.end == all && query.updated == all { Times::Any } else { Times::Bounded }
 }
 
+/// The position before the first row: the near bound of the times in whose order the rows come, so that the index is entered
+/// there. Bounds include their start and exclude their end, and no row has the least id.
+fn before_first(query: &ObservationQuery) -> (Timestamp, i64) {
+    let bounds = match query.order {
+        Order::LastUpdatedDesc | Order::LastUpdatedAsc => query.updated,
+        Order::DateDesc | Order::DateAsc => query.start,
+    };
+    (if query.order.is_descending() { bounds.max } else { bounds.min }, i64::MIN)
+}
+
 fn layer(name: &str) -> Result<Layer, StoreError> {
     Layer::from_name(name).ok_or(StoreError::Corrupt("refused_by"))
 }
@@ -152,7 +162,6 @@ struct Values<'a> {
 
 impl<'a> Values<'a> {
     fn new(context: &'a Context, query: &'a ObservationQuery) -> Self {
-        let start = if query.order.is_descending() { (latest(), i64::MAX) } else { (earliest(), i64::MIN) };
         let token = |token: &'a Option<(Option<String>, String)>| {
             token.as_ref().map_or((None, None), |(system, value)| (system.as_deref(), Some(value.as_str())))
         };
@@ -172,7 +181,7 @@ impl<'a> Values<'a> {
             codes: query.codes.iter().map(|filter| filter.code.as_deref()).collect(),
             identifier_system,
             identifier_value,
-            position: query.after.unwrap_or(start),
+            position: query.after.unwrap_or_else(|| before_first(query)),
             count: i64::from(query.count),
             query,
         }

@@ -54,10 +54,19 @@ pub enum Times {
 impl Times {
     const ALL: [Self; 2] = [Self::Any, Self::Bounded];
 
+    /// The condition on a row's times; `f` is the row.
     const fn row_filter(self) -> &'static str {
         match self {
-            Self::Any => UNBOUNDED,
+            Self::Any => "",
             Self::Bounded => BOUNDED,
+        }
+    }
+
+    /// The edge of the window in a lane's index by start; `l` is the lane.
+    const fn window(self) -> &'static str {
+        match self {
+            Self::Any => "",
+            Self::Bounded => "AND f.effective_start >= l.earliest_start",
         }
     }
 }
@@ -234,51 +243,86 @@ candidate AS MATERIALIZED (
 const ANY_CANDIDATES: &str = "
 candidate AS MATERIALIZED (SELECT DISTINCT unnest($11::bigint[]) AS id)";
 
-/// What is asked of every row besides its lane, when the query bounds a time. `f` is the row.
-const BOUNDED: &str = "(cardinality($10::text[]) = 0 OR f.status = ANY ($10))
-        AND f.effective_start >= $14 AND f.effective_start < $15
-        AND f.effective_end >= $16 AND f.effective_end < $17
-        AND f.last_updated >= $18 AND f.last_updated < $19";
+/// What is asked of every row, as a table of one row. A bare parameter lets the planner see the values at hand. It then finds
+/// less work for them than for unknown ones and plans each time, which in a large table costs more than the page; or it
+/// expects a filter to let too few rows pass and sorts a whole lane. There is one good plan, the walk along the index.
+const ASKED: &str = "
+asked AS MATERIALIZED (
+  SELECT $7::int AS organization_id, $10::text[] AS statuses, $14::timestamptz AS start_min, $15::timestamptz AS start_max,
+         $16::timestamptz AS end_min, $17::timestamptz AS end_max, $18::timestamptz AS updated_min,
+         $19::timestamptz AS updated_max, $20::timestamptz AS sorted_at, $21::bigint AS id
+)";
 
-/// The same when it bounds none. A statement of its own, since for bounds that are parameters the planner expects few rows
-/// to pass, and in a large table plans each time instead of keeping one plan, which costs more than the page.
-const UNBOUNDED: &str = "(cardinality($10::text[]) = 0 OR f.status = ANY ($10))";
+/// What is asked of every row besides its lane. `f` is the row.
+const STATUS: &str =
+    "(cardinality((SELECT statuses FROM asked)) = 0 OR f.status = ANY ((SELECT statuses FROM asked)::text[]))";
+
+/// The bounds on its times.
+const BOUNDED: &str = "
+        AND f.effective_start >= (SELECT start_min FROM asked) AND f.effective_start < (SELECT start_max FROM asked)
+        AND f.effective_end >= (SELECT end_min FROM asked) AND f.effective_end < (SELECT end_max FROM asked)
+        AND f.last_updated >= (SELECT updated_min FROM asked) AND f.last_updated < (SELECT updated_max FROM asked)";
+
+/// The organization that its patient must belong to, where one is named.
+const IN_ORGANIZATION: &str = "((SELECT organization_id FROM asked) IS NULL
+             OR EXISTS (SELECT FROM patient_organization p
+                         WHERE p.patient_id = f.patient_id AND p.organization_id = (SELECT organization_id FROM asked)))";
 
 /// The consent of a row of the feed, asked again for each row: the feed itself decides nothing.
 const FEED_CONSENT: &str = "EXISTS (SELECT FROM consent_current c
                      WHERE c.patient_id = f.patient_id AND c.study_id = f.study_id AND c.scope_id = f.scope_id AND c.may_search)
-        AND EXISTS (SELECT FROM study_patient e WHERE e.study_id = f.study_id AND e.patient_id = f.patient_id)
-        AND ($7::int IS NULL OR EXISTS (SELECT FROM patient_organization p
-                                         WHERE p.patient_id = f.patient_id AND p.organization_id = $7))";
+        AND EXISTS (SELECT FROM study_patient e WHERE e.study_id = f.study_id AND e.patient_id = f.patient_id)";
 
 /// The consent of a candidate: some permit allows it.
 const CANDIDATE_CONSENT: &str = "(f.patient_id, f.scope_id) IN (SELECT patient_id, scope_id FROM lane)";
 
+/// The lanes with the earliest start of an observation that ends not before the window begins: earlier by as much as the longest of
+/// the lane lasts. It bounds the index by start on the side where a window bounds only the ends. Those that last more than an
+/// hour are indexed by how long.
+fn windows(times: Times, table: &str, owner: &str) -> String {
+    match times {
+        Times::Any => String::new(),
+        Times::Bounded => format!(
+            ",
+lane_window AS MATERIALIZED (
+  SELECT l.{owner}, l.scope_id,
+         a.end_min - make_interval(secs => coalesce(
+           (SELECT max(extract(epoch FROM x.effective_end - x.effective_start)) FROM {table} x
+             WHERE x.{owner} = l.{owner} AND x.scope_id = l.scope_id
+               AND extract(epoch FROM x.effective_end - x.effective_start) > 3600), 3600)::float8) AS earliest_start
+    FROM lane l CROSS JOIN asked a
+)"
+        ),
+    }
+}
+
 /// The common table expressions before the page, and the body of a lane's rows without order and limit.
 fn parts(source: Source, times: Times) -> (String, String) {
     let row_filter = times.row_filter();
+    let window = times.window();
     match source {
         Source::Permitted | Source::Unconditional => (
             if source == Source::Permitted {
                 [VERDICT, WANTED, &named(""), PERMITTED_LANES].join(",")
             } else {
                 [NO_VERDICT, WANTED, &named(""), UNCONDITIONAL_LANES].join(",")
-            },
+            } + &windows(times, "observation", "patient_id"),
             format!(
                 "SELECT f.id, f.patient_id, f.last_updated, f.effective_start
        FROM observation f
-      WHERE f.patient_id = l.patient_id AND f.scope_id = l.scope_id
-        AND {row_filter}"
+      WHERE f.patient_id = l.patient_id AND f.scope_id = l.scope_id {window}
+        AND {STATUS}{row_filter}"
             ),
         ),
         Source::Feed => (
-            [VERDICT, WANTED, FEED_LANES].join(","),
+            [VERDICT, WANTED, FEED_LANES].join(",") + &windows(times, "study_observation", "study_id"),
             format!(
                 "SELECT f.observation_id AS id, f.patient_id, f.last_updated, f.effective_start
        FROM study_observation f
-      WHERE f.study_id = l.study_id AND f.scope_id = l.scope_id
-        AND {row_filter}
-        AND {FEED_CONSENT}"
+      WHERE f.study_id = l.study_id AND f.scope_id = l.scope_id {window}
+        AND {STATUS}{row_filter}
+        AND {FEED_CONSENT}
+        AND {IN_ORGANIZATION}"
             ),
         ),
         Source::Everything => (
@@ -287,9 +331,8 @@ fn parts(source: Source, times: Times) -> (String, String) {
                 "SELECT f.id, f.patient_id, f.last_updated, f.effective_start
        FROM observation f
       WHERE f.scope_id IN (SELECT scope_id FROM wanted)
-        AND ($7::int IS NULL OR EXISTS (SELECT FROM patient_organization p
-                                         WHERE p.patient_id = f.patient_id AND p.organization_id = $7))
-        AND {row_filter}"
+        AND {IN_ORGANIZATION}
+        AND {STATUS}{row_filter}"
             ),
         ),
         Source::AnyCandidates => (
@@ -298,9 +341,8 @@ fn parts(source: Source, times: Times) -> (String, String) {
                 "SELECT f.id, f.patient_id, f.last_updated, f.effective_start
        FROM candidate JOIN observation f ON f.id = candidate.id
       WHERE f.scope_id IN (SELECT scope_id FROM wanted)
-        AND ($7::int IS NULL OR EXISTS (SELECT FROM patient_organization p
-                                         WHERE p.patient_id = f.patient_id AND p.organization_id = $7))
-        AND {row_filter}"
+        AND {IN_ORGANIZATION}
+        AND {STATUS}{row_filter}"
             ),
         ),
         Source::PermittedCandidates | Source::UnconditionalCandidates => {
@@ -315,7 +357,7 @@ fn parts(source: Source, times: Times) -> (String, String) {
                     "SELECT f.id, f.patient_id, f.last_updated, f.effective_start
        FROM candidate JOIN observation f ON f.id = candidate.id
       WHERE {CANDIDATE_CONSENT}
-        AND {row_filter}"
+        AND {STATUS}{row_filter}"
                 ),
             )
         }
@@ -327,32 +369,45 @@ const fn has_lanes(source: Source) -> bool {
     matches!(source, Source::Permitted | Source::Unconditional | Source::Feed)
 }
 
+/// The rows of every lane, or of all at once, as `k`.
+fn gathered(source: Source, times: Times, rows: &str) -> String {
+    match (has_lanes(source), times) {
+        (false, _) => format!("FROM ({rows}) k"),
+        (true, Times::Any) => format!("FROM lane l CROSS JOIN LATERAL ({rows}) k"),
+        (true, Times::Bounded) => format!("FROM lane_window l CROSS JOIN LATERAL ({rows}) k"),
+    }
+}
+
+/// What the audit tells of organizations: those whose studies allow what is shown, and those that the query names, refused
+/// or not. An id that does not exist is not told.
+const ORGANIZATIONS: &str = "ARRAY(SELECT unnest(organization_ids) FROM lane
+            UNION SELECT id FROM organization WHERE id = $7 UNION SELECT organization_id FROM study WHERE id = $6)";
+
+/// The same of studies.
+const STUDIES: &str = "ARRAY(SELECT unnest(study_ids) FROM lane UNION SELECT id FROM study WHERE id = $6)";
+
 fn page(source: Source, order: Order, size: PageSize, times: Times) -> String {
     let (ctes, rows) = parts(source, times);
     let column = order.column();
     let (direction, compare) = if order.is_descending() { ("DESC", "<") } else { ("ASC", ">") };
     let limit = size.limit();
     let id = if source == Source::Feed { "observation_id" } else { "id" };
+    // A descending walk ends at the window's edge by the condition on the row; an ascending one is entered there.
+    let position = if has_lanes(source) && times == Times::Bounded && order == Order::DateAsc {
+        "greatest((SELECT sorted_at FROM asked), l.earliest_start)"
+    } else {
+        "(SELECT sorted_at FROM asked)"
+    };
     let ordered = format!(
         "{rows}
-        AND (f.{column}, f.{id}) {compare} ($20, $21)
+        AND (f.{column}, f.{id}) {compare} ({position}, (SELECT id FROM asked))
       ORDER BY f.{column} {direction}, f.{id} {direction} LIMIT {limit}"
     );
-    let merged = if has_lanes(source) {
-        format!(
-            "FROM lane l CROSS JOIN LATERAL (
-     {ordered}) k"
-        )
-    } else {
-        format!(
-            "FROM (
-     {ordered}) k"
-        )
-    };
+    let gathered = gathered(source, times, &ordered);
     format!(
-        "WITH {ctes},
+        "WITH {ASKED},{ctes},
 page AS MATERIALIZED (
-  SELECT k.id, k.patient_id, k.{column} AS sorted_at {merged}
+  SELECT k.id, k.patient_id, k.{column} AS sorted_at {gathered}
    ORDER BY k.{column} {direction}, k.id {direction} LIMIT {limit}
 ),
 shown AS MATERIALIZED (
@@ -362,8 +417,8 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $22 AS more,
        o.id, o.last_updated, o.effective_start, o.content
   FROM (SELECT v.refused_by,
                audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
-                            ARRAY(SELECT DISTINCT unnest(organization_ids) FROM lane),
-                            ARRAY(SELECT DISTINCT unnest(study_ids) FROM lane),
+                            {ORGANIZATIONS},
+                            {STUDIES},
                             ARRAY(SELECT patient_id FROM shown UNION SELECT id FROM patient WHERE id = ANY ($3::int[])),
                             ARRAY(SELECT id FROM shown),
                             (SELECT max(role) FROM lane)) AS event_id
@@ -375,20 +430,16 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $22 AS more,
 
 fn count(source: Source) -> String {
     let (ctes, rows) = parts(source, Times::Bounded);
-    let from = if has_lanes(source) {
-        format!("FROM lane l CROSS JOIN LATERAL ({rows}) k")
-    } else {
-        format!("FROM ({rows}) k")
-    };
+    let from = gathered(source, Times::Bounded, &rows);
     format!(
-        "WITH {ctes},
+        "WITH {ASKED},{ctes},
 counted AS MATERIALIZED (
   SELECT k.patient_id, count(*) AS n {from} GROUP BY k.patient_id
 )
 SELECT v.refused_by, (SELECT coalesce(sum(n), 0)::bigint FROM counted) AS total,
        audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
-                    ARRAY(SELECT DISTINCT unnest(organization_ids) FROM lane),
-                    ARRAY(SELECT DISTINCT unnest(study_ids) FROM lane),
+                    {ORGANIZATIONS},
+                    {STUDIES},
                     ARRAY(SELECT patient_id FROM counted UNION SELECT id FROM patient WHERE id = ANY ($3::int[])),
                     '{{}}', (SELECT max(role) FROM lane)) AS event_id
   FROM verdict v"
@@ -409,7 +460,7 @@ mod tests {
                         assert!(text.contains("audit_record("), "{source:?}: a page without its audit");
                         assert!(!text.contains("OFFSET"));
                         assert!(text.contains(&format!("LIMIT {}", size.limit())));
-                        assert_eq!(text.contains("$14"), times == Times::Bounded, "{source:?}: the times");
+                        assert_eq!(text.contains("start_min FROM"), times == Times::Bounded, "{source:?}: the times");
                     }
                 }
             }
