@@ -20,9 +20,9 @@ pub struct AuditEvent {
     pub action: String,
     /// To what.
     pub resource_type: String,
-    /// The organizations by which it was allowed.
+    /// The organizations by which it was allowed, or that were named.
     pub organizations: Vec<i32>,
-    /// The studies by which it was allowed.
+    /// The studies by which it was allowed, or that were named.
     pub studies: Vec<i32>,
     /// The patients concerned.
     pub patients: Vec<i32>,

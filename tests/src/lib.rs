@@ -21,7 +21,7 @@ pub mod reply;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use store::DatabaseConfig;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
@@ -192,6 +192,19 @@ pub async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{status}: not JSON ({error}): {text}"))
     };
     (status, value)
+}
+
+/// The names of an object's members.
+#[must_use]
+pub fn keys(value: &Value) -> BTreeSet<&str> {
+    value.as_object().unwrap_or_else(|| panic!("no object: {value}")).keys().map(String::as_str).collect()
+}
+
+/// The ids of the rows of a page of `/api/v1`, in order.
+#[must_use]
+pub fn row_ids(page: &Value) -> Vec<i64> {
+    let rows = page["results"].as_array().unwrap_or_else(|| panic!("no page: {page}"));
+    rows.iter().map(|row| row["id"].as_i64().expect("an id")).collect()
 }
 
 /// The ids of the resources of a bundle, in order.

@@ -7,8 +7,8 @@
 mod body;
 mod input;
 
-use audit::{Action, Context, RefusedBy};
-use authz::{Actor, Layer, PatientId, Permission, Principal, Refusal};
+use audit::{Action, Context, RefusedBy, Target};
+use authz::{Actor, Layer, PatientId, Permission, Principal, Refusal, Role};
 use http::{Method, StatusCode};
 use input::Decisions;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, no_content, rest::Fields};
@@ -26,45 +26,56 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         Method::PATCH => (Action::Update, StatusCode::OK),
         _ => (Action::Create, StatusCode::CREATED),
     };
-    let context = request.audit(Some(&actor), action, "Consent");
-    if let Err(refusal) = may_decide(&actor, patient) {
-        return Err(request.refuse(app, &context, refusal).await);
+    let context = context(request, &actor, action, patient);
+    let input = Fields::parse(request).and_then(|fields| {
+        Ok((input::decided_by(&fields, &actor)?, input::decisions(&fields, action == Action::Delete)?))
+    });
+    let role = app.store().await?.role_over_patient(actor.practitioner(), patient).await?;
+    if let Err(refusal) = may_decide(&actor, patient, role) {
+        let studies = input.iter().flat_map(|(_, decisions)| &decisions.changes).map(|change| change.study);
+        let target = Target::patient(patient).and_studies(studies);
+        return Err(request.refuse(app, &context, &target, refusal).await);
     }
-    let fields = Fields::parse(request)?;
-    let decided_by = input::decided_by(&fields, &actor)?;
-    let decisions = input::decisions(&fields, action == Action::Delete)?;
-    let outcomes = decide(app, context, &actor, patient, &decided_by, &decisions).await?;
+    let (decided_by, decisions) = input?;
+    let outcomes = decide(app, &context, &actor, patient, &decided_by, &decisions).await?;
     if status == StatusCode::NO_CONTENT {
         return Ok(no_content());
     }
     Ok(json(status, &body::Decided::new(patient, &decided_by, &outcomes))?)
 }
 
-/// What can be decided without the study: a patient is nobody else, a super admin decides nothing.
-fn may_decide(actor: &Actor, patient: PatientId) -> Result<(), Refusal> {
+/// What the audit is told: a practitioner decides on behalf of the patient.
+fn context(request: &Request, actor: &Actor, action: Action, patient: PatientId) -> Context {
+    let context = request.audit(Some(actor), action, "Consent");
+    match actor.principal {
+        Principal::Practitioner(_) => context.on_behalf_of(patient),
+        Principal::Patient(_) | Principal::SuperAdmin => context,
+    }
+}
+
+/// What can be decided without the study: a patient is nobody else, a super admin decides nothing, and a practitioner has
+/// the role in an organization of the patient. Which one counts, the study says.
+fn may_decide(actor: &Actor, patient: PatientId, role: Option<Role>) -> Result<(), Refusal> {
     match actor.principal {
         Principal::Patient(own) if own == patient => Ok(()),
         Principal::Patient(_) => Err(Refusal::concealed(Layer::UserType)),
-        Principal::Practitioner(_) => Ok(()),
-        Principal::SuperAdmin => authz::permit(actor, Permission::DecideOnBehalf, None).map(|_| ()),
+        Principal::Practitioner(_) | Principal::SuperAdmin => {
+            authz::permit(actor, Permission::DecideOnBehalf, role).map(|_| ())
+        }
     }
 }
 
 async fn decide(
     app: &App,
-    context: Context,
+    context: &Context,
     actor: &Actor,
     patient: PatientId,
     decided_by: &DecidedBy,
     decisions: &Decisions,
 ) -> Result<Vec<store::ConsentOutcome>, Failure> {
-    let context = match decided_by {
-        DecidedBy::Patient => context,
-        DecidedBy::OnBehalf(_) => context.on_behalf_of(patient),
-    };
     app.store()
         .await?
-        .decide_consents(&context, actor, patient, decided_by, &decisions.changes, |facts| judge(actor, facts))
+        .decide_consents(context, actor, patient, decided_by, &decisions.changes, |facts| judge(actor, facts))
         .await?
         .map_err(|(position, reason)| refused(decisions, position, reason))
 }
@@ -99,7 +110,7 @@ fn refused(decisions: &Decisions, position: usize, reason: RefusedBy) -> Failure
 #[cfg(test)]
 mod tests {
     use super::*;
-    use authz::{ClientId, PractitionerId, Role, UserId};
+    use authz::{ClientId, PractitionerId, UserId};
     use store::Scope;
 
     fn actor(principal: Principal) -> Actor {
@@ -112,15 +123,22 @@ mod tests {
     }
 
     #[test]
-    fn only_the_patient_and_practitioners_may_try() {
+    fn only_the_patient_and_members_of_the_patients_organizations_may_try() {
         let patient = PatientId(40001);
-        assert!(may_decide(&actor(Principal::Patient(patient)), patient).is_ok());
-        assert!(may_decide(&actor(Principal::Practitioner(PractitionerId(1))), patient).is_ok());
-        assert_eq!(
-            may_decide(&actor(Principal::Patient(PatientId(40002))), patient),
-            Err(Refusal::concealed(Layer::UserType))
-        );
-        assert_eq!(may_decide(&actor(Principal::SuperAdmin), patient), Err(Refusal::known(Layer::UserType)));
+        let practitioner = actor(Principal::Practitioner(PractitionerId(1)));
+        for (role, expected) in [
+            (None, Err(Refusal::concealed(Layer::Organization))),
+            (Some(Role::Viewer), Err(Refusal::known(Layer::Role))),
+            (Some(Role::Member), Ok(())),
+            (Some(Role::Manager), Ok(())),
+        ] {
+            assert_eq!(may_decide(&practitioner, patient, role), expected, "{role:?}");
+            assert_eq!(may_decide(&actor(Principal::Patient(patient)), patient, role), Ok(()));
+            let other = actor(Principal::Patient(PatientId(40002)));
+            assert_eq!(may_decide(&other, patient, role), Err(Refusal::concealed(Layer::UserType)));
+            let super_admin = actor(Principal::SuperAdmin);
+            assert_eq!(may_decide(&super_admin, patient, role), Err(Refusal::known(Layer::UserType)));
+        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! `GET /FHIR/R5/Group/{id}`: read one study (<https://hl7.org/fhir/R5/http.html#read>).
 
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, directory};
-use store::Reader;
 
 /// The function.
 pub const FUNCTION: Function =
@@ -10,5 +9,5 @@ pub const FUNCTION: Function =
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     let id = request.id_variable("id")?;
-    directory::read(&app.store().await?.studies(Reader::from(&actor), &[id], None).await?)
+    directory::read(&[directory::study(app, request, &actor, id).await?])
 }

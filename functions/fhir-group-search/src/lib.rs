@@ -3,7 +3,6 @@
 
 use fhir::search::Directory;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, directory};
-use store::Reader;
 
 /// The function.
 pub const FUNCTION: Function =
@@ -12,9 +11,6 @@ pub const FUNCTION: Function =
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     let search = directory::parse(Directory::Group, request)?;
-    if let Some(named) = search.organization {
-        directory::own_organization(app, &actor, named).await?;
-    }
-    let rows = app.store().await?.studies(Reader::from(&actor), &search.ids, search.organization).await?;
+    let rows = directory::studies(app, request, &actor, &search.ids, search.organization).await?;
     directory::search(app, actor.user, &search, &rows).await
 }

@@ -3,7 +3,6 @@
 
 use fhir::search::Directory;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, directory};
-use store::Reader;
 
 /// The function.
 pub const FUNCTION: Function =
@@ -14,6 +13,6 @@ pub const FUNCTION: Function =
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     let search = directory::parse(Directory::Organization, request)?;
-    let rows = app.store().await?.organizations(Reader::from(&actor), &search.ids).await?;
+    let rows = directory::organizations(app, request, &actor, &search.ids).await?;
     directory::search(app, actor.user, &search, &rows).await
 }

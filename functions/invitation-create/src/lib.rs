@@ -1,7 +1,7 @@
 //! `POST /api/v1/invitation`: a coordinator invites a patient's app. The token is in the answer and nowhere else; only
 //! its hash is kept.
 
-use audit::Action;
+use audit::{Action, Target};
 use authz::{PatientId, Permission};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::StatusCode;
@@ -36,14 +36,15 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     let fields = Fields::parse(request)?;
     let patient = PatientId(fields.id("patientId")?);
+    let context = request.audit(Some(&actor), Action::Create, "Invitation");
+    let store = app.store().await?;
+    let role = store.role_over_patient(actor.practitioner(), patient).await?;
+    request.permit(app, &context, &Target::patient(patient), &actor, Permission::Invite, role).await?;
     let client = fields.id("client_id")?;
     if fields.flag("sendEmail")? == Some(true) {
         return Err(Failure::field("sendEmail", "E-mail delivery is not configured. Send the link yourself."));
     }
-    let context = request.audit(Some(&actor), Action::Create, "Invitation");
-    let store = app.store().await?;
-    let role = store.role_over_patient(actor.practitioner(), patient).await?;
-    request.permit(app, &context, &actor, Permission::Invite, role).await?;
+    fields.only(&["patientId", "client_id", "sendEmail"])?;
     let token = Secret::invitation()?;
     let new = NewInvitation {
         patient,

@@ -1,8 +1,7 @@
 //! `GET /api/v1/organizations/{id}`: one organization, with the caller's role in it.
 
 use http::StatusCode;
-use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json};
-use store::Reader;
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, directory, json};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -11,6 +10,5 @@ pub const FUNCTION: Function =
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     let id = request.id_variable("id")?;
-    let rows = app.store().await?.organizations(Reader::from(&actor), &[id]).await?;
-    Ok(json(StatusCode::OK, rows.first().ok_or(Failure::NotFound)?)?)
+    Ok(json(StatusCode::OK, &directory::organization(app, request, &actor, id).await?)?)
 }

@@ -2,7 +2,7 @@
 
 mod input;
 
-use audit::{Action, RefusedBy};
+use audit::{Action, RefusedBy, Target};
 use authz::{OrganizationId, PatientId, Permission};
 use http::StatusCode;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, patient, rest::Fields, text_json};
@@ -23,7 +23,8 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let context = request.audit(Some(&actor), Action::Create, "Patient");
     let store = app.store().await?;
     let role = store.role_in_organization(actor.practitioner(), organization).await?;
-    request.permit(app, &context, &actor, Permission::ManagePatients, role).await?;
+    let target = Target::organization(organization);
+    request.permit(app, &context, &target, &actor, Permission::ManagePatients, role).await?;
     let new = input::patient(&fields, app.now())?;
     // Only a super admin gets here with an organization that does not exist.
     if store.organizations(Reader::from(&actor), &[organization.0]).await?.is_empty() {
@@ -32,7 +33,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let id = match store.create_patient(&context, organization, &new).await {
         Ok(id) => PatientId(id),
         Err(StoreError::Duplicate(_)) => {
-            store.record_refusal(&context, RefusedBy::Invalid).await?;
+            store.record_refusal(&context, &target, RefusedBy::Invalid).await?;
             return Ok(text_json(StatusCode::BAD_REQUEST, CONFLICT.to_owned()));
         }
         Err(error) => return Err(error.into()),

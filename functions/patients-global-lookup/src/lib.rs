@@ -4,8 +4,8 @@
 //! Of a patient of other organizations only the id is told, with the e-mail that was asked: names and birth dates do not
 //! leave the patient's organizations.
 
-use audit::Action;
-use authz::{Permission, Role};
+use audit::{Action, Target};
+use authz::{Actor, Permission, Role};
 use http::StatusCode;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, rest::List};
 use serde::Serialize;
@@ -53,20 +53,28 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let context = request.audit(Some(&actor), Action::Search, "Patient");
     let store = app.store().await?;
     let role = store.highest_role(actor.practitioner()).await?;
+    let email = email(app, request, &actor).await;
+    let target = email.as_deref().map_or_else(|_| Target::nothing(), Target::email);
     // Who only views finds the patients of their own organizations, whom they may read anyway; linking others is not theirs.
     let only_views = role == Some(Role::Viewer);
     if !only_views {
-        request.permit(app, &context, &actor, Permission::ManagePatients, role).await?;
+        request.permit(app, &context, &target, &actor, Permission::ManagePatients, role).await?;
     }
-    let list = List::parse(app, request, actor.user).await?;
-    let email = list.text("email").map(str::trim).unwrap_or_default();
-    if email.is_empty() {
-        return Err(Failure::field("email", "This field is required."));
-    }
-    Ok(match store.patient_by_email(&context, Reader::from(&actor), email).await? {
+    let email = email?;
+    Ok(match store.patient_by_email(&context, Reader::from(&actor), &email).await? {
         Lookup::Elsewhere(_) if only_views => json(StatusCode::OK, &[(); 0])?,
         Lookup::Nobody => json(StatusCode::OK, &[(); 0])?,
-        Lookup::Elsewhere(id) => json(StatusCode::OK, &[Elsewhere::new(id, email)])?,
+        Lookup::Elsewhere(id) => json(StatusCode::OK, &[Elsewhere::new(id, &email)])?,
         Lookup::Visible(patient) => json(StatusCode::OK, &[patient])?,
     })
+}
+
+/// The e-mail that is looked up.
+async fn email(app: &App, request: &Request, actor: &Actor) -> Result<String, Failure> {
+    let list = List::parse(app, request, actor.user).await?;
+    list.text("email")
+        .map(str::trim)
+        .filter(|email| !email.is_empty())
+        .map(str::to_owned)
+        .ok_or_else(|| Failure::field("email", "This field is required."))
 }

@@ -1,6 +1,6 @@
 //! `GET /api/v1/patients`: the patients of the caller's organizations, or of one organization or study.
 
-use audit::{Action, RefusedBy};
+use audit::{Action, RefusedBy, Target};
 use authz::{Layer, Principal, Refusal};
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, patient, rest::List};
 use store::{PatientPage, Reader};
@@ -15,12 +15,15 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let mut filter = patient::filter(&list)?;
     filter.organization = list.id("organization_id")?;
     filter.study = list.id("study_id")?;
+    let context = request.audit(Some(&actor), Action::Search, "Patient");
+    let store = app.store().await?;
     // A patient's own record is `/api/v1/patients/me`; this list is for practitioners, and empty for patients.
     if matches!(actor.principal, Principal::Patient(_)) {
+        let target = Target::nothing().and_organizations(filter.organization).and_studies(filter.study);
+        store.record_refusal(&context, &target, RefusedBy::Layer(Layer::UserType)).await?;
         return patient::list(app, &actor, &list, &PatientPage::default()).await;
     }
-    let context = request.audit(Some(&actor), Action::Search, "Patient");
-    match app.store().await?.patients(&context, Reader::from(&actor), &filter, true).await? {
+    match store.patients(&context, Reader::from(&actor), &filter, true).await? {
         Ok(page) => patient::list(app, &actor, &list, &page).await,
         Err(RefusedBy::NotFound) => Err(Failure::NotFound),
         // The organization or the study is not the caller's. Whether it exists is not told.

@@ -1,6 +1,6 @@
 //! `GET /api/v1/patients/me`: the record of the patient who asks.
 
-use audit::Action;
+use audit::{Action, Target};
 use http::StatusCode;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, patient};
 
@@ -13,6 +13,6 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let context = request.audit(Some(&actor), Action::Read, "Patient");
     match actor.patient() {
         Ok(own) => Ok(json(StatusCode::OK, &patient::by_id(app, &context, &actor, own).await?)?),
-        Err(refusal) => Err(request.refuse(app, &context, refusal).await),
+        Err(refusal) => Err(request.refuse(app, &context, &Target::nothing(), refusal).await),
     }
 }

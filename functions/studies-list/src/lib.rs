@@ -1,7 +1,6 @@
 //! `GET /api/v1/studies`: the caller's studies, or those of one organization.
 
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, directory, rest::List};
-use store::Reader;
 
 /// The function.
 pub const FUNCTION: Function =
@@ -10,10 +9,6 @@ pub const FUNCTION: Function =
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     let list = List::parse(app, request, actor.user).await?;
-    let organization = list.id("organization_id")?;
-    if let Some(named) = organization {
-        directory::own_organization(app, &actor, named).await?;
-    }
-    let rows = app.store().await?.studies(Reader::from(&actor), &[], organization).await?;
-    list.whole(app, actor.user, &rows).await
+    let rows = directory::studies(app, request, &actor, &[], list.id("organization_id")?).await?;
+    list.whole(app, &rows)
 }

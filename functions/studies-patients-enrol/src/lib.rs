@@ -3,7 +3,7 @@
 
 mod body;
 
-use audit::Action;
+use audit::{Action, RefusedBy, Target};
 use authz::{Permission, StudyId};
 use http::{Method, StatusCode};
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, no_content, rest::Fields};
@@ -23,11 +23,16 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let context = request.audit(Some(&actor), action, "Enrolment");
     let store = app.store().await?;
     let role = store.role_over_study(actor.practitioner(), id).await?;
-    request.permit(app, &context, &actor, Permission::Enrol, role).await?;
-    let patients = Fields::parse(request)?.ids("patientIds")?;
-    // Only a super admin gets here with a study that does not exist.
+    let patients = patients(request);
+    let target = Target::study(id).and_patients(patients.iter().flatten().copied());
+    request.permit(app, &context, &target, &actor, Permission::Enrol, role).await?;
+    let patients = patients?;
     let studies = store.studies(Reader::from(&actor), &[id.0], None).await?;
-    let study = studies.first().ok_or(Failure::NotFound)?;
+    let Some(study) = studies.first() else {
+        // Only a super admin gets here with a study that does not exist.
+        store.record_refusal(&context, &target, RefusedBy::NotFound).await?;
+        return Err(Failure::NotFound);
+    };
     if ends {
         store.end_enrolment(&context, id, &patients).await?;
         return Ok(no_content());
@@ -37,4 +42,11 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         .await?
         .ok_or_else(|| Failure::field("patientIds", "Each must be a patient of the study's organization."))?;
     Ok(json(StatusCode::CREATED, &body::Enrolled::new(study, &enrolments))?)
+}
+
+/// The patients that the body names.
+fn patients(request: &Request) -> Result<Vec<i32>, Failure> {
+    let fields = Fields::parse(request)?;
+    fields.only(&["patientIds"])?;
+    fields.ids("patientIds")
 }

@@ -1,7 +1,7 @@
 //! `GET /api/v1/studies/{id}/patients`: the patients who are enrolled in a study.
 
-use audit::Action;
-use authz::Principal;
+use audit::{Action, RefusedBy, Target};
+use authz::{Layer, Principal, StudyId};
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, patient, rest::List};
 use store::{PatientPage, Reader};
 
@@ -13,16 +13,18 @@ pub const FUNCTION: Function =
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
-    let study = request.id_variable("id")?;
+    let study: StudyId = request.id_variable("id")?;
     let list = List::parse(app, request, actor.user).await?;
     let mut filter = patient::filter(&list)?;
-    filter.study = Some(study);
+    filter.study = Some(study.0);
+    let context = request.audit(Some(&actor), Action::Search, "Patient");
+    let store = app.store().await?;
     // Who else takes part in a study is not for patients, whatever the study.
     if matches!(actor.principal, Principal::Patient(_)) {
+        store.record_refusal(&context, &Target::study(study), RefusedBy::Layer(Layer::UserType)).await?;
         return patient::list(app, &actor, &list, &PatientPage::default()).await;
     }
-    let context = request.audit(Some(&actor), Action::Search, "Patient");
-    match app.store().await?.patients(&context, Reader::from(&actor), &filter, true).await? {
+    match store.patients(&context, Reader::from(&actor), &filter, true).await? {
         Ok(page) => patient::list(app, &actor, &list, &page).await,
         Err(_) => Err(Failure::NotFound),
     }

@@ -1,8 +1,7 @@
 //! `GET /api/v1/studies/{id}`: one study.
 
 use http::StatusCode;
-use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json};
-use store::Reader;
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, directory, json};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -11,6 +10,5 @@ pub const FUNCTION: Function =
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     let id = request.id_variable("id")?;
-    let rows = app.store().await?.studies(Reader::from(&actor), &[id], None).await?;
-    Ok(json(StatusCode::OK, rows.first().ok_or(Failure::NotFound)?)?)
+    Ok(json(StatusCode::OK, &directory::study(app, request, &actor, id).await?)?)
 }

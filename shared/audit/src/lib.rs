@@ -5,6 +5,10 @@
 //! data passes it to the database function `audit_record`, together with the ids that it found, so that
 //! the access and its record are one.
 
+mod target;
+
+pub use target::Target;
+
 use authz::{Actor, ClientId, Layer, PatientId, UserId};
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! The FHIR searches and reads of what is small enough to be loaded whole: Group, Device, Organization, Practitioner.
+//! The searches and reads of what is small enough to be loaded whole: Group, Device, Organization, Practitioner.
 //!
 //! The store selects what the caller may see. What is left to do is the same for the four types: filter by name and
 //! time, order by id, cut a page.
@@ -8,6 +8,7 @@ use crate::{
     search::{Links, handling, parameters},
     text_json,
 };
+use audit::{Action, Context, RefusedBy, Target};
 use authz::{Actor, Layer, Refusal, UserId};
 use fhir::{
     SOURCE,
@@ -18,6 +19,7 @@ use fhir::{
 };
 use http::StatusCode;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use store::{DataSource, Organization, Practitioner, Reader, Study};
 
 /// A resource of a directory.
@@ -83,13 +85,92 @@ pub fn parse(directory: Directory, request: &Request) -> Result<DirectorySearch,
     Ok(DirectorySearch::parse(directory, &parameters(request)?, handling(request))?)
 }
 
-/// Refuses an organization that is not the caller's. Whether it exists is not told.
-pub async fn own_organization(app: &App, actor: &Actor, id: i32) -> Result<(), Failure> {
-    let visible = app.store().await?.organizations(Reader::from(actor), &[id]).await?;
-    if visible.is_empty() && !actor.is_privileged() {
+/// The study with this id, if the caller may see it.
+pub async fn study(app: &App, request: &Request, actor: &Actor, id: i32) -> Result<Study, Failure> {
+    let context = request.audit(Some(actor), Action::Read, "Group");
+    own_studies(app, &context, actor, &[id], None).await?.pop().ok_or(Failure::NotFound)
+}
+
+/// The studies that the caller may see; with ids, only those; with an organization, only its. An organization that is not
+/// the caller's is refused. Whether it exists is not told.
+pub async fn studies(
+    app: &App,
+    request: &Request,
+    actor: &Actor,
+    ids: &[i32],
+    organization: Option<i32>,
+) -> Result<Vec<Study>, Failure> {
+    let context = request.audit(Some(actor), Action::Search, "Group");
+    if let Some(id) = organization
+        && own_organizations(app, &context, actor, &[id]).await?.is_empty()
+        && !actor.is_privileged()
+    {
         return Err(Failure::Refused(Refusal::known(Layer::Organization)));
     }
-    Ok(())
+    own_studies(app, &context, actor, ids, organization).await
+}
+
+/// The organization with this id, if the caller may see it.
+pub async fn organization(app: &App, request: &Request, actor: &Actor, id: i32) -> Result<Organization, Failure> {
+    let context = request.audit(Some(actor), Action::Read, "Organization");
+    own_organizations(app, &context, actor, &[id]).await?.pop().ok_or(Failure::NotFound)
+}
+
+/// The organizations that the caller may see; with ids, only those.
+pub async fn organizations(
+    app: &App,
+    request: &Request,
+    actor: &Actor,
+    ids: &[i32],
+) -> Result<Vec<Organization>, Failure> {
+    let context = request.audit(Some(actor), Action::Search, "Organization");
+    own_organizations(app, &context, actor, ids).await
+}
+
+async fn own_studies(
+    app: &App,
+    context: &Context,
+    actor: &Actor,
+    ids: &[i32],
+    organization: Option<i32>,
+) -> Result<Vec<Study>, Failure> {
+    // Which of the ids are not the caller's shows only without the other condition.
+    let narrowed = if ids.is_empty() { organization } else { None };
+    let mut studies = app.store().await?.studies(Reader::from(actor), ids, narrowed).await?;
+    let unseen = unseen(ids, studies.iter().map(|study| study.id));
+    if !unseen.is_empty() {
+        record_unseen(app, context, &Target::nothing().and_studies(unseen)).await?;
+    }
+    studies.retain(|study| organization.is_none_or(|id| study.organization.id == id));
+    Ok(studies)
+}
+
+async fn own_organizations(
+    app: &App,
+    context: &Context,
+    actor: &Actor,
+    ids: &[i32],
+) -> Result<Vec<Organization>, Failure> {
+    let organizations = app.store().await?.organizations(Reader::from(actor), ids).await?;
+    let unseen = unseen(ids, organizations.iter().map(|organization| organization.id));
+    if !unseen.is_empty() {
+        record_unseen(app, context, &Target::nothing().and_organizations(unseen)).await?;
+    }
+    Ok(organizations)
+}
+
+/// The ids that were asked for and not found.
+fn unseen(asked: &[i32], found: impl Iterator<Item = i32>) -> BTreeSet<i32> {
+    let mut unseen: BTreeSet<i32> = asked.iter().copied().collect();
+    for id in found {
+        unseen.remove(&id);
+    }
+    unseen
+}
+
+/// A directory holds no health data, and reading it is not recorded. That it was asked for what is not the caller's is.
+async fn record_unseen(app: &App, context: &Context, target: &Target) -> Result<(), Failure> {
+    Ok(app.store().await?.record_refusal(context, target, RefusedBy::Layer(Layer::Organization)).await?)
 }
 
 /// The response to a search over the resources that the caller may see.
@@ -138,7 +219,7 @@ where
 fn matching(search: &DirectorySearch, mut entries: Vec<Entry>) -> Vec<Entry> {
     entries.retain(|entry| {
         search.page.wants_source(SOURCE)
-            && search.last_updated.matches(entry.last_updated, entry.last_updated)
+            && search.page.last_updated.matches(entry.last_updated, entry.last_updated)
             && search.name.as_ref().is_none_or(|name| entry.names.iter().any(|text| matches(name, text)))
     });
     entries.sort_unstable_by_key(|entry| entry.id);

@@ -17,7 +17,7 @@ pub async fn by_id(app: &App, context: &Context, actor: &Actor, id: PatientId) -
 /// Which page of the patients a list of `/api/v1` asks for.
 pub fn filter(list: &List) -> Result<PatientFilter, Failure> {
     let after = i32::try_from(list.after.unwrap_or(0)).map_err(|_| Failure::NotFound)?;
-    Ok(PatientFilter { after, count: list.page_size, ..PatientFilter::default() })
+    Ok(PatientFilter { after, count: list.page_size(), ..PatientFilter::default() })
 }
 
 /// The response with a page of patients in the shape of `/api/v1`.

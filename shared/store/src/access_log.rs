@@ -60,6 +60,7 @@ pub struct AccessLogPage {
     pub total: i64,
 }
 
+/// Of a refusal, only the patient's own studies and organizations are named: whoever was refused could have named any.
 /// An actor who is another patient (one who tried an id that is not theirs) is not named: patients do not learn who
 /// other patients are.
 const LOG: &str = "
@@ -76,8 +77,12 @@ SELECT a.event_id AS own_event, (SELECT count(*) FROM page) > $4 AS more, (SELEC
        e.id, e.occurred_at, e.actor_type, e.actor_role::text AS role, e.action, e.resource_type, e.outcome, e.refused_by, e.privileged,
        u.id AS user_id, u.email, concat_ws(' ', nullif(u.first_name, ''), nullif(u.last_name, '')) AS user_name,
        c.id AS client_id, c.name AS client_name,
-       coalesce((SELECT jsonb_agg(jsonb_build_object('id', s.id, 'name', s.name) ORDER BY s.id) FROM study s WHERE s.id = ANY (e.study_ids)), '[]') AS studies,
-       coalesce((SELECT jsonb_agg(jsonb_build_object('id', o.id, 'name', o.name) ORDER BY o.id) FROM organization o WHERE o.id = ANY (e.organization_ids)), '[]') AS organizations,
+       coalesce((SELECT jsonb_agg(jsonb_build_object('id', s.id, 'name', s.name) ORDER BY s.id) FROM study s
+                  WHERE s.id = ANY (e.study_ids)
+                    AND (e.outcome = 'allowed' OR EXISTS (SELECT FROM study_patient x WHERE x.study_id = s.id AND x.patient_id = $2))), '[]') AS studies,
+       coalesce((SELECT jsonb_agg(jsonb_build_object('id', o.id, 'name', o.name) ORDER BY o.id) FROM organization o
+                  WHERE o.id = ANY (e.organization_ids)
+                    AND (e.outcome = 'allowed' OR EXISTS (SELECT FROM patient_organization x WHERE x.organization_id = o.id AND x.patient_id = $2))), '[]') AS organizations,
        CASE WHEN cardinality(e.patient_ids) = 1 THEN e.observation_ids
             ELSE ARRAY(SELECT o.id FROM observation o WHERE o.id = ANY (e.observation_ids) AND o.patient_id = $2 ORDER BY o.id) END AS observation_ids
   FROM (SELECT audit_record($1, 'allowed', NULL, '{}', '{}', ARRAY[$2::int], '{}') AS event_id) a

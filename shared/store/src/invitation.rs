@@ -84,7 +84,7 @@ pub enum Redemption {
     Expired,
 }
 
-/// One row, always: whether the patient is there, and the invitation if it was issued.
+/// One row, always: whether the patient is there, and the invitation if it was issued. Each is recorded.
 const ISSUE: &str = "
 WITH invitable AS (
   SELECT p.id AS patient_id, c.id AS client_id, c.invitation_url
@@ -101,10 +101,11 @@ WITH invitable AS (
   RETURNING id, last_updated
 )
 SELECT EXISTS (SELECT FROM patient WHERE id = $2) AS patient_exists, i.id, i.last_updated, c.invitation_url,
-       CASE WHEN i.id IS NOT NULL THEN
-         audit_record($1, 'allowed', NULL, ARRAY(SELECT organization_id FROM patient_organization WHERE patient_id = $2),
-                      '{}', ARRAY[$2], '{}')
-       END AS event_id
+       audit_record($1, CASE WHEN i.id IS NOT NULL THEN 'allowed' ELSE 'denied' END,
+                    CASE WHEN i.id IS NOT NULL THEN NULL
+                         WHEN EXISTS (SELECT FROM patient WHERE id = $2) THEN 'invalid' ELSE 'not_found' END,
+                    ARRAY(SELECT organization_id FROM patient_organization WHERE patient_id = $2),
+                    '{}', ARRAY(SELECT id FROM patient WHERE id = $2), '{}') AS event_id
   FROM (VALUES (1)) one LEFT JOIN issued i ON true LEFT JOIN invitable c ON true";
 
 /// The code's grant is by the patient's user; its redirect URI is the client's first.

@@ -18,6 +18,7 @@ mod organization;
 mod patient;
 mod pool;
 mod practitioner;
+mod refusal;
 mod session;
 mod study;
 mod tls;

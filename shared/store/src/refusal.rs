@@ -1,0 +1,62 @@
+//! Refusals that no other statement records: of actions, of tokens, of what a directory does not show.
+
+use crate::{Store, StoreError};
+use audit::{Context, RefusedBy, Target};
+use deadpool_postgres::GenericClient;
+use tokio_postgres::types::{Json, Type};
+
+/// 1 audit context, 2 reason, 3 organizations, 4 studies, 5 patients, 6 e-mail. Only what exists is kept. The caller is
+/// told the same of what is not theirs and of what nobody has; only the audit knows the difference.
+const REFUSED: &str = "
+WITH organizations AS MATERIALIZED (
+  SELECT id FROM organization WHERE id = ANY ($3::int[])
+  UNION SELECT organization_id FROM study WHERE id = ANY ($4::int[])
+), studies AS MATERIALIZED (
+  SELECT id FROM study WHERE id = ANY ($4::int[])
+), patients AS MATERIALIZED (
+  SELECT id FROM patient WHERE id = ANY ($5::int[])
+  UNION SELECT p.id FROM patient p JOIN app_user u ON u.id = p.user_id WHERE lower(u.email) = lower($6)
+)
+SELECT audit_record($1, 'denied',
+                    CASE WHEN $2 = 'organization' AND NOT EXISTS (SELECT FROM organizations) AND NOT EXISTS (SELECT FROM patients)
+                              AND cardinality($3::int[] || $4::int[] || $5::int[]) > 0
+                         THEN 'not_found' ELSE $2 END,
+                    ARRAY(SELECT id FROM organizations ORDER BY id), ARRAY(SELECT id FROM studies ORDER BY id),
+                    ARRAY(SELECT id FROM patients ORDER BY id), '{}')";
+
+impl Store {
+    /// Records a refusal, with what exists of what the request named.
+    pub async fn record_refusal(
+        &self,
+        context: &Context,
+        target: &Target,
+        reason: RefusedBy,
+    ) -> Result<(), StoreError> {
+        record(&self.connection().await?, context, target, reason).await
+    }
+}
+
+/// Records a refusal on a connection, or in a transaction.
+pub(crate) async fn record(
+    client: &impl GenericClient,
+    context: &Context,
+    target: &Target,
+    reason: RefusedBy,
+) -> Result<(), StoreError> {
+    let types = [Type::JSONB, Type::TEXT, Type::INT4_ARRAY, Type::INT4_ARRAY, Type::INT4_ARRAY, Type::TEXT];
+    let statement = client.prepare_typed_cached(REFUSED, &types).await?;
+    client
+        .execute(
+            &statement,
+            &[
+                &Json(context),
+                &reason.name(),
+                &target.organization_ids(),
+                &target.study_ids(),
+                &target.patient_ids(),
+                &target.account_email(),
+            ],
+        )
+        .await?;
+    Ok(())
+}
