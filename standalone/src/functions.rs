@@ -31,6 +31,7 @@ pub const FUNCTIONS: &[Function] = &[
     health::FUNCTION,
     invitation_create::FUNCTION,
     invitation_redeem::FUNCTION,
+    landing_page::FUNCTION,
     oauth_authorize::FUNCTION,
     oauth_discovery::FUNCTION,
     oauth_jwks::FUNCTION,

@@ -81,6 +81,12 @@ fn duplicate_of_the_demo() -> Value {
     duplicate
 }
 
+/// The status of each entry of a batch's answer.
+fn statuses(response: &Value) -> Vec<&str> {
+    let entries = response["entry"].as_array().expect("entries").iter();
+    entries.filter_map(|entry| entry["response"]["status"].as_str()).collect()
+}
+
 #[tokio::test]
 async fn each_entry_of_a_batch_has_its_own_fate_in_order() {
     let world = World::new().await;
@@ -154,13 +160,7 @@ async fn one_identifier_twice_in_a_bundle_is_stored_once_or_not_at_all() {
     post(&world, &bundle("transaction", &twice)).await.refusal(409, "twice");
     assert_eq!(world.stored().await, before);
     let response = post(&world, &bundle("batch", &twice)).await.json();
-    let statuses: Vec<&str> = response["entry"]
-        .as_array()
-        .expect("entries")
-        .iter()
-        .filter_map(|entry| entry["response"]["status"].as_str())
-        .collect();
-    assert_eq!(statuses, ["201 Created", "201 Created", "409 Conflict"]);
+    assert_eq!(statuses(&response), ["201 Created", "201 Created", "409 Conflict"]);
     assert_eq!(world.stored().await.observations, before.observations + 2);
     // The identifiers of one patient are no concern of another.
     let both = [rate("shared"), observation(40002, CAREX, &heart_rate(70, AT), "shared")];
@@ -182,13 +182,7 @@ async fn a_practitioner_uploads_for_several_patients_each_by_its_own_rule() {
     ];
     let (status, response) = world.post("member_megan", BASE, &bundle("batch", &entries)).await;
     assert_eq!(status, StatusCode::OK);
-    let statuses: Vec<&str> = response["entry"]
-        .as_array()
-        .expect("entries")
-        .iter()
-        .filter_map(|entry| entry["response"]["status"].as_str())
-        .collect();
-    assert_eq!(statuses, ["201 Created", "201 Created", "201 Created", "403 Forbidden", "403 Forbidden"]);
+    assert_eq!(statuses(&response), ["201 Created", "201 Created", "201 Created", "403 Forbidden", "403 Forbidden"]);
     // One record of what was written, and one for each reason of refusal.
     let mut events = world.audit_after(end).await;
     events.sort_by(|a, b| a.refused_by.cmp(&b.refused_by));

@@ -228,7 +228,7 @@ async fn step(world: &World, model: &mut Model, choose: &mut Choices) -> String 
             model.decisions.insert((patient, study, scope), state);
             format!(
                 "INSERT INTO consent_event (patient_id, study_id, scope_id, decision, actions, decided_by, request_id)
-                 VALUES ({patient}, {study}, {scope}, '{decision}', '{actions}', 10006, 'property')"
+                 SELECT id, {study}, {scope}, '{decision}', '{actions}', user_id, 'property' FROM patient WHERE id = {patient}"
             )
         }
     };

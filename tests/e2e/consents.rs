@@ -1,6 +1,6 @@
 //! The ledger by HTTP: what a patient decided, now and at any instant, and how nothing of it is ever lost.
 
-use end_to_end::World;
+use end_to_end::{World, keys, row_ids};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -16,10 +16,6 @@ fn body(study: i32, decisions: &[(&str, bool)]) -> Value {
         .map(|(code, consented)| json!({ "codingSystem": "https://w3id.org/openmhealth", "codingCode": code, "consented": consented }))
         .collect();
     json!({ "studyScopeConsents": [{ "studyId": study, "scopeConsents": scopes }] })
-}
-
-fn keys(value: &Value) -> BTreeSet<&str> {
-    value.as_object().unwrap_or_else(|| panic!("no object: {value}")).keys().map(String::as_str).collect()
 }
 
 /// The scopes of a list of studies, as `(study, code, consented)`.
@@ -151,7 +147,8 @@ async fn every_past_instant_can_be_asked_for() {
             assert!(found.contains(&BP.to_owned()), "{user} {at}");
         }
         assert_eq!(granted(&world, user, "?at=2001-01-01T00:00:00Z").await, [""; 0], "before the first decision");
-        assert_eq!(granted(&world, user, "?at=9999-01-01T00:00:00Z").await, granted(&world, user, "").await);
+        let now = format!("?at={}", jiff::Timestamp::now());
+        assert_eq!(granted(&world, user, &now).await, granted(&world, user, "").await);
         // The instant before a decision has the decision before it.
         let (second, _) = &instants[1];
         let earlier: jiff::Timestamp = second.parse().expect("an instant");
@@ -296,7 +293,7 @@ async fn a_practitioner_decides_and_reads_only_for_studies_of_their_own_organiza
         let ids = body["studies"].as_array().expect("studies").iter().map(|study| study["id"].as_i64().expect("an id"));
         ids.collect::<Vec<_>>()
     };
-    for path in [pat.to_owned(), format!("{pat}?at=9999-01-01T00:00:00Z")] {
+    for path in [pat.to_owned(), format!("{pat}?at={}", jiff::Timestamp::now())] {
         assert_eq!(studies("ccl_cardio_patient_pat", &path).await, [30003, 30005]);
         assert_eq!(studies("three_org_tom", &path).await, [30005], "Tom is of 20008 only");
         assert_eq!(studies("manager_mark", &path).await, [30003], "Mark is of 20006 only");
@@ -339,4 +336,81 @@ async fn reading_consents_is_for_the_patient_and_the_patients_organizations() {
     }
     let (_, unknown) = world.get("manager_mark", "/api/v1/patients/49999/consents").await;
     assert_eq!(world.get("manager_mark", PETER).await.1, unknown, "no difference shows who exists");
+}
+
+#[tokio::test]
+async fn what_is_asked_of_the_future_is_refused() {
+    let world = World::new().await;
+    let now = jiff::Timestamp::now();
+    let tomorrow = now + jiff::SignedDuration::from_hours(24);
+    for path in [PETER.to_owned(), format!("{PETER}/history")] {
+        for user in ["ll_patient_peter", "viewer_victor", "admin"] {
+            let (status, answer) = world.get(user, &format!("{path}?at={tomorrow}")).await;
+            assert_eq!(
+                (status, answer),
+                (StatusCode::BAD_REQUEST, json!({ "at": ["The instant is in the future."] })),
+                "{user} {path}"
+            );
+            assert_eq!(world.get(user, &format!("{path}?at={now}")).await.0, StatusCode::OK, "{user} {path}");
+            for bad in ["", "yesterday"] {
+                let (status, answer) = world.get(user, &format!("{path}?at={bad}")).await;
+                assert_eq!(
+                    (status, answer["at"].is_array()),
+                    (StatusCode::BAD_REQUEST, true),
+                    "{path} {bad}: {answer}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_history_at_an_instant_ends_there() {
+    let world = World::new().await;
+    let history = async |query: &str| {
+        let (status, page) = world.get("ll_patient_peter", &format!("{PETER}/history?{query}")).await;
+        assert_eq!(status, StatusCode::OK, "{page}");
+        page
+    };
+    world.decide("ll_patient_peter", 40001, 30001, HR, false).await;
+    world.decide("ll_patient_peter", 40001, 30001, HR, true).await;
+    let all = history("").await;
+    assert_eq!(row_ids(&all), [14, 13, 3, 2, 1]);
+    let decided = |row: usize| all["results"][row]["decidedAt"].as_str().expect("an instant").to_owned();
+    for (row, expected) in [(0, vec![14, 13, 3, 2, 1]), (1, vec![13, 3, 2, 1])] {
+        let page = history(&format!("at={}", decided(row))).await;
+        assert_eq!((row_ids(&page), &page["count"]), (expected.clone(), &json!(expected.len())), "{row}");
+    }
+    let before: jiff::Timestamp = decided(1).parse().expect("an instant");
+    let before = before - jiff::SignedDuration::from_micros(1);
+    assert_eq!(row_ids(&history(&format!("at={before}")).await), [3, 2, 1]);
+    assert_eq!(row_ids(&history("at=2020-01-01T00:00:00Z").await), [0_i64; 0]);
+    // The pages of that history are of that history.
+    let page = history(&format!("pageSize=2&at={}", decided(1))).await;
+    let next = page["next"].as_str().expect("a link").strip_prefix(world.base.as_str()).expect("of this site");
+    let (_, second) = world.get("ll_patient_peter", next).await;
+    assert_eq!((row_ids(&page), row_ids(&second), &second["next"]), (vec![13, 3], vec![2, 1], &Value::Null));
+}
+
+#[tokio::test]
+async fn the_ledger_takes_a_reference_of_decisions_on_behalf_and_of_no_other() {
+    let world = World::new().await;
+    let owner = store::connect_owner(&world.owner_config()).await.expect("the owner");
+    let before = ledger(&world).await;
+    for (decided_by, reference, kept) in [
+        (10006, "NULL", true),
+        (10006, "'Form 7'", false),
+        (10003, "NULL", false),
+        (10003, "''", false),
+        (10003, "'Form 7'", true),
+    ] {
+        let statement = format!(
+            "INSERT INTO consent_event (patient_id, study_id, scope_id, decision, decided_by, authorization_reference, request_id)
+             VALUES (40001, 30001, 50002, 'granted', {decided_by}, {reference}, 'test')"
+        );
+        let failure = end_to_end::ledger::failure(&owner, &statement).await;
+        let expected = (!kept).then_some(tokio_postgres::error::SqlState::CHECK_VIOLATION);
+        assert_eq!(failure, expected, "{decided_by} {reference}");
+    }
+    assert_eq!(ledger(&world).await, before + 2);
 }

@@ -11,7 +11,8 @@ use standalone::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The routes that answer without an access token, and why.
-const PUBLIC: [(&str, &str); 18] = [
+const PUBLIC: [(&str, &str); 19] = [
+    ("GET /", "says what it is"),
     ("GET /health", "whether it runs"),
     ("GET /FHIR/R5/metadata", "what it can do"),
     ("GET /fhir/r5/metadata", "what it can do"),
@@ -289,7 +290,6 @@ async fn paths_that_lead_nowhere_are_refused_in_the_shape_of_their_neighbours() 
         ("/o/nothing", Protocol::OAuth),
         ("/o/token/more", Protocol::OAuth),
         ("/nothing", Protocol::Page),
-        ("/", Protocol::Page),
         ("//", Protocol::Page),
         ("/%ff", Protocol::Page),
         ("/accounts/", Protocol::Page),

@@ -260,3 +260,19 @@ async fn an_interval_becomes_a_period_and_a_point_without_a_time_has_none() {
     resource["effectiveDateTime"] = json!("2026-02-01T09:00:00+01:00");
     assert_eq!(upload(&world, &resource).await.status, StatusCode::CREATED, "the same instant");
 }
+
+#[tokio::test]
+async fn a_leap_second_is_read_as_the_second_before_it() {
+    let world = World::new().await;
+    for (sent, read) in
+        [("2016-12-31T23:59:60Z", "2016-12-31T23:59:59Z"), ("2016-12-31T23:59:60.25Z", "2016-12-31T23:59:59.25Z")]
+    {
+        let resource = observation(PETER, CAREX, &heart_rate(62, sent), sent);
+        let created = upload(&world, &resource).await;
+        assert_eq!(created.status, StatusCode::CREATED, "{}", created.text);
+        let created = created.json();
+        // Few programs know a 60th second; the effective time is one that all of them can read.
+        assert_eq!(created["effectiveDateTime"], read);
+        assert_eq!(created["valueAttachment"]["data"], resource["valueAttachment"]["data"], "as it was sent");
+    }
+}

@@ -1,24 +1,11 @@
 //! Patients over `/api/v1`: who sees whom, in which shape, page by page, and how they are created.
 
-use end_to_end::{World, answer};
+use end_to_end::{World, answer, keys, row_ids};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 const LIST: &str = "/api/v1/patients";
-
-fn keys(value: &Value) -> BTreeSet<&str> {
-    value.as_object().unwrap_or_else(|| panic!("no object: {value}")).keys().map(String::as_str).collect()
-}
-
-fn ids(page: &Value) -> Vec<i64> {
-    page["results"]
-        .as_array()
-        .unwrap_or_else(|| panic!("{page}"))
-        .iter()
-        .map(|row| row["id"].as_i64().expect("an id"))
-        .collect()
-}
 
 const RECORD: [&str; 9] = [
     "birthDate",
@@ -50,7 +37,7 @@ async fn everybody_lists_the_patients_of_their_own_organizations() {
         ("ll_patient_peter", vec![]),
     ] {
         let (status, page) = world.get(user, LIST).await;
-        assert_eq!((status, ids(&page)), (StatusCode::OK, expected.clone()), "{user}");
+        assert_eq!((status, row_ids(&page)), (StatusCode::OK, expected.clone()), "{user}");
         assert_eq!(page["count"], expected.len(), "{user}");
     }
     let (_, page) = world.get("viewer_victor", LIST).await;
@@ -102,7 +89,7 @@ async fn a_list_is_narrowed_by_organization_and_study_and_a_foreign_one_is_refus
         let (status, page) = world.get(user, &format!("{LIST}?{query}")).await;
         let event = world.audit_after(end).await.pop().expect("a record");
         if let Some(expected) = expected {
-            assert_eq!((status, ids(&page)), (StatusCode::OK, expected.clone()), "{user} {query}");
+            assert_eq!((status, row_ids(&page)), (StatusCode::OK, expected.clone()), "{user} {query}");
             let shown: BTreeSet<i64> = event.patients.iter().map(|id| i64::from(*id)).collect();
             assert_eq!((event.outcome.as_str(), shown), ("allowed", expected.into_iter().collect()), "{user} {query}");
         } else {
@@ -132,7 +119,7 @@ async fn pages_lead_on_by_links_that_work_for_their_user_and_their_filters_only(
     loop {
         let (status, page) = world.get("three_org_tom", &path).await;
         assert_eq!((status, &page["count"], &page["previous"]), (StatusCode::OK, &json!(2), &Value::Null));
-        seen.extend(ids(&page));
+        seen.extend(row_ids(&page));
         let Some(next) = page["next"].as_str() else { break };
         path = next.strip_prefix(world.base.as_str()).expect("of this site").to_owned();
         links.push(path.clone());
@@ -146,10 +133,10 @@ async fn pages_lead_on_by_links_that_work_for_their_user_and_their_filters_only(
     // A patient who is created while somebody pages does not shift the pages: nobody is seen twice or skipped.
     world.sql("DELETE FROM patient_organization WHERE patient_id = 40001").await;
     let (_, second) = world.get("three_org_tom", &link).await;
-    assert_eq!(ids(&second), [40003, 40004]);
+    assert_eq!(row_ids(&second), [40003, 40004]);
     let third = second["next"].as_str().expect("a link").strip_prefix(world.base.as_str()).expect("of this site");
     let (_, last) = world.get("three_org_tom", third).await;
-    assert_eq!((ids(&last), &last["next"]), (vec![40005], &Value::Null));
+    assert_eq!((row_ids(&last), &last["next"]), (vec![40005], &Value::Null));
 
     for (user, path) in [
         ("manager_mark", link.clone()),
@@ -160,9 +147,7 @@ async fn pages_lead_on_by_links_that_work_for_their_user_and_their_filters_only(
     ] {
         assert_eq!(world.get(user, &path).await.0, StatusCode::BAD_REQUEST, "{user} {path}");
     }
-    assert_eq!(world.get("three_org_tom", &format!("{LIST}?page=2")).await.0, StatusCode::NOT_FOUND);
-    assert_eq!(world.get("three_org_tom", &format!("{LIST}?page=1")).await.0, StatusCode::OK);
-    assert_eq!(ids(&world.get("admin", &format!("{LIST}?pageSize=100000")).await.1).len(), 5);
+    assert_eq!(row_ids(&world.get("admin", &format!("{LIST}?pageSize=100000")).await.1).len(), 5);
 }
 
 #[tokio::test]
@@ -212,7 +197,7 @@ async fn a_member_creates_a_patient_with_an_account_without_a_password() {
     );
     let events = world.audit_after(end).await;
     assert_eq!((events[0].action.as_str(), events[0].patients.as_slice()), ("create", [40006].as_slice()));
-    assert_eq!(ids(&world.get("viewer_victor", LIST).await.1), [40001, 40002, 40006]);
+    assert_eq!(row_ids(&world.get("viewer_victor", LIST).await.1), [40001, 40002, 40006]);
 }
 
 #[tokio::test]

@@ -22,7 +22,8 @@ const CALLERS: [(&str, Option<&str>); 8] = [
 ];
 
 /// The routes that need no access token. A route is added here only after thought.
-const PUBLIC: [&str; 16] = [
+const PUBLIC: [&str; 17] = [
+    "GET /",
     "GET /.well-known/oauth-authorization-server",
     "GET /accounts/login/",
     "GET /accounts/logout/",
@@ -252,7 +253,7 @@ async fn what_is_no_route_is_not_found_in_the_shape_of_its_protocol() {
         let reply = Reply::to(world.request("admin", Method::GET, path)).await;
         assert_eq!((reply.status.as_u16(), reply.json()), (404, json!({ "detail": "Not found." })), "{path}");
     }
-    for path in ["/", "/admin", "/accounts/login/../../etc/passwd"] {
+    for path in ["/index.html", "/admin", "/accounts/login/../../etc/passwd"] {
         assert_eq!(Reply::to(world.anonymous(Method::GET, path)).await.status.as_u16(), 404, "{path}");
     }
 }

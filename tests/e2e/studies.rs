@@ -1,22 +1,9 @@
 //! Studies, enrolment, organizations and data sources over `/api/v1`.
 
-use end_to_end::{World, answer, ids as entries};
+use end_to_end::{World, answer, ids as entries, keys, row_ids};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-
-fn keys(value: &Value) -> BTreeSet<&str> {
-    value.as_object().unwrap_or_else(|| panic!("no object: {value}")).keys().map(String::as_str).collect()
-}
-
-fn ids(page: &Value) -> Vec<i64> {
-    page["results"]
-        .as_array()
-        .unwrap_or_else(|| panic!("{page}"))
-        .iter()
-        .map(|row| row["id"].as_i64().expect("an id"))
-        .collect()
-}
 
 async fn enrol(world: &World, user: &str, study: i32, method: Method, patients: &Value) -> (StatusCode, Value) {
     let path = format!("/api/v1/studies/{study}/patients");
@@ -38,7 +25,7 @@ async fn everybody_lists_the_studies_of_their_own_organizations_and_patients_the
         ("manager_mary", "?organizationId=20001", vec![]),
     ] {
         let (status, page) = world.get(user, &format!("/api/v1/studies{query}")).await;
-        assert_eq!((status, ids(&page)), (StatusCode::OK, expected.clone()), "{user} {query}");
+        assert_eq!((status, row_ids(&page)), (StatusCode::OK, expected.clone()), "{user} {query}");
         assert_eq!(page["count"], expected.len(), "{user} {query}");
     }
     let (_, study) = world.get("viewer_victor", "/api/v1/studies/30001").await;
@@ -71,12 +58,12 @@ async fn short_lists_have_pages_too() {
         loop {
             let (status, page) = world.get(user, &path).await;
             assert_eq!((status, &page["count"]), (StatusCode::OK, &json!(total)), "{list}");
-            assert!(ids(&page).len() <= 2, "{list}");
-            seen.extend(ids(&page));
+            assert!(row_ids(&page).len() <= 2, "{list}");
+            seen.extend(row_ids(&page));
             let Some(next) = page["next"].as_str() else { break };
             path = next.strip_prefix(world.base.as_str()).expect("of this site").to_owned();
         }
-        assert_eq!(seen, ids(&whole), "{list}");
+        assert_eq!(seen, row_ids(&whole), "{list}");
         assert_eq!(seen.len(), total, "{list}");
     }
 }
@@ -153,7 +140,7 @@ async fn a_patient_of_the_organization_is_enrolled_once() {
         (events[0].studies.as_slice(), events[0].patients.as_slice()),
         ([30001].as_slice(), [40001, 40003].as_slice())
     );
-    assert_eq!(ids(&world.get("viewer_victor", "/api/v1/studies/30001/patients").await.1), [40001, 40002, 40003]);
+    assert_eq!(row_ids(&world.get("viewer_victor", "/api/v1/studies/30001/patients").await.1), [40001, 40002, 40003]);
 }
 
 #[tokio::test]
@@ -222,7 +209,7 @@ async fn ending_an_enrolment_hides_the_data_at_once_and_enrolling_again_shows_it
     assert_eq!(count(by_study).await, 3);
     assert_eq!(count("/FHIR/R5/Observation?patient=40001").await, 0);
     assert_eq!(world.get("viewer_victor", "/FHIR/R5/Observation/60001").await.0, StatusCode::NOT_FOUND);
-    assert_eq!(ids(&world.get("viewer_victor", "/api/v1/studies/30001/patients").await.1), [40002]);
+    assert_eq!(row_ids(&world.get("viewer_victor", "/api/v1/studies/30001/patients").await.1), [40002]);
     assert_eq!(world.count("SELECT count(*) FROM consent_event").await, 12, "the ledger keeps what was decided");
     assert_eq!(entries(&world.get("ll_patient_peter", "/FHIR/R5/Observation").await.1).len(), 2);
 
@@ -244,7 +231,7 @@ async fn who_takes_part_in_a_study_is_for_its_practitioners() {
         let (answered, page) = world.get(user, &format!("/api/v1/studies/{study}/patients")).await;
         assert_eq!(answered.as_u16(), status, "{user} {study}: {page}");
         if status == 200 {
-            assert_eq!(ids(&page), expected, "{user} {study}");
+            assert_eq!(row_ids(&page), expected, "{user} {study}");
         }
     }
 }

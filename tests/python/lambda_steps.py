@@ -206,6 +206,7 @@ REST = [
         lambda a, v: a.header("location") == "/",
         lambda a: {"session": a.cookie("__Host-jhe_session")},
     ),
+    Step("landing-page", 200, lambda a, v: "/accounts/login/" in a.text and a.header("content-type").startswith("text/html")),
     Step("oauth-authorize-anonymous", 302, lambda a, v: a.header("location").startswith("/accounts/login/?next=")),
     Step("oauth-authorize", 302, lambda a, v: a.query("state") == "af0ifjsldkj" and a.query("iss") == "https://jhe.example/o"),
     Step("oauth-authorize-post", 302, lambda a, v: a.query("state") == "af0ifjsldkj", lambda a: {"code": a.query("code")}),

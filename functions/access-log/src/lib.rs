@@ -1,6 +1,6 @@
 //! `GET /api/v1/patients/me/access-log`: who has viewed or changed the data of the patient who asks, newest first.
 
-use audit::Action;
+use audit::{Action, Target};
 use jiff::Timestamp;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, rest::List};
 use serde::Serialize;
@@ -70,11 +70,11 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let context = request.audit(Some(&actor), Action::Search, "AuditEvent");
     let patient = match actor.patient() {
         Ok(patient) => patient,
-        Err(refusal) => return Err(request.refuse(app, &context, refusal).await),
+        Err(refusal) => return Err(request.refuse(app, &context, &Target::nothing(), refusal).await),
     };
     let list = List::parse(app, request, actor.user).await?;
     let before = list.after.unwrap_or(i64::MAX);
-    let page = app.store().await?.access_log(&context, patient, before, list.page_size).await?;
+    let page = app.store().await?.access_log(&context, patient, before, list.page_size()).await?;
     let rows: Vec<Row<'_>> = page.rows.iter().map(Row::from).collect();
     let next = rows.last().filter(|_| page.more).map(|row| row.id);
     list.page(app, actor.user, page.total, &rows, next).await

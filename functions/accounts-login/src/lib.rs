@@ -5,7 +5,7 @@
 
 mod form;
 
-use audit::{Action, RefusedBy};
+use audit::{Action, RefusedBy, Target};
 use authz::{Layer, UserId};
 use form::{Credentials, FORM};
 use http::{Method, StatusCode};
@@ -79,7 +79,7 @@ async fn check(app: &App, request: &Request, credentials: &Credentials) -> Resul
     let account = match attempt {
         LoginAttempt::Counted(account) => account,
         LoginAttempt::Blocked(seconds) => {
-            store.record_refusal(&context, RefusedBy::Layer(Layer::Token)).await?;
+            store.record_refusal(&context, &Target::nothing(), RefusedBy::Layer(Layer::Token)).await?;
             return Err(Failure::TooManyRequests(seconds));
         }
     };
@@ -87,7 +87,7 @@ async fn check(app: &App, request: &Request, credentials: &Credentials) -> Resul
     if verify(credentials.password.clone(), stored).await? {
         return Ok(account.map(|account| account.id));
     }
-    store.record_refusal(&context, RefusedBy::Layer(Layer::Token)).await?;
+    store.record_refusal(&context, &Target::nothing(), RefusedBy::Layer(Layer::Token)).await?;
     Ok(None)
 }
 

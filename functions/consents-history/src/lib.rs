@@ -1,4 +1,5 @@
-//! `GET /api/v1/patients/{id}/consents/history`: every decision about a patient's data, newest first.
+//! `GET /api/v1/patients/{id}/consents/history`: every decision about a patient's data, newest first; with
+//! `at`, those up to that instant.
 
 use audit::Action;
 use jiff::Timestamp;
@@ -47,11 +48,12 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let id = request.id_variable("id")?;
     let list = List::parse(app, request, actor.user).await?;
     let context = request.audit(Some(&actor), Action::Search, "Consent");
+    let at = list.past_instant("at", app.now())?;
     let before = list.after.unwrap_or(i64::MAX);
     let history = app
         .store()
         .await?
-        .consent_history(&context, Reader::from(&actor), id, before, list.page_size)
+        .consent_history(&context, Reader::from(&actor), id, at, before, list.page_size())
         .await?
         // Whatever refused, the caller is told the same: a patient who may not be seen does not exist.
         .map_err(|_| Failure::NotFound)?;

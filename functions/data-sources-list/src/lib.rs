@@ -10,5 +10,5 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     let list = List::parse(app, request, actor.user).await?;
     let rows = app.store().await?.data_sources(&[]).await?;
-    list.whole(app, actor.user, &rows).await
+    list.whole(app, &rows)
 }

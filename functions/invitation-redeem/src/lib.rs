@@ -1,7 +1,7 @@
 //! `POST /api/v1/invitation/{token}`: an app exchanges an invitation for an authorization code. Public: the token is the
 //! proof. The code answers to the verifier that the token makes, so that the code alone is worth nothing (RFC 7636).
 
-use audit::{Action, RefusedBy};
+use audit::{Action, RefusedBy, Target};
 use authz::Layer;
 use http::StatusCode;
 use oauth::{
@@ -47,7 +47,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
             }),
         )?),
         Redemption::Unknown => {
-            store.record_refusal(&context, RefusedBy::Layer(Layer::Token)).await?;
+            store.record_refusal(&context, &Target::nothing(), RefusedBy::Layer(Layer::Token)).await?;
             let body = json!({ "detail": "Invitation not found or already used." });
             Ok(json(StatusCode::NOT_FOUND, &body)?)
         }

@@ -1,7 +1,7 @@
 //! `POST /o/token/`: exchanges a code or a refresh token for tokens (RFC 6749 sections 4.1.3 and 6, OpenID Connect Core
 //! 1.0 section 3.1.3). Public: the client and the grant are proved in the request.
 
-use audit::{Action, Context, RefusedBy};
+use audit::{Action, Context, RefusedBy, Target};
 use authz::{ClientId, Layer};
 use http::{StatusCode, header};
 use oauth::{
@@ -50,7 +50,7 @@ async fn authenticate(store: &Store, context: &Context, asked: &TokenRequest) ->
     match proved {
         Ok(client) => Ok(client),
         Err(error) => {
-            store.record_refusal(context, RefusedBy::Layer(Layer::Token)).await?;
+            store.record_refusal(context, &Target::nothing(), RefusedBy::Layer(Layer::Token)).await?;
             Err(error.into())
         }
     }
@@ -88,7 +88,7 @@ async fn exchange(
         Some(Ok(exchanged)) => Ok(exchanged),
         Some(Err(error)) => Err(error.answer().into()),
         None => {
-            store.record_refusal(context, RefusedBy::Layer(Layer::Token)).await?;
+            store.record_refusal(context, &Target::nothing(), RefusedBy::Layer(Layer::Token)).await?;
             Err(OAuthError::invalid_grant().into())
         }
     }

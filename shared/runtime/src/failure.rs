@@ -37,6 +37,8 @@ pub enum Failure {
     Refused(Refusal),
     /// Nothing that the caller may know of has this name.
     NotFound,
+    /// The list has no page of this number.
+    NoSuchPage,
     /// No route has this method.
     MethodNotAllowed,
     /// The input is not acceptable; the text says what and never repeats a value.
@@ -82,7 +84,9 @@ impl Failure {
         match self {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Refused(Refusal { visibility: Visibility::Known, .. }) | Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::Refused(Refusal { visibility: Visibility::Concealed, .. }) | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Refused(Refusal { visibility: Visibility::Concealed, .. }) | Self::NotFound | Self::NoSuchPage => {
+                StatusCode::NOT_FOUND
+            }
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Invalid(_) | Self::Fields(_) => StatusCode::BAD_REQUEST,
             Self::Rejected(rejection) => StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::BAD_REQUEST),
@@ -107,6 +111,7 @@ impl Failure {
                 "You do not have permission to perform this action.".to_owned()
             }
             Self::Refused(_) | Self::NotFound => "Not found.".to_owned(),
+            Self::NoSuchPage => "Invalid page.".to_owned(),
             Self::MethodNotAllowed => "Method not allowed.".to_owned(),
             Self::Invalid(detail) => detail.clone(),
             Self::Fields(fields) => fields
@@ -131,7 +136,7 @@ impl Failure {
         match self {
             Self::Unauthenticated => IssueCode::Login,
             Self::Refused(Refusal { visibility: Visibility::Known, .. }) | Self::Forbidden(_) => IssueCode::Forbidden,
-            Self::Refused(_) | Self::NotFound | Self::Gone(_) => IssueCode::NotFound,
+            Self::Refused(_) | Self::NotFound | Self::NoSuchPage | Self::Gone(_) => IssueCode::NotFound,
             Self::MethodNotAllowed | Self::UnsupportedMediaType | Self::NotAcceptable => IssueCode::NotSupported,
             Self::Conflict(_) => IssueCode::Conflict,
             Self::TooManyRequests(_) => IssueCode::Throttled,

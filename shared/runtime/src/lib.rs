@@ -10,6 +10,7 @@ pub mod directory;
 mod failure;
 mod function;
 pub mod lambda;
+mod members;
 pub mod pages;
 pub mod patient;
 mod permit;

@@ -1,12 +1,12 @@
 //! A request, the same from both hosts.
 
-use crate::{App, Failure, MAX_BODY};
-use audit::{Action, Context, RefusedBy};
+use crate::{App, Failure, MAX_BODY, members};
+use audit::{Action, Context, RefusedBy, Target};
 use authz::{Actor, Layer};
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use oauth::TokenHash;
-use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::{collections::HashMap, net::IpAddr};
 
 /// What a host knows of a request.
@@ -120,19 +120,23 @@ impl Request {
     }
 
     /// The body as JSON, of type `application/json` or `application/fhir+json`.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+    /// No object in it, at any depth, names a member twice: readers of the same text could see different values.
+    pub fn json(&self) -> Result<Value, Failure> {
         match self.media_type().as_deref() {
             None | Some("application/json" | "application/fhir+json") => {}
             Some(_) => return Err(Failure::UnsupportedMediaType),
         }
         // The error's text can repeat the input; only its place is told.
-        serde_json::from_slice(self.body()?).map_err(|error| {
+        let invalid = |error: serde_json::Error| {
             let what = match error.classify() {
-                serde_json::error::Category::Data => "The JSON does not have the expected shape",
+                serde_json::error::Category::Data => "The JSON has an object that names a member twice",
                 _ => "The body is not valid JSON",
             };
             Failure::Invalid(format!("{what} (line {}, column {}).", error.line(), error.column()))
-        })
+        };
+        let body = self.body()?;
+        members::each_once(body).map_err(invalid)?;
+        serde_json::from_slice(body).map_err(invalid)
     }
 
     /// The decoded pairs of a form body (`application/x-www-form-urlencoded`).
@@ -169,7 +173,7 @@ impl Request {
             return Ok(authenticated);
         }
         let context = self.audit(None, Action::Execute, "Token");
-        store.record_refusal(&context, RefusedBy::Layer(Layer::Token)).await?;
+        store.record_refusal(&context, &Target::nothing(), RefusedBy::Layer(Layer::Token)).await?;
         Err(Failure::Unauthenticated)
     }
 
@@ -239,14 +243,14 @@ mod tests {
         let json = (header::CONTENT_TYPE, "application/json; charset=utf-8");
         let fhir = (header::CONTENT_TYPE, "application/fhir+json");
         let xml = (header::CONTENT_TYPE, "application/xml");
-        assert!(request(&[json], b"{}").json::<serde_json::Value>().is_ok());
-        assert!(request(&[fhir], b"{}").json::<serde_json::Value>().is_ok());
-        assert!(matches!(request(&[xml], b"{}").json::<serde_json::Value>(), Err(Failure::UnsupportedMediaType)));
+        assert!(request(&[json], b"{}").json().is_ok());
+        assert!(request(&[fhir], b"{}").json().is_ok());
+        assert!(matches!(request(&[xml], b"{}").json(), Err(Failure::UnsupportedMediaType)));
     }
 
     #[test]
     fn an_error_in_json_does_not_repeat_the_input() {
-        let failure = request(&[], b"{\"name\": \"secret").json::<serde_json::Value>().unwrap_err();
+        let failure = request(&[], b"{\"name\": \"secret").json().unwrap_err();
         let Failure::Invalid(text) = failure else { panic!("{failure:?}") };
         assert!(!text.contains("secret"), "{text}");
     }

@@ -3,6 +3,7 @@
 use crate::{App, Failure, Request, Response, json};
 use fhir::{cursor::Position, search};
 use http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -12,7 +13,7 @@ const DEFAULT_PAGE_SIZE: i64 = 20;
 /// The most rows per page; more is understood as this.
 const MAX_PAGE_SIZE: i64 = 1_000;
 
-/// A page in the shape of `/api/v1`. Pages are keyset pages: `next` leads on, there is no way back.
+/// A page in the shape of `/api/v1`.
 #[derive(Debug, Serialize)]
 struct Page<'a, T> {
     count: i64,
@@ -22,12 +23,16 @@ struct Page<'a, T> {
 }
 
 /// The parameters of a list: filters by name, page size and position. Names may be camel or snake case.
+///
+/// A short list ([`List::whole`]) has pages by number, and leads on and back. A list of any length ([`List::page`]) has
+/// keyset pages: they are read forward by `next`, and only the first has a number.
 #[derive(Debug)]
 pub struct List {
     path: String,
     filters: Vec<(String, String)>,
-    /// Rows per page.
-    pub page_size: i64,
+    /// The page's number, from 1.
+    number: i64,
+    size: i64,
     /// The key of the last row of the page before.
     pub after: Option<i64>,
 }
@@ -35,20 +40,20 @@ pub struct List {
 impl List {
     /// Reads the parameters. Bound to the caller by `who`: a link works only for the user it was given to.
     pub async fn parse(app: &App, request: &Request, who: authz::UserId) -> Result<Self, Failure> {
-        let mut list =
-            Self { path: request.path().to_owned(), filters: Vec::new(), page_size: DEFAULT_PAGE_SIZE, after: None };
+        let path = request.path().to_owned();
+        let mut list = Self { path, filters: Vec::new(), number: 1, size: DEFAULT_PAGE_SIZE, after: None };
         let mut cursor = None;
         for (name, value) in request.query() {
             let name = snake_case(&name);
             match name.as_str() {
                 "page_size" => {
                     let size: i64 = number(&name, &value)?;
-                    list.page_size = size.clamp(1, MAX_PAGE_SIZE);
+                    list.size = size.clamp(1, MAX_PAGE_SIZE);
                 }
                 "cursor" => cursor = Some(value),
-                // Existing apps ask for the first page by its number; later ones are reached by `next`.
-                "page" if value == "1" => {}
-                "page" => return Err(Failure::NotFound),
+                "page" => {
+                    list.number = value.parse().ok().filter(|number| *number > 0).ok_or(Failure::NoSuchPage)?;
+                }
                 _ if list.filters.iter().any(|(known, _)| *known == name) => {
                     return Err(Failure::field(&name, "It is given more than once."));
                 }
@@ -82,7 +87,27 @@ impl List {
         self.text(name).map(|value| number(name, value)).transpose()
     }
 
-    /// The response with a page. `last` is the key of its last row when another page follows.
+    /// A filter that is an instant of RFC 3339, of the years 1 to 9999, and not after `now`: what is not decided yet is not
+    /// known. The clocks of caller, host and database may differ by a minute.
+    pub fn past_instant(&self, name: &str, now: Timestamp) -> Result<Option<Timestamp>, Failure> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let years = Timestamp::constant(-62_135_596_800, 0)..Timestamp::constant(253_402_128_000, 0);
+        let instant = text.parse().ok().filter(|at| years.contains(at)).ok_or_else(|| {
+            Failure::field(name, "Enter an instant such as 2026-11-21T18:00:00Z; write + as %2B in a URL.")
+        })?;
+        if instant.duration_since(now) > SignedDuration::from_mins(1) {
+            return Err(Failure::field(name, "The instant is in the future."));
+        }
+        Ok(Some(instant))
+    }
+
+    /// How many rows to read for a keyset page: none when a page is asked for by a number that it cannot have.
+    #[must_use]
+    pub const fn page_size(&self) -> i64 {
+        if self.number == 1 { self.size } else { 0 }
+    }
+
+    /// The response with a keyset page. `last` is the key of its last row when another page follows.
     pub async fn page<T: Serialize>(
         &self,
         app: &App,
@@ -91,29 +116,48 @@ impl List {
         rows: &[T],
         last: Option<i64>,
     ) -> Result<Response, Failure> {
+        if self.number > 1 {
+            self.first_row(count)?;
+            return Err(Failure::field("page", "Pages of this list have no numbers. Follow the link \"next\"."));
+        }
         let next = match last {
             None => None,
             Some(id) => {
                 let cursor = app.cursor_key().await?.seal(&self.binding(who), &Position { at: 0, id });
-                let mut pairs = self.filters.clone();
-                pairs.push(("page_size".to_owned(), self.page_size.to_string()));
-                pairs.push(("cursor".to_owned(), cursor));
-                Some(search::link(&format!("{}{}", app.settings.site_url, self.path), &pairs, None))
+                Some(self.link(app, "cursor", cursor))
             }
         };
         Ok(json(StatusCode::OK, &Page { count, next, previous: None, results: rows })?)
     }
 
-    /// The response with a short list that is kept whole in memory: organizations, studies, data sources. The key of a
-    /// row is its place.
-    pub async fn whole<T: Serialize>(&self, app: &App, who: authz::UserId, rows: &[T]) -> Result<Response, Failure> {
-        let from = usize::try_from(self.after.unwrap_or(0)).unwrap_or(usize::MAX).min(rows.len());
-        let size = usize::try_from(self.page_size).unwrap_or(usize::MAX);
-        let to = from.saturating_add(size).min(rows.len());
-        let page = rows.get(from..to).unwrap_or_default();
-        let last = (to < rows.len()).then(|| i64::try_from(to).unwrap_or(i64::MAX));
+    /// The response with a short list that is kept whole in memory: organizations, studies, data sources.
+    pub fn whole<T: Serialize>(&self, app: &App, rows: &[T]) -> Result<Response, Failure> {
+        if self.after.is_some() {
+            return Err(Failure::field("cursor", "It does not belong to this list."));
+        }
         let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        self.page(app, who, count, page, last).await
+        let first = usize::try_from(self.first_row(count)?).unwrap_or(usize::MAX);
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        let results = rows.get(first..).unwrap_or_default();
+        let link = |number: i64| self.link(app, "page", number.to_string());
+        let next = (results.len() > size).then(|| link(self.number + 1));
+        let previous = (self.number > 1).then(|| link(self.number - 1));
+        let results = results.get(..size).unwrap_or(results);
+        Ok(json(StatusCode::OK, &Page { count, next, previous, results })?)
+    }
+
+    /// How many rows are before the page. Beyond the last row there is no page but the first.
+    fn first_row(&self, count: i64) -> Result<i64, Failure> {
+        let first = self.size.saturating_mul(self.number - 1);
+        if first > 0 && first >= count { Err(Failure::NoSuchPage) } else { Ok(first) }
+    }
+
+    /// A link to another page of this list.
+    fn link(&self, app: &App, name: &str, value: String) -> String {
+        let mut pairs = self.filters.clone();
+        pairs.push(("page_size".to_owned(), self.size.to_string()));
+        pairs.push((name.to_owned(), value));
+        search::link(&format!("{}{}", app.settings.site_url, self.path), &pairs, None)
     }
 }
 

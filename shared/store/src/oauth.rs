@@ -78,19 +78,6 @@ impl Store {
         client.query_opt(&statement, &[&client_id]).await?.as_ref().map(client_of).transpose()
     }
 
-    /// Records a refusal of a sign-in or of a token.
-    pub async fn record_refusal(&self, context: &Context, reason: RefusedBy) -> Result<(), StoreError> {
-        let client = self.connection().await?;
-        let statement = client
-            .prepare_typed_cached(
-                "SELECT audit_record($1, 'denied', $2, '{}', '{}', '{}', '{}')",
-                &[Type::JSONB, Type::TEXT],
-            )
-            .await?;
-        client.execute(&statement, &[&Json(context), &reason.name()]).await?;
-        Ok(())
-    }
-
     /// Stores a grant and the code that stands for it, with the audit record, in one statement.
     pub async fn issue_code(&self, context: &Context, code: &NewCode<'_>) -> Result<(), StoreError> {
         let client = self.connection().await?;

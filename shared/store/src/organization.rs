@@ -4,7 +4,8 @@ use crate::{Store, StoreError, observation::Reader};
 use authz::{OrganizationId, PatientId, PractitionerId, Role, StudyId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio_postgres::types::Type;
+use std::sync::LazyLock;
+use tokio_postgres::{Row, types::Type};
 
 /// An organization as the caller sees it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,26 +30,33 @@ pub struct Organization {
     pub last_updated: Timestamp,
 }
 
-const VISIBLE: &str = "
+/// The rule, once: a practitioner's organizations are those of their roles, a patient's those that they belong to. `$1` is
+/// the practitioner, `$2` the patient.
+pub(crate) const OWN: &str = "
+(SELECT organization_id FROM organization_member WHERE practitioner_id = $1
+ UNION ALL
+ SELECT organization_id FROM patient_organization WHERE patient_id = $2)";
+
+static LIST: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
 SELECT o.id, o.name, o.type, o.part_of, o.last_updated,
        CASE WHEN $3 THEN 'super_user' ELSE m.role::text END AS current_user_role
   FROM organization o
   LEFT JOIN organization_member m ON m.organization_id = o.id AND m.practitioner_id = $1
- WHERE ($3 OR m.role IS NOT NULL
-        OR EXISTS (SELECT FROM patient_organization p WHERE p.organization_id = o.id AND p.patient_id = $2))
+ WHERE ($3 OR o.id IN {OWN})
    AND (cardinality($4::int[]) = 0 OR o.id = ANY ($4))
- ORDER BY o.name, o.id";
+ ORDER BY o.name, o.id"
+    )
+});
 
 impl Store {
     /// The organizations that the reader may see: those of the practitioner's roles, those of the patient, or all for
     /// a super admin. With ids, only those.
     pub async fn organizations(&self, reader: Reader, ids: &[i32]) -> Result<Vec<Organization>, StoreError> {
-        let (practitioner, patient, privileged) = reader.parts();
-        let client = self.connection().await?;
-        let statement =
-            client.prepare_typed_cached(VISIBLE, &[Type::INT4, Type::INT4, Type::BOOL, Type::INT4_ARRAY]).await?;
-        let rows = client.query(&statement, &[&practitioner, &patient, &privileged, &ids]).await?;
-        rows.iter()
+        self.visible(&LIST, reader, ids)
+            .await?
+            .iter()
             .map(|row| {
                 Ok(Organization {
                     id: row.try_get("id")?,
@@ -63,19 +71,22 @@ impl Store {
             .collect()
     }
 
+    /// The rows of a list of what a reader may see: 1 to 3 the reader, 4 ids.
+    pub(crate) async fn visible(&self, list: &str, reader: Reader, ids: &[i32]) -> Result<Vec<Row>, StoreError> {
+        let (practitioner, patient, privileged) = reader.parts();
+        let client = self.connection().await?;
+        let statement =
+            client.prepare_typed_cached(list, &[Type::INT4, Type::INT4, Type::BOOL, Type::INT4_ARRAY]).await?;
+        Ok(client.query(&statement, &[&practitioner, &patient, &privileged, &ids]).await?)
+    }
+
     /// The practitioner's role in an organization.
     pub async fn role_in_organization(
         &self,
         practitioner: Option<PractitionerId>,
         organization: OrganizationId,
     ) -> Result<Option<Role>, StoreError> {
-        self.role(
-            "SELECT max(m.role)::text FROM organization_member m
-              WHERE m.practitioner_id = $1 AND m.organization_id = $2",
-            practitioner,
-            organization.0,
-        )
-        .await
+        self.role(practitioner, "SELECT $2", Some(organization.0)).await
     }
 
     /// The practitioner's highest role in the organizations of a patient.
@@ -84,14 +95,8 @@ impl Store {
         practitioner: Option<PractitionerId>,
         patient: PatientId,
     ) -> Result<Option<Role>, StoreError> {
-        self.role(
-            "SELECT max(m.role)::text FROM organization_member m
-               JOIN patient_organization p ON p.organization_id = m.organization_id
-              WHERE m.practitioner_id = $1 AND p.patient_id = $2",
-            practitioner,
-            patient.0,
-        )
-        .await
+        let theirs = "SELECT organization_id FROM patient_organization WHERE patient_id = $2";
+        self.role(practitioner, theirs, Some(patient.0)).await
     }
 
     /// The practitioner's role in the organization of a study.
@@ -100,37 +105,29 @@ impl Store {
         practitioner: Option<PractitionerId>,
         study: StudyId,
     ) -> Result<Option<Role>, StoreError> {
-        self.role(
-            "SELECT max(m.role)::text FROM organization_member m
-               JOIN study s ON s.organization_id = m.organization_id
-              WHERE m.practitioner_id = $1 AND s.id = $2",
-            practitioner,
-            study.0,
-        )
-        .await
+        self.role(practitioner, "SELECT organization_id FROM study WHERE id = $2", Some(study.0)).await
     }
 
     /// The practitioner's highest role anywhere.
     pub async fn highest_role(&self, practitioner: Option<PractitionerId>) -> Result<Option<Role>, StoreError> {
-        self.role(
-            "SELECT max(m.role)::text FROM organization_member m WHERE m.practitioner_id = $1 AND $2 = 0",
-            practitioner,
-            0,
-        )
-        .await
+        self.role(practitioner, "SELECT id FROM organization WHERE $2 IS NULL", None).await
     }
 
+    /// The practitioner's highest role in the organizations that a query selects; the query may use the `target` as `$2`.
     async fn role(
         &self,
-        statement: &'static str,
         practitioner: Option<PractitionerId>,
-        target: i32,
+        organizations: &'static str,
+        target: Option<i32>,
     ) -> Result<Option<Role>, StoreError> {
         let Some(practitioner) = practitioner else {
             return Ok(None);
         };
+        let statement = format!(
+            "SELECT max(role)::text FROM organization_member WHERE practitioner_id = $1 AND organization_id IN ({organizations})"
+        );
         let client = self.connection().await?;
-        let statement = client.prepare_typed_cached(statement, &[Type::INT4, Type::INT4]).await?;
+        let statement = client.prepare_typed_cached(&statement, &[Type::INT4, Type::INT4]).await?;
         let row = client.query_one(&statement, &[&practitioner.0, &target]).await?;
         row.try_get::<_, Option<&str>>(0)?.map(|name| name.parse().map_err(|_| StoreError::Corrupt("role"))).transpose()
     }

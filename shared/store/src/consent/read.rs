@@ -15,6 +15,14 @@ use tokio_postgres::{
     types::{Json, Type},
 };
 
+/// Whether the reader may see the patient, as `outcome`: 2 the patient who reads, 5 the patient, `who` those seen.
+const OUTCOME: &str = "outcome AS MATERIALIZED (
+  SELECT CASE WHEN EXISTS (SELECT FROM who) THEN NULL
+              WHEN NOT EXISTS (SELECT FROM patient WHERE id = $5) THEN 'not_found'
+              WHEN $2::int IS NOT NULL THEN 'user_type'
+              ELSE 'organization' END AS refused_by
+)";
+
 /// The state at an instant. 1 to 3 the reader, 4 audit context, 5 patient, 6 instant (none: now).
 ///
 /// A practitioner sees the studies of their own organizations only: decisions about others are not theirs to know.
@@ -24,12 +32,7 @@ static STATE: LazyLock<String> = LazyLock::new(|| {
         "
 WITH who AS MATERIALIZED (
   SELECT p.* FROM patient p WHERE p.id = $5 AND {VISIBLE}
-), outcome AS MATERIALIZED (
-  SELECT CASE WHEN EXISTS (SELECT FROM who) THEN NULL
-              WHEN NOT EXISTS (SELECT FROM patient WHERE id = $5) THEN 'not_found'
-              WHEN $2::int IS NOT NULL THEN 'user_type'
-              ELSE 'organization' END AS refused_by
-), shown AS MATERIALIZED (
+), {OUTCOME}, shown AS MATERIALIZED (
   SELECT s.id, s.name, s.description, o.id AS organization_id, o.name AS organization_name, o.type AS organization_type
     FROM who JOIN study s ON EXISTS (SELECT FROM study_patient e WHERE e.study_id = s.id AND e.patient_id = who.id)
                           OR ($6::timestamptz IS NOT NULL
@@ -71,22 +74,18 @@ SELECT a.event_id, a.refused_by,
     )
 });
 
-/// 1 to 3 the reader, 4 audit context, 5 patient, 6 before, 7 count.
+/// 1 to 3 the reader, 4 audit context, 5 patient, 6 before, 7 count, 8 instant up to which (none: now).
 static HISTORY: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
 WITH who AS MATERIALIZED (
   SELECT p.id FROM patient p WHERE p.id = $5 AND {VISIBLE}
-), outcome AS MATERIALIZED (
-  SELECT CASE WHEN EXISTS (SELECT FROM who) THEN NULL
-              WHEN NOT EXISTS (SELECT FROM patient WHERE id = $5) THEN 'not_found'
-              WHEN $2::int IS NOT NULL THEN 'user_type'
-              ELSE 'organization' END AS refused_by
-), ledger AS MATERIALIZED (
+), {OUTCOME}, ledger AS MATERIALIZED (
   SELECT c.*, s.name AS study_name, s.organization_id
     FROM who JOIN consent_event c ON c.patient_id = who.id JOIN study s ON s.id = c.study_id
-   WHERE $3 OR who.id = $2
-      OR EXISTS (SELECT FROM organization_member m WHERE m.organization_id = s.organization_id AND m.practitioner_id = $1)
+   WHERE ($8::timestamptz IS NULL OR c.decided_at <= $8)
+     AND ($3 OR who.id = $2
+          OR EXISTS (SELECT FROM organization_member m WHERE m.organization_id = s.organization_id AND m.practitioner_id = $1))
 ), page AS MATERIALIZED (
   SELECT * FROM ledger WHERE id < $6 ORDER BY id DESC LIMIT $7 + 1
 ), shown AS MATERIALIZED (
@@ -136,12 +135,14 @@ impl Store {
         }))
     }
 
-    /// A page of the patient's ledger, newest first, with the audit record, in one statement.
+    /// A page of the patient's ledger, newest first, now or as it was at an instant, with the audit record, in one
+    /// statement.
     pub async fn consent_history(
         &self,
         context: &Context,
         reader: Reader,
         patient: PatientId,
+        at: Option<Timestamp>,
         before: i64,
         count: i64,
     ) -> Result<Result<ConsentHistory, RefusedBy>, StoreError> {
@@ -150,11 +151,20 @@ impl Store {
         let statement = client
             .prepare_typed_cached(
                 &HISTORY,
-                &[Type::INT4, Type::INT4, Type::BOOL, Type::JSONB, Type::INT4, Type::INT8, Type::INT8],
+                &[
+                    Type::INT4,
+                    Type::INT4,
+                    Type::BOOL,
+                    Type::JSONB,
+                    Type::INT4,
+                    Type::INT8,
+                    Type::INT8,
+                    Type::TIMESTAMPTZ,
+                ],
             )
             .await?;
         let rows = client
-            .query(&statement, &[&practitioner, &own, &privileged, &Json(context), &patient.0, &before, &count])
+            .query(&statement, &[&practitioner, &own, &privileged, &Json(context), &patient.0, &before, &count, &at])
             .await?;
         let mut history = ConsentHistory::default();
         for row in &rows {

@@ -4,13 +4,13 @@
 //! `FOR NO KEY UPDATE`, so the two are ordered: an observation stored beside a grant is never missing from
 //! the study's feed.
 
-use crate::{Store, StoreError};
-use audit::{Context, RefusedBy};
+use crate::{Store, StoreError, refusal};
+use audit::{Context, RefusedBy, Target};
 use authz::{Actor, Layer, Permission, Principal, Role, permit};
 use deadpool_postgres::Transaction;
 use futures_util::future::try_join;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use tokio_postgres::types::{Json, Type};
 
 /// An observation to store; its content is rendered once the code's display and the subject's user are known.
@@ -150,8 +150,6 @@ SELECT numbered.n, numbered.id, moment.at, a.event_id
   FROM (SELECT audit_record($1, 'allowed', NULL, '{}', '{}',
                             ARRAY(SELECT DISTINCT patient_id FROM numbered), ARRAY(SELECT id FROM numbered), $13::text::member_role) AS event_id) a
  CROSS JOIN moment CROSS JOIN numbered";
-
-const REFUSED: &str = "SELECT audit_record($1, 'denied', $2, '{}', '{}', $3, '{}')";
 
 impl Store {
     /// Stores the observations that the caller may upload, each with its own fate, and their audit records, in one
@@ -416,19 +414,15 @@ impl<'a> Upload<'a> {
         transaction: &Transaction<'_>,
         verdicts: &[UploadVerdict],
     ) -> Result<(), StoreError> {
-        let mut refused: BTreeMap<&'static str, Vec<i32>> = BTreeMap::new();
+        let mut refused: BTreeMap<&'static str, (RefusedBy, BTreeSet<i32>)> = BTreeMap::new();
         for (verdict, observation) in verdicts.iter().zip(self.observations) {
             if let Some(reason) = reason(verdict) {
-                let patients = refused.entry(reason.name()).or_default();
-                if !patients.contains(&observation.patient) {
-                    patients.push(observation.patient);
-                }
+                let (_, patients) = refused.entry(reason.name()).or_insert_with(|| (reason, BTreeSet::new()));
+                patients.insert(observation.patient);
             }
         }
-        for (reason, patients) in refused {
-            let statement =
-                transaction.prepare_typed_cached(REFUSED, &[Type::JSONB, Type::TEXT, Type::INT4_ARRAY]).await?;
-            transaction.execute(&statement, &[&Json(self.context), &reason, &patients]).await?;
+        for (reason, patients) in refused.into_values() {
+            refusal::record(transaction, self.context, &Target::nothing().and_patients(patients), reason).await?;
         }
         Ok(())
     }

@@ -252,7 +252,8 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $17 AS more,
        CASE WHEN p.id IS NOT NULL THEN {RECORD} END AS record
   FROM (SELECT v.refused_by,
                audit_record($4, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
-                            ARRAY(SELECT organization_id FROM through UNION SELECT id FROM organization WHERE id = $6),
+                            ARRAY(SELECT organization_id FROM through UNION SELECT id FROM organization WHERE id = $6
+                                  UNION SELECT organization_id FROM study WHERE id = $7),
                             ARRAY(SELECT id FROM study WHERE id = $7),
                             ARRAY(SELECT id FROM shown UNION SELECT id FROM patient WHERE id = ANY ($5)), '{{}}',
                             (SELECT max(role) FROM through)) AS event_id
