@@ -1,6 +1,9 @@
 //! Grants, codes and tokens. Only hashes of secrets are stored.
 
 mod client;
+mod lifecycle;
+
+pub use lifecycle::{NewAccess, Revocation};
 
 use crate::{Store, StoreError};
 use audit::{Context, RefusedBy};
