@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The routes that answer without an access token, and why.
-const PUBLIC: [(&str, &str); 19] = [
+const PUBLIC: [(&str, &str); 21] = [
     ("GET /", "says what it is"),
     ("GET /health", "whether it runs"),
     ("GET /FHIR/R5/metadata", "what it can do"),
@@ -25,6 +25,8 @@ const PUBLIC: [(&str, &str); 19] = [
     ("GET /o/.well-known/openid-configuration/", "where to get a token"),
     ("GET /o/.well-known/jwks.json", "public keys"),
     ("POST /o/token/", "gives the token: a code or a refresh token is asked"),
+    ("POST /o/introspect/", "asks for the client's credentials"),
+    ("POST /o/revoke_token/", "asks for the client's credentials"),
     ("GET /o/authorize/", "leads to the login page"),
     ("POST /o/authorize/", "asks for the session of the login page"),
     ("GET /accounts/login/", "the login page"),
