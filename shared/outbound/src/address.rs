@@ -24,7 +24,7 @@ const NOT_PUBLIC_V4: [([u8; 4], u32); 15] = [
 
 /// Whether an address is of the public internet.
 ///
-/// Of IPv6 only global unicast is, 2000::/3, without documentation, 6to4, Teredo and what else carries an IPv4
+/// Of IPv6 only global unicast is, `2000::/3`, without documentation, 6to4, Teredo and what else carries an IPv4
 /// address in it (RFC 6890). An IPv4 address written as IPv6 counts as what it is.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
@@ -42,10 +42,15 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
     let global_unicast = first & 0xe000 == 0x2000;
-    let special = (first == 0x2001 && second < 0x0200) // RFC 2928: Teredo, benchmarking, ORCHID
-        || (first == 0x2001 && second == 0x0db8)
-        || first == 0x2002
-        || (first == 0x3fff && second < 0x1000); // RFC 9637
+    let special = match first {
+        // RFC 2928: Teredo, benchmarking, ORCHID; and documentation.
+        0x2001 => second < 0x0200 || second == 0x0db8,
+        // 6to4.
+        0x2002 => true,
+        // RFC 9637: documentation.
+        0x3fff => second < 0x1000,
+        _ => false,
+    };
     global_unicast && !special
 }
 

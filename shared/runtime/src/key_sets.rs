@@ -10,10 +10,10 @@ use std::{
 use tokio::sync::{Mutex, OnceCell};
 
 /// How long a key set is good. A key that its owner withdraws is trusted no longer than this.
-const FRESH: Duration = Duration::from_secs(300);
+const FRESH: Duration = Duration::from_mins(5);
 /// How long nothing is fetched again, whatever key is asked for and however the last time ended: nobody can make us ask
 /// another server more often.
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_mins(1);
 /// How many URLs are remembered.
 const MAX_URLS: usize = 200;
 
@@ -120,7 +120,7 @@ mod tests {
         let at = Instant::now();
         let entry = Entry { at, keys: None };
         assert!(matches!(entry.answer(None, at + Duration::from_secs(59)), Some(Err(KeySetsError::Pause))));
-        assert!(entry.answer(None, at + Duration::from_secs(60)).is_none());
+        assert!(entry.answer(None, at + PAUSE).is_none());
     }
 
     #[tokio::test]
