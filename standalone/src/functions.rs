@@ -13,6 +13,7 @@ pub const FUNCTIONS: &[Function] = &[
     consents_decide::FUNCTION,
     consents_history::FUNCTION,
     consents_read::FUNCTION,
+    cors_preflight::FUNCTION,
     data_sources_all_scopes::FUNCTION,
     data_sources_list::FUNCTION,
     data_sources_read::FUNCTION,

@@ -105,9 +105,13 @@ pub enum Target<'a> {
     Nothing,
 }
 
+/// The path of a route that takes what no other route of its method takes, as API Gateway writes it.
+const ANY_PATH: &str = "/{proxy+}";
+
 /// The router.
 pub struct Router {
     paths: matchit::Router<BTreeMap<String, &'static Function>>,
+    any_path: BTreeMap<String, &'static Function>,
 }
 
 impl Router {
@@ -125,22 +129,25 @@ impl Router {
                 return Err(RouteError::Path(route.path));
             }
         }
+        let any_path = methods.remove(ANY_PATH).unwrap_or_default();
         let mut paths = matchit::Router::new();
         for (path, functions) in methods {
             paths.insert(path.clone(), functions).map_err(|_| RouteError::Path(path))?;
         }
-        Ok(Self { paths })
+        Ok(Self { paths, any_path })
     }
 
     /// Finds what a method and a path lead to. `HEAD` is served as `GET`.
     pub fn find<'a>(&'a self, method: &str, path: &'a str) -> Target<'a> {
-        let Ok(found) = self.paths.at(path) else {
-            return Target::Nothing;
-        };
         let method = if method == "HEAD" { "GET" } else { method };
-        match found.value.get(method) {
-            Some(function) => Target::Function(function, found.params.iter().collect()),
-            None => match found.value.values().next() {
+        let any_path = self.any_path.get(method).map(|function| Target::Function(function, HashMap::new()));
+        let Ok(found) = self.paths.at(path) else {
+            return any_path.unwrap_or(Target::Nothing);
+        };
+        match (found.value.get(method), any_path) {
+            (Some(function), _) => Target::Function(function, found.params.iter().collect()),
+            (None, Some(any_path)) => any_path,
+            (None, None) => match found.value.values().next() {
                 Some(function) => Target::MethodNotAllowed(function, found.value.keys().cloned().collect()),
                 None => Target::Nothing,
             },

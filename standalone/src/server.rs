@@ -2,7 +2,7 @@
 
 use crate::routes::{RouteError, Router, Target};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
@@ -102,9 +102,6 @@ impl Host {
     async fn route(&self, peer: SocketAddr, request: http::Request<Incoming>) -> Response {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
-        if parts.method == Method::OPTIONS {
-            return preflight(&path);
-        }
         match self.router.find(parts.method.as_str(), &path) {
             Target::Nothing => Failure::NotFound.response(protocol(&path)),
             Target::MethodNotAllowed(function, allowed) => {
@@ -121,11 +118,7 @@ impl Host {
                 };
                 let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), decoded(value))).collect();
                 let request = self.request(peer, parts, variables, body);
-                let mut response = function.call(&self.app, &request).await;
-                if is_open(&path) {
-                    allow_any_origin(&mut response);
-                }
-                response
+                function.call(&self.app, &request).await
             }
         }
     }
@@ -185,33 +178,6 @@ fn protocol(path: &str) -> Protocol {
     }
 }
 
-/// The routes that any origin may call: those that carry no cookie and no health data.
-fn is_open(path: &str) -> bool {
-    let path = path.to_ascii_lowercase();
-    (path.starts_with("/o/") && !path.starts_with("/o/authorize"))
-        || path.starts_with("/.well-known/")
-        || path == "/fhir/r5/metadata"
-        || path == "/fhir/r5/.well-known/smart-configuration"
-}
-
-fn allow_any_origin(response: &mut Response) {
-    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-}
-
-/// The answer to a preflight request (Fetch standard, CORS-preflight): allowed for the open routes, and silent for others.
-fn preflight(path: &str) -> Response {
-    let mut response = runtime::no_content();
-    if is_open(path) {
-        allow_any_origin(&mut response);
-        let headers = response.headers_mut();
-        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
-        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization, content-type"));
-    } else {
-        *response.status_mut() = StatusCode::FORBIDDEN;
-    }
-    response
-}
-
 /// A path variable, percent-decoded; what is not UTF-8 then names nothing.
 fn decoded(value: &str) -> String {
     let mut bytes = Vec::with_capacity(value.len());
@@ -256,15 +222,5 @@ mod tests {
         assert_eq!(decoded("%ff"), "");
         assert_eq!(decoded("%4"), "");
         assert_eq!(decoded("%zz"), "");
-    }
-
-    #[test]
-    fn health_data_is_not_open_to_other_origins() {
-        for open in ["/o/token/", "/o/userinfo/", "/FHIR/R5/metadata", "/.well-known/oauth-authorization-server"] {
-            assert!(is_open(open), "{open}");
-        }
-        for closed in ["/o/authorize/", "/FHIR/R5/Observation", "/api/v1/patients", "/accounts/login/"] {
-            assert!(!is_open(closed), "{closed}");
-        }
     }
 }

@@ -44,8 +44,11 @@ const PUBLIC: [&str; 19] = [
     "POST /o/token/",
 ];
 
-fn declared() -> Vec<Route> {
+/// Every route but those of `OPTIONS`.
+pub fn declared() -> Vec<Route> {
     let (mut routes, _) = routes::declared().expect("the template");
+    // `OPTIONS` of every path is the subject of `cors.rs`.
+    routes.retain(|route| route.path != "/{proxy+}");
     // What reads comes first, so that nothing written before changes what it shows.
     routes.sort_by_key(|route| (writes(route), route.path.clone(), route.method.clone()));
     routes
@@ -65,7 +68,7 @@ fn is_public(route: &Route) -> bool {
 }
 
 /// The path with Peter's data in it, and the parameters that the route needs.
-fn path(route: &Route) -> String {
+pub fn path(route: &Route) -> String {
     let id = match route.path.split('/').rev().nth(usize::from(route.path.ends_with('}'))) {
         Some("Observation") => "60001",
         // What is read is the one that can be invited; what is deleted is needed by nobody.
@@ -107,7 +110,8 @@ fn request(world: &World, route: &Route, caller: Option<&str>) -> RequestBuilder
     }
 }
 
-fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
+/// What a caller sends.
+pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
     let observation = || point::observation(40001, 70001, &point::heart_rate(61, "2026-02-01T08:00:00Z"), "");
     let by_patient = caller.is_some_and(|user| user.contains("_patient_"));
     let route_name = name(route);

@@ -110,6 +110,7 @@ DENIED = "You do not have permission to perform this action."
 FHIR = [
     Step("health", 200, lambda a, v: a.json["status"] == "ok"),
     Step("fhir-metadata", 200, lambda a, v: a.json["fhirVersion"] == "5.0.0" and a.header("content-type") == "application/fhir+json"),
+    Step("cors-preflight", 204, lambda a, v: a.header("access-control-max-age") == "600"),
     Step("oauth-discovery", 200, lambda a, v: a.json["issuer"] == "https://jhe.example/o"),
     Step("oauth-discovery-server", 200, lambda a, v: a.json["token_endpoint"] == "https://jhe.example/o/token/"),
     Step("oauth-discovery-smart", 200, lambda a, v: "S256" in a.json["code_challenge_methods_supported"]),

@@ -11,7 +11,7 @@ use fhir::{
 };
 use http::StatusCode;
 use runtime::{
-    App, Failure, Function, Needs, Protocol, Request, Response, text_json,
+    App, Failure, Function, Interaction, Needs, Protocol, Request, Response, text_json,
     upload::{self, Prepared},
 };
 use serde_json::Value;
@@ -22,7 +22,7 @@ pub const FUNCTION: Function =
     Function::new("fhir-bundle", Protocol::Fhir, Needs::Database, |app, request| Box::pin(handle(app, request)));
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
-    let actor = request.actor(app).await?;
+    let actor = request.fhir_actor(app, "Observation", Interaction::Create).await?;
     let body: Value = request.json()?;
     let batch = BatchRequest::parse(&body)?;
     let transaction = batch.kind == BatchKind::Transaction;

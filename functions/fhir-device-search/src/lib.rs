@@ -2,14 +2,14 @@
 //! (<https://hl7.org/fhir/R5/http.html#search>).
 
 use fhir::search::Directory;
-use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, directory};
+use runtime::{App, Failure, Function, Interaction, Needs, Protocol, Request, Response, directory};
 
 /// The function.
 pub const FUNCTION: Function =
     Function::new("fhir-device-search", Protocol::Fhir, Needs::Database, |app, request| Box::pin(handle(app, request)));
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
-    let actor = request.actor(app).await?;
+    let actor = request.fhir_actor(app, "Device", Interaction::Search).await?;
     let search = directory::parse(Directory::Device, request)?;
     let rows = app.store().await?.data_sources(&search.ids).await?;
     directory::search(app, actor.user, &search, &rows).await

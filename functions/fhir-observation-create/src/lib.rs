@@ -2,7 +2,7 @@
 
 use fhir::observation::write_resource;
 use http::{HeaderValue, StatusCode, header};
-use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, read_response, upload};
+use runtime::{App, Failure, Function, Interaction, Needs, Protocol, Request, Response, read_response, upload};
 use store::{Stored, UploadVerdict};
 
 /// The function.
@@ -12,7 +12,7 @@ pub const FUNCTION: Function =
     });
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
-    let actor = request.actor(app).await?;
+    let actor = request.fhir_actor(app, "Observation", Interaction::Create).await?;
     if request.header("if-none-exist").is_some() {
         // Ignoring the condition would store what the caller did not want.
         return Err(Failure::Invalid(

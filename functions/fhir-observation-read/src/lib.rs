@@ -3,7 +3,7 @@
 use audit::Action;
 use fhir::observation::write_resource;
 use http::StatusCode;
-use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, read_response};
+use runtime::{App, Failure, Function, Interaction, Needs, Protocol, Request, Response, read_response};
 use store::{ReadOutcome, Reader};
 
 /// The function.
@@ -13,7 +13,7 @@ pub const FUNCTION: Function =
     });
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
-    let actor = request.actor(app).await?;
+    let actor = request.fhir_actor(app, "Observation", Interaction::Read).await?;
     let id = request.id_variable("id")?;
     let context = request.audit(Some(&actor), Action::Read, "Observation");
     match app.store().await?.read_observation(&context, Reader::from(&actor), id).await? {

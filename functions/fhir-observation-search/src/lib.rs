@@ -14,7 +14,7 @@ use fhir::{
 use http::StatusCode;
 use jiff::Timestamp;
 use runtime::{
-    App, Failure, Function, Needs, Protocol, Request, Response,
+    App, Failure, Function, Interaction, Needs, Protocol, Request, Response,
     search::{Links, handling, parameters},
     text_json,
 };
@@ -27,7 +27,7 @@ pub const FUNCTION: Function =
     });
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
-    let actor = request.actor(app).await?;
+    let actor = request.fhir_actor(app, "Observation", Interaction::Search).await?;
     let search = ObservationSearch::parse(&parameters(request)?, handling(request))?;
     let links = Links::new(app, actor.user, "Observation", search.canonical_pairs());
     let mut query = query::from_search(Reader::from(&actor), &search)?;

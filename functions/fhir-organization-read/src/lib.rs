@@ -1,6 +1,6 @@
 //! `GET /FHIR/R5/Organization/{id}`: read one organization (<https://hl7.org/fhir/R5/http.html#read>).
 
-use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, directory};
+use runtime::{App, Failure, Function, Interaction, Needs, Protocol, Request, Response, directory};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -9,7 +9,7 @@ pub const FUNCTION: Function =
     });
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
-    let actor = request.actor(app).await?;
+    let actor = request.fhir_actor(app, "Organization", Interaction::Read).await?;
     let id = request.id_variable("id")?;
     directory::read(&[directory::organization(app, request, &actor, id).await?])
 }

@@ -2,7 +2,7 @@
 //! (<https://hl7.org/fhir/R5/http.html#search>).
 
 use fhir::search::Directory;
-use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, directory};
+use runtime::{App, Failure, Function, Interaction, Needs, Protocol, Request, Response, directory};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -11,7 +11,7 @@ pub const FUNCTION: Function =
     });
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
-    let actor = request.actor(app).await?;
+    let actor = request.fhir_actor(app, "Organization", Interaction::Search).await?;
     let search = directory::parse(Directory::Organization, request)?;
     let rows = directory::organizations(app, request, &actor, &search.ids).await?;
     directory::search(app, actor.user, &search, &rows).await

@@ -2,14 +2,14 @@
 
 use audit::Action;
 use http::StatusCode;
-use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, patient, read_response};
+use runtime::{App, Failure, Function, Interaction, Needs, Protocol, Request, Response, patient, read_response};
 
 /// The function.
 pub const FUNCTION: Function =
     Function::new("fhir-patient-read", Protocol::Fhir, Needs::Database, |app, request| Box::pin(handle(app, request)));
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
-    let actor = request.actor(app).await?;
+    let actor = request.fhir_actor(app, "Patient", Interaction::Read).await?;
     let id = request.id_variable("id")?;
     let context = request.audit(Some(&actor), Action::Read, "Patient");
     let found = patient::by_id(app, &context, &actor, id).await?;

@@ -13,7 +13,7 @@ use fhir::{
 };
 use http::StatusCode;
 use runtime::{
-    App, Failure, Function, Needs, Protocol, Request, Response, patient,
+    App, Failure, Function, Interaction, Needs, Protocol, Request, Response, patient,
     search::{Links, handling, parameters},
     text_json,
 };
@@ -25,7 +25,7 @@ pub const FUNCTION: Function = Function::new("fhir-patient-search", Protocol::Fh
 });
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
-    let actor = request.actor(app).await?;
+    let actor = request.fhir_actor(app, "Patient", Interaction::Search).await?;
     let search = PatientSearch::parse(&parameters(request)?, handling(request))?;
     let links = Links::new(app, actor.user, "Patient", search.canonical_pairs());
     let after = links.open(app, search.page.cursor.as_deref()).await?;

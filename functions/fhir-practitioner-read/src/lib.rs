@@ -1,6 +1,6 @@
 //! `GET /FHIR/R5/Practitioner/{id}`: read one practitioner (<https://hl7.org/fhir/R5/http.html#read>).
 
-use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, directory};
+use runtime::{App, Failure, Function, Interaction, Needs, Protocol, Request, Response, directory};
 use store::Reader;
 
 /// The function.
@@ -10,7 +10,7 @@ pub const FUNCTION: Function =
     });
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
-    let actor = request.actor(app).await?;
+    let actor = request.fhir_actor(app, "Practitioner", Interaction::Read).await?;
     let id = request.id_variable("id")?;
     directory::read(&app.store().await?.practitioners(Reader::from(&actor), &[id]).await?)
 }

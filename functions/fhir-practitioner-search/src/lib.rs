@@ -2,7 +2,7 @@
 //! (<https://hl7.org/fhir/R5/http.html#search>).
 
 use fhir::search::Directory;
-use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, directory};
+use runtime::{App, Failure, Function, Interaction, Needs, Protocol, Request, Response, directory};
 use store::Reader;
 
 /// The function.
@@ -12,7 +12,7 @@ pub const FUNCTION: Function =
     });
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
-    let actor = request.actor(app).await?;
+    let actor = request.fhir_actor(app, "Practitioner", Interaction::Search).await?;
     let search = directory::parse(Directory::Practitioner, request)?;
     let rows = app.store().await?.practitioners(Reader::from(&actor), &search.ids).await?;
     directory::search(app, actor.user, &search, &rows).await

@@ -5,14 +5,14 @@ use oauth::{
     Client, Scope,
     authorize::Authorization,
     scope::{EMAIL, OFFLINE_ACCESS, OPENID, PROFILE},
+    smart::{self, Level, SmartScope},
 };
 use runtime::{
-    Failure, Response,
+    Failure, Interaction, Response,
     browser::{FORM_FIELD, SignedIn, field},
     html,
     pages::{self, escape},
 };
-use std::iter;
 
 /// The name of the form, for its token.
 pub(crate) const FORM: &str = "consent";
@@ -54,7 +54,7 @@ pub(crate) fn page(client: &Client, authorization: &Authorization, email: &str, 
          <button name=\"decision\" value=\"deny\" class=\"quiet\">Deny</button></form>",
         name = escape(&client.name),
         email = escape(email),
-        items = items(&authorization.scope),
+        items = items(&authorization.scope, client.whole_access),
         host = escape(destination(authorization.return_to.redirect_uri())),
         query = escape(&authorization.query_after_login()),
         token = escape(token),
@@ -62,17 +62,39 @@ pub(crate) fn page(client: &Client, authorization: &Authorization, email: &str, 
     html(StatusCode::OK, pages::page("Allow access?", &body))
 }
 
-/// What a scope means to a person. Whatever the scope, the client acts for the user.
-fn items(scope: &Scope) -> String {
+/// What a scope means to a person. A client of whole access that names no SMART scope acts for the user in everything.
+fn items(scope: &Scope, whole_access: bool) -> String {
+    let everything = whole_access && !smart::is_named(scope);
     let meanings = scope.iter().map(|token| match token {
         OPENID => "know the number of your account".to_owned(),
         EMAIL => "see your e-mail address".to_owned(),
         PROFILE => "see your name".to_owned(),
         OFFLINE_ACCESS => "go on while you are not using it".to_owned(),
-        other => escape(other),
+        other => SmartScope::parse(other).map_or_else(|| escape(other), |smart| records(&smart)),
     });
-    let all: Vec<String> = iter::once("see and do what you can see and do there".to_owned()).chain(meanings).collect();
+    let first = everything.then(|| "see and do what you can see and do there".to_owned());
+    let all: Vec<String> = first.into_iter().chain(meanings).collect();
     format!("<li>{}</li>", all.join("</li><li>"))
+}
+
+/// What a SMART scope means to a person.
+fn records(scope: &SmartScope<'_>) -> String {
+    let verbs: Vec<&str> = scope
+        .interactions()
+        .map(|interaction| match interaction {
+            Interaction::Create => "add",
+            Interaction::Read => "read",
+            Interaction::Update => "change",
+            Interaction::Delete => "delete",
+            Interaction::Search => "search",
+        })
+        .collect();
+    let what = scope.resource().map_or_else(|| "records of every kind".to_owned(), |kind| format!("{kind} records"));
+    let whose = match scope.level() {
+        Level::Patient => "about you",
+        Level::User | Level::System => "that you have access to",
+    };
+    format!("{} {what} {whose}", verbs.join(", "))
 }
 
 /// The host of a redirect URI, or the scheme of an app's own.
@@ -117,7 +139,21 @@ mod tests {
 
     #[test]
     fn a_scope_is_explained_and_never_markup() {
-        let items = items(&Scope::parse("email <b>").unwrap());
-        assert!(items.contains("<li>see your e-mail address</li><li>&lt;b&gt;</li>"), "{items}");
+        let explained = items(&Scope::parse("email <b>").unwrap(), false);
+        assert_eq!(explained, "<li>see your e-mail address</li><li>&lt;b&gt;</li>");
+    }
+
+    #[test]
+    fn a_person_sees_whether_the_app_may_do_everything_or_what() {
+        let everything = "see and do what you can see and do there";
+        for (scope, whole_access, expected) in [
+            ("openid", true, vec![everything, "know the number of your account"]),
+            ("openid", false, vec!["know the number of your account"]),
+            ("patient/Observation.rs", true, vec!["read, search Observation records about you"]),
+            ("user/*.read", false, vec!["read, search records of every kind that you have access to"]),
+        ] {
+            let expected = format!("<li>{}</li>", expected.join("</li><li>"));
+            assert_eq!(items(&Scope::parse(scope).unwrap(), whole_access), expected, "{scope} {whole_access}");
+        }
     }
 }

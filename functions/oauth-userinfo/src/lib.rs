@@ -3,7 +3,7 @@
 
 use http::{StatusCode, header};
 use oauth::{
-    ErrorCode, OAuthError, Scope,
+    ErrorCode, OAuthError,
     id_token::{Subject, UserClaims},
     scope::OPENID,
 };
@@ -16,14 +16,12 @@ pub const FUNCTION: Function =
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let caller = request.authenticated(app).await.map_err(|failure| unauthenticated(request, failure))?;
-    let scope = Scope::parse(&caller.scope).unwrap_or_default();
+    let scope = &caller.scope;
     if !scope.contains(OPENID) {
-        return Err(
-            OAuthError::new(ErrorCode::InsufficientScope, "The access token does not have the scope openid.").into()
-        );
+        return Err(OAuthError::insufficient_scope("The access token does not have the scope openid.").into());
     }
     let profile = app.store().await?.profile(caller.actor.user).await?.ok_or(Failure::Unauthenticated)?;
-    Ok(json(StatusCode::OK, &UserClaims::for_scope(&subject(profile), &scope))?)
+    Ok(json(StatusCode::OK, &UserClaims::for_scope(&subject(profile), scope))?)
 }
 
 /// RFC 6750 section 3.1: who sent no token is only told the scheme; who sent one is told that it is not valid.

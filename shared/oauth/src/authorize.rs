@@ -16,6 +16,7 @@ use crate::params::{Params, is_vschar};
 use crate::pkce::{self, Challenge};
 use crate::redirect;
 use crate::scope::Scope;
+use crate::smart;
 
 const MAX_STATE: usize = 2048;
 const MAX_NONCE: usize = 512;
@@ -358,7 +359,13 @@ fn scope(params: &Params, client: &Client) -> Result<Scope, OAuthError> {
         Some(text) => {
             let asked = Scope::parse(text);
             let asked = asked.map_err(|_| OAuthError::new(ErrorCode::InvalidScope, "The scope is malformed."))?;
-            asked.intersection(&client.scopes)
+            let granted = asked.filter(|token| client.may_ask_for(token));
+            // Who names SMART scopes means to have no more than those. Without any of them the token could be one of
+            // whole access.
+            if smart::is_named(&asked) && !smart::is_named(&granted) {
+                return Err(OAuthError::new(ErrorCode::InvalidScope, "The client may have none of the FHIR scopes."));
+            }
+            granted
         }
     };
     if granted.is_empty() {

@@ -2,6 +2,7 @@
 
 use crate::keys::KeySet;
 use crate::scope::Scope;
+use crate::smart::{Level, SmartScope};
 use crate::token::TokenHash;
 
 /// A registered client.
@@ -25,6 +26,9 @@ pub struct Client {
     pub skip_authorization: bool,
     /// Whether it serves resources, and so may introspect tokens of other clients (RFC 7662 2.1).
     pub is_resource_server: bool,
+    /// Whether a token of the client that names no SMART scope has all the access of its user: for the operator's own
+    /// clients, which ask for `openid` alone. For any other client such a token is a sign-in and opens no data.
+    pub whole_access: bool,
 }
 
 impl Client {
@@ -32,6 +36,17 @@ impl Client {
     #[must_use]
     pub fn may_use(&self, grant: GrantType) -> bool {
         self.grant_types.contains(&grant)
+    }
+
+    /// Whether the client may have a scope token: one of its own, or a SMART scope that its own cover. A client of whole
+    /// access may have any SMART scope of a user, since each is less than what it may have without.
+    #[must_use]
+    pub fn may_ask_for(&self, token: &str) -> bool {
+        match SmartScope::parse(token) {
+            Some(smart) if smart.is_covered_by(&self.scopes) => true,
+            Some(smart) => self.whole_access && smart.level() != Level::System,
+            None => self.scopes.contains(token),
+        }
     }
 }
 

@@ -103,6 +103,12 @@ impl OAuthError {
         Self::new(ErrorCode::InvalidGrant, "The code or refresh token is not valid.")
     }
 
+    /// `insufficient_scope` with its sentence (RFC 6750 3.1).
+    #[must_use]
+    pub const fn insufficient_scope(description: &'static str) -> Self {
+        Self::new(ErrorCode::InsufficientScope, description)
+    }
+
     /// `server_error`, for failures that only the log may explain.
     #[must_use]
     pub const fn server_error() -> Self {

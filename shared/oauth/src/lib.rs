@@ -27,6 +27,7 @@ pub mod redirect;
 pub mod registration;
 pub mod scope;
 pub mod signing;
+pub mod smart;
 pub mod token;
 pub mod token_request;
 pub mod token_response;

@@ -66,6 +66,17 @@ pub fn is_registered(registered: &[String], presented: &str) -> bool {
         })
 }
 
+/// Whether text is the origin of a page as browsers write it: `https`, or `http` on this device, a host in small letters, and
+/// a port if it is not the scheme's own (<https://html.spec.whatwg.org/#ascii-serialisation-of-an-origin>).
+#[must_use]
+pub fn is_origin(text: &str) -> bool {
+    let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    authority.is_some_and(|authority| {
+        !authority.is_empty()
+            && authority.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-:[]".contains(&b))
+    }) && check(text).is_ok()
+}
+
 /// The redirect URI with the code (RFC 6749 4.1.2) and the issuer (RFC 9207 2).
 #[must_use]
 pub fn with_code(uri: &str, code: &str, state: Option<&str>, issuer: &str) -> String {

@@ -3,9 +3,14 @@
 use crate::{KeySets, Settings};
 use fhir::cursor::CursorKey;
 use jiff::Timestamp;
-use oauth::{csrf::FormKey, signing::SigningKey};
+use oauth::{csrf::FormKey, redirect, signing::SigningKey};
 use secrets::{SecretStore, Secrets, SecretsError};
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 use store::{ConfigError, DatabaseConfig, Store, StoreError};
 use tokio::sync::OnceCell;
 
@@ -35,7 +40,14 @@ pub struct App {
     store: OnceCell<Store>,
     signing_key: OnceCell<SigningKey>,
     key_sets: KeySets,
+    origins: Mutex<HashMap<String, (bool, Instant)>>,
 }
+
+/// How long the answer to "is this the origin of a client" is good: as long as a new client may have to wait.
+const ORIGIN_KNOWN: Duration = Duration::from_secs(60);
+
+/// How many such answers are kept. Origins are what callers send, so there is no end of them.
+const ORIGINS_KNOWN: usize = 256;
 
 impl App {
     /// The state from an environment. Reads nothing from the network yet. `secret_directory` is where a host keeps
@@ -53,6 +65,7 @@ impl App {
             store: OnceCell::new(),
             signing_key: OnceCell::new(),
             key_sets: KeySets::default(),
+            origins: Mutex::default(),
         })
     }
 
@@ -86,6 +99,31 @@ impl App {
     /// Reads the secrets and connects to the database, so that the first request does not wait for it.
     pub async fn warm_up(&self) -> Result<Result<(), StoreError>, SetupError> {
         Ok(self.store().await?.ready().await)
+    }
+
+    /// Whether pages of an origin may read what is asked with a token: it is allowed by setting, or a client is registered
+    /// with a redirect URI there. When the database cannot say, it is not.
+    pub(crate) async fn is_client_origin(&self, origin: &str) -> bool {
+        if self.settings.cors_origins.iter().any(|known| known == origin) {
+            return true;
+        }
+        if !redirect::is_origin(origin) || origin.len() > 255 {
+            return false;
+        }
+        let known = self.origins.lock().unwrap_or_else(PoisonError::into_inner).get(origin).copied();
+        if let Some((is_client, asked)) = known
+            && asked.elapsed() < ORIGIN_KNOWN
+        {
+            return is_client;
+        }
+        let Ok(store) = self.store().await else { return false };
+        let Ok(is_client) = store.is_client_origin(origin).await else { return false };
+        let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        if origins.len() >= ORIGINS_KNOWN {
+            origins.clear();
+        }
+        origins.insert(origin.to_owned(), (is_client, Instant::now()));
+        is_client
     }
 
     /// The key that signs page links.

@@ -135,7 +135,9 @@ impl Failure {
     const fn issue_code(&self) -> IssueCode {
         match self {
             Self::Unauthenticated => IssueCode::Login,
-            Self::Refused(Refusal { visibility: Visibility::Known, .. }) | Self::Forbidden(_) => IssueCode::Forbidden,
+            Self::Refused(Refusal { visibility: Visibility::Known, .. })
+            | Self::Forbidden(_)
+            | Self::OAuth(OAuthError { code: ErrorCode::InsufficientScope, .. }) => IssueCode::Forbidden,
             Self::Refused(_) | Self::NotFound | Self::NoSuchPage | Self::Gone(_) => IssueCode::NotFound,
             Self::MethodNotAllowed | Self::UnsupportedMediaType | Self::NotAcceptable => IssueCode::NotSupported,
             Self::Conflict(_) => IssueCode::Conflict,

@@ -1,6 +1,6 @@
 //! A function: a handler with its name, and the one way to call it.
 
-use crate::{App, Failure, Protocol, Request, Response};
+use crate::{App, Failure, Protocol, Request, Response, cors};
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, StatusCode, header};
 use std::time::{Duration, Instant};
@@ -57,6 +57,7 @@ impl Function {
                 failure.response(self.protocol)
             });
             self.finish(request, &mut response);
+            cors::share(app, request, &mut response).await;
             let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
             tracing::info!(status = response.status().as_u16(), micros, "served");
             response
@@ -80,10 +81,6 @@ impl Function {
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if !headers.contains_key(header::CACHE_CONTROL) || status == StatusCode::UNAUTHORIZED {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        }
-        if self.protocol == Protocol::OAuth {
-            // Apps in browsers call these from their own origins. No cookie counts there.
-            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         }
         if is_page {
             headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(crate::pages::POLICY));

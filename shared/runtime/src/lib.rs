@@ -4,9 +4,11 @@
 //! protocol its errors speak; [`lambda::main`] runs it on AWS Lambda, and the standalone host mounts it beside the
 //! others. Both go through [`Function::call`].
 
+mod access;
 mod app;
 pub mod browser;
 pub mod client;
+pub mod cors;
 pub mod directory;
 mod failure;
 mod function;
@@ -28,6 +30,7 @@ pub use app::{App, SetupError};
 pub use failure::{Failure, Protocol};
 pub use function::{Function, Needs};
 pub use key_sets::{KeySets, KeySetsError};
+pub use oauth::smart::Interaction;
 pub use request::{Request, RequestParts};
 pub use response::{Response, html, json, no_content, read_response, redirect, text_json};
 pub use settings::Settings;

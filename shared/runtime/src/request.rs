@@ -159,13 +159,9 @@ impl Request {
         Context::new(self.id(), self.source.as_deref(), actor, action, resource_type)
     }
 
-    /// Who asks, by the access token in the `Authorization` header (RFC 6750 section 2.1). A token in the URL or in a
-    /// form is never looked at. A token that is not valid is recorded.
-    pub async fn actor(&self, app: &App) -> Result<Actor, Failure> {
-        Ok(self.authenticated(app).await?.actor)
-    }
-
-    /// As [`Request::actor`], with the scope of the token.
+    /// Who asks, by the access token in the `Authorization` header (RFC 6750 section 2.1), whatever the token may be used
+    /// for: most routes ask [`Request::actor`] or [`Request::fhir_actor`] instead. A token in the URL or in a form is never
+    /// looked at. A token that is not valid is recorded.
     pub async fn authenticated(&self, app: &App) -> Result<store::Authenticated, Failure> {
         let token = self.bearer().ok_or(Failure::Unauthenticated)?;
         let store = app.store().await?;

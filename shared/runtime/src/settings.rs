@@ -1,5 +1,6 @@
 //! Settings of the functions, from the environment.
 
+use crate::cors;
 use oauth::grant::Lifetimes;
 use std::str::FromStr;
 use store::{ConfigError, WhenRevoked};
@@ -13,6 +14,8 @@ pub struct Settings {
     pub when_revoked: WhenRevoked,
     /// `ACCESS_TOKEN_SECONDS` (900), `REFRESH_TOKEN_SECONDS` (14 days), `SESSION_SECONDS` (12 hours).
     pub lifetimes: Lifetimes,
+    /// `CORS_ALLOWED_ORIGINS`: origins that may read answers in a browser, besides those of registered clients.
+    pub cors_origins: Vec<String>,
     /// `INVITATION_SECONDS`: how long an invitation can be redeemed (7 days).
     pub invitation_seconds: i64,
     /// `INVITATION_WINDOW_SECONDS`: how long a redeemed invitation can be redeemed again (12 hours).
@@ -40,6 +43,8 @@ impl Settings {
                 session: seconds("SESSION_SECONDS", defaults.session)?,
                 ..defaults
             },
+            cors_origins: cors::origins(&lookup("CORS_ALLOWED_ORIGINS").unwrap_or_default())
+                .ok_or(ConfigError::Invalid("CORS_ALLOWED_ORIGINS", "use origins such as https://app.example"))?,
             invitation_seconds: lifetime(&lookup, "INVITATION_SECONDS", 7 * 24 * 3600)?,
             invitation_window_seconds: number(&lookup, "INVITATION_WINDOW_SECONDS", 12 * 3600)?,
         })
@@ -118,6 +123,7 @@ mod tests {
     fn a_setting_that_is_not_understood_is_refused_by_name() {
         for (name, value) in [
             ("UPLOAD_WHEN_REVOKED", "drop"),
+            ("CORS_ALLOWED_ORIGINS", "*"),
             ("ACCESS_TOKEN_SECONDS", "0"),
             ("ACCESS_TOKEN_SECONDS", "-5"),
             ("INVITATION_SECONDS", "week"),

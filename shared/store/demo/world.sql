@@ -27,11 +27,11 @@ INSERT INTO data_source (name, type) VALUES
 INSERT INTO data_source_scope (data_source_id, scope_id) VALUES
   (70001, 50002), (70001, 50004), (70002, 50001), (70003, 50003), (70003, 50004), (70004, 50004);
 
-INSERT INTO oauth_client (client_id, name, redirect_uris, grant_types, scopes, skip_authorization, invitation_url) VALUES
-  ('T6hjXsAUCfU0IAoYwp13FlQFJfAZsotfbyKtyIsL', 'CareX', '{}', '{authorization_code,refresh_token}', '{openid,email}', true, 'https://carex.ai/invitation/CODE'),
-  ('KqJ4xgQ0k8mAvhC5sYz2bWlRnTe7uPdX9oIfGc3H', 'CommonHealth', '{}', '{authorization_code,refresh_token}', '{openid,email}', true, 'https://commonhealth.tcp.org?invitation=CODE'),
-  ('aDRrBOhtCcEcacScy8mJjtvCuZyWtDUUooHWERJK', 'Patient Access', '{}', '{authorization_code,refresh_token}', '{openid,email}', true, 'http://localhost:8001/clients/patient-access/?code=CODE'),
-  ('eJAMvDpDlCc5chkyJH4SpccrbsykvSvPfnV6Wp4T', 'JHE Admin UI', '{}', '{authorization_code,refresh_token}', '{openid,profile,email,offline_access}', true, NULL);
+INSERT INTO oauth_client (client_id, name, redirect_uris, grant_types, scopes, skip_authorization, whole_access, invitation_url) VALUES
+  ('T6hjXsAUCfU0IAoYwp13FlQFJfAZsotfbyKtyIsL', 'CareX', '{}', '{authorization_code,refresh_token}', '{openid,email}', true, true, 'https://carex.ai/invitation/CODE'),
+  ('KqJ4xgQ0k8mAvhC5sYz2bWlRnTe7uPdX9oIfGc3H', 'CommonHealth', '{}', '{authorization_code,refresh_token}', '{openid,email}', true, true, 'https://commonhealth.tcp.org?invitation=CODE'),
+  ('aDRrBOhtCcEcacScy8mJjtvCuZyWtDUUooHWERJK', 'Patient Access', '{}', '{authorization_code,refresh_token}', '{openid,email}', true, true, 'http://localhost:8001/clients/patient-access/?code=CODE'),
+  ('eJAMvDpDlCc5chkyJH4SpccrbsykvSvPfnV6Wp4T', 'JHE Admin UI', '{}', '{authorization_code,refresh_token}', '{openid,profile,email,offline_access}', true, true, NULL);
 
 INSERT INTO organization (id, name, type) VALUES (0, 'ROOT', 'root');
 INSERT INTO organization (name, type, part_of) VALUES

@@ -5,6 +5,7 @@
 
 mod access_log;
 mod client;
+mod client_origin;
 mod config;
 mod consent;
 mod data_source;

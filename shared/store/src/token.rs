@@ -1,15 +1,19 @@
 //! Access tokens: who is behind one.
 
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, oauth::scope_of};
 use authz::{Actor, ClientId, PatientId, PractitionerId, Principal, UserId};
+use oauth::{Scope, smart};
 
 /// The caller behind a valid access token.
 #[derive(Clone, Debug)]
 pub struct Authenticated {
     /// Who asks.
     pub actor: Actor,
-    /// The scopes of the token, space separated (RFC 6749 section 3.3).
-    pub scope: String,
+    /// The scope of the token.
+    pub scope: Scope,
+    /// Whether the token has all the access of its user: its client is one of the operator's own, and neither the token nor
+    /// the grant that it comes from names a SMART scope.
+    pub whole_access: bool,
 }
 
 impl Store {
@@ -19,7 +23,8 @@ impl Store {
         let client = self.connection().await?;
         let statement = client
             .prepare_cached(
-                "SELECT g.user_id, g.client_id, t.scope, u.is_superuser, p.id AS patient_id, pr.id AS practitioner_id
+                "SELECT g.user_id, g.client_id, t.scope, g.scope AS granted, c.whole_access, u.is_superuser,
+                        p.id AS patient_id, pr.id AS practitioner_id
                    FROM access_token t
                    JOIN oauth_grant g ON g.id = t.grant_id
                    JOIN oauth_client c ON c.id = g.client_id
@@ -54,7 +59,8 @@ impl Store {
                 client: ClientId(row.try_get("client_id")?),
                 principal,
             },
-            scope: row.try_get("scope")?,
+            whole_access: row.try_get("whole_access")? && !smart::is_named(&scope_of(&row, "granted")?),
+            scope: scope_of(&row, "scope")?,
         }))
     }
 }

@@ -30,6 +30,7 @@ fn client() -> Client {
         scopes: Scope::parse("openid email offline_access").unwrap(),
         skip_authorization: true,
         is_resource_server: false,
+        whole_access: false,
     }
 }
 

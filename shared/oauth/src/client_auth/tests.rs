@@ -19,6 +19,7 @@ fn client(client_id: &str, kind: ClientKind) -> Client {
         scopes: Scope::default(),
         skip_authorization: false,
         is_resource_server: false,
+        whole_access: false,
     }
 }
 

@@ -28,6 +28,7 @@ fn client() -> Client {
         scopes: scope("openid email"),
         skip_authorization: true,
         is_resource_server: false,
+        whole_access: false,
     }
 }
 

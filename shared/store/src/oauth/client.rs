@@ -12,7 +12,7 @@ use tokio_postgres::{
 
 /// The column list of a client.
 const CLIENT: &str = "c.id, c.client_id, c.name, c.secret_hash, c.redirect_uris, c.grant_types, c.scopes,
-  c.skip_authorization, c.token_endpoint_auth_method, c.jwks, c.jwks_uri, c.is_resource_server";
+  c.skip_authorization, c.token_endpoint_auth_method, c.jwks, c.jwks_uri, c.is_resource_server, c.whole_access";
 
 impl Store {
     /// The client with this `client_id`.
@@ -60,6 +60,7 @@ fn client_of(row: &Row) -> Result<Client, StoreError> {
         scopes: Scope::parse(&scopes.join(" ")).map_err(|_| StoreError::Corrupt("scopes"))?,
         skip_authorization: row.try_get("skip_authorization")?,
         is_resource_server: row.try_get("is_resource_server")?,
+        whole_access: row.try_get("whole_access")?,
     })
 }
 
