@@ -40,6 +40,7 @@ pub const FUNCTIONS: &[Function] = &[
     oauth_discovery::FUNCTION,
     oauth_introspect::FUNCTION,
     oauth_jwks::FUNCTION,
+    oauth_logout::FUNCTION,
     oauth_revoke::FUNCTION,
     oauth_token::FUNCTION,
     oauth_userinfo::FUNCTION,

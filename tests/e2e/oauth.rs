@@ -152,6 +152,7 @@ async fn every_url_that_discovery_names_is_served_and_everything_named_is_true()
         ("authorization_endpoint", Method::GET, 400),
         ("token_endpoint", Method::POST, 400),
         ("userinfo_endpoint", Method::GET, 401),
+        ("end_session_endpoint", Method::GET, 302),
         ("jwks_uri", Method::GET, 200),
     ] {
         let url = openid[name].as_str().expect("a URL");

@@ -203,7 +203,8 @@ async fn a_client_is_granted_the_fhir_scopes_that_its_own_cover_and_never_whole_
         (CLIENT, &own, "openid system/*.rs", Err("invalid_scope")),
         (CLIENT, &own, "openid patient/Observation.rs?code=x", Err("invalid_scope")),
         (CLIENT, &own, "openid patient/Observation.sr", Err("invalid_scope")),
-        (CLIENT, &own, "openid launch/patient", Err("invalid_scope")),
+        (CLIENT, &own, "openid launch/patient patient/*.rs", Ok("openid launch/patient patient/*.rs")),
+        ("other", other, "openid launch/patient", Err("invalid_scope")),
         ("other", other, "openid patient/Observation.r", Ok("openid patient/Observation.r")),
         ("other", other, "openid patient/Observation.read email", Ok("openid patient/Observation.read")),
         ("other", other, "openid patient/Observation.crs", Err("invalid_scope")),
@@ -213,6 +214,9 @@ async fn a_client_is_granted_the_fhir_scopes_that_its_own_cover_and_never_whole_
         let tokens = granted(&world, client, uri, asked).await;
         let scope = tokens.as_ref().map(|tokens| tokens["scope"].as_str().expect("a scope")).map_err(String::as_str);
         assert_eq!(scope, expected, "{client} {asked}");
+        let patient = tokens.ok().and_then(|tokens| tokens["patient"].as_str().map(str::to_owned));
+        let in_context = asked.contains("launch/patient") && expected.is_ok();
+        assert_eq!(patient.as_deref(), in_context.then_some("40001"), "{client} {asked}");
     }
 }
 

@@ -22,7 +22,7 @@ const CALLERS: [(&str, Option<&str>); 8] = [
 ];
 
 /// The routes that need no access token. A route is added here only after thought.
-const PUBLIC: [&str; 19] = [
+const PUBLIC: [&str; 21] = [
     "GET /",
     "GET /.well-known/oauth-authorization-server",
     "GET /accounts/login/",
@@ -35,11 +35,13 @@ const PUBLIC: [&str; 19] = [
     "GET /o/.well-known/openid-configuration",
     "GET /o/.well-known/openid-configuration/",
     "GET /o/authorize/",
+    "GET /o/logout/",
     "POST /accounts/login/",
     "POST /accounts/logout/",
     "POST /api/v1/invitation/{token}",
     "POST /o/authorize/",
     "POST /o/introspect/",
+    "POST /o/logout/",
     "POST /o/revoke_token/",
     "POST /o/token/",
 ];

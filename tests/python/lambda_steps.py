@@ -234,6 +234,7 @@ REST = [
     ),
     Step("oauth-userinfo", 200, lambda a, v: a.json == {"sub": "10004", "email": "viewer_victor@example.com"}),
     Step("oauth-userinfo-post", 200, lambda a, v: a.json["sub"] == "10004"),
+    Step("oauth-logout", 200, lambda a, v: "Sign out" in a.text and "/o/logout/" in a.text),
     Step("accounts-logout", 200, lambda a, v: "Sign out" in a.text, lambda a: {"logout_form": a.hidden("csrfmiddlewaretoken")}),
     Step("accounts-logout-post", 302, lambda a, v: a.header("location") == "/accounts/login/"),
     # The session has ended: the same request now leads to the sign-in page.

@@ -11,7 +11,7 @@ use oauth::{
     discovery::Endpoints,
     grant::{self, GrantError},
     id_token::{IdTokenClaims, IdTokenFacts},
-    scope::OPENID,
+    scope::{LAUNCH_PATIENT, OPENID},
     token_request::{Grant, TokenRequest},
     token_response::TokenResponse,
 };
@@ -109,6 +109,7 @@ async fn answer(app: &App, client: &Client, exchanged: Exchanged, tokens: Tokens
         access_token: tokens.access,
         expires_in: lifetimes.access.as_secs(),
         refresh_token: granted.refresh_scope.is_some().then_some(tokens.refresh),
+        patient: subject.patient.filter(|_| granted.scope.contains(LAUNCH_PATIENT)),
         scope: granted.scope,
         id_token,
     })

@@ -42,5 +42,6 @@ fn subject(profile: Profile) -> Subject {
         email_verified: None,
         given_name: known(profile.first_name),
         family_name: known(profile.last_name),
+        patient: None,
     }
 }

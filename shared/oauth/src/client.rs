@@ -1,7 +1,7 @@
 //! Clients: the applications that ask for tokens (RFC 6749 2).
 
 use crate::keys::KeySet;
-use crate::scope::Scope;
+use crate::scope::{LAUNCH_PATIENT, Scope};
 use crate::smart::{Level, SmartScope};
 use crate::token::TokenHash;
 
@@ -45,7 +45,7 @@ impl Client {
         match SmartScope::parse(token) {
             Some(smart) if smart.is_covered_by(&self.scopes) => true,
             Some(smart) => self.whole_access && smart.level() != Level::System,
-            None => self.scopes.contains(token),
+            None => self.scopes.contains(token) || (self.whole_access && token == LAUNCH_PATIENT),
         }
     }
 }

@@ -56,6 +56,12 @@ impl Endpoints {
         format!("{}/userinfo/", self.issuer)
     }
 
+    /// Where a client sends a browser to sign out.
+    #[must_use]
+    pub fn end_session(&self) -> String {
+        format!("{}/logout/", self.issuer)
+    }
+
     /// Where the public key is.
     #[must_use]
     pub fn jwks(&self) -> String {
@@ -85,8 +91,20 @@ const CLAIMS: &[&str] = &[
     "family_name",
 ];
 
-const CAPABILITIES: &[&str] =
-    &["launch-standalone", "client-public", "client-confidential-symmetric", "client-confidential-asymmetric"];
+/// SMART App Launch 2.2, conformance, "Capability Sets". `sso-openid-connect` is not among them: it needs the claim
+/// `fhirUser`.
+const CAPABILITIES: &[&str] = &[
+    "launch-standalone",
+    "client-public",
+    "client-confidential-symmetric",
+    "client-confidential-asymmetric",
+    "context-standalone-patient",
+    "permission-offline",
+    "permission-patient",
+    "permission-user",
+    "permission-v1",
+    "permission-v2",
+];
 
 /// Authorization server metadata (RFC 8414 2).
 #[derive(Debug, Serialize)]
@@ -144,6 +162,7 @@ pub struct OpenIdConfiguration {
     #[serde(flatten)]
     server: ServerMetadata,
     userinfo_endpoint: String,
+    end_session_endpoint: String,
     subject_types_supported: &'static [&'static str],
     id_token_signing_alg_values_supported: &'static [&'static str],
     claims_supported: &'static [&'static str],
@@ -160,6 +179,7 @@ impl OpenIdConfiguration {
         Self {
             server: ServerMetadata::new(endpoints),
             userinfo_endpoint: endpoints.userinfo(),
+            end_session_endpoint: endpoints.end_session(),
             subject_types_supported: &["public"],
             id_token_signing_alg_values_supported: &["RS256"],
             claims_supported: CLAIMS,

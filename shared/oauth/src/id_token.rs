@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::scope::{EMAIL, PROFILE, Scope};
 use crate::token::{Secret, sha256};
@@ -21,6 +21,8 @@ pub struct Subject {
     pub given_name: Option<String>,
     /// The family name.
     pub family_name: Option<String>,
+    /// The patient, if the user is one.
+    pub patient: Option<i32>,
 }
 
 /// The claims of the standard scopes (OpenID Connect Core 5.4), and the document at userinfo.
@@ -107,6 +109,17 @@ impl IdTokenClaims {
             user: UserClaims::for_scope(facts.subject, facts.scope),
         }
     }
+}
+
+/// What an `id_token` of ours says when it comes back as a hint.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct IdTokenHint {
+    /// The user.
+    #[serde(rename = "sub")]
+    pub user: String,
+    /// The client it was issued to.
+    #[serde(rename = "aud")]
+    pub client_id: String,
 }
 
 /// The left half of the SHA-256 of the access token (OpenID Connect Core 3.1.3.6).

@@ -20,6 +20,7 @@ pub mod grant;
 pub mod id_token;
 pub mod introspection;
 pub mod keys;
+pub mod logout;
 pub mod params;
 pub mod password;
 pub mod pkce;

@@ -11,8 +11,22 @@ pub const EMAIL: &str = "email";
 /// Asks for a refresh token (OpenID Connect Core 11).
 pub const OFFLINE_ACCESS: &str = "offline_access";
 
-/// The scopes this server knows, in the order it lists them.
-pub const SUPPORTED: [&str; 4] = [OPENID, PROFILE, EMAIL, OFFLINE_ACCESS];
+/// Asks for the patient in context beside the access token (SMART App Launch 2.2, "Requesting context data").
+pub const LAUNCH_PATIENT: &str = "launch/patient";
+
+/// The scopes this server lists. Of the SMART scopes it knows more: every resource type that it serves, every combination of
+/// letters, and the words of version 1.
+pub const SUPPORTED: [&str; 9] = [
+    OPENID,
+    PROFILE,
+    EMAIL,
+    OFFLINE_ACCESS,
+    LAUNCH_PATIENT,
+    "patient/*.rs",
+    "patient/Observation.crs",
+    "user/*.rs",
+    "user/Observation.crs",
+];
 
 const MAX_TOKENS: usize = 64;
 const MAX_CHARACTERS: usize = 2048;

@@ -7,12 +7,13 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, ThumbprintHash};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use crate::RandomError;
+use crate::id_token::IdTokenHint;
 use crate::token::Secret;
 
 /// A signing key cannot be used.
@@ -55,6 +56,19 @@ impl SigningKey {
     #[must_use]
     pub fn jwks(&self) -> Jwks<'_> {
         Jwks { keys: [&self.jwk] }
+    }
+
+    /// What an `id_token` says that this key signed for this issuer, whether it expired or not: it is a hint about who signed
+    /// in, not a proof (OpenID Connect RP-Initiated Logout 1.0 section 4).
+    #[must_use]
+    pub fn verify_hint(&self, jwt: &str, issuer: &str) -> Option<IdTokenHint> {
+        let key = DecodingKey::from_rsa_components(&self.jwk.n, &self.jwk.e).ok()?;
+        let mut validation = Validation::new(Algorithm::RS256);
+        validation.set_issuer(&[issuer]);
+        validation.set_required_spec_claims(&["iss", "aud", "sub"]);
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        jsonwebtoken::decode(jwt.as_bytes(), &key, &validation).ok().map(|token| token.claims)
     }
 
     /// Signs claims as a JWT with RS256.

@@ -16,13 +16,17 @@ pub struct TokenResponse {
     pub scope: Scope,
     /// The refresh token, if the client may refresh.
     pub refresh_token: Option<Secret>,
+    /// The patient in context, if the client asked for it and the user is a patient (SMART App Launch 2.2, "Launch context
+    /// arrives with your `access_token`").
+    pub patient: Option<i32>,
     /// The signed `id_token`, if `openid` was granted.
     pub id_token: Option<Secret>,
 }
 
 impl Serialize for TokenResponse {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let fields = 4 + usize::from(self.refresh_token.is_some()) + usize::from(self.id_token.is_some());
+        let optional = [self.refresh_token.is_some(), self.id_token.is_some(), self.patient.is_some()];
+        let fields = 4 + optional.into_iter().filter(|is_there| *is_there).count();
         let mut body = serializer.serialize_struct("TokenResponse", fields)?;
         body.serialize_field("access_token", self.access_token.expose())?;
         body.serialize_field("expires_in", &self.expires_in)?;
@@ -33,6 +37,9 @@ impl Serialize for TokenResponse {
         }
         if let Some(token) = &self.id_token {
             body.serialize_field("id_token", token.expose())?;
+        }
+        if let Some(patient) = self.patient {
+            body.serialize_field("patient", &patient.to_string())?;
         }
         body.end()
     }
@@ -50,11 +57,15 @@ mod tests {
             scope: Scope::parse("openid email").unwrap(),
             refresh_token: Some(Secret::presented("r")),
             id_token: Some(Secret::presented("i")),
+            patient: None,
         };
         assert_eq!(
             serde_json::to_string(&response).unwrap(),
             r#"{"access_token":"a","expires_in":900,"token_type":"Bearer","scope":"openid email","refresh_token":"r","id_token":"i"}"#
         );
+        response.patient = Some(40001);
+        assert!(serde_json::to_string(&response).unwrap().ends_with(r#","id_token":"i","patient":"40001"}"#));
+        response.patient = None;
         response.refresh_token = None;
         response.id_token = None;
         assert_eq!(

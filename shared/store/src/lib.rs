@@ -13,6 +13,7 @@ pub mod demo;
 mod enrolment;
 mod error;
 mod invitation;
+mod logout;
 mod migrate;
 mod oauth;
 mod observation;
@@ -38,6 +39,7 @@ pub use data_source::{DataSource, Scope};
 pub use enrolment::Enrolment;
 pub use error::StoreError;
 pub use invitation::{InvitationCode, Issue, IssuedInvitation, NewInvitation, Redemption};
+pub use logout::LogoutClient;
 pub use migrate::{LoginError, connect_owner, create_database, create_login, migrate};
 pub use oauth::{Exchanged, NewAccess, NewCode, NewTokens, Revocation};
 pub use observation::{

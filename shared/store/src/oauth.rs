@@ -92,7 +92,8 @@ impl Store {
         let statement = transaction
             .prepare_cached(
                 "SELECT c.grant_id, g.client_id, g.user_id, c.redirect_uri, c.code_challenge, g.scope, c.nonce, g.auth_time,
-                        c.expires_at, c.used_at, u.email, u.first_name, u.last_name
+                        c.expires_at, c.used_at, u.email, u.first_name, u.last_name,
+                        (SELECT id FROM patient WHERE user_id = u.id) AS patient_id
                    FROM oauth_code c JOIN oauth_grant g ON g.id = c.grant_id
                    JOIN app_user u ON u.id = g.user_id AND u.is_active
                   WHERE c.code_hash = $1 FOR UPDATE OF c",
@@ -142,7 +143,8 @@ impl Store {
         let statement = transaction
             .prepare_cached(
                 "SELECT r.grant_id, g.client_id, g.user_id, g.scope, g.auth_time, r.expires_at, r.used_at, g.revoked_at,
-                        u.email, u.first_name, u.last_name
+                        u.email, u.first_name, u.last_name,
+                        (SELECT id FROM patient WHERE user_id = u.id) AS patient_id
                    FROM refresh_token r JOIN oauth_grant g ON g.id = r.grant_id
                    JOIN app_user u ON u.id = g.user_id AND u.is_active
                   WHERE r.token_hash = $1 FOR UPDATE OF r",
@@ -301,6 +303,7 @@ fn subject_of(row: &Row) -> Result<Subject, StoreError> {
         email_verified: None,
         given_name: text("first_name")?,
         family_name: text("last_name")?,
+        patient: row.try_get("patient_id")?,
     })
 }
 

@@ -3,6 +3,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::client::{AuthMethod, GrantType};
 use crate::keys::Algorithm;
+use crate::scope::SUPPORTED;
+use crate::smart::SmartScope;
 
 fn endpoints() -> Endpoints {
     Endpoints::new("https://e.example")
@@ -32,6 +34,7 @@ fn the_endpoints_are_under_the_issuer() {
         assert_eq!(document["introspection_endpoint"], "https://e.example/o/introspect/");
     }
     assert_eq!(openid["userinfo_endpoint"], "https://e.example/o/userinfo/");
+    assert_eq!(openid["end_session_endpoint"], "https://e.example/o/logout/");
     assert_eq!(Endpoints::new("https://e.example/").issuer(), "https://e.example/o");
 }
 
@@ -45,7 +48,11 @@ fn only_what_is_offered_is_listed() {
         assert_eq!(document["token_endpoint_auth_methods_supported"], json!(methods));
         let algorithms = Algorithm::ALL.map(Algorithm::as_str);
         assert_eq!(document["token_endpoint_auth_signing_alg_values_supported"], json!(algorithms));
-        assert_eq!(document["scopes_supported"], json!(["openid", "profile", "email", "offline_access"]));
+        let scopes: Vec<&str> =
+            document["scopes_supported"].as_array().unwrap().iter().map(|scope| scope.as_str().unwrap()).collect();
+        assert_eq!(scopes, SUPPORTED);
+        let smart = scopes.iter().filter(|scope| scope.contains('.'));
+        assert!(smart.clone().count() > 0 && smart.clone().all(|scope| SmartScope::parse(scope).is_some()));
     }
 }
 

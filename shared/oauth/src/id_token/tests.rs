@@ -9,6 +9,7 @@ fn subject() -> Subject {
         email_verified: None,
         given_name: Some("ManagerMary".to_owned()),
         family_name: Some("Wiley".to_owned()),
+        patient: None,
     }
 }
 

@@ -86,3 +86,28 @@ fn debug_shows_the_key_id_only() {
     let key = key();
     assert_eq!(format!("{key:?}"), format!("SigningKey {{ kid: {:?}, .. }}", key.kid()));
 }
+
+#[test]
+fn a_hint_is_a_token_of_this_key_and_issuer_even_when_it_expired_rp_initiated_logout_4() {
+    let key = key();
+    let claims = json!({ "iss": "https://e.example/o", "aud": "app", "sub": "7", "exp": 1, "iat": 1 });
+    let sign = |changed: Value| {
+        let mut claims = claims.clone();
+        claims.as_object_mut().unwrap().extend(changed.as_object().unwrap().clone());
+        key.sign(&claims).unwrap()
+    };
+    let hint = |token: &Secret| key.verify_hint(token.expose(), "https://e.example/o");
+    let good = sign(json!({}));
+    assert_eq!(hint(&good), Some(IdTokenHint { user: "7".to_owned(), client_id: "app".to_owned() }));
+    assert_eq!(hint(&sign(json!({ "iss": "https://other.example/o" }))), None, "another issuer");
+    assert_eq!(hint(&sign(json!({ "aud": null }))), None, "no audience");
+    assert_eq!(hint(&sign(json!({ "sub": null }))), None, "nobody");
+    let other = SigningKey::from_pem(&generate_rsa_key().unwrap()).unwrap();
+    assert_eq!(other.verify_hint(good.expose(), "https://e.example/o"), None, "another key");
+    let parts: Vec<&str> = good.expose().split('.').collect();
+    let unsigned = format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#), parts[1]);
+    let symmetric = format!("{}.{}.{}", URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256"}"#), parts[1], parts[2]);
+    for forged in [unsigned.as_str(), symmetric.as_str(), "", "a.b.c", parts[1]] {
+        assert_eq!(key.verify_hint(forged, "https://e.example/o"), None, "{forged}");
+    }
+}
