@@ -13,6 +13,7 @@ mod consent_property;
 mod consents;
 mod cors;
 mod database_tls;
+mod dpop;
 mod faults;
 mod hostile;
 mod invitations;

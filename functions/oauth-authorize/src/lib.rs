@@ -99,6 +99,7 @@ impl Asked<'_> {
             redirect_uri: self.authorization.return_to.redirect_uri(),
             challenge: &self.authorization.challenge,
             nonce: self.authorization.nonce.as_deref(),
+            key: self.authorization.key.as_ref(),
             expires_at: self.app.now() + self.app.settings.lifetimes.code,
         };
         self.app.store().await?.issue_code(&context, &new).await?;

@@ -3,7 +3,7 @@
 use audit::{Context, RefusedBy, Target};
 use authz::Layer;
 use http::StatusCode;
-use oauth::{Client, OAuthError, Scope, Secret, grant, token_response::TokenResponse};
+use oauth::{Client, OAuthError, Scope, Secret, dpop::Proof, grant, token_response::TokenResponse};
 use runtime::{App, Failure, Response, json};
 use store::{NewAccess, Store};
 
@@ -15,6 +15,7 @@ pub(crate) async fn issue(
     context: &Context,
     client: &Client,
     asked: Option<&Scope>,
+    proof: Option<&Proof>,
 ) -> Result<Response, Failure> {
     let scope = match grant::client_credentials(client, asked) {
         Ok(scope) => scope,
@@ -22,15 +23,23 @@ pub(crate) async fn issue(
     };
     let access = Secret::generate()?;
     let lifetime = app.settings.lifetimes.access;
-    let new = NewAccess { client: client.id, scope: &scope, hash: access.hash(), expires_at: app.now() + lifetime };
+    let new = NewAccess {
+        client: client.id,
+        scope: &scope,
+        hash: access.hash(),
+        expires_at: app.now() + lifetime,
+        key: proof.map(|proof| &proof.key),
+    };
     if !store.issue_to_client(context, &new).await? {
         return Err(refused(store, context, OAuthError::invalid_grant()).await);
     }
     let answer = TokenResponse {
         access_token: access,
+        is_bound: proof.is_some(),
         expires_in: lifetime.as_secs(),
         scope,
         refresh_token: None,
+        patient: None,
         id_token: None,
     };
     Ok(json(StatusCode::OK, &answer)?)

@@ -7,8 +7,9 @@ use audit::{Action, Context, RefusedBy, Target};
 use authz::{ClientId, Layer};
 use http::{StatusCode, header};
 use oauth::{
-    Client, OAuthError, Params, Secret,
+    Client, ClientKind, ErrorCode, OAuthError, Params, Secret,
     discovery::Endpoints,
+    dpop::Proof,
     grant::{self, GrantError},
     id_token::{IdTokenClaims, IdTokenFacts},
     scope::{LAUNCH_PATIENT, OPENID},
@@ -37,33 +38,50 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let mut context = request.audit(None, Action::Execute, "Token");
     let client = client::authenticate(app, &context, &asked.client).await?;
     context.client_id = Some(ClientId(client.id));
+    let proof = proof(app, request, store, &context).await?;
     let tokens = Tokens { access: Secret::generate()?, refresh: Secret::generate()? };
-    let new = new_tokens(app, &tokens);
+    let new = new_tokens(app, &client, &tokens, proof.as_ref());
     let now = app.now();
     let outcome = match &asked.grant {
         Grant::ClientCredentials(scope) => {
-            return client_credentials::issue(app, store, &context, &client, scope.as_ref()).await;
+            return client_credentials::issue(app, store, &context, &client, scope.as_ref(), proof.as_ref()).await;
         }
         Grant::AuthorizationCode(code) => {
-            let decide = |record: &_| grant::redeem_code(record, code, &client, now);
+            let decide = |record: &_| grant::redeem_code(record, code, &client, proof.as_ref(), now);
             store.redeem_code(&context, &code.code.hash(), &new, decide).await
         }
         Grant::RefreshToken(refresh) => {
-            let decide = |record: &_| grant::rotate_refresh(record, refresh, &client, now);
+            let decide = |record: &_| grant::rotate_refresh(record, refresh, &client, proof.as_ref(), now);
             store.rotate_refresh(&context, &refresh.refresh_token.hash(), &new, decide).await
         }
     };
     let exchanged = exchanged(store, &context, outcome?).await?;
-    Ok(json(StatusCode::OK, &answer(app, &client, exchanged, tokens).await?)?)
+    Ok(json(StatusCode::OK, &answer(app, &client, exchanged, tokens, proof.is_some()).await?)?)
 }
 
-/// What the database is to keep of the tokens.
-fn new_tokens(app: &App, tokens: &Tokens) -> NewTokens {
+/// The proof of the request, to whose key the tokens are bound (RFC 9449 section 5). One that is not good is recorded.
+async fn proof(app: &App, request: &Request, store: &Store, context: &Context) -> Result<Option<Proof>, Failure> {
+    match request.proof(app, None).await {
+        Err(Failure::Unproved) => {
+            store.record_refusal(context, &Target::nothing(), RefusedBy::Layer(Layer::Token)).await?;
+            let text = "The proof of possession is not good.";
+            Err(OAuthError::new(ErrorCode::InvalidDpopProof, text).into())
+        }
+        other => other,
+    }
+}
+
+/// What the database is to keep of the tokens. The refresh token of a public client is bound too: nothing else keeps it from
+/// being used by who stole it (RFC 9449 section 5).
+fn new_tokens(app: &App, client: &Client, tokens: &Tokens, proof: Option<&Proof>) -> NewTokens {
+    let key = proof.map(|proof| proof.key.clone());
     let now = app.now();
     let lifetimes = &app.settings.lifetimes;
     NewTokens {
         access: tokens.access.hash(),
         access_expires_at: now + lifetimes.access,
+        refresh_key: key.clone().filter(|_| matches!(client.kind, ClientKind::Public)),
+        access_key: key,
         refresh: tokens.refresh.hash(),
         refresh_expires_at: now + lifetimes.refresh,
     }
@@ -86,7 +104,13 @@ async fn exchanged(
     }
 }
 
-async fn answer(app: &App, client: &Client, exchanged: Exchanged, tokens: Tokens) -> Result<TokenResponse, Failure> {
+async fn answer(
+    app: &App,
+    client: &Client,
+    exchanged: Exchanged,
+    tokens: Tokens,
+    is_bound: bool,
+) -> Result<TokenResponse, Failure> {
     let Exchanged { granted, subject } = exchanged;
     let lifetimes = &app.settings.lifetimes;
     let id_token = if granted.scope.contains(OPENID) {
@@ -107,6 +131,7 @@ async fn answer(app: &App, client: &Client, exchanged: Exchanged, tokens: Tokens
     };
     Ok(TokenResponse {
         access_token: tokens.access,
+        is_bound,
         expires_in: lifetimes.access.as_secs(),
         refresh_token: granted.refresh_scope.is_some().then_some(tokens.refresh),
         patient: subject.patient.filter(|_| granted.scope.contains(LAUNCH_PATIENT)),

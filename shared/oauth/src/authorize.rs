@@ -11,18 +11,18 @@ use form_urlencoded::Serializer;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::client::{Client, GrantType};
+use crate::dpop::Thumbprint;
 use crate::error::{ErrorCode, OAuthError};
 use crate::params::{Params, is_vschar};
 use crate::pkce::{self, Challenge};
 use crate::redirect;
 use crate::scope::Scope;
-use crate::smart;
 
 const MAX_STATE: usize = 2048;
 const MAX_NONCE: usize = 512;
 
 /// The parameters that count. Any other is ignored (RFC 6749 3.1).
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     "client_id",
     "redirect_uri",
     "response_type",
@@ -32,6 +32,7 @@ const KNOWN: [&str; 13] = [
     "nonce",
     "code_challenge",
     "code_challenge_method",
+    "dpop_jkt",
     "prompt",
     "max_age",
     "request",
@@ -180,6 +181,7 @@ impl Addressed {
             challenge: challenge(params)?,
             scope: scope(params, client)?,
             nonce: nonce(params)?,
+            key: key(params)?,
             prompt: Prompt::parse(params.get("prompt")?)?,
             max_age: max_age(params)?,
             params: params.clone(),
@@ -197,6 +199,8 @@ pub struct Authorization {
     pub scope: Scope,
     /// The nonce, to be stored with the code.
     pub nonce: Option<String>,
+    /// The key that the code is bound to, to be stored with it.
+    pub key: Option<Thumbprint>,
     prompt: Prompt,
     max_age: Option<SignedDuration>,
     params: Params,
@@ -352,26 +356,11 @@ fn challenge(params: &Params) -> Result<Challenge, OAuthError> {
     Challenge::parse(text).ok_or(OAuthError::invalid_request("The code_challenge is malformed."))
 }
 
-/// RFC 6749 3.3: the server may grant less than was asked. Without a scope parameter, all the client may have.
+/// RFC 6749 3.3: the server may grant less than was asked.
 fn scope(params: &Params, client: &Client) -> Result<Scope, OAuthError> {
-    let granted = match params.get("scope")? {
-        None => client.scopes.clone(),
-        Some(text) => {
-            let asked = Scope::parse(text);
-            let asked = asked.map_err(|_| OAuthError::new(ErrorCode::InvalidScope, "The scope is malformed."))?;
-            let granted = asked.filter(|token| client.may_ask_for(token));
-            // Who names SMART scopes means to have no more than those. Without any of them the token could be one of
-            // whole access.
-            if smart::is_named(&asked) && !smart::is_named(&granted) {
-                return Err(OAuthError::new(ErrorCode::InvalidScope, "The client may have none of the FHIR scopes."));
-            }
-            granted
-        }
-    };
-    if granted.is_empty() {
-        return Err(OAuthError::new(ErrorCode::InvalidScope, "The client may have nothing of the scope."));
-    }
-    Ok(granted)
+    let asked = params.get("scope")?.map(Scope::parse).transpose();
+    let asked = asked.map_err(|_| OAuthError::new(ErrorCode::InvalidScope, "The scope is malformed."))?;
+    client.grantable(asked.as_ref(), GrantType::AuthorizationCode)
 }
 
 fn nonce(params: &Params) -> Result<Option<String>, OAuthError> {
@@ -381,6 +370,12 @@ fn nonce(params: &Params) -> Result<Option<String>, OAuthError> {
         }
         nonce => Ok(nonce.map(str::to_owned)),
     }
+}
+
+/// RFC 9449 10.
+fn key(params: &Params) -> Result<Option<Thumbprint>, OAuthError> {
+    let malformed = OAuthError::invalid_request("The dpop_jkt is malformed.");
+    params.get("dpop_jkt")?.map(|text| Thumbprint::parse(text).ok_or(malformed)).transpose()
 }
 
 fn max_age(params: &Params) -> Result<Option<SignedDuration>, OAuthError> {

@@ -1,8 +1,9 @@
 //! Clients: the applications that ask for tokens (RFC 6749 2).
 
+use crate::error::{ErrorCode, OAuthError};
 use crate::keys::KeySet;
 use crate::scope::{LAUNCH_PATIENT, Scope};
-use crate::smart::{Level, SmartScope};
+use crate::smart::{self, Level, SmartScope};
 use crate::token::TokenHash;
 
 /// A registered client.
@@ -38,15 +39,24 @@ impl Client {
         self.grant_types.contains(&grant)
     }
 
-    /// Whether the client may have a scope token: one of its own, or a SMART scope that its own cover. A client of whole
-    /// access may have any SMART scope of a user, since each is less than what it may have without.
-    #[must_use]
-    pub fn may_ask_for(&self, token: &str) -> bool {
-        match SmartScope::parse(token) {
+    /// What the client may have of what it asks for, by a grant. Without a scope parameter, all that it is registered for.
+    ///
+    /// It may have its own scopes, and SMART scopes that its own cover. A client of whole access may have any SMART scope,
+    /// since each is less than what it may have without. Who names SMART scopes means to have no more than those: when none
+    /// of them is left, nothing is, since a token without any could be one of whole access.
+    pub fn grantable(&self, asked: Option<&Scope>, grant: GrantType) -> Result<Scope, OAuthError> {
+        let asked = asked.unwrap_or(&self.scopes);
+        let granted = asked.filter(|token| match SmartScope::parse(token) {
             Some(smart) if smart.is_covered_by(&self.scopes) => true,
-            Some(smart) => self.whole_access && smart.level() != Level::System,
+            Some(smart) => {
+                self.whole_access && (smart.level() == Level::System) == (grant == GrantType::ClientCredentials)
+            }
             None => self.scopes.contains(token) || (self.whole_access && token == LAUNCH_PATIENT),
+        });
+        if granted.is_empty() || smart::is_named(asked) && !smart::is_named(&granted) {
+            return Err(OAuthError::new(ErrorCode::InvalidScope, "The client may have nothing of the scope."));
         }
+        Ok(granted)
     }
 }
 

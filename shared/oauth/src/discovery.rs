@@ -126,6 +126,7 @@ pub struct ServerMetadata {
     introspection_endpoint_auth_methods_supported: &'static [&'static str],
     introspection_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
     code_challenge_methods_supported: &'static [&'static str],
+    dpop_signing_alg_values_supported: &'static [&'static str],
     authorization_response_iss_parameter_supported: bool,
 }
 
@@ -151,6 +152,7 @@ impl ServerMetadata {
             introspection_endpoint_auth_methods_supported: INTROSPECTION_AUTH_METHODS,
             introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
             code_challenge_methods_supported: CHALLENGE_METHODS,
+            dpop_signing_alg_values_supported: ASSERTION_ALGORITHMS,
             authorization_response_iss_parameter_supported: true,
         }
     }

@@ -35,6 +35,8 @@ pub enum ErrorCode {
     RequestNotSupported,
     /// The `request_uri` parameter is not supported.
     RequestUriNotSupported,
+    /// The DPoP proof is missing or not good (RFC 9449 5).
+    InvalidDpopProof,
     /// The access token is missing, unknown, expired or revoked (RFC 6750).
     InvalidToken,
     /// The access token does not allow this (RFC 6750).
@@ -60,6 +62,7 @@ impl ErrorCode {
             Self::ConsentRequired => "consent_required",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
         }

@@ -7,6 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::client::{Client, ClientKind, GrantType};
+use crate::dpop::{self, Proof, Thumbprint};
 use crate::error::{ErrorCode, OAuthError};
 use crate::pkce::Challenge;
 use crate::scope::{OFFLINE_ACCESS, Scope};
@@ -54,6 +55,8 @@ pub struct CodeRecord {
     pub scope: Scope,
     /// The nonce of the authorization request.
     pub nonce: Option<String>,
+    /// The key that the authorization request named, `dpop_jkt`.
+    pub key: Option<Thumbprint>,
     /// When the user logged in.
     pub auth_time: Timestamp,
     /// From when on it is worth nothing.
@@ -75,6 +78,8 @@ pub struct RefreshRecord {
     pub auth_time: Timestamp,
     /// From when on it is worth nothing.
     pub expires_at: Timestamp,
+    /// The key that it is bound to.
+    pub key: Option<Thumbprint>,
     /// When it was exchanged for its successor.
     pub rotated_at: Option<Timestamp>,
     /// When it was revoked.
@@ -123,6 +128,9 @@ pub enum GrantError {
     /// More scope than was granted.
     #[error("more scope than was granted")]
     ScopeTooWide,
+    /// It is bound to a key that the client does not prove to hold.
+    #[error("bound to another key")]
+    WrongKey,
     /// Nothing of the scope may be had.
     #[error("nothing of the scope may be had")]
     NoScope,
@@ -154,6 +162,7 @@ pub fn redeem_code(
     record: &CodeRecord,
     request: &CodeExchange,
     client: &Client,
+    proof: Option<&Proof>,
     now: Timestamp,
 ) -> Result<Granted, GrantError> {
     if !client.may_use(GrantType::AuthorizationCode) {
@@ -177,6 +186,7 @@ pub fn redeem_code(
     if record.redirect_uri != request.redirect_uri {
         return Err(GrantError::WrongRedirect);
     }
+    dpop::holds(record.key.as_ref(), proof)?;
     // RFC 7636 4.6.
     if !record.challenge.is_met_by(&request.verifier) {
         return Err(GrantError::WrongVerifier);
@@ -195,6 +205,7 @@ pub fn rotate_refresh(
     record: &RefreshRecord,
     request: &RefreshExchange,
     client: &Client,
+    proof: Option<&Proof>,
     now: Timestamp,
 ) -> Result<Granted, GrantError> {
     if !client.may_use(GrantType::RefreshToken) {
@@ -215,6 +226,8 @@ pub fn rotate_refresh(
     if now >= record.expires_at {
         return Err(GrantError::Expired);
     }
+    // RFC 9449 5: the refresh token of a public client is worth nothing without its key.
+    dpop::holds(record.key.as_ref(), proof)?;
     let scope = match &request.scope {
         None => record.scope.clone(),
         // RFC 6749 6: no scope that was not granted originally.
@@ -240,7 +253,8 @@ pub fn client_credentials(client: &Client, asked: Option<&Scope>) -> Result<Scop
     if matches!(client.kind, ClientKind::Public) || !client.may_use(GrantType::ClientCredentials) {
         return Err(GrantError::NotRegistered);
     }
-    let scope = asked.unwrap_or(&client.scopes).intersection(&client.scopes).without(OFFLINE_ACCESS);
+    let scope = client.grantable(asked, GrantType::ClientCredentials).map_err(|_| GrantError::NoScope)?;
+    let scope = scope.filter(|token| token != OFFLINE_ACCESS);
     if scope.is_empty() { Err(GrantError::NoScope) } else { Ok(scope) }
 }
 

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{DecodingKey, crypto};
 use serde_json::Value;
 
@@ -109,6 +109,15 @@ impl KeySet {
     #[must_use]
     pub fn has(&self, kid: &str) -> bool {
         self.0.iter().any(|key| key.common.key_id.as_deref() == Some(kid))
+    }
+
+    /// The thumbprint of the only key (RFC 7638, SHA-256).
+    #[must_use]
+    pub fn thumbprint(&self) -> Option<String> {
+        match self.0.as_slice() {
+            [key] => key.thumbprint(ThumbprintHash::SHA256).ok(),
+            _ => None,
+        }
     }
 
     /// Whether one of the keys made this signature. A `kid` names the keys that count; without one all do.

@@ -15,6 +15,7 @@ pub mod client;
 pub mod client_auth;
 pub mod csrf;
 pub mod discovery;
+pub mod dpop;
 pub mod error;
 pub mod grant;
 pub mod id_token;

@@ -70,12 +70,6 @@ impl Scope {
         Self(self.0.iter().filter(|token| passes(token)).cloned().collect())
     }
 
-    /// The tokens but this one.
-    #[must_use]
-    pub fn without(&self, token: &str) -> Self {
-        Self(self.0.iter().filter(|t| *t != token).cloned().collect())
-    }
-
     /// Whether the other set holds every token of this one.
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {

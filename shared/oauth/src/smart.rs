@@ -57,7 +57,7 @@ pub enum Holder {
     Patient,
     /// Another user. There is no patient in context.
     User,
-    /// The client itself (RFC 6749 4.4).
+    /// A client that acts by itself (RFC 6749 4.4), within what the account may reach that it acts as.
     Client,
 }
 
@@ -66,7 +66,9 @@ impl Holder {
     const fn uses(self, level: Level) -> bool {
         matches!(
             (self, level),
-            (Self::Patient, Level::Patient | Level::User) | (Self::User, Level::User) | (Self::Client, Level::System)
+            (Self::Patient, Level::Patient | Level::User)
+                | (Self::User, Level::User)
+                | (Self::Client, Level::System | Level::User)
         )
     }
 }

@@ -10,6 +10,8 @@ use crate::token::Secret;
 pub struct TokenResponse {
     /// The access token.
     pub access_token: Secret,
+    /// Whether the access token is bound to a key (RFC 9449 5).
+    pub is_bound: bool,
     /// Seconds the access token lives.
     pub expires_in: i64,
     /// What was granted, which may be less than was asked for.
@@ -30,7 +32,7 @@ impl Serialize for TokenResponse {
         let mut body = serializer.serialize_struct("TokenResponse", fields)?;
         body.serialize_field("access_token", self.access_token.expose())?;
         body.serialize_field("expires_in", &self.expires_in)?;
-        body.serialize_field("token_type", "Bearer")?;
+        body.serialize_field("token_type", if self.is_bound { "DPoP" } else { "Bearer" })?;
         body.serialize_field("scope", &self.scope.to_string())?;
         if let Some(token) = &self.refresh_token {
             body.serialize_field("refresh_token", token.expose())?;
@@ -53,6 +55,7 @@ mod tests {
     fn the_body_has_the_keys_of_rfc_6749_5_1() {
         let mut response = TokenResponse {
             access_token: Secret::presented("a"),
+            is_bound: false,
             expires_in: 900,
             scope: Scope::parse("openid email").unwrap(),
             refresh_token: Some(Secret::presented("r")),
@@ -66,6 +69,9 @@ mod tests {
         response.patient = Some(40001);
         assert!(serde_json::to_string(&response).unwrap().ends_with(r#","id_token":"i","patient":"40001"}"#));
         response.patient = None;
+        response.is_bound = true;
+        assert!(serde_json::to_string(&response).unwrap().contains(r#""token_type":"DPoP""#));
+        response.is_bound = false;
         response.refresh_token = None;
         response.id_token = None;
         assert_eq!(

@@ -74,6 +74,7 @@ fn client(id: i32) -> Client {
         scopes: scope(),
         skip_authorization: true,
         is_resource_server: false,
+        whole_access: false,
     }
 }
 
@@ -97,6 +98,7 @@ impl Server {
             challenge: Verifier::parse(VERIFIER).unwrap().challenge(),
             scope: scope(),
             nonce: None,
+            key: None,
             auth_time: self.now,
             expires_at: self.now + self.lifetimes.code,
             used_at: None,
@@ -111,7 +113,7 @@ impl Server {
             verifier: Verifier::parse(verifier).unwrap(),
         };
         let (grant, record) = &mut self.codes[code];
-        let decision = redeem_code(record, &request, &client(by), self.now);
+        let decision = redeem_code(record, &request, &client(by), None, self.now);
         if decision.is_ok() {
             record.used_at = Some(self.now);
         }
@@ -128,11 +130,12 @@ impl Server {
             scope: scope(),
             auth_time: self.now,
             expires_at: held.expires_at,
+            key: None,
             rotated_at: held.ended.then_some(self.now),
             revoked_at,
         };
         let request = RefreshExchange { refresh_token: Secret::presented("r"), scope: asked };
-        let decision = rotate_refresh(&record, &request, &client(by), self.now);
+        let decision = rotate_refresh(&record, &request, &client(by), None, self.now);
         let grant = held.grant;
         if decision.is_ok() {
             self.refresh[token].ended = true;

@@ -70,6 +70,7 @@ impl Request {
 
 const fn holder(caller: &Authenticated) -> Holder {
     match caller.actor.principal {
+        _ if caller.is_by_client => Holder::Client,
         Principal::Patient(_) => Holder::Patient,
         Principal::Practitioner(_) | Principal::SuperAdmin => Holder::User,
     }

@@ -33,6 +33,8 @@ pub enum Protocol {
 pub enum Failure {
     /// No valid access token.
     Unauthenticated,
+    /// The proof that the token's key is held is missing or not good (RFC 9449 section 7.1).
+    Unproved,
     /// Refused by a layer.
     Refused(Refusal),
     /// Nothing that the caller may know of has this name.
@@ -82,7 +84,7 @@ impl Failure {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Unauthenticated | Self::Unproved => StatusCode::UNAUTHORIZED,
             Self::Refused(Refusal { visibility: Visibility::Known, .. }) | Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Refused(Refusal { visibility: Visibility::Concealed, .. }) | Self::NotFound | Self::NoSuchPage => {
                 StatusCode::NOT_FOUND
@@ -107,6 +109,7 @@ impl Failure {
     fn detail(&self) -> String {
         match self {
             Self::Unauthenticated => "Authentication credentials were not provided.".to_owned(),
+            Self::Unproved => "The proof of possession is not good.".to_owned(),
             Self::Refused(Refusal { visibility: Visibility::Known, .. }) => {
                 "You do not have permission to perform this action.".to_owned()
             }
@@ -134,7 +137,7 @@ impl Failure {
 
     const fn issue_code(&self) -> IssueCode {
         match self {
-            Self::Unauthenticated => IssueCode::Login,
+            Self::Unauthenticated | Self::Unproved => IssueCode::Login,
             Self::Refused(Refusal { visibility: Visibility::Known, .. })
             | Self::Forbidden(_)
             | Self::OAuth(OAuthError { code: ErrorCode::InsufficientScope, .. }) => IssueCode::Forbidden,
@@ -165,6 +168,7 @@ impl Failure {
         match self {
             Self::OAuth(error) => *error,
             Self::Unauthenticated => OAuthError::new(ErrorCode::InvalidToken, "The access token is not valid."),
+            Self::Unproved => OAuthError::new(ErrorCode::InvalidDpopProof, "The proof of possession is not good."),
             Self::Unavailable(_) | Self::TooManyRequests(_) => {
                 OAuthError::new(ErrorCode::TemporarilyUnavailable, "Please try again later.")
             }
@@ -194,7 +198,16 @@ impl Failure {
         let headers = response.headers_mut();
         match self {
             Self::Unauthenticated => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"api\""));
+                headers.insert(
+                    header::WWW_AUTHENTICATE,
+                    HeaderValue::from_static("Bearer realm=\"api\", DPoP algs=\"RS256 RS384 ES256 ES384\""),
+                );
+            }
+            Self::Unproved => {
+                headers.insert(
+                    header::WWW_AUTHENTICATE,
+                    HeaderValue::from_static("DPoP error=\"invalid_dpop_proof\", algs=\"RS256 RS384 ES256 ES384\""),
+                );
             }
             Self::OAuth(error) => {
                 if let Some(challenge) = error.www_authenticate() {

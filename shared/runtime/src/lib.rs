@@ -18,6 +18,7 @@ mod members;
 pub mod pages;
 pub mod patient;
 mod permit;
+mod proof;
 mod request;
 mod response;
 pub mod rest;

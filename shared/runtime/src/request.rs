@@ -5,7 +5,7 @@ use audit::{Action, Context, RefusedBy, Target};
 use authz::{Actor, Layer};
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
-use oauth::TokenHash;
+use oauth::Secret;
 use serde_json::Value;
 use std::{collections::HashMap, net::IpAddr};
 
@@ -159,28 +159,70 @@ impl Request {
         Context::new(self.id(), self.source.as_deref(), actor, action, resource_type)
     }
 
-    /// Who asks, by the access token in the `Authorization` header (RFC 6750 section 2.1), whatever the token may be used
-    /// for: most routes ask [`Request::actor`] or [`Request::fhir_actor`] instead. A token in the URL or in a form is never
-    /// looked at. A token that is not valid is recorded.
+    /// Who asks, by the access token in the `Authorization` header (RFC 6750 section 2.1, RFC 9449 section 7.1), whatever the
+    /// token may be used for: most routes ask [`Request::actor`] or [`Request::fhir_actor`] instead. A token in the URL or in
+    /// a form is never looked at. A token that is not valid, or not proved to be the sender's, is recorded.
     pub async fn authenticated(&self, app: &App) -> Result<store::Authenticated, Failure> {
-        let token = self.bearer().ok_or(Failure::Unauthenticated)?;
+        let (scheme, token) = self.access_token().ok_or(Failure::Unauthenticated)?;
         let store = app.store().await?;
-        if let Some(authenticated) = store.authenticate(TokenHash::of(token).as_bytes()).await? {
-            return Ok(authenticated);
-        }
+        let failure = match store.authenticate(token.hash().as_bytes()).await? {
+            Some(caller) => match self.is_proved(app, scheme, &token, &caller).await {
+                Ok(()) => return Ok(caller),
+                Err(failure) => failure,
+            },
+            None => Failure::Unauthenticated,
+        };
         let context = self.audit(None, Action::Execute, "Token");
         store.record_refusal(&context, &Target::nothing(), RefusedBy::Layer(Layer::Token)).await?;
-        Err(Failure::Unauthenticated)
+        Err(failure)
     }
 
-    fn bearer(&self) -> Option<&str> {
+    /// A token that is bound to a key comes with a proof by that key; another comes as a bearer token. Neither may pass as the
+    /// other (RFC 9449 sections 7.1 and 7.2).
+    async fn is_proved(
+        &self,
+        app: &App,
+        scheme: Scheme,
+        token: &Secret,
+        caller: &store::Authenticated,
+    ) -> Result<(), Failure> {
+        match (scheme, &caller.key) {
+            (Scheme::Bearer, None) => Ok(()),
+            (Scheme::Bearer, Some(_)) | (Scheme::Dpop, None) => Err(Failure::Unauthenticated),
+            (Scheme::Dpop, Some(key)) => match Box::pin(self.proof(app, Some(token))).await? {
+                Some(proof) if proof.key == *key => Ok(()),
+                _ => Err(Failure::Unproved),
+            },
+        }
+    }
+
+    fn access_token(&self) -> Option<(Scheme, Secret)> {
         let mut values = self.parts.headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
             return None;
         };
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-        (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.len() <= 256).then_some(token)
+        let scheme = match scheme.to_ascii_lowercase().as_str() {
+            "bearer" => Scheme::Bearer,
+            "dpop" => Scheme::Dpop,
+            _ => return None,
+        };
+        (!token.is_empty() && token.len() <= 256).then(|| (scheme, Secret::presented(token)))
     }
+
+    /// The headers.
+    pub(crate) const fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+}
+
+/// How an access token is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    /// RFC 6750 section 2.1.
+    Bearer,
+    /// RFC 9449 section 7.1.
+    Dpop,
 }
 
 fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
@@ -216,13 +258,21 @@ mod tests {
 
     #[test]
     fn a_token_is_taken_from_the_header_only_and_only_once() {
-        assert_eq!(request(&[], b"").bearer(), None);
-        assert_eq!(request(&[(header::AUTHORIZATION, "Bearer abc")], b"").bearer(), Some("abc"));
-        assert_eq!(request(&[(header::AUTHORIZATION, "bearer abc")], b"").bearer(), Some("abc"));
-        assert_eq!(request(&[(header::AUTHORIZATION, "Basic abc")], b"").bearer(), None);
-        assert_eq!(request(&[(header::AUTHORIZATION, "Bearer ")], b"").bearer(), None);
-        let twice = [(header::AUTHORIZATION, "Bearer abc"), (header::AUTHORIZATION, "Bearer def")];
-        assert_eq!(request(&twice, b"").bearer(), None);
+        let token = |headers: &[(header::HeaderName, &'static str)]| {
+            request(headers, b"").access_token().map(|(scheme, token)| (scheme, token.expose().to_owned()))
+        };
+        assert_eq!(token(&[]), None);
+        for (value, expected) in [
+            ("Bearer abc", Some((Scheme::Bearer, "abc".to_owned()))),
+            ("bearer abc", Some((Scheme::Bearer, "abc".to_owned()))),
+            ("DPoP abc", Some((Scheme::Dpop, "abc".to_owned()))),
+            ("Basic abc", None),
+            ("Bearer ", None),
+            ("Bearer", None),
+        ] {
+            assert_eq!(token(&[(header::AUTHORIZATION, value)]), expected, "{value}");
+        }
+        assert_eq!(token(&[(header::AUTHORIZATION, "Bearer abc"), (header::AUTHORIZATION, "Bearer def")]), None);
     }
 
     #[test]

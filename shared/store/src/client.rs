@@ -318,8 +318,8 @@ impl Store {
                 &format!(
                     "WITH changed AS (
                        INSERT INTO oauth_client (client_id, name, secret_hash, redirect_uris, grant_types, scopes,
-                                                 token_endpoint_auth_method, acts_as, owned_by, label)
-                       SELECT $2, $3, $4, '{{}}', '{{client_credentials}}', $5, 'client_secret_basic', $6, $6, $7
+                                                 token_endpoint_auth_method, acts_as, owned_by, label, whole_access)
+                       SELECT $2, $3, $4, '{{}}', '{{client_credentials}}', $5, 'client_secret_basic', $6, $6, $7, true
                         WHERE (SELECT count(*) FROM oauth_client WHERE owned_by = $6 AND deleted_at IS NULL) < $8
                        RETURNING id, label, created_at, name
                      )

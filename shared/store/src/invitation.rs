@@ -225,6 +225,7 @@ async fn redeem(
         redirect_uri: &redirect_uri,
         challenge: code.challenge,
         nonce: None,
+        key: None,
         expires_at: code.expires_at,
     };
     insert_code(transaction, context, &code).await?;

@@ -10,6 +10,7 @@ mod config;
 mod consent;
 mod data_source;
 pub mod demo;
+mod dpop;
 mod enrolment;
 mod error;
 mod invitation;

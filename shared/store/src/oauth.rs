@@ -12,6 +12,7 @@ use deadpool_postgres::{GenericClient, Transaction};
 use jiff::Timestamp;
 use oauth::{
     Scope, TokenHash,
+    dpop::Thumbprint,
     grant::{CodeRecord, GrantError, Granted, RefreshRecord},
     id_token::Subject,
     pkce::Challenge,
@@ -40,6 +41,8 @@ pub struct NewCode<'a> {
     pub challenge: &'a Challenge,
     /// The nonce of the request.
     pub nonce: Option<&'a str>,
+    /// The key that the code is bound to.
+    pub key: Option<&'a Thumbprint>,
     /// From when on it is worth nothing.
     pub expires_at: Timestamp,
 }
@@ -51,8 +54,12 @@ pub struct NewTokens {
     pub access: TokenHash,
     /// From when on it is worth nothing.
     pub access_expires_at: Timestamp,
+    /// The key that the access token is bound to.
+    pub access_key: Option<Thumbprint>,
     /// The refresh token's hash.
     pub refresh: TokenHash,
+    /// The key that the refresh token is bound to.
+    pub refresh_key: Option<Thumbprint>,
     /// From when on it is worth nothing.
     pub refresh_expires_at: Timestamp,
 }
@@ -91,7 +98,7 @@ impl Store {
         let transaction = client.transaction().await?;
         let statement = transaction
             .prepare_cached(
-                "SELECT c.grant_id, g.client_id, g.user_id, c.redirect_uri, c.code_challenge, g.scope, c.nonce, g.auth_time,
+                "SELECT c.grant_id, g.client_id, g.user_id, c.redirect_uri, c.code_challenge, g.scope, c.nonce, c.dpop_jkt, g.auth_time,
                         c.expires_at, c.used_at, u.email, u.first_name, u.last_name,
                         (SELECT id FROM patient WHERE user_id = u.id) AS patient_id
                    FROM oauth_code c JOIN oauth_grant g ON g.id = c.grant_id
@@ -110,6 +117,7 @@ impl Store {
             challenge: Challenge::parse(row.try_get("code_challenge")?).ok_or(StoreError::Corrupt("code_challenge"))?,
             scope: scope_of(&row, "scope")?,
             nonce: row.try_get("nonce")?,
+            key: key_of(&row)?,
             auth_time: row.try_get("auth_time")?,
             expires_at: row.try_get("expires_at")?,
             used_at: row.try_get("used_at")?,
@@ -142,7 +150,7 @@ impl Store {
         let transaction = client.transaction().await?;
         let statement = transaction
             .prepare_cached(
-                "SELECT r.grant_id, g.client_id, g.user_id, g.scope, g.auth_time, r.expires_at, r.used_at, g.revoked_at,
+                "SELECT r.grant_id, g.client_id, g.user_id, g.scope, g.auth_time, r.dpop_jkt, r.expires_at, r.used_at, g.revoked_at,
                         u.email, u.first_name, u.last_name,
                         (SELECT id FROM patient WHERE user_id = u.id) AS patient_id
                    FROM refresh_token r JOIN oauth_grant g ON g.id = r.grant_id
@@ -160,6 +168,7 @@ impl Store {
             scope: scope_of(&row, "scope")?,
             auth_time: row.try_get("auth_time")?,
             expires_at: row.try_get("expires_at")?,
+            key: key_of(&row)?,
             rotated_at: row.try_get("used_at")?,
             revoked_at: row.try_get("revoked_at")?,
         };
@@ -189,8 +198,8 @@ pub(crate) async fn insert_code(
                 "WITH granted AS (
                    INSERT INTO oauth_grant (user_id, client_id, scope, auth_time) VALUES ($2, $3, $4, $5) RETURNING id
                  ), issued AS (
-                   INSERT INTO oauth_code (code_hash, grant_id, redirect_uri, code_challenge, nonce, issued_at, expires_at)
-                   SELECT $6, id, $7, $8, $9, clock_timestamp(), $10 FROM granted
+                   INSERT INTO oauth_code (code_hash, grant_id, redirect_uri, code_challenge, nonce, issued_at, expires_at, dpop_jkt)
+                   SELECT $6, id, $7, $8, $9, clock_timestamp(), $10, $11 FROM granted
                  )
                  SELECT audit_record($1 || {ACTING} || jsonb_build_object('client_id', $3), 'allowed', NULL, '{{}}', '{{}}',
                                      ARRAY(SELECT id FROM patient WHERE user_id = u.id), '{{}}')
@@ -207,6 +216,7 @@ pub(crate) async fn insert_code(
                 Type::TEXT,
                 Type::TEXT,
                 Type::TIMESTAMPTZ,
+                Type::TEXT,
             ],
         )
         .await?;
@@ -224,6 +234,7 @@ pub(crate) async fn insert_code(
                 &code.challenge.as_str(),
                 &code.nonce,
                 &code.expires_at,
+                &code.key.map(Thumbprint::as_str),
             ],
         )
         .await?;
@@ -275,21 +286,36 @@ async fn issue_tokens(
     granted: &Granted,
     tokens: &NewTokens,
 ) -> Result<(), StoreError> {
+    let access_key = tokens.access_key.as_ref().map(Thumbprint::as_str);
+    let refresh_key = tokens.refresh_key.as_ref().map(Thumbprint::as_str);
     let access = transaction
-        .prepare_cached("INSERT INTO access_token (token_hash, grant_id, scope, expires_at) VALUES ($1, $2, $3, $4)")
+        .prepare_cached(
+            "INSERT INTO access_token (token_hash, grant_id, scope, expires_at, dpop_jkt) VALUES ($1, $2, $3, $4, $5)",
+        )
         .await?;
     transaction
         .execute(
             &access,
-            &[&tokens.access.as_bytes().as_slice(), &grant.0, &granted.scope.to_string(), &tokens.access_expires_at],
+            &[
+                &tokens.access.as_bytes().as_slice(),
+                &grant.0,
+                &granted.scope.to_string(),
+                &tokens.access_expires_at,
+                &access_key,
+            ],
         )
         .await?;
     if granted.refresh_scope.is_some() {
         let refresh = transaction
-            .prepare_cached("INSERT INTO refresh_token (token_hash, grant_id, expires_at) VALUES ($1, $2, $3)")
+            .prepare_cached(
+                "INSERT INTO refresh_token (token_hash, grant_id, expires_at, dpop_jkt) VALUES ($1, $2, $3, $4)",
+            )
             .await?;
         transaction
-            .execute(&refresh, &[&tokens.refresh.as_bytes().as_slice(), &grant.0, &tokens.refresh_expires_at])
+            .execute(
+                &refresh,
+                &[&tokens.refresh.as_bytes().as_slice(), &grant.0, &tokens.refresh_expires_at, &refresh_key],
+            )
             .await?;
     }
     Ok(())
@@ -305,6 +331,12 @@ fn subject_of(row: &Row) -> Result<Subject, StoreError> {
         family_name: text("last_name")?,
         patient: row.try_get("patient_id")?,
     })
+}
+
+/// The key in the column `dpop_jkt`.
+pub(crate) fn key_of(row: &Row) -> Result<Option<Thumbprint>, StoreError> {
+    let text: Option<&str> = row.try_get("dpop_jkt")?;
+    text.map(|text| Thumbprint::parse(text).ok_or(StoreError::Corrupt("dpop_jkt"))).transpose()
 }
 
 pub(crate) fn scope_of(row: &Row, column: &'static str) -> Result<Scope, StoreError> {

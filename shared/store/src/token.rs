@@ -1,8 +1,11 @@
 //! Access tokens: who is behind one.
 
-use crate::{Store, StoreError, oauth::scope_of};
+use crate::{
+    Store, StoreError,
+    oauth::{key_of, scope_of},
+};
 use authz::{Actor, ClientId, PatientId, PractitionerId, Principal, UserId};
-use oauth::{Scope, smart};
+use oauth::{Scope, dpop::Thumbprint, smart};
 
 /// The caller behind a valid access token.
 #[derive(Clone, Debug)]
@@ -14,6 +17,10 @@ pub struct Authenticated {
     /// Whether the token has all the access of its user: its client is one of the operator's own, and neither the token nor
     /// the grant that it comes from names a SMART scope.
     pub whole_access: bool,
+    /// The key that the token is bound to.
+    pub key: Option<Thumbprint>,
+    /// Whether the client acts by itself for the account (RFC 6749 section 4.4).
+    pub is_by_client: bool,
 }
 
 impl Store {
@@ -23,7 +30,8 @@ impl Store {
         let client = self.connection().await?;
         let statement = client
             .prepare_cached(
-                "SELECT g.user_id, g.client_id, t.scope, g.scope AS granted, c.whole_access, u.is_superuser,
+                "SELECT g.user_id, g.client_id, t.scope, t.dpop_jkt, g.scope AS granted, c.whole_access, u.is_superuser,
+                        c.acts_as IS NOT DISTINCT FROM g.user_id AS is_by_client,
                         p.id AS patient_id, pr.id AS practitioner_id
                    FROM access_token t
                    JOIN oauth_grant g ON g.id = t.grant_id
@@ -59,6 +67,8 @@ impl Store {
                 client: ClientId(row.try_get("client_id")?),
                 principal,
             },
+            key: key_of(&row)?,
+            is_by_client: row.try_get("is_by_client")?,
             whole_access: row.try_get("whole_access")? && !smart::is_named(&scope_of(&row, "granted")?),
             scope: scope_of(&row, "scope")?,
         }))

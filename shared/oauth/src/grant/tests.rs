@@ -41,6 +41,7 @@ fn code() -> CodeRecord {
         challenge: Verifier::parse(VERIFIER).unwrap().challenge(),
         scope: scope("openid email"),
         nonce: Some("n1".to_owned()),
+        key: None,
         auth_time: at(900),
         expires_at: at(1060),
         used_at: None,
@@ -62,6 +63,7 @@ fn refresh() -> RefreshRecord {
         scope: scope("openid email"),
         auth_time: at(900),
         expires_at: at(2000),
+        key: None,
         rotated_at: None,
         revoked_at: None,
     }
@@ -73,7 +75,7 @@ fn refresh_for(text: Option<&str>) -> RefreshExchange {
 
 #[test]
 fn a_code_is_worth_what_was_agreed() {
-    let granted = redeem_code(&code(), &exchange(), &client(), at(1059)).unwrap();
+    let granted = redeem_code(&code(), &exchange(), &client(), None, at(1059)).unwrap();
     assert_eq!(granted.user, 10002);
     assert_eq!(granted.scope.to_string(), "openid email");
     assert_eq!(granted.refresh_scope, Some(scope("openid email")));
@@ -85,14 +87,14 @@ fn a_code_is_worth_what_was_agreed() {
 fn a_client_without_the_refresh_grant_gets_no_refresh_token() {
     let mut client = client();
     client.grant_types = vec![GrantType::AuthorizationCode];
-    assert_eq!(redeem_code(&code(), &exchange(), &client, at(1001)).unwrap().refresh_scope, None);
+    assert_eq!(redeem_code(&code(), &exchange(), &client, None, at(1001)).unwrap().refresh_scope, None);
 }
 
 #[test]
 fn a_code_expires_rfc_6749_4_1_2() {
-    assert!(redeem_code(&code(), &exchange(), &client(), at(1059)).is_ok());
+    assert!(redeem_code(&code(), &exchange(), &client(), None, at(1059)).is_ok());
     for now in [1060, 1061, 9999] {
-        let error = redeem_code(&code(), &exchange(), &client(), at(now)).unwrap_err();
+        let error = redeem_code(&code(), &exchange(), &client(), None, at(now)).unwrap_err();
         assert_eq!(error, GrantError::Expired);
         assert!(!error.revokes_family());
     }
@@ -103,7 +105,7 @@ fn a_code_used_twice_revokes_its_tokens_rfc_6749_4_1_2() {
     let used = CodeRecord { used_at: Some(at(1010)), ..code() };
     for (verifier, now) in [(VERIFIER, 1011), (VERIFIER, 9999), (OTHER_VERIFIER, 1011)] {
         let request = CodeExchange { verifier: Verifier::parse(verifier).unwrap(), ..exchange() };
-        let error = redeem_code(&used, &request, &client(), at(now)).unwrap_err();
+        let error = redeem_code(&used, &request, &client(), None, at(now)).unwrap_err();
         assert_eq!(error, GrantError::Replay);
         assert!(error.revokes_family());
     }
@@ -115,7 +117,7 @@ fn a_code_belongs_to_its_client_rfc_6749_4_1_3() {
     other.id = 8;
     for used_at in [None, Some(at(1010))] {
         let record = CodeRecord { used_at, ..code() };
-        let error = redeem_code(&record, &exchange(), &other, at(1011)).unwrap_err();
+        let error = redeem_code(&record, &exchange(), &other, None, at(1011)).unwrap_err();
         assert_eq!(error, GrantError::WrongClient);
         assert!(!error.revokes_family(), "another client cannot have the tokens revoked");
     }
@@ -125,22 +127,22 @@ fn a_code_belongs_to_its_client_rfc_6749_4_1_3() {
 fn a_code_needs_its_redirect_uri_rfc_6749_4_1_3() {
     for uri in ["https://a.example/cb/", "https://a.example/CB", ""] {
         let request = CodeExchange { redirect_uri: uri.to_owned(), ..exchange() };
-        assert_eq!(redeem_code(&code(), &request, &client(), at(1001)), Err(GrantError::WrongRedirect));
+        assert_eq!(redeem_code(&code(), &request, &client(), None, at(1001)), Err(GrantError::WrongRedirect));
     }
 }
 
 #[test]
 fn a_code_needs_its_verifier_rfc_7636_4_6() {
     let request = CodeExchange { verifier: Verifier::parse(OTHER_VERIFIER).unwrap(), ..exchange() };
-    assert_eq!(redeem_code(&code(), &request, &client(), at(1001)), Err(GrantError::WrongVerifier));
+    assert_eq!(redeem_code(&code(), &request, &client(), None, at(1001)), Err(GrantError::WrongVerifier));
 }
 
 #[test]
 fn a_client_uses_only_its_grants_rfc_6749_5_2() {
     let mut client = client();
     client.grant_types = vec![GrantType::ClientCredentials];
-    let code = redeem_code(&code(), &exchange(), &client, at(1001));
-    let refresh = rotate_refresh(&refresh(), &refresh_for(None), &client, at(1001));
+    let code = redeem_code(&code(), &exchange(), &client, None, at(1001));
+    let refresh = rotate_refresh(&refresh(), &refresh_for(None), &client, None, at(1001));
     assert_eq!(code, Err(GrantError::NotRegistered));
     assert_eq!(refresh, Err(GrantError::NotRegistered));
     assert_eq!(GrantError::NotRegistered.answer().code, ErrorCode::UnauthorizedClient);
@@ -148,7 +150,7 @@ fn a_client_uses_only_its_grants_rfc_6749_5_2() {
 
 #[test]
 fn a_refresh_token_is_worth_its_successor_rfc_6749_6() {
-    let granted = rotate_refresh(&refresh(), &refresh_for(None), &client(), at(1999)).unwrap();
+    let granted = rotate_refresh(&refresh(), &refresh_for(None), &client(), None, at(1999)).unwrap();
     assert_eq!(granted.scope, scope("openid email"));
     assert_eq!(granted.refresh_scope, Some(scope("openid email")));
     assert_eq!(granted.nonce, None);
@@ -157,10 +159,10 @@ fn a_refresh_token_is_worth_its_successor_rfc_6749_6() {
 
 #[test]
 fn a_refresh_may_narrow_but_not_widen_rfc_6749_6() {
-    let narrow = rotate_refresh(&refresh(), &refresh_for(Some("openid")), &client(), at(1001)).unwrap();
+    let narrow = rotate_refresh(&refresh(), &refresh_for(Some("openid")), &client(), None, at(1001)).unwrap();
     assert_eq!(narrow.scope, scope("openid"));
     assert_eq!(narrow.refresh_scope, Some(scope("openid email")), "the refresh token stays as wide");
-    let wide = rotate_refresh(&refresh(), &refresh_for(Some("openid profile")), &client(), at(1001));
+    let wide = rotate_refresh(&refresh(), &refresh_for(Some("openid profile")), &client(), None, at(1001));
     assert_eq!(wide, Err(GrantError::ScopeTooWide));
     assert_eq!(GrantError::ScopeTooWide.answer().code, ErrorCode::InvalidScope);
 }
@@ -169,7 +171,7 @@ fn a_refresh_may_narrow_but_not_widen_rfc_6749_6() {
 fn a_rotated_token_that_comes_again_revokes_the_family_rfc_9700_4_14_2() {
     for (revoked_at, now) in [(None, 1011), (Some(at(1010)), 1011), (None, 9999)] {
         let record = RefreshRecord { rotated_at: Some(at(1005)), revoked_at, ..refresh() };
-        let error = rotate_refresh(&record, &refresh_for(None), &client(), at(now)).unwrap_err();
+        let error = rotate_refresh(&record, &refresh_for(None), &client(), None, at(now)).unwrap_err();
         assert_eq!(error, GrantError::Replay);
         assert!(error.revokes_family());
     }
@@ -178,8 +180,8 @@ fn a_rotated_token_that_comes_again_revokes_the_family_rfc_9700_4_14_2() {
 #[test]
 fn a_refresh_token_ends_with_time_and_revocation() {
     let record = RefreshRecord { revoked_at: Some(at(1000)), ..refresh() };
-    assert_eq!(rotate_refresh(&record, &refresh_for(None), &client(), at(1001)), Err(GrantError::Revoked));
-    assert_eq!(rotate_refresh(&refresh(), &refresh_for(None), &client(), at(2000)), Err(GrantError::Expired));
+    assert_eq!(rotate_refresh(&record, &refresh_for(None), &client(), None, at(1001)), Err(GrantError::Revoked));
+    assert_eq!(rotate_refresh(&refresh(), &refresh_for(None), &client(), None, at(2000)), Err(GrantError::Expired));
 }
 
 #[test]
@@ -187,7 +189,7 @@ fn a_refresh_token_belongs_to_its_client_rfc_6749_6() {
     let mut other = client();
     other.id = 8;
     let record = RefreshRecord { rotated_at: Some(at(1000)), ..refresh() };
-    assert_eq!(rotate_refresh(&record, &refresh_for(None), &other, at(1001)), Err(GrantError::WrongClient));
+    assert_eq!(rotate_refresh(&record, &refresh_for(None), &other, None, at(1001)), Err(GrantError::WrongClient));
 }
 
 #[test]
@@ -252,7 +254,31 @@ proptest! {
             redirect_uri: if uri_fits { URI.to_owned() } else { format!("{URI}x") },
             ..exchange()
         };
-        let granted = redeem_code(&record, &request, &client, at(now)).is_ok();
+        let granted = redeem_code(&record, &request, &client, None, at(now)).is_ok();
         prop_assert_eq!(granted, client_id == 7 && !used && verifier_fits && uri_fits && now < 1060);
+    }
+}
+
+#[test]
+fn what_is_bound_to_a_key_needs_a_proof_by_that_key_rfc_9449_5_and_10() {
+    let key = |byte: &str| Thumbprint::parse(&byte.repeat(43)).unwrap();
+    let proof = |key: Thumbprint| Proof { key, id: crate::TokenHash::of("jti"), expires_at: at(1060) };
+    for (bound, proof, passes) in [
+        (None, None, true),
+        (None, Some(proof(key("A"))), true),
+        (Some(key("A")), Some(proof(key("A"))), true),
+        (Some(key("A")), Some(proof(key("Q"))), false),
+        (Some(key("A")), None, false),
+    ] {
+        let record = CodeRecord { key: bound.clone(), ..code() };
+        let redeemed = redeem_code(&record, &exchange(), &client(), proof.as_ref(), at(1001));
+        assert_eq!(redeemed.is_ok(), passes, "{bound:?} {proof:?}");
+        let record = RefreshRecord { key: bound.clone(), ..refresh() };
+        let rotated = rotate_refresh(&record, &refresh_for(None), &client(), proof.as_ref(), at(1001));
+        assert_eq!(rotated.is_ok(), passes, "{bound:?} {proof:?}");
+        if !passes {
+            assert_eq!(rotated, Err(GrantError::WrongKey));
+            assert_eq!(GrantError::WrongKey.answer(), OAuthError::invalid_grant());
+        }
     }
 }

@@ -17,6 +17,7 @@ fn client(id: i32, kind: ClientKind, is_resource_server: bool) -> Client {
         scopes: Scope::default(),
         skip_authorization: false,
         is_resource_server,
+        whole_access: false,
     }
 }
 

@@ -45,6 +45,14 @@ impl Pair {
         encode(&header, claims, &self.key).unwrap()
     }
 
+    /// A JWT whose header is this, whatever it says.
+    pub(crate) fn sign_under(&self, header: &Value, algorithm: Algorithm, claims: &Value) -> String {
+        let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let message = format!("{}.{}", encode(header), encode(claims));
+        let signature = crypto::sign(message.as_bytes(), &self.key, algorithm.of_library()).unwrap();
+        format!("{message}.{signature}")
+    }
+
     pub(crate) fn public(&self) -> Value {
         self.public.clone()
     }

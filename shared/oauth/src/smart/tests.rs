@@ -66,7 +66,7 @@ fn what_is_not_exactly_a_scope_opens_nothing() {
 fn a_level_counts_only_for_its_holders() {
     for (text, patient, user, client) in [
         ("patient/Observation.rs", "rs", "", ""),
-        ("user/Observation.rs", "rs", "rs", ""),
+        ("user/Observation.rs", "rs", "rs", "rs"),
         ("system/Observation.rs", "", "", "rs"),
     ] {
         for (holder, letters) in [(Holder::Patient, patient), (Holder::User, user), (Holder::Client, client)] {
@@ -129,11 +129,15 @@ proptest! {
         for interaction in Interaction::ALL {
             let alone = permits(&scope(&token), holder, "Observation", interaction);
             let beside = permits(&scope(&format!("{token} {other}")), holder, "Observation", interaction);
-            let level = match holder { Holder::Client => "system/", Holder::User => "user/", Holder::Patient => "" };
+            let levels: &[&str] = match holder {
+                Holder::Client => &["system/", "user/"],
+                Holder::User => &["user/"],
+                Holder::Patient => &["user/", "patient/"],
+            };
             let said = match token.split_once('.').unwrap().1 {
                 "read" => "rs", "write" => "cud", "*" => "cruds", letters => letters,
             };
-            let counts = token.starts_with(level) && (holder == Holder::Client || !token.starts_with("system/"));
+            let counts = levels.iter().any(|level| token.starts_with(level));
             prop_assert_eq!(alone, counts && said.contains(interaction.letter()));
             prop_assert!(beside || !alone);
         }

@@ -6,6 +6,7 @@ use authz::Layer;
 use jiff::Timestamp;
 use oauth::{
     Scope, TokenHash,
+    dpop::Thumbprint,
     introspection::{LiveToken, TokenKind},
 };
 use tokio_postgres::types::{Json, Type};
@@ -21,6 +22,8 @@ pub struct NewAccess<'a> {
     pub hash: TokenHash,
     /// From when on it is worth nothing.
     pub expires_at: Timestamp,
+    /// The key that it is bound to.
+    pub key: Option<&'a Thumbprint>,
 }
 
 /// What became of a token that was to be revoked.
@@ -42,7 +45,7 @@ WITH acting AS MATERIALIZED (
 ), granted AS (
   INSERT INTO oauth_grant (user_id, client_id, scope, auth_time) SELECT id, $2, $3, clock_timestamp() FROM acting RETURNING id
 ), issued AS (
-  INSERT INTO access_token (token_hash, grant_id, scope, expires_at) SELECT $4, id, $3, $5 FROM granted
+  INSERT INTO access_token (token_hash, grant_id, scope, expires_at, dpop_jkt) SELECT $4, id, $3, $5, $6 FROM granted
 )";
 
 const LIVE: &str = "
@@ -84,13 +87,17 @@ impl Store {
                     "{ISSUE}
                      SELECT audit_record($1 || {ACTING}, 'allowed', NULL, '{{}}', '{{}}', '{{}}', '{{}}') FROM acting u"
                 ),
-                &[Type::JSONB, Type::INT4, Type::TEXT, Type::BYTEA, Type::TIMESTAMPTZ],
+                &[Type::JSONB, Type::INT4, Type::TEXT, Type::BYTEA, Type::TIMESTAMPTZ, Type::TEXT],
             )
             .await?;
         let scope = new.scope.to_string();
         let hash = new.hash.as_bytes().as_slice();
-        let issued =
-            client.query_opt(&statement, &[&Json(context), &new.client, &scope, &hash, &new.expires_at]).await?;
+        let issued = client
+            .query_opt(
+                &statement,
+                &[&Json(context), &new.client, &scope, &hash, &new.expires_at, &new.key.map(Thumbprint::as_str)],
+            )
+            .await?;
         Ok(issued.is_some())
     }
 
