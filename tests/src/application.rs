@@ -21,7 +21,8 @@ pub const REDIRECT_URI: &str = "https://app.example/cb";
 pub fn application(auth_method: &str, more: &Value) -> Value {
     let mut body = json!({
         "name": "Application", "redirectUris": [REDIRECT_URI], "grantTypes": ["authorization_code", "refresh_token"],
-        "scopes": ["openid", "email"], "tokenEndpointAuthMethod": auth_method, "skipAuthorization": true });
+        "scopes": ["openid", "email"], "tokenEndpointAuthMethod": auth_method, "skipAuthorization": true,
+        "wholeAccess": true });
     for (name, value) in more.as_object().expect("an object") {
         body[name] = value.clone();
     }

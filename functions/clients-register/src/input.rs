@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use store::{ClientRecord, RegisteredClient};
 
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 15] = [
     "name",
     "redirectUris",
     "grantTypes",
@@ -20,6 +20,8 @@ const KNOWN: [&str; 13] = [
     "jwksUri",
     "skipAuthorization",
     "resourceServer",
+    "wholeAccess",
+    "postLogoutRedirectUris",
     "invitationUrl",
     "actsAs",
     "rotateSecret",
@@ -41,6 +43,8 @@ pub(crate) struct Wanted {
     jwks_uri: Option<String>,
     skip_authorization: bool,
     is_resource_server: bool,
+    whole_access: bool,
+    post_logout_redirect_uris: Vec<String>,
     invitation_url: Option<String>,
     acts_as: Option<i32>,
 }
@@ -59,6 +63,8 @@ impl Default for Wanted {
             jwks_uri: None,
             skip_authorization: false,
             is_resource_server: false,
+            whole_access: false,
+            post_logout_redirect_uris: Vec::new(),
             invitation_url: None,
             acts_as: None,
         }
@@ -79,6 +85,8 @@ impl From<RegisteredClient> for Wanted {
             jwks_uri: known.jwks_uri,
             skip_authorization: known.skip_authorization,
             is_resource_server: known.resource_server,
+            whole_access: known.whole_access,
+            post_logout_redirect_uris: known.post_logout_redirect_uris,
             invitation_url: known.summary.invitation_url,
             acts_as: known.acts_as,
         }
@@ -133,6 +141,10 @@ impl Wanted {
             self.acts_as = fields.value("actsAs").map(|_| fields.id("actsAs")).transpose()?;
         }
         self.skip_authorization = fields.flag("skipAuthorization")?.unwrap_or(self.skip_authorization);
+        if fields.has("postLogoutRedirectUris") {
+            self.post_logout_redirect_uris = texts(fields, "postLogoutRedirectUris", MAX_URL)?;
+        }
+        self.whole_access = fields.flag("wholeAccess")?.unwrap_or(self.whole_access);
         self.is_resource_server = fields.flag("resourceServer")?.unwrap_or(self.is_resource_server);
         self.check()
     }
@@ -143,6 +155,7 @@ impl Wanted {
         let keys: Option<Result<(), KeySetError>> = self.jwks.as_ref().map(|keys| KeySet::from_value(keys).map(|_| ()));
         let registration = Registration {
             redirect_uris: &self.redirect_uris,
+            post_logout_redirect_uris: &self.post_logout_redirect_uris,
             grant_types: &self.grant_types,
             scopes: &scopes,
             auth_method: self.auth_method,
@@ -173,6 +186,8 @@ impl Wanted {
             jwks_uri: self.jwks_uri.as_deref(),
             skip_authorization: self.skip_authorization,
             is_resource_server: self.is_resource_server,
+            whole_access: self.whole_access,
+            post_logout_redirect_uris: &self.post_logout_redirect_uris,
             invitation_url: self.invitation_url.as_deref(),
             acts_as: self.acts_as,
         }

@@ -61,6 +61,8 @@ pub struct LiveToken {
     pub issued_at: Option<Timestamp>,
     /// From when on it is worth nothing.
     pub expires_at: Timestamp,
+    /// The thumbprint of the key that it is bound to.
+    pub key: Option<String>,
 }
 
 impl LiveToken {
@@ -90,6 +92,14 @@ struct Members {
     iss: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     token_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation>,
+}
+
+/// What proves that a token is its sender's (RFC 9449 6.2).
+#[derive(Debug, Serialize)]
+struct Confirmation {
+    jkt: String,
 }
 
 impl Introspection {
@@ -112,9 +122,11 @@ impl Introspection {
                 iat: token.issued_at.map(Timestamp::as_second),
                 iss: issuer.to_owned(),
                 token_type: match token.kind {
+                    TokenKind::Access if token.key.is_some() => Some("DPoP"),
                     TokenKind::Access => Some("Bearer"),
                     TokenKind::Refresh => None,
                 },
+                cnf: token.key.map(|jkt| Confirmation { jkt }),
             }),
         }
     }

@@ -14,6 +14,8 @@ const MAX_URL: usize = 2048;
 pub struct Registration<'a> {
     /// Where responses may be sent.
     pub redirect_uris: &'a [String],
+    /// Where a browser may be sent after it signed out (OpenID Connect RP-Initiated Logout 1.0, 3.1).
+    pub post_logout_redirect_uris: &'a [String],
     /// What it may send to the token endpoint.
     pub grant_types: &'a [GrantType],
     /// The most it may ask for.
@@ -86,11 +88,15 @@ impl Registration<'_> {
         if self.redirect_uris.is_empty() == self.grant_types.contains(&GrantType::AuthorizationCode) {
             say("redirectUris", "They go with the grant type authorization_code.");
         }
-        for uri in self.redirect_uris {
+        if self.post_logout_redirect_uris.len() > MAX_REDIRECT_URIS {
+            say("postLogoutRedirectUris", "Too many.");
+        }
+        let lists = [("redirectUris", self.redirect_uris), ("postLogoutRedirectUris", self.post_logout_redirect_uris)];
+        for (field, uri) in lists.into_iter().flat_map(|(field, uris)| uris.iter().map(move |uri| (field, uri))) {
             match redirect::check(uri) {
-                Err(error) => say("redirectUris", &error.to_string()),
+                Err(error) => say(field, &error.to_string()),
                 // RFC 9700 4.1.3: what matches is the whole text, so a pattern would match nothing but itself.
-                Ok(()) if uri.contains('*') => say("redirectUris", "a redirect URI has no wildcard"),
+                Ok(()) if uri.contains('*') => say(field, "a redirect URI has no wildcard"),
                 Ok(()) => {}
             }
         }

@@ -50,6 +50,10 @@ pub struct RegisteredClient {
     pub skip_authorization: bool,
     /// Whether it may introspect tokens of other clients.
     pub resource_server: bool,
+    /// Whether its tokens without SMART scopes have all the access of their users.
+    pub whole_access: bool,
+    /// Where a browser may be sent after it signed out.
+    pub post_logout_redirect_uris: Vec<String>,
     /// The account for which it gets tokens by its own credentials.
     pub acts_as: Option<i32>,
     /// The practitioner's account that made it for itself.
@@ -79,6 +83,10 @@ pub struct ClientRecord<'a> {
     pub skip_authorization: bool,
     /// Whether it may introspect tokens of other clients.
     pub is_resource_server: bool,
+    /// Whether its tokens without SMART scopes have all the access of their users.
+    pub whole_access: bool,
+    /// Where a browser may be sent after it signed out.
+    pub post_logout_redirect_uris: &'a [String],
     /// The link in invitations.
     pub invitation_url: Option<&'a str>,
     /// The account that it acts as.
@@ -130,7 +138,8 @@ pub struct NewOwnClient<'a> {
 
 const LIST: &str = "
 SELECT c.id, c.name, c.client_id, c.invitation_url, c.redirect_uris, c.grant_types, c.scopes, c.token_endpoint_auth_method,
-       c.jwks, c.jwks_uri, c.skip_authorization, c.is_resource_server, c.acts_as, c.owned_by, c.created_at
+       c.jwks, c.jwks_uri, c.skip_authorization, c.is_resource_server, c.acts_as, c.owned_by, c.created_at, c.whole_access,
+       c.post_logout_redirect_uris
   FROM oauth_client c
  WHERE c.deleted_at IS NULL AND (cardinality($1::int[]) = 0 OR c.id = ANY ($1)) AND ($2 OR c.owned_by IS NULL)
  ORDER BY c.id";
@@ -178,15 +187,16 @@ impl Store {
         record: &ClientRecord<'_>,
     ) -> Result<Option<i32>, StoreError> {
         let client = self.connection().await?;
-        let types = [TYPES.as_slice(), &[Type::TEXT]].concat();
+        let types = [TYPES.as_slice(), &[Type::TEXT, Type::BOOL, Type::TEXT_ARRAY]].concat();
         let statement = client
             .prepare_typed_cached(
                 &format!(
                     "WITH changed AS (
                        INSERT INTO oauth_client (client_id, secret_hash, name, redirect_uris, grant_types, scopes,
                                                  token_endpoint_auth_method, jwks, jwks_uri, skip_authorization,
-                                                 is_resource_server, invitation_url, acts_as)
-                       SELECT $14, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 WHERE {ACTABLE} RETURNING id
+                                                 is_resource_server, invitation_url, acts_as, whole_access,
+                                                 post_logout_redirect_uris)
+                       SELECT $14, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15, $16 WHERE {ACTABLE} RETURNING id
                      ) {CHANGED}"
                 ),
                 &types,
@@ -212,6 +222,8 @@ impl Store {
                     &record.invitation_url,
                     &record.acts_as,
                     &client_id,
+                    &record.whole_access,
+                    &record.post_logout_redirect_uris,
                 ],
             )
             .await?;
@@ -228,7 +240,7 @@ impl Store {
         record: &ClientRecord<'_>,
     ) -> Result<bool, StoreError> {
         let client = self.connection().await?;
-        let types = [TYPES.as_slice(), &[Type::INT4, Type::BOOL]].concat();
+        let types = [TYPES.as_slice(), &[Type::INT4, Type::BOOL, Type::BOOL, Type::TEXT_ARRAY]].concat();
         let statement = client
             .prepare_typed_cached(
                 &format!(
@@ -236,7 +248,8 @@ impl Store {
                        UPDATE oauth_client
                           SET secret_hash = CASE WHEN $15 THEN secret_hash ELSE $2 END, name = $3, redirect_uris = $4,
                               grant_types = $5, scopes = $6, token_endpoint_auth_method = $7, jwks = $8, jwks_uri = $9,
-                              skip_authorization = $10, is_resource_server = $11, invitation_url = $12, acts_as = $13
+                              skip_authorization = $10, is_resource_server = $11, invitation_url = $12, acts_as = $13,
+                              whole_access = $16, post_logout_redirect_uris = $17
                         WHERE id = $14 AND deleted_at IS NULL AND owned_by IS NULL AND {ACTABLE} RETURNING id
                      ) {CHANGED}"
                 ),
@@ -268,6 +281,8 @@ impl Store {
                     &record.acts_as,
                     &id,
                     &keep,
+                    &record.whole_access,
+                    &record.post_logout_redirect_uris,
                 ],
             )
             .await?;
@@ -376,6 +391,8 @@ fn registered(row: &Row) -> Result<RegisteredClient, StoreError> {
         jwks_uri: row.try_get("jwks_uri")?,
         skip_authorization: row.try_get("skip_authorization")?,
         resource_server: row.try_get("is_resource_server")?,
+        whole_access: row.try_get("whole_access")?,
+        post_logout_redirect_uris: row.try_get("post_logout_redirect_uris")?,
         acts_as: row.try_get("acts_as")?,
         owned_by: row.try_get("owned_by")?,
         created: row.try_get("created_at")?,

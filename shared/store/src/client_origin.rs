@@ -10,7 +10,8 @@ impl Store {
             .prepare_cached(
                 "SELECT EXISTS (
                    SELECT FROM oauth_client c CROSS JOIN unnest(c.redirect_uris) AS registered (uri)
-                    WHERE uri = $1 OR starts_with(uri, $1 || '/') OR starts_with(uri, $1 || '?'))",
+                    WHERE c.deleted_at IS NULL
+                      AND (uri = $1 OR starts_with(uri, $1 || '/') OR starts_with(uri, $1 || '?')))",
             )
             .await?;
         Ok(client.query_one(&statement, &[&origin]).await?.try_get(0)?)

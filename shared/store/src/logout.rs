@@ -32,7 +32,7 @@ impl Store {
     pub async fn logout_client(&self, client_id: &str) -> Result<Option<LogoutClient>, StoreError> {
         let client = self.connection().await?;
         let statement = client
-            .prepare_cached("SELECT id, name, post_logout_redirect_uris FROM oauth_client WHERE client_id = $1")
+            .prepare_cached("SELECT id, name, post_logout_redirect_uris FROM oauth_client WHERE client_id = $1 AND deleted_at IS NULL")
             .await?;
         let row = client.query_opt(&statement, &[&client_id]).await?;
         row.map(|row| {

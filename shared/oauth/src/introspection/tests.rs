@@ -34,6 +34,7 @@ fn token(kind: TokenKind) -> LiveToken {
         scope: "openid email".to_owned(),
         issued_at: Some(Timestamp::from_second(1000).unwrap()),
         expires_at: Timestamp::from_second(1900).unwrap(),
+        key: None,
     }
 }
 
@@ -81,4 +82,17 @@ fn a_request_names_a_token_and_a_client() {
     assert_eq!(parse("client_id=app").unwrap_err(), ErrorCode::InvalidRequest);
     assert_eq!(parse("token=t").unwrap_err(), ErrorCode::InvalidClient);
     assert_eq!(parse("token=t&token=u&client_id=app").unwrap_err(), ErrorCode::InvalidRequest);
+}
+
+#[test]
+fn a_bound_token_is_shown_with_its_key_rfc_9449_6_2() {
+    let shown = |kind| {
+        let bound =
+            LiveToken { kind, key: Some("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".to_owned()), ..token(kind) };
+        serde_json::to_value(Introspection::active(bound, "https://e.example/o")).unwrap()
+    };
+    let access = shown(TokenKind::Access);
+    assert_eq!(access["cnf"], serde_json::json!({ "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" }));
+    assert_eq!(access["token_type"], "DPoP");
+    assert_eq!(shown(TokenKind::Refresh).get("token_type"), None);
 }

@@ -7,6 +7,7 @@ const CODE: &[GrantType] = &[GrantType::AuthorizationCode, GrantType::RefreshTok
 /// A browser app that is right in every way.
 struct Wanted {
     redirect_uris: Vec<String>,
+    post_logout_redirect_uris: Vec<String>,
     grant_types: Vec<GrantType>,
     scopes: Scope,
     auth_method: AuthMethod,
@@ -21,6 +22,7 @@ impl Default for Wanted {
     fn default() -> Self {
         Self {
             redirect_uris: vec!["https://a.example/cb".to_owned()],
+            post_logout_redirect_uris: vec![],
             grant_types: CODE.to_vec(),
             scopes: Scope::parse("openid").unwrap(),
             auth_method: AuthMethod::None,
@@ -38,6 +40,7 @@ impl Wanted {
     fn service() -> Self {
         Self {
             redirect_uris: vec![],
+            post_logout_redirect_uris: vec![],
             grant_types: vec![GrantType::ClientCredentials],
             auth_method: AuthMethod::PrivateKeyJwt,
             keys: Some(Ok(())),
@@ -49,6 +52,7 @@ impl Wanted {
     fn wrong(&self) -> Vec<&'static str> {
         let registration = Registration {
             redirect_uris: &self.redirect_uris,
+            post_logout_redirect_uris: &self.post_logout_redirect_uris,
             grant_types: &self.grant_types,
             scopes: &self.scopes,
             auth_method: self.auth_method,
@@ -187,5 +191,20 @@ proptest! {
     fn no_url_panics(url in ".*") {
         let _ = is_fetchable(&url);
         let _ = is_fetchable(&format!("https://{url}"));
+    }
+}
+
+#[test]
+fn the_ways_back_after_signing_out_are_urls_of_the_same_kind() {
+    for (uri, wrong) in [
+        ("https://a.example/out", false),
+        ("http://a.example/out", true),
+        ("https://a.example/*", true),
+        ("https://a.example/#x", true),
+        ("javascript:alert(1)", true),
+    ] {
+        let wanted = Wanted { post_logout_redirect_uris: vec![uri.to_owned()], ..Wanted::default() };
+        let expected: &[&str] = if wrong { &["postLogoutRedirectUris"] } else { &[] };
+        assert_eq!(wanted.wrong(), expected, "{uri}");
     }
 }

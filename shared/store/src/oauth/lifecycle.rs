@@ -49,12 +49,12 @@ WITH acting AS MATERIALIZED (
 )";
 
 const LIVE: &str = "
-SELECT 'access' AS kind, g.client_id AS client, c.client_id, g.user_id, t.scope, t.issued_at, t.expires_at
+SELECT 'access' AS kind, g.client_id AS client, c.client_id, g.user_id, t.scope, t.issued_at, t.expires_at, t.dpop_jkt
   FROM access_token t JOIN oauth_grant g ON g.id = t.grant_id
   JOIN oauth_client c ON c.id = g.client_id AND c.deleted_at IS NULL JOIN app_user u ON u.id = g.user_id AND u.is_active
  WHERE t.token_hash = $1 AND t.expires_at > statement_timestamp() AND t.revoked_at IS NULL AND g.revoked_at IS NULL
 UNION ALL
-SELECT 'refresh', g.client_id, c.client_id, g.user_id, g.scope, r.issued_at, r.expires_at
+SELECT 'refresh', g.client_id, c.client_id, g.user_id, g.scope, r.issued_at, r.expires_at, r.dpop_jkt
   FROM refresh_token r JOIN oauth_grant g ON g.id = r.grant_id
   JOIN oauth_client c ON c.id = g.client_id AND c.deleted_at IS NULL JOIN app_user u ON u.id = g.user_id AND u.is_active
  WHERE r.token_hash = $1 AND r.expires_at > statement_timestamp() AND r.used_at IS NULL AND g.revoked_at IS NULL";
@@ -116,6 +116,7 @@ impl Store {
             scope: row.try_get("scope")?,
             issued_at: row.try_get("issued_at")?,
             expires_at: row.try_get("expires_at")?,
+            key: row.try_get("dpop_jkt")?,
         }))
     }
 
