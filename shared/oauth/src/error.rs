@@ -35,7 +35,7 @@ pub enum ErrorCode {
     RequestNotSupported,
     /// The `request_uri` parameter is not supported.
     RequestUriNotSupported,
-    /// The DPoP proof is missing or not good (RFC 9449 5).
+    /// The proof of possession is missing or not good (RFC 9449 5).
     InvalidDpopProof,
     /// The access token is missing, unknown, expired or revoked (RFC 6750).
     InvalidToken,
