@@ -35,6 +35,7 @@ def register(jhe: Instance, method: str, **more: object) -> dict:
         "scopes": SCOPE.split(),
         "tokenEndpointAuthMethod": method,
         "skipAuthorization": True,
+        "wholeAccess": True,
         **more,
     }
     headers = {"Authorization": f"Bearer {jhe.token('admin')}"}

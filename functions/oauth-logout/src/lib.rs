@@ -16,6 +16,7 @@ use runtime::{
     pages::{self, escape},
     redirect,
 };
+use std::fmt::Write as _;
 use store::LogoutClient;
 
 /// The function.
@@ -83,11 +84,11 @@ impl Asked {
 
     async fn ask(&self, app: &App, session: &Secret) -> Result<Response, Failure> {
         let token = app.form_key().await?.issue(FORM, &self.binding(session))?;
-        let fields: String = self
-            .request
-            .fields()
-            .map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escape(value)))
-            .collect();
+        let fields = self.request.fields().fold(String::new(), |mut fields, (name, value)| {
+            // Writing to a String does not fail.
+            let _ = write!(fields, "<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escape(value));
+            fields
+        });
         let who = self.client.as_ref().map_or_else(
             || "<p>You will be signed out in this browser.</p>".to_owned(),
             |client| {

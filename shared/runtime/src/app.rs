@@ -44,7 +44,7 @@ pub struct App {
 }
 
 /// How long the answer to "is this the origin of a client" is good: as long as a new client may have to wait.
-const ORIGIN_KNOWN: Duration = Duration::from_secs(60);
+const ORIGIN_KNOWN: Duration = Duration::from_mins(1);
 
 /// How many such answers are kept. Origins are what callers send, so there is no end of them.
 const ORIGINS_KNOWN: usize = 256;
