@@ -120,6 +120,10 @@ async fn invite(world: &World, secrets: &mut Secrets) {
     secrets.keep_all(&redeemed["grant"], &["code"]);
     secrets.keep(URL_SAFE_NO_PAD.encode(token));
     answer(world.anonymous(Method::POST, "/api/v1/invitation/8NG3Sz7fULsoyypl9vmutzYOa6kkbgny")).await;
+    let mailed = json!({ "patientId": 40002, "client_id": 1, "sendEmail": true });
+    let (status, invitation) = world.post("member_megan", "/api/v1/invitation", &mailed).await;
+    assert_eq!(status, StatusCode::CREATED, "{invitation}");
+    secrets.keep_all(&invitation, &["tokenHash"]);
     secrets.keep("8NG3Sz7fULsoyypl9vmutzYOa6kkbgny");
 }
 

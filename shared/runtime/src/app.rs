@@ -50,8 +50,15 @@ impl App {
         secret_directory: Option<&Path>,
         pool_size: usize,
     ) -> Result<Self, SetupError> {
+        let settings = Settings::from_env(&lookup)?;
+        if settings.static_challenge.is_some() {
+            tracing::warn!(
+                "PATIENT_AUTHORIZATION_CODE_* is set: invitations of clients with static_pkce are protected by their token \
+                 alone"
+            );
+        }
         Ok(Self {
-            settings: Settings::from_env(&lookup)?,
+            settings,
             secrets: SecretStore::open(&lookup, secret_directory)?,
             lookup: Box::new(lookup),
             pool_size,
