@@ -44,6 +44,11 @@ impl Mailer {
         app.part(|| Self::from_env(|name| app.variable(name)))
     }
 
+    /// A mailer that sends from an address through this client of SES.
+    pub fn with_ses(client: aws_sdk_sesv2::Client, from: &str) -> Result<Self, MailError> {
+        Ok(Self { from: sender(from)?, transport: Transport::Ses(ses::Ses::with_client(client)) })
+    }
+
     /// Chooses the transport by the environment. An empty variable counts as absent.
     fn from_env(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, MailError> {
         let lookup = |name: &str| lookup(name).filter(|text| !text.is_empty());
@@ -59,8 +64,7 @@ impl Mailer {
             (None, Transport::Directory(_)) => "jupyterhealth-exchange@localhost".to_owned(),
             (None, _) => return Err(MailError::Setting("MAIL_FROM", "set it to the sender's address")),
         };
-        let from = from.parse().map_err(|_| MailError::Setting("MAIL_FROM", "it is not an address"))?;
-        Ok(Self { from, transport })
+        Ok(Self { from: sender(&from)?, transport })
     }
 
     /// Sends a message. When it returns, the message is accepted: by SES, by the server, or by the file system.
@@ -76,6 +80,10 @@ impl Mailer {
             }
         }
     }
+}
+
+fn sender(text: &str) -> Result<Mailbox, MailError> {
+    text.parse().map_err(|_| MailError::Setting("MAIL_FROM", "it is not an address"))
 }
 
 /// Sends a message by the mailer of the process.

@@ -20,6 +20,10 @@ const ATTEMPTS: u32 = 2;
 pub(crate) struct Ses(OnceCell<Client>);
 
 impl Ses {
+    pub(crate) fn with_client(client: Client) -> Self {
+        Self(OnceCell::new_with(Some(client)))
+    }
+
     pub(crate) async fn send(&self, message: &Message, mail: &lettre::Message) -> Result<(), MailError> {
         let raw = RawMessage::builder().data(Blob::new(mail.formatted())).build();
         let raw = raw.map_err(|error| MailError::Ses(error.to_string()))?;

@@ -12,8 +12,14 @@ use lettre::{
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{fs, time::Duration};
 
-/// How long each step of the conversation may take.
-const STEP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long it may take to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How long all of it may take: a request waits for the mail. The client itself would wait for an answer for ever.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a server that says nothing comes to.
+const SILENT: &str = "no answer in time";
 
 /// The port of mail submission (RFC 6409), which starts in clear text and changes to TLS.
 const SUBMISSION: u16 = 587;
@@ -27,6 +33,8 @@ pub(crate) struct Smtp {
     port: u16,
     user: Option<String>,
     tls: Tls,
+    /// How long all of it may take.
+    timeout: Duration,
 }
 
 impl Smtp {
@@ -41,7 +49,7 @@ impl Smtp {
         let parameters = parameters(&host, lookup("SMTP_SSL_ROOT_CERT").as_deref())?;
         // Never `Tls::Opportunistic`: who sits in between could take the offer of TLS away (RFC 3207 6).
         let tls = if port == SUBMISSIONS { Tls::Wrapper(parameters) } else { Tls::Required(parameters) };
-        Ok(Self { host, port, user: lookup("SMTP_USER"), tls })
+        Ok(Self { host, port, user: lookup("SMTP_USER"), tls, timeout: TIMEOUT })
     }
 
     /// Sends a message on a connection of its own.
@@ -49,7 +57,7 @@ impl Smtp {
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&self.host)
             .port(self.port)
             .tls(self.tls.clone())
-            .timeout(Some(STEP_TIMEOUT));
+            .timeout(Some(CONNECT_TIMEOUT));
         if let Some(sender) = mail.envelope().from() {
             builder = builder.hello_name(ClientId::Domain(sender.domain().to_owned()));
         }
@@ -57,7 +65,11 @@ impl Smtp {
             let password = password.ok_or(MailError::Setting("SMTP_PASSWORD", "SMTP_USER needs a password"))?;
             builder = builder.credentials(Credentials::new(user.clone(), password.expose_secret().to_owned()));
         }
-        builder.build().send(mail).await.map(drop).map_err(|error| MailError::Smtp(reason(&error)))
+        match tokio::time::timeout(self.timeout, builder.build().send(mail)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(MailError::Smtp(reason(&error))),
+            Err(_) => Err(MailError::Smtp(SILENT.to_owned())),
+        }
     }
 }
 
@@ -66,7 +78,7 @@ fn reason(error: &lettre::transport::smtp::Error) -> String {
     match error.status() {
         Some(code) => format!("status {code}"),
         None if error.is_tls() => "no TLS".to_owned(),
-        None if error.is_timeout() => "no answer in time".to_owned(),
+        None if error.is_timeout() => SILENT.to_owned(),
         None if error.is_client() => "it offers no TLS or no way to sign in".to_owned(),
         None => "the connection failed".to_owned(),
     }
@@ -81,4 +93,41 @@ fn parameters(host: &str, authorities: Option<&str>) -> Result<TlsParameters, Ma
         builder = builder.certificate_store(CertificateStore::None).add_root_certificate(certificate);
     }
     builder.build_rustls().map_err(|_| MailError::Setting("SMTP_HOST", "TLS cannot be set up for it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Message;
+    use std::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_server_that_says_nothing_is_not_waited_for() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port().to_string();
+        let settings = [("SMTP_HOST", "127.0.0.1"), ("SMTP_PORT", port.as_str())];
+        let lookup = |name: &str| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let smtp = Smtp { timeout: Duration::ZERO, ..Smtp::from_env(lookup).unwrap() };
+        let mail = Message::new("b@example.com", "s", "t").unwrap();
+        let mail = mail.internet_message(&"a@example.com".parse().unwrap()).unwrap();
+        let error = smtp.send(None, mail).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("the SMTP server did not take the mail: {SILENT}"));
+    }
+
+    #[test]
+    fn tls_is_never_optional() {
+        for (port, implicit) in [("465", true), ("587", false), ("25", false), ("2525", false)] {
+            let lookup = |name: &str| match name {
+                "SMTP_HOST" => Some("mail.example".to_owned()),
+                "SMTP_PORT" => Some(port.to_owned()),
+                _ => None,
+            };
+            let tls = Smtp::from_env(lookup).unwrap().tls;
+            assert_eq!(
+                (matches!(tls, Tls::Wrapper(_)), matches!(tls, Tls::Required(_))),
+                (implicit, !implicit),
+                "{port}"
+            );
+        }
+    }
 }
