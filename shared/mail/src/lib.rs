@@ -44,17 +44,12 @@ impl Mailer {
         app.part(|| Self::from_env(|name| app.variable(name)))
     }
 
-    /// A mailer that sends from an address through this client of SES.
-    pub fn with_ses(client: aws_sdk_sesv2::Client, from: &str) -> Result<Self, MailError> {
-        Ok(Self { from: sender(from)?, transport: Transport::Ses(ses::Ses::with_client(client)) })
-    }
-
     /// Chooses the transport by the environment. An empty variable counts as absent.
     fn from_env(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, MailError> {
         let lookup = |name: &str| lookup(name).filter(|text| !text.is_empty());
         let transport = match lookup("MAIL_TRANSPORT").as_deref() {
             None | Some("none") => return Err(MailError::Off),
-            Some("ses") => Transport::Ses(ses::Ses::default()),
+            Some("ses") => Transport::Ses(ses::Ses::from_env(lookup)?),
             Some("smtp") => Transport::Smtp(Box::new(smtp::Smtp::from_env(lookup)?)),
             Some("directory") => Transport::Directory(directory::Directory::from_env(lookup)?),
             Some(_) => return Err(MailError::Setting("MAIL_TRANSPORT", "use ses, smtp, directory or none")),
@@ -110,9 +105,17 @@ mod tests {
     fn a_setting_that_cannot_be_used_is_named_and_not_quoted() {
         for (pairs, name) in [
             (&[("MAIL_TRANSPORT", "pigeon")][..], "MAIL_TRANSPORT"),
-            (&[("MAIL_TRANSPORT", "ses")], "MAIL_FROM"),
-            (&[("MAIL_TRANSPORT", "ses"), ("MAIL_FROM", "pigeon")], "MAIL_FROM"),
-            (&[("MAIL_TRANSPORT", "ses"), ("MAIL_FROM", "a@b.example\r\nBcc: pigeon@b.example")], "MAIL_FROM"),
+            (&[("MAIL_TRANSPORT", "ses"), ("MAIL_FROM", "a@b.example")], "AWS_ACCESS_KEY_ID"),
+            (&[("MAIL_TRANSPORT", "smtp"), ("SMTP_HOST", "h")], "MAIL_FROM"),
+            (&[("MAIL_TRANSPORT", "smtp"), ("SMTP_HOST", "h"), ("MAIL_FROM", "pigeon")], "MAIL_FROM"),
+            (
+                &[
+                    ("MAIL_TRANSPORT", "smtp"),
+                    ("SMTP_HOST", "h"),
+                    ("MAIL_FROM", "a@b.example\r\nBcc: pigeon@b.example"),
+                ],
+                "MAIL_FROM",
+            ),
             (&[("MAIL_TRANSPORT", "smtp"), ("MAIL_FROM", "a@b.example")], "SMTP_HOST"),
             (
                 &[
@@ -132,7 +135,6 @@ mod tests {
 
     #[test]
     fn the_sender_may_have_a_name() {
-        let pairs = [("MAIL_TRANSPORT", "ses"), ("MAIL_FROM", "The Exchange <no-reply@jhe.example>")];
-        assert_eq!(mailer(&pairs).unwrap().from.email.to_string(), "no-reply@jhe.example");
+        assert_eq!(sender("The Exchange <no-reply@jhe.example>").unwrap().email.to_string(), "no-reply@jhe.example");
     }
 }

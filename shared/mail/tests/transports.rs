@@ -5,7 +5,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use aws_sdk_sesv2::config::{BehaviorVersion, Credentials, Region};
 use mail::{MailError, Mailer, Message};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use runtime::App;
@@ -248,17 +247,18 @@ async fn a_server_that_is_not_there_is_an_error() {
 #[tokio::test]
 async fn ses_takes_a_mail_of_a_sender_that_it_knows() {
     let mut ses = Server::start(SES, &[]);
-    let config = aws_sdk_sesv2::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("eu-central-1"))
-        .credentials_provider(Credentials::new("id", "secret", None, None, "test"))
-        .endpoint_url(format!("http://127.0.0.1:{}", ses.port))
-        .build();
-    let client = aws_sdk_sesv2::Client::from_conf(config);
-    let app = app(&[]);
-    let sender = |from: &str| Mailer::with_ses(client.clone(), from).unwrap();
-
-    sender("The Exchange <no-reply@jhe.example>").send(&app, &message("peter@example.com")).await.unwrap();
+    let endpoint = format!("http://127.0.0.1:{}", ses.port);
+    let by = |from: &str| {
+        app(&[
+            ("MAIL_TRANSPORT", "ses"),
+            ("MAIL_FROM", from),
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_ENDPOINT_URL", &endpoint),
+        ])
+    };
+    mail::send(&by("The Exchange <no-reply@jhe.example>"), &message("peter@example.com")).await.unwrap();
     ses.process.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     let sent = ses.taken();
     assert_eq!(sent.as_array().unwrap().len(), 1);
@@ -267,7 +267,7 @@ async fn ses_takes_a_mail_of_a_sender_that_it_knows() {
     let data = sent[0]["data"].as_str().unwrap();
     assert!(data.contains("To: peter@example.com\r\n") && data.contains("https://a.example/x?y=1"), "{data}");
 
-    let stranger = sender("stranger@elsewhere.example").send(&app, &message("peter@example.com")).await.unwrap_err();
+    let stranger = mail::send(&by("stranger@elsewhere.example"), &message("peter@example.com")).await.unwrap_err();
     assert_eq!(stranger.to_string(), "SES did not take the mail: MessageRejected");
 }
 
