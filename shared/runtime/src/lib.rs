@@ -6,9 +6,11 @@
 
 mod app;
 pub mod browser;
+pub mod client;
 pub mod directory;
 mod failure;
 mod function;
+mod key_sets;
 pub mod lambda;
 mod members;
 pub mod pages;
@@ -25,6 +27,7 @@ pub mod upload;
 pub use app::{App, SetupError};
 pub use failure::{Failure, Protocol};
 pub use function::{Function, Needs};
+pub use key_sets::{KeySets, KeySetsError};
 pub use request::{Request, RequestParts};
 pub use response::{Response, html, json, no_content, read_response, redirect, text_json};
 pub use settings::Settings;

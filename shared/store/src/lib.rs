@@ -4,6 +4,7 @@
 //! Handlers see typed functions and never SQL. Values reach the database only as parameters.
 
 mod access_log;
+mod client;
 mod config;
 mod consent;
 mod data_source;
@@ -26,6 +27,7 @@ mod token;
 mod user;
 
 pub use access_log::{AccessLogEntry, AccessLogPage, Named};
+pub use client::{ClientRecord, ClientSummary, NewOwnClient, OwnClient, RegisteredClient, SecretChange};
 pub use config::{ConfigError, DatabaseConfig, SslMode};
 pub use consent::{
     ConsentChange, ConsentDecision, ConsentEvent, ConsentFacts, ConsentHistory, ConsentOutcome, ConsentState,
@@ -39,7 +41,7 @@ pub use invitation::{
     Redemption,
 };
 pub use migrate::{LoginError, connect_owner, create_database, create_login, migrate};
-pub use oauth::{Exchanged, NewCode, NewTokens};
+pub use oauth::{Exchanged, NewAccess, NewCode, NewTokens, Revocation};
 pub use observation::{
     CodeFilter, Filter, Found, NewObservation, ObservationPage, ObservationQuery, Order, PageSize, ReadOutcome, Reader,
     Stored, UploadVerdict, WhenRevoked,
