@@ -33,7 +33,7 @@ const PUBLIC: [(&str, &str); 21] = [
     ("POST /accounts/login/", "asks for a password"),
     ("GET /accounts/logout/", "asks for the session of the login page"),
     ("POST /accounts/logout/", "asks for the session of the login page"),
-    ("POST /api/v1/invitation/{token}", "the invitation is the credential"),
+    ("POST /api/v1/invitation/{invitation}", "the invitation is the credential"),
 ];
 
 fn routes() -> Vec<Route> {

@@ -227,7 +227,8 @@ async fn what_an_invitation_needs_is_named() {
         (json!({ "patientId": 40001 }), "client_id"),
         (json!({ "patientId": "x", "client_id": 1 }), "patientId"),
         (json!({ "patientId": 40001, "client_id": 99 }), "client_id"),
-        (json!({ "patientId": 40001, "client_id": 1, "sendEmail": true }), "sendEmail"),
+        (json!({ "patientId": 40001, "client_id": 1, "sendEmail": "yes" }), "sendEmail"),
+        (json!({ "patientId": 40001, "client_id": 1, "email": "somebody@example.com" }), "email"),
         (json!({ "patientId": 40001, "client_id": 1, "expires": 60 }), "expires"),
         (json!({ "patientId": 40001, "clientId": 1 }), "client_id"),
     ] {

@@ -49,6 +49,15 @@ impl Process {
         self.child.wait().expect("it has stopped");
         std::fs::read_to_string(self.home.path().join("log")).expect("the log")
     }
+
+    /// The token in the one mail that it sent, which is a file of its home.
+    fn mailed_token(&self) -> String {
+        let mut files = std::fs::read_dir(self.home.path().join("mail")).expect("the mail");
+        let file = files.next().expect("a mail").expect("a file").path();
+        let mail = std::fs::read_to_string(file).expect("a mail").replace("=\r\n", "");
+        let (_, rest) = mail.split_once("https://carex.ai/invitation/").expect("a link");
+        rest.split_once('_').expect("a token").1.chars().take_while(char::is_ascii_alphanumeric).collect()
+    }
 }
 
 /// The server, built beside these tests.
@@ -120,6 +129,10 @@ async fn invite(world: &World, secrets: &mut Secrets) {
     secrets.keep_all(&redeemed["grant"], &["code"]);
     secrets.keep(URL_SAFE_NO_PAD.encode(token));
     answer(world.anonymous(Method::POST, "/api/v1/invitation/8NG3Sz7fULsoyypl9vmutzYOa6kkbgny")).await;
+    let mailed = json!({ "patientId": 40002, "client_id": 1, "sendEmail": true });
+    let (status, invitation) = world.post("member_megan", "/api/v1/invitation", &mailed).await;
+    assert_eq!(status, StatusCode::CREATED, "{invitation}");
+    secrets.keep_all(&invitation, &["tokenHash"]);
     secrets.keep("8NG3Sz7fULsoyypl9vmutzYOa6kkbgny");
 }
 
@@ -185,6 +198,7 @@ async fn nothing_about_a_person_and_no_secret_is_ever_logged() {
     invite(&world, &mut secrets).await;
     upload_and_read(&world, &mut secrets).await;
     break_things(&world).await;
+    secrets.keep(process.mailed_token());
     for (name, user) in world.demo["users"].as_object().expect("users") {
         secrets.keep(email(name));
         secrets.keep_all(user, &["access_token"]);
@@ -228,6 +242,9 @@ async fn nothing_about_a_person_and_no_secret_is_ever_logged() {
         "23514",
         "42703",
         "\"function\":\"oauth-token\"",
+        "\"message\":\"mail written\"",
+        "\"subject\":\"Your JupyterHealth invitation\"",
+        ".eml\"",
     ] {
         assert!(log.contains(expected), "the log does not say {expected}: {log}");
     }

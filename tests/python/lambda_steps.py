@@ -179,8 +179,20 @@ REST = [
         "invitation-create",
         201,
         lambda a, v: str(a.json["patientId"]) == v["patient"],
-        lambda a: {"invitation": a.json["token"], "invitation_verifier": verifier(a.json["token"])},
+        lambda a: {"invitation_id": str(a.json["id"])},
     ),
+    Step(
+        "invitation-create-reissue",
+        201,
+        lambda a, v: a.json["token"] is not None and str(a.json["id"]) != v["invitation_id"],
+        lambda a: {
+            "invitation_id": str(a.json["id"]),
+            "invitation": a.json["token"],
+            "invitation_verifier": verifier(a.json["token"]),
+        },
+    ),
+    Step("invitation-list", 200, lambda a, v: [row["status"] for row in a.json["results"]] == ["issued", "reissued"]),
+    Step("invitation-read", 200, lambda a, v: a.json["token"] is None and str(a.json["id"]) == v["invitation_id"]),
     Step(
         "invitation-redeem",
         200,
@@ -188,6 +200,7 @@ REST = [
         lambda a: {"invitation_code": a.json["grant"]["code"]},
     ),
     Step("oauth-token", 200, lambda a, v: a.json["token_type"] == "Bearer", lambda a: {"app_refresh": a.json["refresh_token"]}),
+    Step("invitation-cancel", 204, lambda a, v: a.text == ""),
     Step(
         "oauth-token-refresh",
         200,

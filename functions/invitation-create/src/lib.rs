@@ -1,19 +1,32 @@
-//! `POST /api/v1/invitation`: a coordinator invites a patient's app. The token is in the answer and nowhere else; only
-//! its hash is kept.
+//! `POST /api/v1/invitation`: a coordinator invites a patient's app.
+//! `POST /api/v1/invitation/{invitation}/reissue`: the same patient and app again, and the earlier invitation ends.
+//!
+//! The token is in the answer, or with `sendEmail` in a mail to the patient; never in both, and nowhere else. Only its hash
+//! is kept.
 
-use audit::{Action, Target};
-use authz::{PatientId, Permission};
+mod mail_text;
+
+use audit::{Action, Context, RefusedBy, Target};
+use authz::{Actor, PatientId, Permission};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
+use mail::{MailError, Mailer, Message};
 use oauth::Secret;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, rest::Fields};
 use serde::Serialize;
-use store::{Issue, NewInvitation};
+use std::sync::Arc;
+use store::{Issue, IssuedInvitation, NewInvitation, Rate};
 
 /// The function.
 pub const FUNCTION: Function =
     Function::new("invitation-create", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+
+/// Enough for a patient who deletes a mail by mistake, and too few to annoy anybody.
+const RATE: Rate = Rate { per_patient_and_day: 5, per_sender_and_hour: 100 };
+
+/// How long to wait when enough was sent, in seconds.
+const WAIT: u32 = 3600;
 
 /// The invitation as issued. `client_id`, the row of the client, keeps its underscore as OAuth has it.
 #[derive(Serialize)]
@@ -24,7 +37,7 @@ struct Invitation<'a> {
     client_id: i32,
     #[serde(rename = "tokenHash")]
     token_hash: String,
-    token: &'a str,
+    token: Option<&'a str>,
     status: &'static str,
     #[serde(rename = "lastUpdated")]
     last_updated: Timestamp,
@@ -32,45 +45,148 @@ struct Invitation<'a> {
     link: Option<String>,
 }
 
+/// What is asked for, when it is allowed.
+struct Asked {
+    patient: PatientId,
+    client: i32,
+    replaces: Option<i32>,
+    /// How to send it, if it is to be sent.
+    mailer: Option<Arc<Mailer>>,
+}
+
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
-    let fields = Fields::parse(request)?;
-    let patient = PatientId(fields.id("patientId")?);
     let context = request.audit(Some(&actor), Action::Create, "Invitation");
-    let store = app.store().await?;
-    let role = store.role_over_patient(actor.practitioner(), patient).await?;
-    request.permit(app, &context, &Target::patient(patient), &actor, Permission::Invite, role).await?;
-    let client = fields.id("client_id")?;
-    if fields.flag("sendEmail")? == Some(true) {
-        return Err(Failure::field("sendEmail", "E-mail delivery is not configured. Send the link yourself."));
-    }
-    fields.only(&["patientId", "client_id", "sendEmail"])?;
+    let asked = match request.variable("invitation") {
+        None => asked_anew(app, request, &actor, &context).await?,
+        Some(_) => asked_again(app, request, &actor, &context).await?,
+    };
     let token = Secret::invitation()?;
     let new = NewInvitation {
-        patient,
-        client,
+        patient: asked.patient,
+        client: asked.client,
         token: token.hash(),
         issued_by: actor.user,
         expires_at: app.now() + SignedDuration::from_secs(app.settings.invitation_seconds),
+        emailed: asked.mailer.as_ref().map(|_| RATE),
+        replaces: asked.replaces,
+        static_challenge: app.settings.static_challenge.as_ref(),
     };
-    let issued = match store.issue_invitation(&context, &new).await? {
+    let issued = match app.store().await?.issue_invitation(&context, &new).await? {
         Issue::Issued(issued) => issued,
         Issue::NoPatient => return Err(Failure::NotFound),
         Issue::NoClient => {
             return Err(Failure::field("client_id", "There is no client with this id that can be invited."));
         }
+        Issue::NoChallenge => {
+            return Err(Failure::field(
+                "client_id",
+                "This client is set to static PKCE, which is not configured here.",
+            ));
+        }
+        Issue::TooMany => return Err(Failure::TooManyRequests(WAIT)),
     };
+    if issued.static_pkce {
+        tracing::warn!(client = asked.client, "invited by static PKCE: whoever has the link and the app can use it");
+    }
+    let link = link(&issued.invitation_url, &app.settings.site_url, token.expose());
+    let shown = match &asked.mailer {
+        None => Some((token.expose(), link)),
+        Some(mailer) => {
+            if let Err(error) = send(app, mailer, &issued, &link, new.expires_at).await {
+                // Nobody has the token. The invitation must not look as if it were on its way.
+                let ended = request.audit(Some(&actor), Action::Delete, "Invitation");
+                app.store().await?.cancel_invitation(&ended, issued.id).await?;
+                return Err(undelivered(error));
+            }
+            None
+        }
+    };
+    let (token_shown, link) = shown.unzip();
     let body = Invitation {
         id: issued.id,
-        patient_id: patient.0,
-        client_id: client,
+        patient_id: asked.patient.0,
+        client_id: asked.client,
         token_hash: URL_SAFE_NO_PAD.encode(token.hash().as_bytes()),
-        token: token.expose(),
+        token: token_shown,
         status: "issued",
         last_updated: issued.last_updated,
-        link: issued.invitation_url.map(|url| link(&url, &app.settings.site_url, token.expose())),
+        link,
     };
     Ok(json(StatusCode::CREATED, &body)?)
+}
+
+async fn asked_anew(app: &App, request: &Request, actor: &Actor, context: &Context) -> Result<Asked, Failure> {
+    let fields = Fields::parse(request)?;
+    let patient = PatientId(fields.id("patientId")?);
+    permit(app, request, actor, context, patient).await?;
+    let client = fields.id("client_id")?;
+    let mailer = mailer(app, &fields)?;
+    fields.only(&["patientId", "client_id", "sendEmail"])?;
+    Ok(Asked { patient, client, replaces: None, mailer })
+}
+
+async fn asked_again(app: &App, request: &Request, actor: &Actor, context: &Context) -> Result<Asked, Failure> {
+    let id = request.id_variable("invitation")?;
+    let store = app.store().await?;
+    let Some((patient, client)) = store.invitation_of(id).await? else {
+        store.record_refusal(context, &Target::nothing(), RefusedBy::NotFound).await?;
+        return Err(Failure::NotFound);
+    };
+    permit(app, request, actor, context, patient).await?;
+    let fields = Fields::optional(request)?;
+    let mailer = mailer(app, &fields)?;
+    fields.only(&["sendEmail"])?;
+    Ok(Asked { patient, client, replaces: Some(id), mailer })
+}
+
+async fn permit(
+    app: &App,
+    request: &Request,
+    actor: &Actor,
+    context: &Context,
+    patient: PatientId,
+) -> Result<(), Failure> {
+    let role = app.store().await?.role_over_patient(actor.practitioner(), patient).await?;
+    request.permit(app, context, &Target::patient(patient), actor, Permission::Invite, role).await?;
+    Ok(())
+}
+
+/// The mailer, if `sendEmail` asks for it. Before anything is issued: what cannot be sent must not end an earlier
+/// invitation.
+fn mailer(app: &App, fields: &Fields) -> Result<Option<Arc<Mailer>>, Failure> {
+    const FIELD: &str = "sendEmail";
+    if fields.flag(FIELD)? != Some(true) {
+        return if app.settings.invitation_email_only {
+            Err(Failure::field(FIELD, "Here invitations are only sent by e-mail."))
+        } else {
+            Ok(None)
+        };
+    }
+    match Mailer::of(app) {
+        Ok(mailer) => Ok(Some(mailer)),
+        Err(MailError::Off) => Err(Failure::field(FIELD, "E-mail delivery is not configured. Send the link yourself.")),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Sends the link to the address of the patient's account: no request names where it goes.
+async fn send(
+    app: &App,
+    mailer: &Mailer,
+    issued: &IssuedInvitation,
+    link: &str,
+    expires_at: Timestamp,
+) -> Result<(), MailError> {
+    let message = Message::new(&issued.email, mail_text::SUBJECT, &mail_text::text(link, expires_at))?;
+    mailer.send(app, &message).await
+}
+
+fn undelivered(error: MailError) -> Failure {
+    match error {
+        MailError::Message(_) => Failure::field("sendEmail", "The patient's address cannot be written to."),
+        error => error.into(),
+    }
 }
 
 /// The client's link with `CODE` replaced by `<host>_<token>`: the app learns where to redeem what.

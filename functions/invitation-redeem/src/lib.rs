@@ -1,5 +1,6 @@
-//! `POST /api/v1/invitation/{token}`: an app exchanges an invitation for an authorization code. Public: the token is the
-//! proof. The code answers to the verifier that the token makes, so that the code alone is worth nothing (RFC 7636).
+//! `POST /api/v1/invitation/{invitation}`: an app exchanges an invitation's token for an authorization code. Public: the
+//! token is the proof. The code answers to the verifier that the token makes, so that the code alone is worth nothing
+//! (RFC 7636). For a client set to static PKCE it answers to the deployment's one verifier.
 
 use audit::{Action, RefusedBy, Target};
 use authz::Layer;
@@ -24,18 +25,26 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let code = Secret::generate()?;
     let now = app.now();
     let expires_at = now + app.settings.lifetimes.code;
-    let redemption = match request.variable("token").and_then(presented) {
+    let redemption = match request.variable("invitation").and_then(presented) {
         None => Redemption::Unknown,
         Some((token, challenge)) => {
-            let new = InvitationCode { hash: code.hash(), challenge: &challenge, now, expires_at };
+            let new = InvitationCode {
+                hash: code.hash(),
+                challenge: &challenge,
+                static_challenge: app.settings.static_challenge.as_ref(),
+                now,
+                expires_at,
+            };
             let window = app.settings.invitation_window_seconds;
             store.redeem_invitation(&context, &token.hash(), window, &new).await?
         }
     };
     match redemption {
-        Redemption::Redeemed { client_id, redirect_uri } => Ok(json(
-            StatusCode::OK,
-            &json!({
+        Redemption::Redeemed { client_id, redirect_uri, static_pkce } => {
+            if let Some(client) = static_pkce {
+                tracing::warn!(client, "redeemed by static PKCE: the code answers to a verifier that every app has");
+            }
+            let body = json!({
                 "grant": {
                     "grant_type": "authorization_code",
                     "redirect_uri": redirect_uri,
@@ -44,8 +53,9 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
                 },
                 "token_endpoint": Endpoints::new(&app.settings.site_url).token(),
                 "expires": format!("{expires_at:.6}"),
-            }),
-        )?),
+            });
+            Ok(json(StatusCode::OK, &body)?)
+        }
         Redemption::Unknown => {
             store.record_refusal(&context, &Target::nothing(), RefusedBy::Layer(Layer::Token)).await?;
             let body = json!({ "detail": "Invitation not found or already used." });

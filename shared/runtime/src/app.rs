@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use oauth::{csrf::FormKey, redirect, signing::SigningKey};
 use secrets::{SecretStore, Secrets, SecretsError};
 use std::{
+    any::Any,
     collections::HashMap,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
@@ -39,6 +40,7 @@ pub struct App {
     secrets: SecretStore,
     store: OnceCell<Store>,
     signing_key: OnceCell<SigningKey>,
+    parts: Mutex<http::Extensions>,
     key_sets: KeySets,
     origins: Mutex<HashMap<String, (bool, Instant)>>,
 }
@@ -57,16 +59,43 @@ impl App {
         secret_directory: Option<&Path>,
         pool_size: usize,
     ) -> Result<Self, SetupError> {
+        let settings = Settings::from_env(&lookup)?;
+        if settings.static_challenge.is_some() {
+            tracing::warn!(
+                "PATIENT_AUTHORIZATION_CODE_* is set: invitations of clients with static_pkce are protected by their token \
+                 alone"
+            );
+        }
         Ok(Self {
-            settings: Settings::from_env(&lookup)?,
+            settings,
             secrets: SecretStore::open(&lookup, secret_directory)?,
             lookup: Box::new(lookup),
             pool_size,
             store: OnceCell::new(),
             signing_key: OnceCell::new(),
+            parts: Mutex::default(),
             key_sets: KeySets::default(),
             origins: Mutex::default(),
         })
+    }
+
+    /// A variable of the environment, for what only some functions are set by.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<String> {
+        (self.lookup)(name)
+    }
+
+    /// What only some functions need and is made once, at its first use. It is kept by its type, so that the crates that
+    /// it takes are linked only into the functions that use it.
+    pub fn part<T: Any + Send + Sync, E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
+        // A panic elsewhere leaves the map whole.
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(part) = parts.get::<Arc<T>>() {
+            return Ok(Arc::clone(part));
+        }
+        let part = Arc::new(make()?);
+        parts.insert(Arc::clone(&part));
+        Ok(part)
     }
 
     /// The time of a request.

@@ -190,6 +190,11 @@ impl Fields {
         }
     }
 
+    /// The fields of a body that may be absent.
+    pub fn optional(request: &Request) -> Result<Self, Failure> {
+        if request.body()?.is_empty() { Ok(Self(Map::new())) } else { Self::parse(request) }
+    }
+
     /// Refuses a body with a field that is none of `known`.
     pub fn only(&self, known: &[&str]) -> Result<(), Failure> {
         let unknown = |name: &&String| known.iter().all(|known| name != known && **name != snake_case(known));

@@ -1,7 +1,10 @@
 //! Settings of the functions, from the environment.
 
 use crate::cors;
-use oauth::grant::Lifetimes;
+use oauth::{
+    grant::Lifetimes,
+    pkce::{Challenge, Verifier},
+};
 use std::str::FromStr;
 use store::{ConfigError, WhenRevoked};
 
@@ -20,6 +23,12 @@ pub struct Settings {
     pub invitation_seconds: i64,
     /// `INVITATION_WINDOW_SECONDS`: how long a redeemed invitation can be redeemed again (12 hours).
     pub invitation_window_seconds: i32,
+    /// `INVITATION_EMAIL_ONLY`: `1` when every invitation must be sent to the patient by the exchange, so that nobody else
+    /// is shown its token.
+    pub invitation_email_only: bool,
+    /// `PATIENT_AUTHORIZATION_CODE_CHALLENGE`, or the challenge of `PATIENT_AUTHORIZATION_CODE_VERIFIER`: what the apps of
+    /// clients set to static PKCE answer to.
+    pub static_challenge: Option<Challenge>,
 }
 
 impl Settings {
@@ -47,6 +56,12 @@ impl Settings {
                 .ok_or(ConfigError::Invalid("CORS_ALLOWED_ORIGINS", "use origins such as https://app.example"))?,
             invitation_seconds: lifetime(&lookup, "INVITATION_SECONDS", 7 * 24 * 3600)?,
             invitation_window_seconds: number(&lookup, "INVITATION_WINDOW_SECONDS", 12 * 3600)?,
+            invitation_email_only: match lookup("INVITATION_EMAIL_ONLY").as_deref() {
+                None | Some("" | "0") => false,
+                Some("1") => true,
+                Some(_) => return Err(ConfigError::Invalid("INVITATION_EMAIL_ONLY", "use 0 or 1")),
+            },
+            static_challenge: static_challenge(&lookup)?,
         })
     }
 
@@ -54,6 +69,26 @@ impl Settings {
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.site_url.starts_with("https://")
+    }
+}
+
+/// The challenge that was set, or that the verifier makes. Older deployments set both.
+fn static_challenge(lookup: impl Fn(&str) -> Option<String>) -> Result<Option<Challenge>, ConfigError> {
+    const VERIFIER: &str = "PATIENT_AUTHORIZATION_CODE_VERIFIER";
+    const CHALLENGE: &str = "PATIENT_AUTHORIZATION_CODE_CHALLENGE";
+    let set = |name: &str| lookup(name).filter(|text| !text.is_empty());
+    let verifier = set(VERIFIER).map(|text| {
+        Verifier::parse(&text).ok_or(ConfigError::Invalid(VERIFIER, "it is not 43 to 128 unreserved characters"))
+    });
+    let challenge = set(CHALLENGE)
+        .map(|text| Challenge::parse(&text).ok_or(ConfigError::Invalid(CHALLENGE, "it is not a SHA-256 in base64url")));
+    match (verifier.transpose()?, challenge.transpose()?) {
+        (Some(verifier), Some(challenge)) if !challenge.is_met_by(&verifier) => {
+            Err(ConfigError::Invalid(CHALLENGE, "it is not the challenge of the verifier"))
+        }
+        (_, Some(challenge)) => Ok(Some(challenge)),
+        (Some(verifier), None) => Ok(Some(verifier.challenge())),
+        (None, None) => Ok(None),
     }
 }
 
@@ -127,10 +162,37 @@ mod tests {
             ("ACCESS_TOKEN_SECONDS", "0"),
             ("ACCESS_TOKEN_SECONDS", "-5"),
             ("INVITATION_SECONDS", "week"),
+            ("INVITATION_EMAIL_ONLY", "sometimes"),
+            ("PATIENT_AUTHORIZATION_CODE_VERIFIER", "short"),
+            ("PATIENT_AUTHORIZATION_CODE_CHALLENGE", "short"),
             ("SESSION_SECONDS", "9223372036854775807"),
         ] {
             let error = settings(&[("SITE_URL", "https://a"), (name, value)]).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");
         }
+    }
+
+    // RFC 7636 appendix B.
+    const VERIFIER: (&str, &str) =
+        ("PATIENT_AUTHORIZATION_CODE_VERIFIER", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+    const CHALLENGE: (&str, &str) =
+        ("PATIENT_AUTHORIZATION_CODE_CHALLENGE", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+
+    #[test]
+    fn the_fixed_challenge_is_set_or_made_of_the_verifier() {
+        for (pairs, expected) in [
+            (&[][..], None),
+            (&[VERIFIER], Some(CHALLENGE.1)),
+            (&[CHALLENGE], Some(CHALLENGE.1)),
+            (&[VERIFIER, CHALLENGE], Some(CHALLENGE.1)),
+            (&[(VERIFIER.0, ""), (CHALLENGE.0, "")], None),
+        ] {
+            let pairs = [&[("SITE_URL", "https://a")], pairs].concat();
+            let challenge = settings(&pairs).unwrap().static_challenge;
+            assert_eq!(challenge.as_ref().map(Challenge::as_str), expected, "{pairs:?}");
+        }
+        let other = (VERIFIER.0, "a_verifier_that_makes_another_challenge_than_that");
+        let error = settings(&[("SITE_URL", "https://a"), other, CHALLENGE]).unwrap_err().to_string();
+        assert!(error.contains(CHALLENGE.0) && !error.contains(other.1), "{error}");
     }
 }

@@ -39,7 +39,10 @@ pub use consent::{
 pub use data_source::{DataSource, Scope};
 pub use enrolment::Enrolment;
 pub use error::StoreError;
-pub use invitation::{InvitationCode, Issue, IssuedInvitation, NewInvitation, Redemption};
+pub use invitation::{
+    Invitation, InvitationCode, InvitationFilter, InvitationPage, Issue, IssuedInvitation, NewInvitation, Rate,
+    Redemption,
+};
 pub use logout::LogoutClient;
 pub use migrate::{LoginError, connect_owner, create_database, create_login, migrate};
 pub use oauth::{Exchanged, NewAccess, NewCode, NewTokens, Revocation};

@@ -5,7 +5,10 @@ mod lifecycle;
 
 pub use lifecycle::{NewAccess, Revocation};
 
-use crate::{Store, StoreError};
+use crate::{
+    Store, StoreError,
+    invitation::{OPEN_STATIC_CODE, REDEEMED_AS_CODE},
+};
 use audit::{Context, RefusedBy};
 use authz::{GrantId, UserId};
 use deadpool_postgres::{GenericClient, Transaction};
@@ -97,14 +100,14 @@ impl Store {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
         let statement = transaction
-            .prepare_cached(
+            .prepare_cached(&format!(
                 "SELECT c.grant_id, g.client_id, g.user_id, c.redirect_uri, c.code_challenge, g.scope, c.nonce, c.dpop_jkt, g.auth_time,
                         c.expires_at, c.used_at, u.email, u.first_name, u.last_name,
                         (SELECT id FROM patient WHERE user_id = u.id) AS patient_id
                    FROM oauth_code c JOIN oauth_grant g ON g.id = c.grant_id
                    JOIN app_user u ON u.id = g.user_id AND u.is_active
-                  WHERE c.code_hash = $1 FOR UPDATE OF c",
-            )
+                  WHERE c.code_hash = $1 AND {OPEN_STATIC_CODE} FOR UPDATE OF c"
+            ))
             .await?;
         let Some(row) = transaction.query_opt(&statement, &[&code.as_bytes().as_slice()]).await? else {
             return Ok(None);
@@ -128,6 +131,8 @@ impl Store {
                 .prepare_cached("UPDATE oauth_code SET used_at = clock_timestamp() WHERE code_hash = $1")
                 .await?;
             transaction.execute(&used, &[&code.as_bytes().as_slice()]).await?;
+            let redeemed = transaction.prepare_typed_cached(REDEEMED_AS_CODE, &[Type::BYTEA, Type::JSONB]).await?;
+            transaction.execute(&redeemed, &[&code.as_bytes().as_slice(), &Json(context)]).await?;
         }
         settle(&transaction, context, grant, tokens, &decision).await?;
         let subject = subject_of(&row)?;

@@ -1,11 +1,15 @@
-//! Invitations: a coordinator lets a patient's app in.
+//! Redeeming an invitation.
+//!
+//! The app of a client with static PKCE has two ways: to redeem as others do, for a code that answers to the fixed
+//! verifier; or to exchange the token itself as a code, as older apps do. The second is open while the invitation is:
+//! [`OPEN_STATIC_CODE`].
 
 use crate::{
     NewCode, Store, StoreError,
     oauth::{insert_code, scope_of},
 };
 use audit::{Context, RefusedBy};
-use authz::{PatientId, UserId};
+use authz::UserId;
 use deadpool_postgres::Transaction;
 use jiff::Timestamp;
 use oauth::{TokenHash, pkce::Challenge};
@@ -14,43 +18,6 @@ use tokio_postgres::{
     types::{Json, Type},
 };
 
-/// An invitation to issue.
-#[derive(Debug)]
-pub struct NewInvitation {
-    /// For whom.
-    pub patient: PatientId,
-    /// The client's row.
-    pub client: i32,
-    /// The hash of the token that the link carries.
-    pub token: TokenHash,
-    /// Who issues it.
-    pub issued_by: UserId,
-    /// From when on it is worth nothing.
-    pub expires_at: Timestamp,
-}
-
-/// An invitation as issued.
-#[derive(Clone, Debug)]
-pub struct IssuedInvitation {
-    /// From 101.
-    pub id: i32,
-    /// The client's invitation link, with `CODE` where the token goes.
-    pub invitation_url: Option<String>,
-    /// When it was issued.
-    pub last_updated: Timestamp,
-}
-
-/// What came of issuing an invitation.
-#[derive(Clone, Debug)]
-pub enum Issue {
-    /// It is issued.
-    Issued(IssuedInvitation),
-    /// There is no such patient.
-    NoPatient,
-    /// There is no such client, or it cannot exchange a code.
-    NoClient,
-}
-
 /// What redeeming an invitation brings.
 #[derive(Debug)]
 pub struct InvitationCode<'a> {
@@ -58,6 +25,8 @@ pub struct InvitationCode<'a> {
     pub hash: TokenHash,
     /// The challenge that the invitation's token answers.
     pub challenge: &'a Challenge,
+    /// The deployment's fixed challenge, for clients set to static PKCE.
+    pub static_challenge: Option<&'a Challenge>,
     /// When it is issued.
     pub now: Timestamp,
     /// From when on it is worth nothing.
@@ -73,6 +42,8 @@ pub enum Redemption {
         client_id: String,
         /// Where the code belongs.
         redirect_uri: String,
+        /// The client's row, when it is set to static PKCE.
+        static_pkce: Option<i32>,
     },
     /// No invitation has this token.
     Unknown,
@@ -84,75 +55,30 @@ pub enum Redemption {
     Expired,
 }
 
-/// One row, always: whether the patient is there, and the invitation if it was issued. Each is recorded.
-const ISSUE: &str = "
-WITH invitable AS (
-  SELECT p.id AS patient_id, c.id AS client_id, c.invitation_url
-    FROM patient p CROSS JOIN oauth_client c
-   WHERE p.id = $2 AND c.id = $3 AND cardinality(c.redirect_uris) > 0 AND 'authorization_code' = ANY (c.grant_types)
-     AND c.invitation_url IS NOT NULL AND c.deleted_at IS NULL
-), superseded AS (
-  UPDATE invitation i SET status = 'reissued', last_updated = clock_timestamp()
-    FROM invitable
-   WHERE i.patient_id = invitable.patient_id AND i.client_id = invitable.client_id AND i.status = 'issued'
-), issued AS (
-  INSERT INTO invitation (patient_id, client_id, token_hash, issued_by, expires_at)
-  SELECT patient_id, client_id, $4, $5, $6 FROM invitable
-  RETURNING id, last_updated
-)
-SELECT EXISTS (SELECT FROM patient WHERE id = $2) AS patient_exists, i.id, i.last_updated, c.invitation_url,
-       audit_record($1, CASE WHEN i.id IS NOT NULL THEN 'allowed' ELSE 'denied' END,
-                    CASE WHEN i.id IS NOT NULL THEN NULL
-                         WHEN EXISTS (SELECT FROM patient WHERE id = $2) THEN 'invalid' ELSE 'not_found' END,
-                    ARRAY(SELECT organization_id FROM patient_organization WHERE patient_id = $2),
-                    '{}', ARRAY(SELECT id FROM patient WHERE id = $2), '{}') AS event_id
-  FROM (VALUES (1)) one LEFT JOIN issued i ON true LEFT JOIN invitable c ON true";
-
 /// The code's grant is by the patient's user; its redirect URI is the client's first.
 const REDEEMABLE: &str = "
 SELECT i.id, i.status, i.expires_at <= clock_timestamp() AS expired,
        i.redeemed_at < clock_timestamp() - $2 * interval '1 second' AS redeemed_long_ago,
        i.patient_id, p.user_id, i.client_id AS client_row, c.client_id, c.redirect_uris[1] AS redirect_uri,
-       array_to_string(c.scopes, ' ') AS scope
+       array_to_string(c.scopes, ' ') AS scope, c.static_pkce
   FROM invitation i JOIN patient p ON p.id = i.patient_id JOIN oauth_client c ON c.id = i.client_id AND c.deleted_at IS NULL
  WHERE i.token_hash = $1
    FOR UPDATE OF i";
 
-impl Store {
-    /// Issues an invitation and its audit record, in one statement; earlier open ones for the same patient and client
-    /// end.
-    pub async fn issue_invitation(&self, context: &Context, invitation: &NewInvitation) -> Result<Issue, StoreError> {
-        let client = self.connection().await?;
-        let statement = client
-            .prepare_typed_cached(
-                ISSUE,
-                &[Type::JSONB, Type::INT4, Type::INT4, Type::BYTEA, Type::INT4, Type::TIMESTAMPTZ],
-            )
-            .await?;
-        let row = client
-            .query_one(
-                &statement,
-                &[
-                    &Json(context),
-                    &invitation.patient.0,
-                    &invitation.client,
-                    &invitation.token.as_bytes().as_slice(),
-                    &invitation.issued_by.0,
-                    &invitation.expires_at,
-                ],
-            )
-            .await?;
-        match row.try_get::<_, Option<i32>>("id")? {
-            Some(id) => Ok(Issue::Issued(IssuedInvitation {
-                id,
-                invitation_url: row.try_get("invitation_url")?,
-                last_updated: row.try_get("last_updated")?,
-            })),
-            None if row.try_get("patient_exists")? => Ok(Issue::NoClient),
-            None => Ok(Issue::NoPatient),
-        }
-    }
+/// A condition on the code `c`, which holds for every code that is not an invitation's token. Such a token is a code while
+/// its client is set to static PKCE and the invitation is open; once used as one it stays known, so that a replay is seen
+/// as one (RFC 6749 section 4.1.2).
+pub(crate) const OPEN_STATIC_CODE: &str = "
+NOT EXISTS (SELECT FROM invitation i JOIN oauth_client k ON k.id = i.client_id
+             WHERE i.token_hash = c.code_hash AND c.used_at IS NULL AND NOT (k.static_pkce AND k.deleted_at IS NULL AND i.status = 'issued'))";
 
+/// Marks the invitation whose token was exchanged as a code, if it was one. 1 token, 2 audit context.
+pub(crate) const REDEEMED_AS_CODE: &str = "
+UPDATE invitation SET status = 'redeemed', redeemed_at = clock_timestamp(), last_updated = clock_timestamp(),
+       redeemed_from = $2::jsonb->>'source_address'
+ WHERE token_hash = $1 AND status = 'issued'";
+
+impl Store {
     /// Redeems an invitation: stores a code for the patient's user, with the audit record, in one transaction. It can
     /// be redeemed again for `window_seconds` after the last time, since an app may lose the answer.
     pub async fn redeem_invitation(
@@ -168,7 +94,7 @@ impl Store {
         let Some(row) = transaction.query_opt(&select, &[&token.as_bytes().as_slice(), &window_seconds]).await? else {
             return Ok(Redemption::Unknown);
         };
-        let outcome = match refusal(&row)? {
+        let outcome = match refusal(&row, code)? {
             None => redeem(&transaction, context, &row, code).await?,
             Some(refused) => {
                 let record = transaction
@@ -189,7 +115,7 @@ impl Store {
 }
 
 /// Why an invitation cannot be redeemed, if so.
-fn refusal(row: &Row) -> Result<Option<Redemption>, StoreError> {
+fn refusal(row: &Row, code: &InvitationCode<'_>) -> Result<Option<Redemption>, StoreError> {
     Ok(match row.try_get::<_, &str>("status")? {
         "cancelled" => Some(Redemption::Cancelled),
         "reissued" => Some(Redemption::Used),
@@ -197,6 +123,8 @@ fn refusal(row: &Row) -> Result<Option<Redemption>, StoreError> {
         _ if row.try_get("expired")? => Some(Redemption::Expired),
         // The client lost its redirect URI since.
         _ if row.try_get::<_, Option<&str>>("redirect_uri")?.is_none() => Some(Redemption::Cancelled),
+        // Its app answers to the fixed verifier only, and the deployment no longer has one.
+        _ if row.try_get("static_pkce")? && code.static_challenge.is_none() => Some(Redemption::Cancelled),
         _ => None,
     })
 }
@@ -210,24 +138,27 @@ async fn redeem(
     let mark = transaction
         .prepare_cached(
             "UPDATE invitation
-                SET status = 'redeemed', redeemed_at = clock_timestamp(), last_updated = clock_timestamp()
+                SET status = 'redeemed', redeemed_at = clock_timestamp(), last_updated = clock_timestamp(), redeemed_from = $2
               WHERE id = $1",
         )
         .await?;
-    transaction.execute(&mark, &[&row.try_get::<_, i32>("id")?]).await?;
+    transaction.execute(&mark, &[&row.try_get::<_, i32>("id")?, &context.source_address]).await?;
+    let static_pkce: bool = row.try_get("static_pkce")?;
+    let client_row: i32 = row.try_get("client_row")?;
     let redirect_uri: String = row.try_get("redirect_uri")?;
     let code = NewCode {
         hash: code.hash,
         user: UserId(row.try_get("user_id")?),
-        client: row.try_get("client_row")?,
+        client: client_row,
         scope: &scope_of(row, "scope")?,
         auth_time: code.now,
         redirect_uri: &redirect_uri,
-        challenge: code.challenge,
+        challenge: code.static_challenge.filter(|_| static_pkce).unwrap_or(code.challenge),
         nonce: None,
         key: None,
         expires_at: code.expires_at,
     };
     insert_code(transaction, context, &code).await?;
-    Ok(Redemption::Redeemed { client_id: row.try_get("client_id")?, redirect_uri })
+    let client_id = row.try_get("client_id")?;
+    Ok(Redemption::Redeemed { client_id, redirect_uri, static_pkce: static_pkce.then_some(client_row) })
 }

@@ -1,0 +1,36 @@
+//! `GET /api/v1/invitation`: the invitations of the patients whom the caller may see, newest first; of one patient, one
+//! client or with one status by `patient_id`, `client_id` and `status`. Never with a token.
+
+use audit::Action;
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, rest::List};
+use store::{InvitationFilter, Reader};
+
+/// The function.
+pub const FUNCTION: Function =
+    Function::new("invitation-list", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+
+/// What an invitation can be.
+const STATUSES: [&str; 4] = ["issued", "redeemed", "reissued", "cancelled"];
+
+async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let actor = request.actor(app).await?;
+    let list = List::parse(app, request, actor.user).await?;
+    let status = list.text("status");
+    if status.is_some_and(|status| !STATUSES.contains(&status)) {
+        return Err(Failure::field("status", "Use issued, redeemed, reissued or cancelled."));
+    }
+    let filter = InvitationFilter {
+        id: None,
+        patient: list.id("patient_id")?,
+        client: list.id("client_id")?,
+        status,
+        before: list.after.and_then(|id| i32::try_from(id).ok()).unwrap_or(i32::MAX),
+        count: list.page_size(),
+    };
+    let context = request.audit(Some(&actor), Action::Search, "Invitation");
+    let page = app.store().await?.invitations(&context, Reader::from(&actor), &filter).await?;
+    // Whatever refused, the caller is told the same: a patient who may not be seen does not exist.
+    let page = page.map_err(|_| Failure::NotFound)?;
+    let next = page.rows.last().filter(|_| page.more).map(|invitation| i64::from(invitation.id));
+    list.page(app, actor.user, page.total, &page.rows, next).await
+}

@@ -1,0 +1,21 @@
+//! `GET /api/v1/invitation/{invitation}`: one invitation of a patient whom the caller may see. Never with its token.
+
+use audit::Action;
+use http::StatusCode;
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json};
+use store::{InvitationFilter, Reader};
+
+/// The function.
+pub const FUNCTION: Function =
+    Function::new("invitation-read", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+
+async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let actor = request.actor(app).await?;
+    let id = Some(request.id_variable("invitation")?);
+    let filter = InvitationFilter { id, patient: None, client: None, status: None, before: i32::MAX, count: 1 };
+    let context = request.audit(Some(&actor), Action::Read, "Invitation");
+    let page = app.store().await?.invitations(&context, Reader::from(&actor), &filter).await?;
+    // Whatever refused, the caller is told the same: the invitation of a patient who may not be seen does not exist.
+    let invitation = page.ok().and_then(|page| page.rows.into_iter().next()).ok_or(Failure::NotFound)?;
+    Ok(json(StatusCode::OK, &invitation)?)
+}

@@ -1,0 +1,244 @@
+//! Issuing and ending invitations.
+
+use crate::{Store, StoreError};
+use audit::Context;
+use authz::{PatientId, UserId};
+use deadpool_postgres::Transaction;
+use jiff::Timestamp;
+use oauth::{TokenHash, pkce::Challenge};
+use tokio_postgres::types::{Json, Type};
+
+/// An invitation to issue.
+#[derive(Debug)]
+pub struct NewInvitation<'a> {
+    /// For whom.
+    pub patient: PatientId,
+    /// The client's row.
+    pub client: i32,
+    /// The hash of the token that the link carries.
+    pub token: TokenHash,
+    /// Who issues it.
+    pub issued_by: UserId,
+    /// From when on it is worth nothing.
+    pub expires_at: Timestamp,
+    /// How often it may be sent by e-mail; none when it is not.
+    pub emailed: Option<Rate>,
+    /// The invitation that it replaces, whether redeemed or not. Open ones of the same patient and client end anyway.
+    pub replaces: Option<i32>,
+    /// The deployment's fixed challenge, for clients set to static PKCE.
+    pub static_challenge: Option<&'a Challenge>,
+}
+
+/// How many invitations are sent by e-mail before no more are.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    /// To one patient in a day.
+    pub per_patient_and_day: i64,
+    /// By one coordinator in an hour.
+    pub per_sender_and_hour: i64,
+}
+
+/// An invitation as issued.
+#[derive(Clone, Debug)]
+pub struct IssuedInvitation {
+    /// From 101.
+    pub id: i32,
+    /// The client's invitation link, with `CODE` where the token goes.
+    pub invitation_url: String,
+    /// When it was issued.
+    pub last_updated: Timestamp,
+    /// The e-mail of the patient's account.
+    pub email: String,
+    /// True when the client is set to static PKCE.
+    pub static_pkce: bool,
+}
+
+/// What came of issuing an invitation.
+#[derive(Clone, Debug)]
+pub enum Issue {
+    /// It is issued.
+    Issued(IssuedInvitation),
+    /// There is no such patient.
+    NoPatient,
+    /// There is no such client, or it cannot exchange a code.
+    NoClient,
+    /// The client is set to static PKCE, and the deployment has no fixed challenge.
+    NoChallenge,
+    /// Enough has been sent.
+    TooMany,
+}
+
+/// So that of two invitations issued at the same time one ends the other. It does not wait for uploads.
+const LOCK: &str = "SELECT FROM patient WHERE id = $1 FOR NO KEY UPDATE";
+
+/// One row, always: what came of it, and the invitation if it was issued. Each is recorded.
+///
+/// 1 audit context, 2 patient, 3 client, 4 token, 5 who issues, 6 end, 7 and 8 the most mails (none: not mailed), 9 the
+/// invitation that is replaced, 10 whether there is a fixed challenge.
+const ISSUE: &str = "
+WITH who AS MATERIALIZED (
+  SELECT p.id, u.email FROM patient p JOIN app_user u ON u.id = p.user_id WHERE p.id = $2
+), app AS MATERIALIZED (
+  SELECT c.id, c.invitation_url, c.static_pkce FROM oauth_client c
+   WHERE c.id = $3 AND cardinality(c.redirect_uris) > 0 AND 'authorization_code' = ANY (c.grant_types)
+     AND c.invitation_url IS NOT NULL AND c.deleted_at IS NULL
+), verdict AS MATERIALIZED (
+  SELECT CASE WHEN NOT EXISTS (SELECT FROM who) THEN 'no_patient'
+              WHEN NOT EXISTS (SELECT FROM app) THEN 'no_client'
+              WHEN (SELECT static_pkce FROM app) AND NOT $10 THEN 'no_challenge'
+              WHEN (SELECT count(*) FROM invitation
+                     WHERE patient_id = $2 AND emailed AND issued_at > clock_timestamp() - interval '1 day') >= $7
+                OR (SELECT count(*) FROM invitation
+                     WHERE issued_by = $5 AND emailed AND issued_at > clock_timestamp() - interval '1 hour') >= $8
+              THEN 'too_many' ELSE 'issued' END AS is
+), superseded AS (
+  UPDATE invitation i SET status = 'reissued', last_updated = clock_timestamp()
+    FROM verdict
+   WHERE verdict.is = 'issued' AND i.patient_id = $2 AND i.client_id = $3
+     AND (i.status = 'issued' OR i.id = $9 AND i.status = 'redeemed')
+), issued AS (
+  INSERT INTO invitation (patient_id, client_id, token_hash, issued_by, expires_at, emailed, issued_from)
+  SELECT $2, $3, $4, $5, $6, $7 IS NOT NULL, $1->>'source_address' FROM verdict WHERE verdict.is = 'issued'
+  RETURNING id, last_updated
+)
+SELECT v.is, i.id, i.last_updated, w.email, c.invitation_url, c.static_pkce,
+       audit_record($1, CASE WHEN i.id IS NOT NULL THEN 'allowed' ELSE 'denied' END,
+                    CASE WHEN i.id IS NOT NULL THEN NULL WHEN v.is = 'no_patient' THEN 'not_found' ELSE 'invalid' END,
+                    ARRAY(SELECT organization_id FROM patient_organization WHERE patient_id = $2),
+                    '{}', ARRAY(SELECT id FROM who), '{}') AS event_id
+  FROM verdict v LEFT JOIN issued i ON true LEFT JOIN who w ON true LEFT JOIN app c ON true";
+
+const ISSUE_TYPES: [Type; 10] = [
+    Type::JSONB,
+    Type::INT4,
+    Type::INT4,
+    Type::BYTEA,
+    Type::INT4,
+    Type::TIMESTAMPTZ,
+    Type::INT8,
+    Type::INT8,
+    Type::INT4,
+    Type::BOOL,
+];
+
+/// For a client with static PKCE the invitation's token is itself the code that the app exchanges, with the one verifier
+/// that it knows. 1 patient, 2 client, 3 token, 4 challenge, 5 end. See [`super::redeem`] for when it is worth something.
+const STATIC_CODE: &str = "
+WITH granted AS (
+  INSERT INTO oauth_grant (user_id, client_id, scope, auth_time)
+  SELECT p.user_id, c.id, array_to_string(c.scopes, ' '), clock_timestamp()
+    FROM patient p CROSS JOIN oauth_client c WHERE p.id = $1 AND c.id = $2
+  RETURNING id, client_id
+)
+INSERT INTO oauth_code (code_hash, grant_id, redirect_uri, code_challenge, issued_at, expires_at)
+SELECT $3, g.id, c.redirect_uris[1], $4, clock_timestamp(), $5
+  FROM granted g JOIN oauth_client c ON c.id = g.client_id";
+
+const CANCEL: &str = "
+WITH cancelled AS (
+  UPDATE invitation SET status = 'cancelled', last_updated = clock_timestamp()
+   WHERE id = $2 AND status IN ('issued', 'redeemed')
+)
+SELECT audit_record($1, 'allowed', NULL,
+                    ARRAY(SELECT organization_id FROM patient_organization WHERE patient_id = i.patient_id),
+                    '{}', ARRAY[i.patient_id], '{}') AS event_id
+  FROM invitation i WHERE i.id = $2";
+
+impl Store {
+    /// Issues an invitation with its audit record, in one transaction; earlier open ones for the same patient and client
+    /// end.
+    pub async fn issue_invitation(
+        &self,
+        context: &Context,
+        invitation: &NewInvitation<'_>,
+    ) -> Result<Issue, StoreError> {
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        let lock = transaction.prepare_cached(LOCK).await?;
+        transaction.execute(&lock, &[&invitation.patient.0]).await?;
+        let issue = issue(&transaction, context, invitation).await?;
+        if let (Issue::Issued(IssuedInvitation { static_pkce: true, .. }), Some(challenge)) =
+            (&issue, invitation.static_challenge)
+        {
+            store_static_code(&transaction, invitation, challenge).await?;
+        }
+        transaction.commit().await?;
+        Ok(issue)
+    }
+
+    /// Whose invitation this is, and for which client.
+    pub async fn invitation_of(&self, id: i32) -> Result<Option<(PatientId, i32)>, StoreError> {
+        let client = self.connection().await?;
+        let statement = client.prepare_cached("SELECT patient_id, client_id FROM invitation WHERE id = $1").await?;
+        let row = client.query_opt(&statement, &[&id]).await?;
+        row.map(|row| Ok((PatientId(row.try_get(0)?), row.try_get(1)?))).transpose()
+    }
+
+    /// Cancels an invitation, redeemed or not, with the audit record, in one statement. The tokens that it brought stay.
+    pub async fn cancel_invitation(&self, context: &Context, id: i32) -> Result<(), StoreError> {
+        let client = self.connection().await?;
+        let statement = client.prepare_typed_cached(CANCEL, &[Type::JSONB, Type::INT4]).await?;
+        client.query_one(&statement, &[&Json(context), &id]).await?;
+        Ok(())
+    }
+}
+
+async fn issue(
+    transaction: &Transaction<'_>,
+    context: &Context,
+    invitation: &NewInvitation<'_>,
+) -> Result<Issue, StoreError> {
+    let statement = transaction.prepare_typed_cached(ISSUE, &ISSUE_TYPES).await?;
+    let row = transaction
+        .query_one(
+            &statement,
+            &[
+                &Json(context),
+                &invitation.patient.0,
+                &invitation.client,
+                &invitation.token.as_bytes().as_slice(),
+                &invitation.issued_by.0,
+                &invitation.expires_at,
+                &invitation.emailed.map(|rate| rate.per_patient_and_day),
+                &invitation.emailed.map(|rate| rate.per_sender_and_hour),
+                &invitation.replaces,
+                &invitation.static_challenge.is_some(),
+            ],
+        )
+        .await?;
+    Ok(match row.try_get("is")? {
+        "issued" => Issue::Issued(IssuedInvitation {
+            id: row.try_get("id")?,
+            invitation_url: row.try_get("invitation_url")?,
+            last_updated: row.try_get("last_updated")?,
+            email: row.try_get("email")?,
+            static_pkce: row.try_get("static_pkce")?,
+        }),
+        "no_patient" => Issue::NoPatient,
+        "no_client" => Issue::NoClient,
+        "no_challenge" => Issue::NoChallenge,
+        _ => Issue::TooMany,
+    })
+}
+
+async fn store_static_code(
+    transaction: &Transaction<'_>,
+    invitation: &NewInvitation<'_>,
+    challenge: &Challenge,
+) -> Result<(), StoreError> {
+    let types = [Type::INT4, Type::INT4, Type::BYTEA, Type::TEXT, Type::TIMESTAMPTZ];
+    let statement = transaction.prepare_typed_cached(STATIC_CODE, &types).await?;
+    transaction
+        .execute(
+            &statement,
+            &[
+                &invitation.patient.0,
+                &invitation.client,
+                &invitation.token.as_bytes().as_slice(),
+                &challenge.as_str(),
+                &invitation.expires_at,
+            ],
+        )
+        .await?;
+    Ok(())
+}
