@@ -70,6 +70,15 @@ fn home() -> PathBuf {
     environment("JHE_HOME").map_or_else(|| PathBuf::from(".local"), PathBuf::from)
 }
 
+/// Mail is kept as files when nothing else is chosen.
+fn mail_default(name: &str) -> Option<String> {
+    match name {
+        "MAIL_TRANSPORT" => Some("directory".to_owned()),
+        "MAIL_DIRECTORY" => Some(home().join("mail").display().to_string()),
+        _ => None,
+    }
+}
+
 /// Where the server listens and what it is called.
 struct Address {
     listener: TcpListener,
@@ -103,7 +112,9 @@ async fn serve(with_demo: bool) -> Result<ExitCode> {
         let app = runtime::App::new(
             {
                 let site_url = address.site_url.clone();
-                move |name| environment(name).or_else(|| (name == "SITE_URL").then(|| site_url.clone()))
+                let set =
+                    move |name: &str| environment(name).or_else(|| (name == "SITE_URL").then(|| site_url.clone()));
+                move |name| set(name).or_else(|| mail_default(name))
             },
             Some(&home().join("secrets")),
             pool_size(),
@@ -183,7 +194,8 @@ fn app(database: &DatabaseConfig, site_url: &str, secrets: &Path) -> Result<runt
     let mut variables = variables(database);
     variables.push(("SITE_URL", site_url.to_owned()));
     let lookup = move |name: &str| {
-        variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone()).or_else(|| environment(name))
+        let given = variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
+        given.or_else(|| environment(name)).or_else(|| mail_default(name))
     };
     Ok(runtime::App::new(lookup, Some(secrets), pool_size())?)
 }

@@ -14,6 +14,7 @@
 
 pub mod browser;
 pub mod ledger;
+pub mod mailbox;
 pub mod point;
 pub mod proxy;
 pub mod reply;
@@ -227,8 +228,10 @@ pub fn link<'a>(world: &World, bundle: &'a Value, relation: &str) -> Option<&'a 
 }
 
 fn app(database: &str, base: &str, secrets: &std::path::Path, settings: &[(&str, &str)]) -> runtime::App {
+    let mail = mailbox::directory(database).display().to_string();
+    let defaults = [("MAIL_TRANSPORT", "directory"), ("MAIL_DIRECTORY", mail.as_str())];
     let mut variables: HashMap<String, String> =
-        settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        defaults.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     variables.insert("SITE_URL".to_owned(), base.to_owned());
     variables.insert("DB_NAME".to_owned(), database.to_owned());
     // What goes through a pooler instead of straight to PostgreSQL: see `make test-pooler`.

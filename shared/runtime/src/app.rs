@@ -5,7 +5,12 @@ use fhir::cursor::CursorKey;
 use jiff::Timestamp;
 use oauth::{csrf::FormKey, signing::SigningKey};
 use secrets::{SecretStore, Secrets, SecretsError};
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{
+    any::Any,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 use store::{ConfigError, DatabaseConfig, Store, StoreError};
 use tokio::sync::OnceCell;
 
@@ -34,6 +39,7 @@ pub struct App {
     secrets: SecretStore,
     store: OnceCell<Store>,
     signing_key: OnceCell<SigningKey>,
+    parts: Mutex<http::Extensions>,
 }
 
 impl App {
@@ -51,7 +57,27 @@ impl App {
             pool_size,
             store: OnceCell::new(),
             signing_key: OnceCell::new(),
+            parts: Mutex::default(),
         })
+    }
+
+    /// A variable of the environment, for what only some functions are set by.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<String> {
+        (self.lookup)(name)
+    }
+
+    /// What only some functions need and is made once, at its first use. It is kept by its type, so that the crates that
+    /// it takes are linked only into the functions that use it.
+    pub fn part<T: Any + Send + Sync, E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
+        // A panic elsewhere leaves the map whole.
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(part) = parts.get::<Arc<T>>() {
+            return Ok(Arc::clone(part));
+        }
+        let part = Arc::new(make()?);
+        parts.insert(Arc::clone(&part));
+        Ok(part)
     }
 
     /// The time of a request.

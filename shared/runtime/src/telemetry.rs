@@ -11,7 +11,7 @@ use tracing_subscriber::{
 };
 
 /// The crates of this workspace that log.
-const OURS: [&str; 4] = ["jhe", "runtime", "standalone", "store"];
+const OURS: [&str; 5] = ["jhe", "mail", "runtime", "standalone", "store"];
 
 /// Starts logging to standard error, at the level of `LOG_LEVEL`. A second call does nothing.
 pub fn init() {

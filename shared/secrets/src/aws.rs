@@ -24,6 +24,7 @@ struct Document {
     link_key: SecretString,
     form_key: SecretString,
     id_token_key: SecretString,
+    smtp_password: Option<SecretString>,
 }
 
 /// A client with the configuration of the process: region, credentials, `AWS_ENDPOINT_URL`.
@@ -57,6 +58,7 @@ impl Secrets {
             link_key: key(&document.link_key, "link_key")?,
             form_key: key(&document.form_key, "form_key")?,
             id_token_key: document.id_token_key,
+            smtp_password: document.smtp_password,
         })
     }
 }
@@ -75,7 +77,8 @@ mod tests {
     fn document(link_key: &str) -> String {
         let form_key = STANDARD.encode([2; 32]);
         format!(
-            r#"{{"db_password":"pw-1","link_key":"{link_key}","form_key":"{form_key}","id_token_key":"PEM","more":1}}"#
+            r#"{{"db_password":"pw-1","link_key":"{link_key}","form_key":"{form_key}","id_token_key":"PEM",
+                "smtp_password":"pw-2","more":1}}"#
         )
     }
 
@@ -86,6 +89,7 @@ mod tests {
         assert_eq!(secrets.form_key.expose(), &[2; 32]);
         assert_eq!(secrets.id_token_key.expose_secret(), "PEM");
         assert_eq!(secrets.database_password.unwrap().expose_secret(), "pw-1");
+        assert_eq!(secrets.smtp_password.unwrap().expose_secret(), "pw-2");
         assert_eq!(secrets.database_username, None);
     }
 

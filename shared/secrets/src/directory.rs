@@ -27,6 +27,7 @@ impl Secrets {
             link_key: key(&path.join("link_key"), "link_key")?,
             form_key: key(&path.join("form_key"), "form_key")?,
             id_token_key: read_or_make(&path.join("id_token_key.pem"), generate_rsa_key)?.as_str().into(),
+            smtp_password: None,
         })
     }
 }

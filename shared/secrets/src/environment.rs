@@ -11,9 +11,10 @@ const LINK_KEY: &str = "LINK_KEY";
 const FORM_KEY: &str = "FORM_KEY";
 const ID_TOKEN_KEY: &str = "OIDC_RSA_PRIVATE_KEY";
 const DATABASE_PASSWORD: &str = "DB_PASSWORD";
+const SMTP_PASSWORD: &str = "SMTP_PASSWORD";
 
 /// The variables that hold secrets. Each can instead be given with `_FILE` and the name of a file.
-pub const VARIABLES: [&str; 4] = [LINK_KEY, FORM_KEY, ID_TOKEN_KEY, DATABASE_PASSWORD];
+pub const VARIABLES: [&str; 5] = [LINK_KEY, FORM_KEY, ID_TOKEN_KEY, DATABASE_PASSWORD, SMTP_PASSWORD];
 
 /// Whether the environment means to give the keys. Then it must give all of them.
 pub(crate) fn gives_keys(lookup: &impl Fn(&str) -> Option<String>) -> bool {
@@ -23,7 +24,7 @@ pub(crate) fn gives_keys(lookup: &impl Fn(&str) -> Option<String>) -> bool {
 }
 
 impl Secrets {
-    /// Reads `LINK_KEY`, `FORM_KEY`, `OIDC_RSA_PRIVATE_KEY` and, if there is one, `DB_PASSWORD`.
+    /// Reads `LINK_KEY`, `FORM_KEY`, `OIDC_RSA_PRIVATE_KEY` and, if there are any, `DB_PASSWORD` and `SMTP_PASSWORD`.
     pub fn from_environment(lookup: &impl Fn(&str) -> Option<String>) -> Result<Self, SecretsError> {
         Ok(Self {
             database_username: None,
@@ -31,6 +32,7 @@ impl Secrets {
             link_key: key(lookup, LINK_KEY)?,
             form_key: key(lookup, FORM_KEY)?,
             id_token_key: pem(&required(lookup, ID_TOKEN_KEY)?),
+            smtp_password: smtp_password(lookup)?,
         })
     }
 }
@@ -40,6 +42,11 @@ pub(crate) fn database_password(
     lookup: &impl Fn(&str) -> Option<String>,
 ) -> Result<Option<SecretString>, SecretsError> {
     Ok(value(lookup, DATABASE_PASSWORD)?.map(|text| text.as_str().into()))
+}
+
+/// The password at the SMTP server, if one is set.
+pub(crate) fn smtp_password(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option<SecretString>, SecretsError> {
+    Ok(value(lookup, SMTP_PASSWORD)?.map(|text| text.as_str().into()))
 }
 
 fn key(lookup: &impl Fn(&str) -> Option<String>, name: &'static str) -> Result<Key, SecretsError> {

@@ -39,4 +39,6 @@ pub struct Secrets {
     pub form_key: Key,
     /// The RSA key that signs `id_token`s, in PEM. It is parsed where it is used, since most functions never do.
     pub id_token_key: SecretString,
+    /// The password at the SMTP server, if mail is sent by one that asks for it.
+    pub smtp_password: Option<SecretString>,
 }

@@ -9,6 +9,7 @@ fn all() -> Vec<(&'static str, String)> {
         (FORM_KEY, key_text(2)),
         (ID_TOKEN_KEY, "a\\nb".to_owned()),
         (DATABASE_PASSWORD, "pw".to_owned()),
+        (SMTP_PASSWORD, "pw-2".to_owned()),
     ]
 }
 
@@ -19,6 +20,7 @@ fn variables_give_the_secrets() {
     assert_eq!(secrets.form_key.expose(), &[2; 32]);
     assert_eq!(secrets.id_token_key.expose_secret(), "a\nb");
     assert_eq!(secrets.database_password.unwrap().expose_secret(), "pw");
+    assert_eq!(secrets.smtp_password.unwrap().expose_secret(), "pw-2");
 }
 
 #[test]

@@ -12,11 +12,14 @@ fn keys() -> Vec<(&'static str, String)> {
 #[tokio::test]
 async fn without_variables_the_directory_is_used() {
     let directory = Directory::new();
-    let env = || lookup([("DB_PASSWORD", "pw".to_owned()), ("SECRET_ARN", String::new())]);
+    let env = || {
+        lookup([("DB_PASSWORD", "pw".to_owned()), ("SMTP_PASSWORD", "pw".to_owned()), ("SECRET_ARN", String::new())])
+    };
     let store = SecretStore::open(env(), Some(directory.path())).unwrap();
     let again = SecretStore::open(env(), Some(directory.path())).unwrap();
     assert_eq!(link_key(&store).await, link_key(&again).await);
-    assert!(store.get(Instant::now()).await.unwrap().database_password.is_some());
+    let secrets = store.get(Instant::now()).await.unwrap();
+    assert!(secrets.database_password.is_some() && secrets.smtp_password.is_some());
 }
 
 #[tokio::test]
