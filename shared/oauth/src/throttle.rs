@@ -213,8 +213,10 @@ mod tests {
         let keys = |policy: Policy| policy.keys("a@example.com", "192.0.2.1");
         let all = [keys(Policy::PASSWORD), keys(Policy::MAIL), Policy::PASSWORD.keys("b@example.com", "192.0.2.1")];
         let hashes: Vec<_> = all.iter().flat_map(|keys| [keys.pair, keys.account, keys.address]).collect();
-        let equal =
-            (0..hashes.len()).flat_map(|a| (0..a).map(move |b| (a, b))).filter(|(a, b)| hashes[*a] == hashes[*b]).count();
+        let equal = (0..hashes.len())
+            .flat_map(|a| (0..a).map(move |b| (a, b)))
+            .filter(|(a, b)| hashes[*a] == hashes[*b])
+            .count();
         assert_eq!(equal, 1, "only the same address under the same policy");
     }
 

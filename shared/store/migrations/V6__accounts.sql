@@ -58,6 +58,6 @@ CREATE TABLE email_code (
 GRANT UPDATE (password_hash, email_verified_at, last_updated) ON app_user TO jhe_app;
 GRANT SELECT, INSERT, UPDATE (used_at) ON account_link TO jhe_app;
 GRANT SELECT, INSERT, DELETE ON login_challenge TO jhe_app;
-GRANT SELECT, INSERT, DELETE, UPDATE (last_step) ON totp_factor TO jhe_app;
+GRANT SELECT, INSERT, DELETE, UPDATE (secret, confirmed_at, last_step) ON totp_factor TO jhe_app;
 GRANT SELECT, INSERT, DELETE, UPDATE (used_at) ON recovery_code TO jhe_app;
 GRANT SELECT, INSERT, DELETE, UPDATE (code_hash, tries, expires_at) ON email_code TO jhe_app;

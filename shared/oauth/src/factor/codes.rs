@@ -125,7 +125,8 @@ mod tests {
     #[test]
     fn base32_is_that_of_the_rfc() {
         // RFC 4648 section 10.
-        for (bytes, text) in [("", ""), ("f", "MY"), ("fo", "MZXQ"), ("foo", "MZXW6"), ("foob", "MZXW6YQ"), ("fooba", "MZXW6YTB")]
+        for (bytes, text) in
+            [("", ""), ("f", "MY"), ("fo", "MZXQ"), ("foo", "MZXW6"), ("foob", "MZXW6YQ"), ("fooba", "MZXW6YTB")]
         {
             assert_eq!(base32(bytes.as_bytes()), text);
         }
@@ -136,7 +137,8 @@ mod tests {
         let code = RecoveryCode::generate().unwrap();
         let text = code.text();
         assert_eq!((text.len(), text.matches('-').count()), (19, 3));
-        for typed in [text.clone(), text.to_lowercase(), text.replace('-', " "), format!(" {} ", text.replace('-', ""))] {
+        for typed in [text.clone(), text.to_lowercase(), text.replace('-', " "), format!(" {} ", text.replace('-', ""))]
+        {
             assert_eq!(RecoveryCode::presented(&typed).unwrap().hash(), code.hash(), "{typed}");
         }
         assert_ne!(code.hash(), RecoveryCode::generate().unwrap().hash());

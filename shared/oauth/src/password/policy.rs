@@ -19,19 +19,29 @@ const MIN_BESIDE_NAMES: usize = 8;
 
 /// A password cannot be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.text())]
 pub enum PolicyError {
     /// Fewer characters than [`MIN_CHARACTERS`].
-    #[error("Use at least 12 characters. Several words are fine.")]
     TooShort,
     /// More bytes than [`MAX_BYTES`].
-    #[error("Use at most 256 characters.")]
     TooLong,
     /// It is one of those that are tried first.
-    #[error("This password is among the first that somebody would try. Choose another one.")]
     Common,
     /// It is little more than the e-mail address or the name of the site.
-    #[error("This password is too close to your e-mail address or to the name of this site.")]
     Personal,
+}
+
+impl PolicyError {
+    /// What the person is told.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::TooShort => "Use at least 12 characters. Several words are fine.",
+            Self::TooLong => "Use at most 256 characters.",
+            Self::Common => "This password is among the first that somebody would try. Choose another one.",
+            Self::Personal => "This password is too close to your e-mail address or to the name of this site.",
+        }
+    }
 }
 
 /// Whether a password may be chosen. `names` are what anybody knows: the e-mail address, the site's name and host.
