@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod access_log;
+mod accounts_email_code;
 mod accounts_factor;
 mod accounts_password;
 mod accounts_reset;

@@ -178,6 +178,14 @@ impl Store {
         Ok(())
     }
 
+    /// Whether a client, by its row, asks for a code by e-mail.
+    pub async fn asks_email_code(&self, client: i32) -> Result<bool, StoreError> {
+        let connection = self.connection().await?;
+        let statement = connection.prepare_cached("SELECT email_code FROM oauth_client WHERE id = $1").await?;
+        let row = connection.query_opt(&statement, &[&client]).await?;
+        Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or(true))
+    }
+
     /// Keeps the code that was sent by e-mail for a session, with the audit record, in one statement. One that was sent
     /// before is worth nothing from now on.
     pub async fn keep_email_code(
