@@ -9,6 +9,9 @@ pub enum SecretsError {
     /// A variable is needed.
     #[error("set {0} or {0}_FILE")]
     MissingVariable(&'static str),
+    /// A variable is needed to reach Secrets Manager.
+    #[error("set {0}: SECRET_ARN is read with the credentials in the environment")]
+    Environment(&'static str),
     /// It is not clear which of the two counts.
     #[error("set only one of {0} and {0}_FILE")]
     TwoVariables(&'static str),

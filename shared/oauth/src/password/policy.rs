@@ -114,7 +114,7 @@ fn is_common(lower: &str) -> bool {
 
 /// True for a listed text that is written several times.
 fn is_repeated(text: &str, is_listed: impl Fn(&str) -> bool) -> bool {
-    (5..=text.len() / 2).filter(|length| text.len() % length == 0).any(|length| {
+    (5..=text.len() / 2).filter(|length| text.len().is_multiple_of(*length)).any(|length| {
         text.get(..length).is_some_and(|piece| piece.repeat(text.len() / length) == text && is_listed(piece))
     })
 }
