@@ -15,7 +15,7 @@ help: ## what there is
 run: ## serve the demo world on http://localhost:8000 (PORT= changes it)
 	@scripts/ensure-postgres
 	@$(CARGO) build --quiet -p standalone
-	@exec target/debug/jhe serve --demo
+	@exec $${CARGO_TARGET_DIR:-target}/debug/jhe serve --demo
 
 demo: ## tell the whole story on a throw-away instance, checking every promise
 	@scripts/ensure-postgres
@@ -49,5 +49,6 @@ bench: ## the figures of docs/benchmarks.md
 	@.venv/bin/python tests/bench/lambda_bench.py
 
 clean-local: ## delete the private PostgreSQL and all that `make run` keeps
+	@test ! -e .local/lock || flock -n .local/lock true || { echo "jhe still runs: stop it first"; exit 1; }
 	@test ! -e .local/postgres || rm -rf "$$(readlink -f .local/postgres)"
 	@rm -rf .local

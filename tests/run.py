@@ -27,6 +27,7 @@ STEPS = [
     ("end to end through a pooler", [PYTHON, "tests/python/pooler.py", CARGO, "test", "--quiet", "-p", "end-to-end"]),
     ("Open mHealth differential", [PYTHON, "tests/python/omh_differential.py"]),
     ("jupyterhealth-client", [PYTHON, "tests/python/client_test.py"]),
+    ("authlib and requests-oauthlib", [PYTHON, "tests/python/oauth_clients_test.py"]),
     ("FHIR validity", [PYTHON, "tests/python/fhir_valid.py"]),
     ("browser", [PYTHON, "tests/python/browser_test.py"]),
     ("the story", [PYTHON, "tests/python/demo.py", "--quiet"]),

@@ -149,6 +149,7 @@ async fn serve_private(
     let app = app(&database.app(DATABASE), &address.site_url, &home().join("secrets"))?;
     if with_demo {
         let fresh = demo::seed(&owner, &address.site_url).await?;
+        demo::move_clients(&owner, &address.site_url).await?;
         let world = demo::describe(&owner, &address.site_url).await?;
         if fresh {
             demo::upload(&app, &world).await?;

@@ -47,7 +47,12 @@ pub async fn seed(owner: &DatabaseConfig, site_url: &str) -> Result<bool, DemoEr
     Ok(demo::seed(owner, &redirect_uri(site_url), &hash).await?)
 }
 
-/// Gives everybody a token for a day, and describes the world as `demo.json` has it.
+/// Lets the demo clients return to this address: the world may have been made when it was another.
+pub async fn move_clients(owner: &DatabaseConfig, site_url: &str) -> Result<(), DemoError> {
+    Ok(demo::move_clients(owner, &redirect_uri(site_url)).await?)
+}
+
+/// Gives everybody of the demo world a token for a day, and describes the world as `demo.json` has it.
 pub async fn describe(owner: &DatabaseConfig, site_url: &str) -> Result<Value, DemoError> {
     let expires_at = Timestamp::now().checked_add(SignedDuration::from_hours(24)).map_err(|_| DemoError::Clock)?;
     let people = demo::users(owner).await?;
@@ -72,11 +77,18 @@ pub async fn describe(owner: &DatabaseConfig, site_url: &str) -> Result<Value, D
         "public_client": { "client_id": PUBLIC_CLIENT, "redirect_uri": redirect_uri(site_url) },
         "users": users,
         "ids": {
-            "organizations": { "lifespan_lab": 20003, "cardiology_division": 20006, "neptunian_pulse_lab": 20007, "cosmic_cardio_lab": 20008 },
+            "organizations": {
+                "planetary_research_institute": 20001, "saturn_school_of_data_science": 20002, "lifespan_lab": 20003,
+                "neptune_health_system": 20004, "department_of_medicine": 20005, "cardiology_division": 20006,
+                "neptunian_pulse_lab": 20007, "cosmic_cardio_lab": 20008,
+            },
             "studies": { "bp_hr": 30001, "bp": 30002, "bgl": 30003, "bt": 30004, "o2": 30005 },
             "patients": { "peter": 40001, "pamela": 40002, "percy": 40003, "paul": 40004, "pat": 40005 },
             "clients": { "carex": 1, "commonhealth": 2, "patient_access": 3, "admin_ui": 4 },
-            "data_sources": { "carex": 70001, "dexcom": 70002, "ihealth": 70003, "oura": 70004, "questionnaire": 70005 },
+            "data_sources": {
+                "carex": 70001, "dexcom": 70002, "ihealth": 70003, "oura": 70004, "questionnaire": 70005,
+                "patient_access_api": 70006,
+            },
         },
     }))
 }

@@ -38,6 +38,9 @@ pub enum EmbeddedError {
     /// No random numbers.
     #[error("no random numbers")]
     Random,
+    /// Another process serves from the same directory.
+    #[error("another jhe uses {0}. Stop it first, or set JHE_HOME to another directory")]
+    InUse(PathBuf),
 }
 
 /// A running private PostgreSQL. It must be stopped with [`Embedded::stop`].
@@ -48,6 +51,8 @@ pub struct Embedded {
     port: u16,
     owner_password: SecretString,
     app_password: SecretString,
+    /// Held as long as this process may touch the server.
+    _lock: fs::File,
 }
 
 /// The login that owns the tables.
@@ -63,11 +68,12 @@ impl Embedded {
         let bin = find_programs()?;
         fs::create_dir_all(home).map_err(|error| EmbeddedError::File(home.to_owned(), error))?;
         let home = fs::canonicalize(home).map_err(|error| EmbeddedError::File(home.to_owned(), error))?;
+        let lock = lock(&home)?;
         let directory = reachable(&home)?;
         let owner_password = secret_file(&home.join("secrets"), "db_owner_password")?;
         let app_password = secret_file(&home.join("secrets"), "db_app_password")?;
         let port = free_port().map_err(|error| EmbeddedError::File(directory.clone(), error))?;
-        let server = Self { bin, directory, port, owner_password, app_password };
+        let server = Self { bin, directory, port, owner_password, app_password, _lock: lock };
         if !server.data().join("PG_VERSION").exists() {
             server.initialise().await?;
         }
@@ -256,6 +262,19 @@ impl Embedded {
         text.push_str(&fs::read_to_string(self.log()).unwrap_or_default());
         let tail: Vec<&str> = text.lines().rev().take(8).collect();
         Err(EmbeddedError::Program { program, output: tail.into_iter().rev().collect::<Vec<_>>().join(" | ") })
+    }
+}
+
+/// Makes this process the only one that uses `home`. The system lets go of the lock when the process ends, however it ends.
+fn lock(home: &Path) -> Result<fs::File, EmbeddedError> {
+    let path = home.join("lock");
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(&path).map_err(|error| EmbeddedError::File(path.clone(), error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(EmbeddedError::InUse(home.to_owned())),
+        Err(fs::TryLockError::Error(error)) => Err(EmbeddedError::File(path, error)),
     }
 }
 

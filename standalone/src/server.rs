@@ -3,7 +3,7 @@
 use crate::routes::{RouteError, Router, Target};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -115,11 +115,10 @@ impl Host {
                 response
             }
             Target::Function(function, variables) => {
-                // Read no more than a Lambda function would be given.
-                let Ok(Ok(body)) = tokio::time::timeout(GRACE, Limited::new(body, MAX_BODY).collect()).await else {
-                    return Failure::TooLarge.response(function.protocol);
+                let body = match received(&parts, body).await {
+                    Ok(body) => body,
+                    Err(failure) => return failure.response(function.protocol),
                 };
-                let body = body.to_bytes();
                 let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), decoded(value))).collect();
                 let request = self.request(peer, parts, variables, body);
                 let mut response = function.call(&self.app, &request).await;
@@ -153,6 +152,20 @@ impl Host {
             source: Some(source),
             id: request_id(),
         })
+    }
+}
+
+/// The body of a request, no more than a Lambda function would be given. One that says it is longer is not read at all.
+async fn received(parts: &http::request::Parts, body: Incoming) -> Result<Bytes, Failure> {
+    let announced =
+        parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(Failure::TooLarge);
+    }
+    match tokio::time::timeout(GRACE, Limited::new(body, MAX_BODY).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Failure::TooLarge),
+        Ok(Err(_)) | Err(_) => Err(Failure::Invalid("The request body did not arrive whole.".to_owned())),
     }
 }
 

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The routes that answer without an access token, and why.
-const PUBLIC: [(&str, &str); 39] = [
+const PUBLIC: [(&str, &str); 41] = [
     ("GET /", "says what it is"),
     ("GET /health", "whether it runs"),
     ("GET /FHIR/R5/metadata", "what it can do"),
@@ -25,6 +25,8 @@ const PUBLIC: [(&str, &str); 39] = [
     ("GET /o/.well-known/openid-configuration/", "where to get a token"),
     ("GET /o/.well-known/jwks.json", "public keys"),
     ("POST /o/token/", "gives the token: a code or a refresh token is asked"),
+    ("POST /o/introspect/", "asks for the client's credentials"),
+    ("POST /o/revoke_token/", "asks for the client's credentials"),
     ("GET /o/authorize/", "leads to the login page"),
     ("POST /o/authorize/", "asks for the session of the login page"),
     ("GET /accounts/login/", "the login page"),
@@ -325,14 +327,34 @@ async fn paths_that_lead_nowhere_are_refused_in_the_shape_of_their_neighbours() 
     }
 }
 
+/// What the server answers to bytes of any kind, until it closes the connection.
+async fn raw(world: &World, bytes: &str) -> String {
+    let address = world.base.strip_prefix("http://").expect("plain HTTP").to_owned();
+    let mut connection = tokio::net::TcpStream::connect(address).await.expect("a connection");
+    connection.write_all(bytes.as_bytes()).await.expect("a request");
+    let mut answer = Vec::new();
+    let _ = connection.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
 #[tokio::test]
 async fn a_client_that_never_ends_its_headers_is_let_go() {
     let world = World::new().await;
-    let address = world.base.strip_prefix("http://").expect("plain HTTP").to_owned();
-    let mut connection = tokio::net::TcpStream::connect(address).await.expect("a connection");
-    connection.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await.expect("a beginning");
-    // Ends only when the server closes the connection.
-    let mut answer = Vec::new();
-    let _ = connection.read_to_end(&mut answer).await;
-    assert!(!answer.starts_with(b"HTTP/1.1 200"), "nothing was served");
+    // Comes back only when the server closes the connection.
+    let answer = raw(&world, "GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await;
+    assert!(!answer.starts_with("HTTP/1.1 200"), "nothing was served");
+}
+
+#[tokio::test]
+async fn a_body_that_is_broken_or_announced_too_long_is_refused_for_what_it_is() {
+    let world = World::new().await;
+    let post = "POST /FHIR/R5/Observation HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n";
+    for (rest, status) in [
+        ("Transfer-Encoding: chunked\r\n\r\nZZ\r\n", "400"),
+        ("Content-Length: 99999999999999\r\n\r\n{", "413"),
+        ("Content-Length: 50000000\r\nExpect: 100-continue\r\n\r\n", "413"),
+    ] {
+        let answer = raw(&world, &format!("{post}{rest}")).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{rest:?}: {answer}");
+    }
 }

@@ -146,7 +146,7 @@ async fn what_the_token_endpoint_does_not_offer_is_refused_by_name() {
             400,
             "unsupported_grant_type",
         ),
-        (vec![("grant_type", "client_credentials"), ("client_id", CLIENT)], 400, "unsupported_grant_type"),
+        (vec![("grant_type", "client_credentials"), ("client_id", CLIENT)], 400, "unauthorized_client"),
         (vec![("client_id", CLIENT)], 400, "invalid_request"),
         (vec![("grant_type", "refresh_token"), ("client_id", CLIENT)], 400, "invalid_request"),
         (vec![("grant_type", "refresh_token"), ("client_id", "nobody"), ("refresh_token", "x")], 401, "invalid_client"),

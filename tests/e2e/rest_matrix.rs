@@ -22,7 +22,7 @@ const CALLERS: [(&str, Option<&str>); 8] = [
 ];
 
 /// The routes that need no access token. A route is added here only after thought.
-const PUBLIC: [&str; 37] = [
+const PUBLIC: [&str; 39] = [
     "GET /",
     "GET /.well-known/oauth-authorization-server",
     "GET /accounts/login/",
@@ -59,6 +59,8 @@ const PUBLIC: [&str; 37] = [
     "POST /accounts/logout/",
     "POST /api/v1/invitation/{token}",
     "POST /o/authorize/",
+    "POST /o/introspect/",
+    "POST /o/revoke_token/",
     "POST /o/token/",
 ];
 
@@ -86,6 +88,14 @@ fn is_public(route: &Route) -> bool {
 fn path(route: &Route) -> String {
     let id = match route.path.split('/').rev().nth(usize::from(route.path.ends_with('}'))) {
         Some("Observation") => "60001",
+        // What is read is the one that can be invited; what is deleted is needed by nobody.
+        Some("clients") => {
+            if route.method == "DELETE" {
+                "2"
+            } else {
+                "1"
+            }
+        }
         Some("Group") => "30001",
         Some("Device" | "data_sources") => "70001",
         Some("Organization" | "organizations") => "20003",
@@ -125,6 +135,10 @@ fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
         "POST /fhir/r5" | "POST /fhir/r5/" => point::bundle("batch", &[observation()]),
         "POST /fhir/r5/Observation" => observation(),
         "POST /api/v1/invitation" => json!({ "patientId": 40001, "client_id": 1 }),
+        "POST /api/v1/clients" => json!({ "name": "App", "grantTypes": ["authorization_code"], "scopes": ["openid"],
+            "redirectUris": ["https://app.example/cb"] }),
+        "PATCH /api/v1/clients/{id}" => json!({ "name": "CareX" }),
+        "POST /api/v1/practitioner_clients" => json!({ "label": "notebook" }),
         "POST /api/v1/patients" => json!({
             "organizationId": 20003, "telecomEmail": format!("by_{}@example.com", caller.unwrap_or_default()),
             "nameFamily": "F", "nameGiven": "G", "birthDate": "1990-01-01" }),

@@ -12,6 +12,7 @@
     clippy::unwrap_used
 )]
 
+pub mod application;
 pub mod browser;
 pub mod ledger;
 pub mod mailbox;

@@ -1,5 +1,7 @@
-//! `POST /o/token/`: exchanges a code or a refresh token for tokens (RFC 6749 sections 4.1.3 and 6, OpenID Connect Core
-//! 1.0 section 3.1.3). Public: the client and the grant are proved in the request.
+//! `POST /o/token/`: exchanges a code, a refresh token or the client's own credentials for tokens (RFC 6749 sections 4.1.3,
+//! 4.4 and 6, OpenID Connect Core 1.0 section 3.1.3). Public: the client and the grant are proved in the request.
+
+mod client_credentials;
 
 use audit::{Action, Context, RefusedBy, Target};
 use authz::{ClientId, Layer};
@@ -13,8 +15,8 @@ use oauth::{
     token_request::{Grant, TokenRequest},
     token_response::TokenResponse,
 };
-use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json};
-use store::{Exchanged, NewTokens, Store, StoreError};
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, client, json};
+use store::{Exchanged, NewTokens, Store};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -33,58 +35,48 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     app.signing_key().await?;
     let store = app.store().await?;
     let mut context = request.audit(None, Action::Execute, "Token");
-    let client = authenticate(store, &context, &asked).await?;
+    let client = client::authenticate(app, &context, &asked.client).await?;
     context.client_id = Some(ClientId(client.id));
     let tokens = Tokens { access: Secret::generate()?, refresh: Secret::generate()? };
-    let exchanged = exchange(app, store, &context, &client, &asked.grant, &tokens).await?;
+    let new = new_tokens(app, &tokens);
+    let now = app.now();
+    let outcome = match &asked.grant {
+        Grant::ClientCredentials(scope) => {
+            return client_credentials::issue(app, store, &context, &client, scope.as_ref()).await;
+        }
+        Grant::AuthorizationCode(code) => {
+            let decide = |record: &_| grant::redeem_code(record, code, &client, now);
+            store.redeem_code(&context, &code.code.hash(), &new, decide).await
+        }
+        Grant::RefreshToken(refresh) => {
+            let decide = |record: &_| grant::rotate_refresh(record, refresh, &client, now);
+            store.rotate_refresh(&context, &refresh.refresh_token.hash(), &new, decide).await
+        }
+    };
+    let exchanged = exchanged(store, &context, outcome?).await?;
     Ok(json(StatusCode::OK, &answer(app, &client, exchanged, tokens).await?)?)
 }
 
-/// The client, if the sender proves to be it. A refusal is recorded.
-async fn authenticate(store: &Store, context: &Context, asked: &TokenRequest) -> Result<Client, Failure> {
-    let client = store.client(asked.client.client_id()).await?;
-    let proved = client.ok_or(OAuthError::invalid_client()).and_then(|client| {
-        asked.client.verify(&client)?;
-        Ok(client)
-    });
-    match proved {
-        Ok(client) => Ok(client),
-        Err(error) => {
-            store.record_refusal(context, &Target::nothing(), RefusedBy::Layer(Layer::Token)).await?;
-            Err(error.into())
-        }
-    }
-}
-
-/// Exchanges the grant. The store records an allowed exchange and a refused one; a grant that does not exist is recorded
-/// here.
-async fn exchange(
-    app: &App,
-    store: &Store,
-    context: &Context,
-    client: &Client,
-    grant: &Grant,
-    tokens: &Tokens,
-) -> Result<Exchanged, Failure> {
+/// What the database is to keep of the tokens.
+fn new_tokens(app: &App, tokens: &Tokens) -> NewTokens {
     let now = app.now();
     let lifetimes = &app.settings.lifetimes;
-    let new = NewTokens {
+    NewTokens {
         access: tokens.access.hash(),
         access_expires_at: now + lifetimes.access,
         refresh: tokens.refresh.hash(),
         refresh_expires_at: now + lifetimes.refresh,
-    };
-    let outcome: Result<Option<Result<Exchanged, GrantError>>, StoreError> = match grant {
-        Grant::AuthorizationCode(code) => {
-            let decide = |record: &_| grant::redeem_code(record, code, client, now);
-            store.redeem_code(context, &code.code.hash(), &new, decide).await
-        }
-        Grant::RefreshToken(refresh) => {
-            let decide = |record: &_| grant::rotate_refresh(record, refresh, client, now);
-            store.rotate_refresh(context, &refresh.refresh_token.hash(), &new, decide).await
-        }
-    };
-    match outcome? {
+    }
+}
+
+/// What a grant was exchanged for. The store records an allowed exchange and a refused one; a grant that does not exist is
+/// recorded here.
+async fn exchanged(
+    store: &Store,
+    context: &Context,
+    outcome: Option<Result<Exchanged, GrantError>>,
+) -> Result<Exchanged, Failure> {
+    match outcome {
         Some(Ok(exchanged)) => Ok(exchanged),
         Some(Err(error)) => Err(error.answer().into()),
         None => {

@@ -1,5 +1,6 @@
 //! Clients: the applications that ask for tokens (RFC 6749 2).
 
+use crate::keys::KeySet;
 use crate::scope::Scope;
 use crate::token::TokenHash;
 
@@ -12,7 +13,7 @@ pub struct Client {
     pub client_id: String,
     /// The name shown to users.
     pub name: String,
-    /// Whether it can keep a secret.
+    /// Whether it can keep a secret, and how it proves who it is.
     pub kind: ClientKind,
     /// Where responses may be sent, each matched whole.
     pub redirect_uris: Vec<String>,
@@ -22,6 +23,8 @@ pub struct Client {
     pub scopes: Scope,
     /// Whether users are not asked to agree, because the operator vouches for the client.
     pub skip_authorization: bool,
+    /// Whether it serves resources, and so may introspect tokens of other clients (RFC 7662 2.1).
+    pub is_resource_server: bool,
 }
 
 impl Client {
@@ -37,11 +40,70 @@ impl Client {
 pub enum ClientKind {
     /// Cannot keep a secret: a browser, a phone.
     Public,
-    /// Keeps a secret. We know its SHA-256: secrets are generated here with 256 bits, so no slow hash is needed.
-    Confidential {
-        /// The hash of the secret.
-        secret_hash: TokenHash,
-    },
+    /// Keeps a secret, and proves it in the one way that it is registered for.
+    Confidential(Credential),
+}
+
+/// What we know of a confidential client's secret, by the way it is proved.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// `client_secret_basic`. We know the secret's SHA-256: secrets are generated here with 256 bits, so no slow hash is
+    /// needed.
+    SecretBasic(TokenHash),
+    /// `client_secret_post`.
+    SecretPost(TokenHash),
+    /// `private_key_jwt`. The client signs; we know its public keys.
+    PrivateKey(KeySource),
+}
+
+/// Where the public keys of a client are.
+#[derive(Debug, Clone)]
+pub enum KeySource {
+    /// Registered with the client.
+    Value(KeySet),
+    /// At this https URL.
+    Url(String),
+}
+
+/// How a client proves who it is at the token endpoint (RFC 7591 2, OpenID Connect Core 9). A client has one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMethod {
+    /// Not at all: a public client.
+    None,
+    /// The secret in HTTP Basic.
+    SecretBasic,
+    /// The secret in the form.
+    SecretPost,
+    /// A signed assertion.
+    PrivateKeyJwt,
+}
+
+impl AuthMethod {
+    /// Every method, as the metadata lists them.
+    pub const ALL: [Self; 4] = [Self::None, Self::SecretBasic, Self::SecretPost, Self::PrivateKeyJwt];
+
+    /// The value of `token_endpoint_auth_method`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::SecretBasic => "client_secret_basic",
+            Self::SecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
+        }
+    }
+
+    /// The method of that name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.as_str() == text)
+    }
+
+    /// Whether the client has a secret that we made.
+    #[must_use]
+    pub const fn has_secret(self) -> bool {
+        matches!(self, Self::SecretBasic | Self::SecretPost)
+    }
 }
 
 /// The grants a client can be registered for.
@@ -51,11 +113,14 @@ pub enum GrantType {
     AuthorizationCode,
     /// RFC 6749 6.
     RefreshToken,
-    /// RFC 6749 4.4. Clients may be registered for it; the token endpoint does not offer it.
+    /// RFC 6749 4.4.
     ClientCredentials,
 }
 
 impl GrantType {
+    /// Every grant, as the metadata lists them.
+    pub const ALL: [Self; 3] = [Self::AuthorizationCode, Self::RefreshToken, Self::ClientCredentials];
+
     /// The value of `grant_type`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -69,11 +134,6 @@ impl GrantType {
     /// The grant of that name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "authorization_code" => Some(Self::AuthorizationCode),
-            "refresh_token" => Some(Self::RefreshToken),
-            "client_credentials" => Some(Self::ClientCredentials),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|grant| grant.as_str() == text)
     }
 }

@@ -38,6 +38,18 @@ impl Endpoints {
         format!("{}/token/", self.issuer)
     }
 
+    /// Where tokens are revoked (RFC 7009).
+    #[must_use]
+    pub fn revocation(&self) -> String {
+        format!("{}/revoke_token/", self.issuer)
+    }
+
+    /// Where tokens are introspected (RFC 7662).
+    #[must_use]
+    pub fn introspection(&self) -> String {
+        format!("{}/introspect/", self.issuer)
+    }
+
     /// Where claims about the user are.
     #[must_use]
     pub fn userinfo(&self) -> String {
@@ -53,8 +65,10 @@ impl Endpoints {
 
 const RESPONSE_TYPES: &[&str] = &["code"];
 const RESPONSE_MODES: &[&str] = &["query"];
-const GRANT_TYPES: &[&str] = &["authorization_code", "refresh_token"];
-const TOKEN_AUTH_METHODS: &[&str] = &["none", "client_secret_basic", "client_secret_post"];
+const GRANT_TYPES: &[&str] = &["authorization_code", "refresh_token", "client_credentials"];
+const TOKEN_AUTH_METHODS: &[&str] = &["none", "client_secret_basic", "client_secret_post", "private_key_jwt"];
+const INTROSPECTION_AUTH_METHODS: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt"];
+const ASSERTION_ALGORITHMS: &[&str] = &["RS256", "RS384", "ES256", "ES384"];
 const CHALLENGE_METHODS: &[&str] = &[pkce::METHOD];
 const CLAIMS: &[&str] = &[
     "iss",
@@ -71,6 +85,9 @@ const CLAIMS: &[&str] = &[
     "family_name",
 ];
 
+const CAPABILITIES: &[&str] =
+    &["launch-standalone", "client-public", "client-confidential-symmetric", "client-confidential-asymmetric"];
+
 /// Authorization server metadata (RFC 8414 2).
 #[derive(Debug, Serialize)]
 pub struct ServerMetadata {
@@ -83,6 +100,13 @@ pub struct ServerMetadata {
     response_modes_supported: &'static [&'static str],
     grant_types_supported: &'static [&'static str],
     token_endpoint_auth_methods_supported: &'static [&'static str],
+    token_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
+    revocation_endpoint: String,
+    revocation_endpoint_auth_methods_supported: &'static [&'static str],
+    revocation_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
+    introspection_endpoint: String,
+    introspection_endpoint_auth_methods_supported: &'static [&'static str],
+    introspection_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
     code_challenge_methods_supported: &'static [&'static str],
     authorization_response_iss_parameter_supported: bool,
 }
@@ -101,6 +125,13 @@ impl ServerMetadata {
             response_modes_supported: RESPONSE_MODES,
             grant_types_supported: GRANT_TYPES,
             token_endpoint_auth_methods_supported: TOKEN_AUTH_METHODS,
+            token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+            revocation_endpoint: endpoints.revocation(),
+            revocation_endpoint_auth_methods_supported: TOKEN_AUTH_METHODS,
+            revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+            introspection_endpoint: endpoints.introspection(),
+            introspection_endpoint_auth_methods_supported: INTROSPECTION_AUTH_METHODS,
+            introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
             code_challenge_methods_supported: CHALLENGE_METHODS,
             authorization_response_iss_parameter_supported: true,
         }
@@ -147,6 +178,9 @@ pub struct SmartConfiguration {
     authorization_endpoint: String,
     token_endpoint: String,
     token_endpoint_auth_methods_supported: &'static [&'static str],
+    token_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
+    revocation_endpoint: String,
+    introspection_endpoint: String,
     grant_types_supported: &'static [&'static str],
     scopes_supported: &'static [&'static str],
     response_types_supported: &'static [&'static str],
@@ -162,11 +196,14 @@ impl SmartConfiguration {
             authorization_endpoint: endpoints.authorization(),
             token_endpoint: endpoints.token(),
             token_endpoint_auth_methods_supported: TOKEN_AUTH_METHODS,
+            token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+            revocation_endpoint: endpoints.revocation(),
+            introspection_endpoint: endpoints.introspection(),
             grant_types_supported: GRANT_TYPES,
             scopes_supported: &scope::SUPPORTED,
             response_types_supported: RESPONSE_TYPES,
             code_challenge_methods_supported: CHALLENGE_METHODS,
-            capabilities: &["launch-standalone", "client-public", "client-confidential-symmetric"],
+            capabilities: CAPABILITIES,
         }
     }
 }

@@ -6,10 +6,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::client::{Client, GrantType};
+use crate::client::{Client, ClientKind, GrantType};
 use crate::error::{ErrorCode, OAuthError};
 use crate::pkce::Challenge;
-use crate::scope::Scope;
+use crate::scope::{OFFLINE_ACCESS, Scope};
 use crate::token_request::{CodeExchange, RefreshExchange};
 
 /// How long things live.
@@ -123,6 +123,9 @@ pub enum GrantError {
     /// More scope than was granted.
     #[error("more scope than was granted")]
     ScopeTooWide,
+    /// Nothing of the scope may be had.
+    #[error("nothing of the scope may be had")]
+    NoScope,
 }
 
 impl GrantError {
@@ -140,6 +143,7 @@ impl GrantError {
                 OAuthError::new(ErrorCode::UnauthorizedClient, "The client may not use this grant type.")
             }
             Self::ScopeTooWide => OAuthError::new(ErrorCode::InvalidScope, "The scope exceeds what was granted."),
+            Self::NoScope => OAuthError::new(ErrorCode::InvalidScope, "The client may have nothing of the scope."),
             _ => OAuthError::invalid_grant(),
         }
     }
@@ -225,6 +229,19 @@ pub fn rotate_refresh(
         nonce: None,
         auth_time: record.auth_time,
     })
+}
+
+/// What a client may have by its own credentials (RFC 6749 4.4). The client is authenticated already.
+///
+/// There is never a refresh token (RFC 6749 4.4.3), so `offline_access` has no meaning. Without a scope parameter the client
+/// has all that it is registered for.
+pub fn client_credentials(client: &Client, asked: Option<&Scope>) -> Result<Scope, GrantError> {
+    // RFC 6749 4.4: only for confidential clients.
+    if matches!(client.kind, ClientKind::Public) || !client.may_use(GrantType::ClientCredentials) {
+        return Err(GrantError::NotRegistered);
+    }
+    let scope = asked.unwrap_or(&client.scopes).intersection(&client.scopes).without(OFFLINE_ACCESS);
+    if scope.is_empty() { Err(GrantError::NoScope) } else { Ok(scope) }
 }
 
 #[cfg(test)]

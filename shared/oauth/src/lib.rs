@@ -5,9 +5,11 @@
 //! an argument. The one thing taken from outside is randomness, in [`token`], [`signing`] and nowhere else:
 //! it reads no state that a test could want to set.
 //!
-//! The rules are those of RFC 6749 as narrowed by RFC 9700 and OAuth 2.1: only the authorization code
-//! grant with PKCE S256, rotating refresh tokens, exact redirect URIs, and no token in a URL.
+//! The rules are those of RFC 6749 as narrowed by RFC 9700 and OAuth 2.1: the authorization code grant with
+//! PKCE S256, rotating refresh tokens, exact redirect URIs, no token in a URL, and the client credentials grant for clients
+//! that act for one account.
 
+pub mod assertion;
 pub mod authorize;
 pub mod client;
 pub mod client_auth;
@@ -17,10 +19,13 @@ pub mod error;
 pub mod factor;
 pub mod grant;
 pub mod id_token;
+pub mod introspection;
+pub mod keys;
 pub mod params;
 pub mod password;
 pub mod pkce;
 pub mod redirect;
+pub mod registration;
 pub mod scope;
 pub mod signing;
 pub mod throttle;
@@ -28,8 +33,9 @@ pub mod token;
 pub mod token_request;
 pub mod token_response;
 
-pub use client::{Client, ClientKind, GrantType};
+pub use client::{AuthMethod, Client, ClientKind, Credential, GrantType, KeySource};
 pub use error::{ErrorCode, OAuthError};
+pub use keys::KeySet;
 pub use params::Params;
 pub use scope::Scope;
 pub use token::{Secret, TokenHash};

@@ -56,6 +56,12 @@ impl Scope {
         Self(self.0.iter().filter(|t| other.contains(t)).cloned().collect())
     }
 
+    /// The tokens but this one.
+    #[must_use]
+    pub fn without(&self, token: &str) -> Self {
+        Self(self.0.iter().filter(|t| *t != token).cloned().collect())
+    }
+
     /// Whether the other set holds every token of this one.
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {

@@ -1,4 +1,4 @@
-//! Requests to the token endpoint (RFC 6749 4.1.3 and 6).
+//! Requests to the token endpoint (RFC 6749 4.1.3, 4.4.2 and 6).
 
 use crate::client::GrantType;
 use crate::client_auth::ClientAuthentication;
@@ -24,6 +24,8 @@ pub enum Grant {
     AuthorizationCode(CodeExchange),
     /// `refresh_token`.
     RefreshToken(RefreshExchange),
+    /// `client_credentials`, with the scope that is asked for (RFC 6749 4.4.2).
+    ClientCredentials(Option<Scope>),
 }
 
 /// The parameters of RFC 6749 4.1.3 and RFC 7636 4.5.
@@ -54,7 +56,8 @@ impl TokenRequest {
         let grant = match GrantType::parse(grant_type) {
             Some(GrantType::AuthorizationCode) => Grant::AuthorizationCode(CodeExchange::parse(params)?),
             Some(GrantType::RefreshToken) => Grant::RefreshToken(RefreshExchange::parse(params)?),
-            Some(GrantType::ClientCredentials) | None => return Err(unsupported),
+            Some(GrantType::ClientCredentials) => Grant::ClientCredentials(scope(params)?),
+            None => return Err(unsupported),
         };
         Ok(Self { client: ClientAuthentication::parse(authorization, params)?, grant })
     }
@@ -74,10 +77,13 @@ impl CodeExchange {
 impl RefreshExchange {
     fn parse(params: &Params) -> Result<Self, OAuthError> {
         let token = params.require("refresh_token", "The refresh_token is missing.")?;
-        let scope = params.get("scope")?.map(Scope::parse).transpose();
-        let scope = scope.map_err(|_| OAuthError::new(ErrorCode::InvalidScope, "The scope is malformed."))?;
-        Ok(Self { refresh_token: Secret::presented(token), scope })
+        Ok(Self { refresh_token: Secret::presented(token), scope: scope(params)? })
     }
+}
+
+fn scope(params: &Params) -> Result<Option<Scope>, OAuthError> {
+    let scope = params.get("scope")?.map(Scope::parse).transpose();
+    scope.map_err(|_| OAuthError::new(ErrorCode::InvalidScope, "The scope is malformed."))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What a process holds between requests: settings, secrets, the store and the keys. Made once, outside the handlers.
 
-use crate::Settings;
+use crate::{KeySets, Settings};
 use fhir::cursor::CursorKey;
 use jiff::Timestamp;
 use oauth::{csrf::FormKey, factor::FactorKey, signing::SigningKey};
@@ -40,6 +40,7 @@ pub struct App {
     store: OnceCell<Store>,
     signing_key: OnceCell<SigningKey>,
     parts: Mutex<http::Extensions>,
+    key_sets: KeySets,
 }
 
 impl App {
@@ -58,6 +59,7 @@ impl App {
             store: OnceCell::new(),
             signing_key: OnceCell::new(),
             parts: Mutex::default(),
+            key_sets: KeySets::default(),
         })
     }
 
@@ -125,6 +127,12 @@ impl App {
     /// The key that encrypts the secrets of authenticators.
     pub async fn factor_key(&self) -> Result<FactorKey, SetupError> {
         Ok(FactorKey::new(self.secrets().await?.factor_key.expose()))
+    }
+
+    /// The key sets of other parties.
+    #[must_use]
+    pub const fn key_sets(&self) -> &KeySets {
+        &self.key_sets
     }
 
     /// The key that signs `id_token`s. Parsed once.

@@ -204,14 +204,21 @@ impl Fields {
     }
 
     /// A field by either spelling: `patientId` or `patient_id`. Null counts as absent.
-    fn get(&self, name: &str) -> Option<&Value> {
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&Value> {
         let camel = self.0.get(name);
         camel.or_else(|| self.0.get(&snake_case(name))).filter(|value| !value.is_null())
     }
 
+    /// Whether a field is there by either spelling, if only as null.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name) || self.0.contains_key(&snake_case(name))
+    }
+
     /// A text of 1 to `limit` characters, without control characters; surrounding blanks are removed.
     pub fn optional_text(&self, name: &str, limit: usize) -> Result<Option<String>, Failure> {
-        let Some(value) = self.get(name) else { return Ok(None) };
+        let Some(value) = self.value(name) else { return Ok(None) };
         let text = value.as_str().map(str::trim).ok_or_else(|| Failure::field(name, "Not a valid string."))?;
         if text.chars().count() > limit {
             return Err(Failure::field(name, &format!("Ensure this field has no more than {limit} characters.")));
@@ -229,7 +236,7 @@ impl Fields {
 
     /// An id that must be there, as a number or as digits.
     pub fn id(&self, name: &str) -> Result<i32, Failure> {
-        let value = self.get(name).ok_or_else(|| required(name))?;
+        let value = self.value(name).ok_or_else(|| required(name))?;
         as_id(value).ok_or_else(|| Failure::field(name, "A valid integer is required."))
     }
 
@@ -253,7 +260,7 @@ impl Fields {
 
     /// A list of at most `limit` items, if the field is there.
     pub fn optional_array(&self, name: &str, limit: usize) -> Result<Option<&[Value]>, Failure> {
-        let Some(value) = self.get(name) else { return Ok(None) };
+        let Some(value) = self.value(name) else { return Ok(None) };
         let items = value.as_array().ok_or_else(|| Failure::field(name, "Expected a list of items."))?;
         if items.len() > limit {
             return Err(Failure::field(name, &format!("Expected at most {limit} items.")));
@@ -269,7 +276,7 @@ impl Fields {
 
     /// True or false, if the field is there.
     pub fn flag(&self, name: &str) -> Result<Option<bool>, Failure> {
-        self.get(name)
+        self.value(name)
             .map(|value| value.as_bool().ok_or_else(|| Failure::field(name, "Must be a valid boolean.")))
             .transpose()
     }

@@ -40,7 +40,21 @@ pub async fn seed(owner: &DatabaseConfig, redirect_uri: &str, password_hash: &st
     Ok(true)
 }
 
-/// The users of the database.
+/// Replaces the redirect URI of the demo clients, unless somebody registered others for them.
+pub async fn move_clients(owner: &DatabaseConfig, redirect_uri: &str) -> Result<(), LoginError> {
+    let client = connect_owner(owner).await?;
+    client
+        .execute(
+            "UPDATE oauth_client SET redirect_uris = ARRAY[$1::text]
+              WHERE id <= 4 AND cardinality(redirect_uris) = 1 AND redirect_uris[1] LIKE '%/auth/callback'",
+            &[&redirect_uri],
+        )
+        .await
+        .map_err(StoreError::from)?;
+    Ok(())
+}
+
+/// The users of the demo world, not those who came later.
 pub async fn users(owner: &DatabaseConfig) -> Result<Vec<DemoUser>, LoginError> {
     let client = connect_owner(owner).await?;
     let rows = client
@@ -48,7 +62,7 @@ pub async fn users(owner: &DatabaseConfig) -> Result<Vec<DemoUser>, LoginError> 
             "SELECT u.id, u.email, CASE WHEN u.is_superuser THEN 'super_admin' ELSE u.user_type END AS kind,
                     p.id AS patient, pr.id AS practitioner
                FROM app_user u LEFT JOIN patient p ON p.user_id = u.id LEFT JOIN practitioner pr ON pr.user_id = u.id
-              WHERE u.email LIKE '%@example.com'
+              WHERE u.email LIKE '%@example.com' AND u.id BETWEEN 10001 AND 10011
               ORDER BY u.id",
             &[],
         )

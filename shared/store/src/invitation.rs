@@ -90,7 +90,7 @@ WITH invitable AS (
   SELECT p.id AS patient_id, c.id AS client_id, c.invitation_url
     FROM patient p CROSS JOIN oauth_client c
    WHERE p.id = $2 AND c.id = $3 AND cardinality(c.redirect_uris) > 0 AND 'authorization_code' = ANY (c.grant_types)
-     AND c.invitation_url IS NOT NULL
+     AND c.invitation_url IS NOT NULL AND c.deleted_at IS NULL
 ), superseded AS (
   UPDATE invitation i SET status = 'reissued', last_updated = clock_timestamp()
     FROM invitable
@@ -114,7 +114,7 @@ SELECT i.id, i.status, i.expires_at <= clock_timestamp() AS expired,
        i.redeemed_at < clock_timestamp() - $2 * interval '1 second' AS redeemed_long_ago,
        i.patient_id, p.user_id, i.client_id AS client_row, c.client_id, c.redirect_uris[1] AS redirect_uri,
        array_to_string(c.scopes, ' ') AS scope
-  FROM invitation i JOIN patient p ON p.id = i.patient_id JOIN oauth_client c ON c.id = i.client_id
+  FROM invitation i JOIN patient p ON p.id = i.patient_id JOIN oauth_client c ON c.id = i.client_id AND c.deleted_at IS NULL
  WHERE i.token_hash = $1
    FOR UPDATE OF i";
 

@@ -6,6 +6,7 @@
 mod access_log;
 mod account;
 mod attempt;
+mod client;
 mod config;
 mod consent;
 mod data_source;
@@ -30,6 +31,7 @@ mod user;
 
 pub use access_log::{AccessLogEntry, AccessLogPage, Named};
 pub use account::{Account, LinkPurpose, NewLink, Recipient};
+pub use client::{ClientRecord, ClientSummary, NewOwnClient, OwnClient, RegisteredClient, SecretChange};
 pub use config::{ConfigError, DatabaseConfig, SslMode};
 pub use consent::{
     ConsentChange, ConsentDecision, ConsentEvent, ConsentFacts, ConsentHistory, ConsentOutcome, ConsentState,
@@ -41,7 +43,7 @@ pub use error::StoreError;
 pub use factor::{Authenticator, NewAuthenticator};
 pub use invitation::{InvitationCode, Issue, IssuedInvitation, NewInvitation, Redemption};
 pub use migrate::{LoginError, connect_owner, create_database, create_login, migrate};
-pub use oauth::{Exchanged, NewCode, NewTokens};
+pub use oauth::{Exchanged, NewAccess, NewCode, NewTokens, Revocation};
 pub use observation::{
     CodeFilter, Filter, Found, NewObservation, ObservationPage, ObservationQuery, Order, PageSize, ReadOutcome, Reader,
     Stored, UploadVerdict, WhenRevoked,

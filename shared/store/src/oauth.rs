@@ -1,4 +1,9 @@
-//! Clients, grants, codes and tokens. Only hashes of secrets are stored.
+//! Grants, codes and tokens. Only hashes of secrets are stored.
+
+mod client;
+mod lifecycle;
+
+pub use lifecycle::{NewAccess, Revocation};
 
 use crate::{Store, StoreError};
 use audit::{Context, RefusedBy};
@@ -6,7 +11,7 @@ use authz::{GrantId, UserId};
 use deadpool_postgres::{GenericClient, Transaction};
 use jiff::Timestamp;
 use oauth::{
-    Client, ClientKind, GrantType, Scope, TokenHash,
+    Scope, TokenHash,
     grant::{CodeRecord, GrantError, Granted, RefreshRecord},
     id_token::Subject,
     pkce::Challenge,
@@ -61,23 +66,11 @@ pub struct Exchanged {
     pub subject: Subject,
 }
 
-/// The column list of a client.
-const CLIENT: &str =
-    "c.id, c.client_id, c.name, c.secret_hash, c.redirect_uris, c.grant_types, c.scopes, c.skip_authorization";
-
 /// What the audit says of the user `u` who acts: the request knows only a token or a password.
 pub(crate) const ACTING: &str = "jsonb_build_object('actor_user_id', u.id, 'privileged', u.is_superuser,
   'actor_type', CASE WHEN u.is_superuser THEN 'super_admin' ELSE u.user_type END)";
 
 impl Store {
-    /// The client with this `client_id`.
-    pub async fn client(&self, client_id: &str) -> Result<Option<Client>, StoreError> {
-        let client = self.connection().await?;
-        let statement =
-            client.prepare_cached(&format!("SELECT {CLIENT} FROM oauth_client c WHERE c.client_id = $1")).await?;
-        client.query_opt(&statement, &[&client_id]).await?.as_ref().map(client_of).transpose()
-    }
-
     /// Stores a grant and the code that stands for it, with the audit record, in one statement.
     pub async fn issue_code(&self, context: &Context, code: &NewCode<'_>) -> Result<(), StoreError> {
         let client = self.connection().await?;
@@ -298,31 +291,6 @@ async fn issue_tokens(
             .await?;
     }
     Ok(())
-}
-
-fn client_of(row: &Row) -> Result<Client, StoreError> {
-    let secret_hash: Option<&[u8]> = row.try_get("secret_hash")?;
-    let kind = match secret_hash {
-        None => ClientKind::Public,
-        Some(bytes) => ClientKind::Confidential {
-            secret_hash: TokenHash::from_bytes(bytes.try_into().map_err(|_| StoreError::Corrupt("secret_hash"))?),
-        },
-    };
-    let grant_types: Vec<String> = row.try_get("grant_types")?;
-    let scopes: Vec<String> = row.try_get("scopes")?;
-    Ok(Client {
-        id: row.try_get("id")?,
-        client_id: row.try_get("client_id")?,
-        name: row.try_get("name")?,
-        kind,
-        redirect_uris: row.try_get("redirect_uris")?,
-        grant_types: grant_types
-            .iter()
-            .map(|name| GrantType::parse(name).ok_or(StoreError::Corrupt("grant_types")))
-            .collect::<Result<_, _>>()?,
-        scopes: Scope::parse(&scopes.join(" ")).map_err(|_| StoreError::Corrupt("scopes"))?,
-        skip_authorization: row.try_get("skip_authorization")?,
-    })
 }
 
 fn subject_of(row: &Row) -> Result<Subject, StoreError> {

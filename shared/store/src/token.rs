@@ -14,7 +14,7 @@ pub struct Authenticated {
 
 impl Store {
     /// The caller behind an access token, by the token's SHA-256. None when no valid token has this hash: unknown,
-    /// expired, revoked with its grant, or the user is no longer active.
+    /// expired, revoked alone or with its grant, of a client that was deleted, or the user is no longer active.
     pub async fn authenticate(&self, token_hash: &[u8; 32]) -> Result<Option<Authenticated>, StoreError> {
         let client = self.connection().await?;
         let statement = client
@@ -22,12 +22,15 @@ impl Store {
                 "SELECT g.user_id, g.client_id, t.scope, u.is_superuser, p.id AS patient_id, pr.id AS practitioner_id
                    FROM access_token t
                    JOIN oauth_grant g ON g.id = t.grant_id
+                   JOIN oauth_client c ON c.id = g.client_id
                    JOIN app_user u ON u.id = g.user_id
                    LEFT JOIN patient p ON p.user_id = u.id
                    LEFT JOIN practitioner pr ON pr.user_id = u.id
                   WHERE t.token_hash = $1
                     AND t.expires_at > statement_timestamp()
+                    AND t.revoked_at IS NULL
                     AND g.revoked_at IS NULL
+                    AND c.deleted_at IS NULL
                     AND u.is_active",
             )
             .await?;

@@ -29,6 +29,7 @@ fn client() -> Client {
         grant_types: vec![GrantType::AuthorizationCode],
         scopes: Scope::parse("openid email offline_access").unwrap(),
         skip_authorization: true,
+        is_resource_server: false,
     }
 }
 

@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::client::GrantType;
+use crate::client::{AuthMethod, GrantType};
+use crate::keys::Algorithm;
 
 fn endpoints() -> Endpoints {
     Endpoints::new("https://e.example")
@@ -26,6 +27,10 @@ fn the_endpoints_are_under_the_issuer() {
         assert_eq!(document["issuer"], "https://e.example/o");
         assert_eq!(document["jwks_uri"], "https://e.example/o/.well-known/jwks.json");
     }
+    for document in [&openid, &server, &smart] {
+        assert_eq!(document["revocation_endpoint"], "https://e.example/o/revoke_token/");
+        assert_eq!(document["introspection_endpoint"], "https://e.example/o/introspect/");
+    }
     assert_eq!(openid["userinfo_endpoint"], "https://e.example/o/userinfo/");
     assert_eq!(Endpoints::new("https://e.example/").issuer(), "https://e.example/o");
 }
@@ -35,13 +40,23 @@ fn only_what_is_offered_is_listed() {
     for document in documents() {
         assert_eq!(document["response_types_supported"], json!(["code"]));
         assert_eq!(document["code_challenge_methods_supported"], json!(["S256"]));
-        let grants = [GrantType::AuthorizationCode.as_str(), GrantType::RefreshToken.as_str()];
-        assert_eq!(document["grant_types_supported"], json!(grants));
-        assert_eq!(
-            document["token_endpoint_auth_methods_supported"],
-            json!(["none", "client_secret_basic", "client_secret_post"])
-        );
+        assert_eq!(document["grant_types_supported"], json!(GrantType::ALL.map(GrantType::as_str)));
+        let methods = AuthMethod::ALL.map(AuthMethod::as_str);
+        assert_eq!(document["token_endpoint_auth_methods_supported"], json!(methods));
+        let algorithms = Algorithm::ALL.map(Algorithm::as_str);
+        assert_eq!(document["token_endpoint_auth_signing_alg_values_supported"], json!(algorithms));
         assert_eq!(document["scopes_supported"], json!(["openid", "profile", "email", "offline_access"]));
+    }
+}
+
+#[test]
+fn introspection_is_not_for_public_clients_rfc_7662_2_1() {
+    let [openid, server, _] = documents();
+    for document in [openid, server] {
+        let methods = document["introspection_endpoint_auth_methods_supported"].as_array().unwrap();
+        assert!(!methods.contains(&json!("none")));
+        let of_revocation = document["revocation_endpoint_auth_methods_supported"].as_array().unwrap();
+        assert!(of_revocation.contains(&json!("none")), "a public client ends what it has (RFC 7009 2.1)");
     }
 }
 

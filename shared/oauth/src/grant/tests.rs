@@ -1,9 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::client::ClientKind;
+use crate::client::{ClientKind, Credential};
 use crate::pkce::Verifier;
-use crate::token::Secret;
+use crate::token::{Secret, TokenHash};
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const OTHER_VERIFIER: &str = "eBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -27,6 +27,7 @@ fn client() -> Client {
         grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
         scopes: scope("openid email"),
         skip_authorization: true,
+        is_resource_server: false,
     }
 }
 
@@ -186,6 +187,33 @@ fn a_refresh_token_belongs_to_its_client_rfc_6749_6() {
     other.id = 8;
     let record = RefreshRecord { rotated_at: Some(at(1000)), ..refresh() };
     assert_eq!(rotate_refresh(&record, &refresh_for(None), &other, at(1001)), Err(GrantError::WrongClient));
+}
+
+#[test]
+fn only_a_confidential_client_that_is_registered_for_it_acts_by_itself_rfc_6749_4_4() {
+    let service = |kind, grants: &[GrantType]| Client {
+        kind,
+        grant_types: grants.to_vec(),
+        scopes: scope("openid email offline_access"),
+        ..client()
+    };
+    let confidential = || ClientKind::Confidential(Credential::SecretBasic(TokenHash::of("s")));
+    let own = [GrantType::ClientCredentials];
+    let good = service(confidential(), &own);
+    // RFC 6749 4.4.3: no refresh token, so nothing that asks for one.
+    assert_eq!(client_credentials(&good, None).unwrap().to_string(), "openid email");
+    for (asked, expected) in [
+        ("email", Ok("email")),
+        ("email profile", Ok("email")),
+        ("profile", Err(GrantError::NoScope)),
+        ("offline_access", Err(GrantError::NoScope)),
+    ] {
+        let granted = client_credentials(&good, Some(&scope(asked))).map(|scope| scope.to_string());
+        assert_eq!(granted, expected.map(str::to_owned), "{asked}");
+    }
+    assert_eq!(client_credentials(&service(ClientKind::Public, &own), None).err(), Some(GrantError::NotRegistered));
+    let of_code = service(confidential(), &[GrantType::AuthorizationCode]);
+    assert_eq!(client_credentials(&of_code, None).err(), Some(GrantError::NotRegistered));
 }
 
 #[test]

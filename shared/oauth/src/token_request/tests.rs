@@ -31,6 +31,15 @@ fn a_refresh_rfc_6749_6() {
 }
 
 #[test]
+fn client_credentials_rfc_6749_4_4_2() {
+    for (form, expected) in [("", None), ("&scope=openid+email", Some("openid email"))] {
+        let request = parse(&format!("grant_type=client_credentials&client_id=app&client_secret=s{form}")).unwrap();
+        let Grant::ClientCredentials(scope) = request.grant else { panic!("not client credentials") };
+        assert_eq!(scope.map(|scope| scope.to_string()).as_deref(), expected);
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said_rfc_6749_5_2() {
     let code = code_form();
     let without = |name: &str| {
@@ -50,7 +59,8 @@ fn what_is_wrong_is_said_rfc_6749_5_2() {
         (code.replace(VERIFIER, "short"), ErrorCode::InvalidGrant),
         ("grant_type=refresh_token&client_id=app".to_owned(), ErrorCode::InvalidRequest),
         ("grant_type=refresh_token&refresh_token=r&scope=%22&client_id=app".to_owned(), ErrorCode::InvalidScope),
-        ("grant_type=client_credentials&client_id=app".to_owned(), ErrorCode::UnsupportedGrantType),
+        ("grant_type=client_credentials".to_owned(), ErrorCode::InvalidClient),
+        ("grant_type=client_credentials&client_id=app&scope=%22".to_owned(), ErrorCode::InvalidScope),
         // RFC 9700 2.4: never the user's password.
         ("grant_type=password&client_id=app".to_owned(), ErrorCode::UnsupportedGrantType),
         ("grant_type=implicit&client_id=app".to_owned(), ErrorCode::UnsupportedGrantType),

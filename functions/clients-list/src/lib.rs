@@ -1,0 +1,19 @@
+//! `GET /api/v1/clients`: the registered clients. Every user sees names and invitation links; a super admin the whole
+//! registration, and the clients that practitioners made for themselves.
+
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, rest::List};
+
+/// The function.
+pub const FUNCTION: Function =
+    Function::new("clients-list", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+
+async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let actor = request.actor(app).await?;
+    let list = List::parse(app, request, actor.user).await?;
+    let rows = app.store().await?.registered_clients(&[], actor.is_privileged()).await?;
+    if actor.is_privileged() {
+        return list.whole(app, &rows);
+    }
+    let rows: Vec<_> = rows.into_iter().map(|row| row.summary).collect();
+    list.whole(app, &rows)
+}

@@ -1,0 +1,203 @@
+//! The body of a registration: members that are there replace what was.
+
+use oauth::{
+    AuthMethod, GrantType, KeySet, Scope,
+    keys::KeySetError,
+    registration::{Problem, Registration},
+};
+use runtime::{Failure, rest::Fields};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use store::{ClientRecord, RegisteredClient};
+
+const KNOWN: [&str; 13] = [
+    "name",
+    "redirectUris",
+    "grantTypes",
+    "scopes",
+    "tokenEndpointAuthMethod",
+    "jwks",
+    "jwksUri",
+    "skipAuthorization",
+    "resourceServer",
+    "invitationUrl",
+    "actsAs",
+    "rotateSecret",
+    "clientId",
+];
+const MAX_NAME: usize = 100;
+const MAX_URL: usize = 2048;
+const MAX_ITEMS: usize = 64;
+
+/// A client as it is to be.
+pub(crate) struct Wanted {
+    name: String,
+    redirect_uris: Vec<String>,
+    grant_types: Vec<GrantType>,
+    grant_names: Vec<&'static str>,
+    scopes: Vec<String>,
+    auth_method: AuthMethod,
+    jwks: Option<Value>,
+    jwks_uri: Option<String>,
+    skip_authorization: bool,
+    is_resource_server: bool,
+    invitation_url: Option<String>,
+    acts_as: Option<i32>,
+}
+
+impl Default for Wanted {
+    /// A public client that asks its users.
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            redirect_uris: Vec::new(),
+            grant_types: Vec::new(),
+            grant_names: Vec::new(),
+            scopes: Vec::new(),
+            auth_method: AuthMethod::None,
+            jwks: None,
+            jwks_uri: None,
+            skip_authorization: false,
+            is_resource_server: false,
+            invitation_url: None,
+            acts_as: None,
+        }
+    }
+}
+
+impl From<RegisteredClient> for Wanted {
+    fn from(known: RegisteredClient) -> Self {
+        let grant_types: Vec<GrantType> = known.grant_types.iter().filter_map(|name| GrantType::parse(name)).collect();
+        Self {
+            name: known.summary.name,
+            redirect_uris: known.redirect_uris,
+            grant_names: grant_types.iter().map(|grant| grant.as_str()).collect(),
+            grant_types,
+            scopes: known.scopes,
+            auth_method: AuthMethod::parse(&known.token_endpoint_auth_method).unwrap_or(AuthMethod::None),
+            jwks: known.jwks,
+            jwks_uri: known.jwks_uri,
+            skip_authorization: known.skip_authorization,
+            is_resource_server: known.resource_server,
+            invitation_url: known.summary.invitation_url,
+            acts_as: known.acts_as,
+        }
+    }
+}
+
+/// Whether clients that prove themselves by this method have a secret of ours.
+pub(crate) fn method_has_secret(name: &str) -> bool {
+    AuthMethod::parse(name).is_some_and(AuthMethod::has_secret)
+}
+
+impl Wanted {
+    /// The same, with what the body says. All that is wrong is told at once.
+    pub(crate) fn with(mut self, fields: &Fields) -> Result<Self, Failure> {
+        fields.only(&KNOWN)?;
+        if fields.has("clientId") {
+            return Err(Failure::field("clientId", "It is given by the server."));
+        }
+        if fields.has("name") || self.name.is_empty() {
+            self.name = fields.text("name", MAX_NAME)?;
+        }
+        if fields.has("redirectUris") {
+            self.redirect_uris = texts(fields, "redirectUris", MAX_URL)?;
+        }
+        if fields.has("grantTypes") {
+            self.grant_types = texts(fields, "grantTypes", MAX_NAME)?
+                .iter()
+                .map(|name| {
+                    GrantType::parse(name).ok_or_else(|| Failure::field("grantTypes", "A grant type is not known."))
+                })
+                .collect::<Result<_, _>>()?;
+            self.grant_names = self.grant_types.iter().map(|grant| grant.as_str()).collect();
+        }
+        if fields.has("scopes") {
+            self.scopes = texts(fields, "scopes", MAX_NAME)?;
+        }
+        if fields.has("tokenEndpointAuthMethod") {
+            let name = fields.text("tokenEndpointAuthMethod", MAX_NAME)?;
+            self.auth_method = AuthMethod::parse(&name)
+                .ok_or_else(|| Failure::field("tokenEndpointAuthMethod", "This method is not known."))?;
+        }
+        if fields.has("jwks") {
+            self.jwks = fields.value("jwks").cloned();
+        }
+        if fields.has("jwksUri") {
+            self.jwks_uri = fields.optional_text("jwksUri", MAX_URL)?;
+        }
+        if fields.has("invitationUrl") {
+            self.invitation_url = fields.optional_text("invitationUrl", MAX_URL)?;
+        }
+        if fields.has("actsAs") {
+            self.acts_as = fields.value("actsAs").map(|_| fields.id("actsAs")).transpose()?;
+        }
+        self.skip_authorization = fields.flag("skipAuthorization")?.unwrap_or(self.skip_authorization);
+        self.is_resource_server = fields.flag("resourceServer")?.unwrap_or(self.is_resource_server);
+        self.check()
+    }
+
+    fn check(self) -> Result<Self, Failure> {
+        let scopes = if self.scopes.is_empty() { Ok(Scope::default()) } else { Scope::parse(&self.scopes.join(" ")) };
+        let scopes = scopes.map_err(|_| Failure::field("scopes", "A scope is malformed."))?;
+        let keys: Option<Result<(), KeySetError>> = self.jwks.as_ref().map(|keys| KeySet::from_value(keys).map(|_| ()));
+        let registration = Registration {
+            redirect_uris: &self.redirect_uris,
+            grant_types: &self.grant_types,
+            scopes: &scopes,
+            auth_method: self.auth_method,
+            keys,
+            jwks_uri: self.jwks_uri.as_deref(),
+            is_resource_server: self.is_resource_server,
+            invitation_url: self.invitation_url.as_deref(),
+            acts_as: self.acts_as.is_some(),
+        };
+        let problems = registration.problems();
+        if problems.is_empty() { Ok(self) } else { Err(failure(problems)) }
+    }
+
+    /// Whether the client proves itself by a secret that we make.
+    pub(crate) const fn has_secret(&self) -> bool {
+        self.auth_method.has_secret()
+    }
+
+    /// What is stored.
+    pub(crate) fn record(&self) -> ClientRecord<'_> {
+        ClientRecord {
+            name: &self.name,
+            redirect_uris: &self.redirect_uris,
+            grant_types: &self.grant_names,
+            scopes: &self.scopes,
+            auth_method: self.auth_method.as_str(),
+            jwks: self.jwks.as_ref(),
+            jwks_uri: self.jwks_uri.as_deref(),
+            skip_authorization: self.skip_authorization,
+            is_resource_server: self.is_resource_server,
+            invitation_url: self.invitation_url.as_deref(),
+            acts_as: self.acts_as,
+        }
+    }
+}
+
+fn failure(problems: Vec<Problem>) -> Failure {
+    let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for problem in problems {
+        fields.entry(problem.field.to_owned()).or_default().push(problem.text);
+    }
+    Failure::Fields(fields)
+}
+
+/// A list of different texts, none of them empty or with control characters.
+fn texts(fields: &Fields, name: &str, limit: usize) -> Result<Vec<String>, Failure> {
+    let mut texts: Vec<String> = Vec::new();
+    for item in fields.optional_array(name, MAX_ITEMS)?.unwrap_or_default() {
+        let text = item
+            .as_str()
+            .filter(|text| !text.is_empty() && text.len() <= limit && !text.chars().any(char::is_control))
+            .ok_or_else(|| Failure::field(name, "Not a valid string."))?;
+        if !texts.iter().any(|known| known == text) {
+            texts.push(text.to_owned());
+        }
+    }
+    Ok(texts)
+}

@@ -1,0 +1,33 @@
+//! `GET /api/v1/practitioner_clients`: the clients that a practitioner made for themselves. Their keys are not told again.
+
+use audit::{Action, Target};
+use authz::{Layer, Refusal};
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, rest::List};
+use serde::Serialize;
+use store::OwnClient;
+
+/// The function.
+pub const FUNCTION: Function =
+    Function::new("practitioner-clients-list", Protocol::Rest, Needs::Database, |app, request| {
+        Box::pin(handle(app, request))
+    });
+
+/// A client, in the shape of the answer that told its key.
+#[derive(Serialize)]
+struct Row {
+    #[serde(flatten)]
+    client: OwnClient,
+    key: Option<&'static str>,
+}
+
+async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let actor = request.actor(app).await?;
+    if actor.practitioner().is_none() {
+        let context = request.audit(Some(&actor), Action::Search, "Client");
+        return Err(request.refuse(app, &context, &Target::nothing(), Refusal::known(Layer::UserType)).await);
+    }
+    let list = List::parse(app, request, actor.user).await?;
+    let clients = app.store().await?.own_clients(actor.user).await?;
+    let rows: Vec<Row> = clients.into_iter().map(|client| Row { client, key: None }).collect();
+    list.whole(app, &rows)
+}

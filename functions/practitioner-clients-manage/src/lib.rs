@@ -1,0 +1,85 @@
+//! `POST /api/v1/practitioner_clients` and `DELETE /api/v1/practitioner_clients/{id}`: a practitioner makes a client that acts
+//! as themselves by the grant `client_credentials`, and ends it. The key is in the answer and nowhere else; only the hash of
+//! its secret is kept.
+
+use audit::{Action, Context, Target};
+use authz::{Actor, Layer, PractitionerId, Refusal};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{Method, StatusCode};
+use oauth::{
+    Secret,
+    scope::{EMAIL, OPENID, PROFILE},
+};
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, no_content, rest::Fields};
+use serde::Serialize;
+use store::{NewOwnClient, OwnClient};
+
+/// The function.
+pub const FUNCTION: Function =
+    Function::new("practitioner-clients-manage", Protocol::Rest, Needs::Database, |app, request| {
+        Box::pin(handle(app, request))
+    });
+
+/// More than one for every notebook and job of a researcher.
+const LIMIT: i64 = 20;
+
+/// A client as made, with what goes after `Authorization: Basic`.
+#[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    client: OwnClient,
+    key: String,
+}
+
+async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let actor = request.actor(app).await?;
+    match *request.method() {
+        Method::POST => create(app, request, &actor).await,
+        _ => delete(app, request, &actor).await,
+    }
+}
+
+/// Lets only practitioners pass. A super admin has no such client: its secret would stand for their second factor.
+async fn permit(
+    app: &App,
+    request: &Request,
+    actor: &Actor,
+    action: Action,
+) -> Result<(Context, PractitionerId), Failure> {
+    let context = request.audit(Some(actor), action, "Client");
+    match actor.practitioner() {
+        Some(practitioner) => Ok((context, practitioner)),
+        None => Err(request.refuse(app, &context, &Target::nothing(), Refusal::known(Layer::UserType)).await),
+    }
+}
+
+async fn create(app: &App, request: &Request, actor: &Actor) -> Result<Response, Failure> {
+    let (context, practitioner) = permit(app, request, actor, Action::Create).await?;
+    let fields = Fields::parse(request)?;
+    fields.only(&["label"])?;
+    let label = fields.text("label", 100)?;
+    let (client_id, secret) = (Secret::generate()?, Secret::generate()?);
+    let new = NewOwnClient {
+        user: actor.user,
+        practitioner,
+        label: &label,
+        client_id: client_id.expose(),
+        secret: secret.hash(),
+        scopes: &[OPENID, PROFILE, EMAIL].map(str::to_owned),
+        limit: LIMIT,
+    };
+    let client = app.store().await?.create_own_client(&context, &new).await?;
+    let client = client.ok_or(Failure::Conflict("You have as many clients as you may have. Delete one first."))?;
+    let key = STANDARD.encode(format!("{}:{}", client_id.expose(), secret.expose()));
+    Ok(json(StatusCode::CREATED, &Answer { client, key })?)
+}
+
+async fn delete(app: &App, request: &Request, actor: &Actor) -> Result<Response, Failure> {
+    let (context, _) = permit(app, request, actor, Action::Delete).await?;
+    let id = request.id_variable("id")?;
+    if app.store().await?.delete_client(&context, id, Some(actor.user)).await? {
+        Ok(no_content())
+    } else {
+        Err(Failure::NotFound)
+    }
+}

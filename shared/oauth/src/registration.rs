@@ -1,0 +1,143 @@
+//! What a client may be registered as (RFC 7591 2, RFC 9700 2 and 4.1).
+
+use crate::client::{AuthMethod, GrantType};
+use crate::keys::KeySetError;
+use crate::redirect;
+use crate::scope::Scope;
+
+/// More redirect URIs than a client has.
+const MAX_REDIRECT_URIS: usize = 20;
+const MAX_URL: usize = 2048;
+
+/// A client as somebody wants to have it. Texts are bounded and without control characters already.
+#[derive(Debug, Clone)]
+pub struct Registration<'a> {
+    /// Where responses may be sent.
+    pub redirect_uris: &'a [String],
+    /// What it may send to the token endpoint.
+    pub grant_types: &'a [GrantType],
+    /// The most it may ask for.
+    pub scopes: &'a Scope,
+    /// How it proves who it is.
+    pub auth_method: AuthMethod,
+    /// Whether its public keys are registered with it, and what is wrong with them.
+    pub keys: Option<Result<(), KeySetError>>,
+    /// Where its public keys are.
+    pub jwks_uri: Option<&'a str>,
+    /// Whether it may introspect tokens of other clients.
+    pub is_resource_server: bool,
+    /// The link in invitations.
+    pub invitation_url: Option<&'a str>,
+    /// Whether an account is named that it acts as.
+    pub acts_as: bool,
+}
+
+/// A member that is not acceptable, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The member's name in `/api/v1`.
+    pub field: &'static str,
+    /// What is wrong. It repeats nothing of the value.
+    pub text: String,
+}
+
+impl Registration<'_> {
+    /// Everything that is wrong.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut say = |field, text: &str| problems.push(Problem { field, text: text.to_owned() });
+        self.check_grants(&mut say);
+        self.check_redirects(&mut say);
+        self.check_keys(&mut say);
+        if self.scopes.is_empty() {
+            say("scopes", "Name at least one scope.");
+        }
+        if self.is_resource_server && self.auth_method == AuthMethod::None {
+            say("resourceServer", "A public client cannot introspect tokens.");
+        }
+        if self.invitation_url.is_some_and(|url| !is_link(url) || !url.contains("CODE")) {
+            say("invitationUrl", "Enter a URL, https or http on this device, with CODE where the code goes.");
+        }
+        problems
+    }
+
+    fn check_grants(&self, say: &mut impl FnMut(&'static str, &str)) {
+        let has = |grant| self.grant_types.contains(&grant);
+        if self.grant_types.is_empty() {
+            say("grantTypes", "Name at least one grant type.");
+        }
+        if has(GrantType::RefreshToken) && !has(GrantType::AuthorizationCode) {
+            say("grantTypes", "A refresh token comes from a code: add authorization_code.");
+        }
+        // RFC 6749 4.4.
+        if has(GrantType::ClientCredentials) && self.auth_method == AuthMethod::None {
+            say("grantTypes", "client_credentials is for clients that prove who they are.");
+        }
+        if has(GrantType::ClientCredentials) != self.acts_as {
+            say("actsAs", "Goes with client_credentials: the practitioner's account that the client acts as.");
+        }
+    }
+
+    fn check_redirects(&self, say: &mut impl FnMut(&'static str, &str)) {
+        if self.redirect_uris.len() > MAX_REDIRECT_URIS {
+            say("redirectUris", "Too many.");
+        }
+        if self.redirect_uris.is_empty() == self.grant_types.contains(&GrantType::AuthorizationCode) {
+            say("redirectUris", "They go with the grant type authorization_code.");
+        }
+        for uri in self.redirect_uris {
+            match redirect::check(uri) {
+                Err(error) => say("redirectUris", &error.to_string()),
+                // RFC 9700 4.1.3: what matches is the whole text, so a pattern would match nothing but itself.
+                Ok(()) if uri.contains('*') => say("redirectUris", "a redirect URI has no wildcard"),
+                Ok(()) => {}
+            }
+        }
+    }
+
+    fn check_keys(&self, say: &mut impl FnMut(&'static str, &str)) {
+        if let Some(Err(error)) = self.keys {
+            say("jwks", &error.to_string());
+        }
+        if self.jwks_uri.is_some_and(|url| !is_fetchable(url)) {
+            say("jwksUri", "Enter an https URL with a host name.");
+        }
+        let sources = usize::from(self.keys.is_some()) + usize::from(self.jwks_uri.is_some());
+        let needed = usize::from(self.auth_method == AuthMethod::PrivateKeyJwt);
+        if sources != needed {
+            say("jwks", "private_key_jwt goes with either jwks or jwksUri; other methods with none.");
+        }
+    }
+}
+
+/// A URL that a person's device can open.
+fn is_link(url: &str) -> bool {
+    redirect::check(url).is_ok() && (url.starts_with("https://") || url.starts_with("http://"))
+}
+
+/// Whether a URL may be fetched by this server at all: https, a name and no address, no user, no fragment. Where the name
+/// leads is looked at when it is fetched.
+#[must_use]
+pub fn is_fetchable(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("https://") else { return false };
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    // The last label of an address is a number, in any of the ways that resolvers read; that of a name is not.
+    let is_name = host.split('.').all(is_label)
+        && host.contains('.')
+        && host.rsplit('.').next().is_some_and(|last| !last.starts_with(|c: char| c.is_ascii_digit()));
+    url.len() <= MAX_URL
+        && redirect::check(url).is_ok()
+        && is_name
+        && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const CODE: &[GrantType] = &[GrantType::AuthorizationCode, GrantType::RefreshToken];
+
+/// A browser app that is right in every way.
+struct Wanted {
+    redirect_uris: Vec<String>,
+    grant_types: Vec<GrantType>,
+    scopes: Scope,
+    auth_method: AuthMethod,
+    keys: Option<Result<(), KeySetError>>,
+    jwks_uri: Option<&'static str>,
+    is_resource_server: bool,
+    invitation_url: Option<&'static str>,
+    acts_as: bool,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self {
+            redirect_uris: vec!["https://a.example/cb".to_owned()],
+            grant_types: CODE.to_vec(),
+            scopes: Scope::parse("openid").unwrap(),
+            auth_method: AuthMethod::None,
+            keys: None,
+            jwks_uri: None,
+            is_resource_server: false,
+            invitation_url: None,
+            acts_as: false,
+        }
+    }
+}
+
+impl Wanted {
+    /// A backend service.
+    fn service() -> Self {
+        Self {
+            redirect_uris: vec![],
+            grant_types: vec![GrantType::ClientCredentials],
+            auth_method: AuthMethod::PrivateKeyJwt,
+            keys: Some(Ok(())),
+            acts_as: true,
+            ..Self::default()
+        }
+    }
+
+    fn wrong(&self) -> Vec<&'static str> {
+        let registration = Registration {
+            redirect_uris: &self.redirect_uris,
+            grant_types: &self.grant_types,
+            scopes: &self.scopes,
+            auth_method: self.auth_method,
+            keys: self.keys,
+            jwks_uri: self.jwks_uri,
+            is_resource_server: self.is_resource_server,
+            invitation_url: self.invitation_url,
+            acts_as: self.acts_as,
+        };
+        let mut fields: Vec<_> = registration.problems().into_iter().map(|problem| problem.field).collect();
+        fields.dedup();
+        fields
+    }
+}
+
+#[test]
+fn what_is_right_is_accepted() {
+    for (wanted, what) in [
+        (Wanted::default(), "a public client"),
+        (Wanted { auth_method: AuthMethod::SecretBasic, is_resource_server: true, ..Wanted::default() }, "a server"),
+        (Wanted::service(), "a backend service with keys"),
+        (Wanted { keys: None, jwks_uri: Some("https://a.example/jwks"), ..Wanted::service() }, "with a URL"),
+        (Wanted { invitation_url: Some("https://a.example?invitation=CODE"), ..Wanted::default() }, "with invitations"),
+    ] {
+        assert_eq!(wanted.wrong(), [""; 0], "{what}");
+    }
+}
+
+#[test]
+fn redirect_uris_are_https_or_of_the_device_without_fragment_and_wildcard_rfc_9700_4_1() {
+    for (uri, good) in [
+        ("https://a.example/cb?x=1", true),
+        ("http://localhost:8000/cb", true),
+        ("http://127.0.0.1/cb", true),
+        ("org.example.app:/cb", true),
+        ("http://a.example/cb", false),
+        ("https://a.example/cb#x", false),
+        ("https://*.a.example/cb", false),
+        ("https://a.example/*", false),
+        ("https://user@a.example/cb", false),
+        ("myapp:/cb", false),
+        ("javascript:alert(1)", false),
+        ("/cb", false),
+    ] {
+        let wanted = Wanted { redirect_uris: vec![uri.to_owned()], ..Wanted::default() };
+        assert_eq!(wanted.wrong().is_empty(), good, "{uri}");
+    }
+    let many = vec!["https://a.example/cb".to_owned(); MAX_REDIRECT_URIS + 1];
+    assert_eq!(Wanted { redirect_uris: many, ..Wanted::default() }.wrong(), ["redirectUris"]);
+    assert_eq!(Wanted { redirect_uris: vec![], ..Wanted::default() }.wrong(), ["redirectUris"]);
+}
+
+#[test]
+fn grants_fit_together_and_fit_the_client_rfc_6749_4_4() {
+    let code = vec!["https://a.example/cb".to_owned()];
+    for (wanted, fields, what) in [
+        (Wanted { redirect_uris: vec![], grant_types: vec![], ..Wanted::default() }, vec!["grantTypes"], "none"),
+        (
+            Wanted { redirect_uris: vec![], grant_types: vec![GrantType::RefreshToken], ..Wanted::default() },
+            vec!["grantTypes"],
+            "refresh alone",
+        ),
+        (
+            Wanted { auth_method: AuthMethod::None, keys: None, ..Wanted::service() },
+            vec!["grantTypes"],
+            "a public service",
+        ),
+        (Wanted { acts_as: false, ..Wanted::service() }, vec!["actsAs"], "a service for nobody"),
+        (Wanted { acts_as: true, ..Wanted::default() }, vec!["actsAs"], "an app that acts as somebody"),
+        (Wanted { redirect_uris: code, ..Wanted::service() }, vec!["redirectUris"], "a service with a redirect URI"),
+        (Wanted { is_resource_server: true, ..Wanted::default() }, vec!["resourceServer"], "a public server"),
+        (Wanted { scopes: Scope::default(), ..Wanted::default() }, vec!["scopes"], "no scope"),
+    ] {
+        assert_eq!(wanted.wrong(), fields, "{what}");
+    }
+}
+
+#[test]
+fn keys_go_with_private_key_jwt_and_come_from_one_place() {
+    let url = Some("https://a.example/jwks");
+    for (wanted, fields) in [
+        (Wanted { keys: None, ..Wanted::service() }, vec!["jwks"]),
+        (Wanted { jwks_uri: url, ..Wanted::service() }, vec!["jwks"]),
+        (Wanted { auth_method: AuthMethod::SecretBasic, ..Wanted::service() }, vec!["jwks"]),
+        (Wanted { keys: Some(Err(KeySetError::Private)), ..Wanted::service() }, vec!["jwks"]),
+        (Wanted { keys: None, jwks_uri: Some("http://a.example/jwks"), ..Wanted::service() }, vec!["jwksUri"]),
+    ] {
+        assert_eq!(wanted.wrong(), fields);
+    }
+}
+
+#[test]
+fn an_invitation_link_has_a_place_for_the_code() {
+    for url in ["https://a.example/", "myapp.example:/CODE", "ftp://a.example/CODE", "http://a.example/CODE", "CODE"] {
+        let wanted = Wanted { invitation_url: Some(url), ..Wanted::default() };
+        assert_eq!(wanted.wrong(), ["invitationUrl"], "{url}");
+    }
+}
+
+#[test]
+fn only_https_to_a_name_is_fetched() {
+    for (url, good) in [
+        ("https://a.example", true),
+        ("https://a.example:8443/x/jwks.json?v=1", true),
+        ("https://1a.example/jwks", true),
+        ("http://a.example/jwks", false),
+        ("HTTPS://a.example/jwks", false),
+        ("https://127.0.0.1/jwks", false),
+        ("https://127.1/jwks", false),
+        ("https://2130706433/jwks", false),
+        ("https://0x7f.1/jwks", false),
+        ("https://0x7f.0.0.0x1/jwks", false),
+        ("https://[::1]/jwks", false),
+        ("https://[::ffff:10.0.0.1]/jwks", false),
+        ("https://localhost/jwks", false),
+        ("https://a.example./jwks", false),
+        ("https://user@a.example/jwks", false),
+        ("https://a.example@10.0.0.1/jwks", false),
+        ("https://a.example:0/jwks", false),
+        ("https://a.example:99999/jwks", false),
+        ("https://a.example:x/jwks", false),
+        ("https://a.example/jwks#f", false),
+        ("https://a..example/jwks", false),
+        ("https://-a.example/jwks", false),
+        ("https:///jwks", false),
+        ("https://a.example/ jwks", false),
+        ("https://a.example\\@10.0.0.1/", false),
+        ("", false),
+    ] {
+        assert_eq!(is_fetchable(url), good, "{url}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_url_panics(url in ".*") {
+        let _ = is_fetchable(&url);
+        let _ = is_fetchable(&format!("https://{url}"));
+    }
+}

@@ -1,0 +1,107 @@
+use super::*;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::ServerConfig;
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+/// A server on this machine that gives one answer, whatever is asked; and a fetcher that trusts it.
+struct Server {
+    url: String,
+    fetcher: Fetcher,
+    asked: JoinHandle<String>,
+}
+
+async fn serve(answer: Vec<u8>, name: &str, may_connect: fn(IpAddr) -> bool) -> Server {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(cert.der().clone()).unwrap();
+    let listener = TcpListener::bind("localhost:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let asked = tokio::spawn(async move {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let Ok(mut tls) = TlsAcceptor::from(Arc::new(config)).accept(tcp).await else { return String::new() };
+        let mut asked = vec![0; 4096];
+        let length = tls.read(&mut asked).await.unwrap();
+        asked.truncate(length);
+        // A client that has read enough hangs up.
+        let _ = tls.write_all(&answer).await;
+        let _ = tls.shutdown().await;
+        String::from_utf8(asked).unwrap()
+    });
+    let fetcher = Fetcher::with(roots, may_connect).unwrap();
+    Server { url: format!("https://localhost:{port}/keys.json?v=1"), fetcher, asked }
+}
+
+fn anywhere(_: IpAddr) -> bool {
+    true
+}
+
+fn ok(body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+#[tokio::test]
+async fn a_document_is_fetched_over_tls() {
+    let server = serve(ok("{\"keys\":[]}"), "localhost", anywhere).await;
+    assert_eq!(server.fetcher.get(&server.url).await.unwrap(), "{\"keys\":[]}");
+    let asked = server.asked.await.unwrap();
+    assert!(asked.starts_with("GET /keys.json?v=1 HTTP/1.1\r\n"), "{asked}");
+    assert!(asked.to_lowercase().contains("host: localhost:"), "{asked}");
+}
+
+#[tokio::test]
+async fn an_answer_without_a_length_ends_with_the_connection() {
+    let server = serve(b"HTTP/1.1 200 OK\r\n\r\n{}".to_vec(), "localhost", anywhere).await;
+    assert_eq!(server.fetcher.get(&server.url).await.unwrap(), "{}");
+}
+
+#[tokio::test]
+async fn no_connection_is_made_to_an_address_that_is_not_public() {
+    let server = serve(ok("{}"), "localhost", is_public).await;
+    assert!(matches!(server.fetcher.get(&server.url).await, Err(FetchError::Address)));
+    assert!(!server.asked.is_finished());
+    server.asked.abort();
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let answer = b"HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n".to_vec();
+    let server = serve(answer, "localhost", anywhere).await;
+    let error = server.fetcher.get(&server.url).await.unwrap_err();
+    assert!(matches!(error, FetchError::Status(StatusCode::FOUND)), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_answer_is_bounded() {
+    let server = serve(ok(&"a".repeat(MAX_BYTES + 1)), "localhost", anywhere).await;
+    assert!(matches!(server.fetcher.get(&server.url).await, Err(FetchError::Body)));
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_who_it_says_is_not_asked() {
+    let server = serve(ok("{}"), "other.example", anywhere).await;
+    assert!(matches!(server.fetcher.get(&server.url).await, Err(FetchError::Connection(_))));
+    let stranger = serve(ok("{}"), "localhost", anywhere).await;
+    let strict = Fetcher::with(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }, anywhere).unwrap();
+    assert!(matches!(strict.get(&stranger.url).await, Err(FetchError::Connection(_))));
+}
+
+#[tokio::test]
+async fn only_https_to_a_name_is_tried() {
+    let fetcher = Fetcher::with(RootCertStore::empty(), |_| panic!("no address is looked at")).unwrap();
+    for url in ["http://localhost/", "https://127.0.0.1/", "https://[::1]/", "ftp://localhost/", "/x", "", "https:///x"]
+    {
+        assert!(matches!(fetcher.get(url).await, Err(FetchError::Url)), "{url}");
+    }
+}

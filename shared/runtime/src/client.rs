@@ -1,0 +1,53 @@
+//! Clients that call an endpoint of OAuth themselves, and have to prove who they are.
+
+use crate::{App, Failure};
+use audit::{Context, RefusedBy, Target};
+use authz::Layer;
+use oauth::{Client, KeySet, OAuthError, client_auth::ClientAuthentication, discovery::Endpoints};
+use std::sync::Arc;
+use store::Store;
+
+/// The client, if the sender proves to be it. A refusal is recorded.
+pub async fn authenticate(app: &App, context: &Context, sender: &ClientAuthentication) -> Result<Client, Failure> {
+    let store = app.store().await?;
+    match proved(app, store, sender).await? {
+        Ok(client) => Ok(client),
+        Err(error) => {
+            store.record_refusal(context, &Target::nothing(), RefusedBy::Layer(Layer::Token)).await?;
+            Err(error.into())
+        }
+    }
+}
+
+async fn proved(
+    app: &App,
+    store: &Store,
+    sender: &ClientAuthentication,
+) -> Result<Result<Client, OAuthError>, Failure> {
+    let Some(client) = store.client(sender.client_id()).await? else {
+        return Ok(Err(OAuthError::invalid_client()));
+    };
+    let fetched = match sender.needs_keys(&client) {
+        Some((url, kid)) => keys_at(app, url, kid).await,
+        None => None,
+    };
+    let endpoints = Endpoints::new(&app.settings.site_url);
+    match sender.verify(&client, fetched.as_deref(), &endpoints, app.now()) {
+        Err(error) => Ok(Err(error)),
+        Ok(None) => Ok(Ok(client)),
+        // RFC 7523 3 (7): an assertion that comes again is somebody's copy.
+        Ok(Some(used)) if store.use_assertion(client.id, &used).await? => Ok(Ok(client)),
+        Ok(Some(_)) => Ok(Err(OAuthError::invalid_client())),
+    }
+}
+
+/// The keys at a client's URL. None when they cannot be had: then nothing is proved.
+async fn keys_at(app: &App, url: &str, kid: Option<&str>) -> Option<Arc<KeySet>> {
+    match app.key_sets().get(url, kid).await {
+        Ok(keys) => Some(keys),
+        Err(error) => {
+            tracing::warn!(%error, "the keys of a client cannot be had");
+            None
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! Clients as they are registered: by super admins, and by practitioners for themselves. Only hashes of secrets are
+//! stored.
+
+use crate::{Store, StoreError, oauth::ACTING};
+use audit::Context;
+use authz::{PractitionerId, UserId};
+use jiff::Timestamp;
+use oauth::TokenHash;
+use serde::Serialize;
+use serde_json::Value;
+use tokio_postgres::{
+    Row,
+    types::{Json, Type},
+};
+
+/// What every user may know of a client.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientSummary {
+    /// The row, from 1.
+    pub id: i32,
+    /// Its name.
+    pub name: String,
+    /// Its `client_id`.
+    pub client_id: String,
+    /// The link in invitations, with `CODE` where the code goes.
+    pub invitation_url: Option<String>,
+}
+
+/// A client as registered. Secrets are not part of it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RegisteredClient {
+    /// What every user may know.
+    #[serde(flatten)]
+    pub summary: ClientSummary,
+    /// Where responses may be sent.
+    pub redirect_uris: Vec<String>,
+    /// What it may send to the token endpoint.
+    pub grant_types: Vec<String>,
+    /// The most it may ask for.
+    pub scopes: Vec<String>,
+    /// How it proves who it is.
+    pub token_endpoint_auth_method: String,
+    /// Its public keys.
+    pub jwks: Option<Value>,
+    /// Where its public keys are.
+    pub jwks_uri: Option<String>,
+    /// Whether users are not asked to agree.
+    pub skip_authorization: bool,
+    /// Whether it may introspect tokens of other clients.
+    pub resource_server: bool,
+    /// The account for which it gets tokens by its own credentials.
+    pub acts_as: Option<i32>,
+    /// The practitioner's account that made it for itself.
+    pub owned_by: Option<i32>,
+    /// When it was registered, if that is known.
+    pub created: Option<Timestamp>,
+}
+
+/// A client to register, or what a registered one is to become.
+#[derive(Debug)]
+pub struct ClientRecord<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Where responses may be sent.
+    pub redirect_uris: &'a [String],
+    /// What it may send to the token endpoint.
+    pub grant_types: &'a [&'static str],
+    /// The most it may ask for.
+    pub scopes: &'a [String],
+    /// How it proves who it is.
+    pub auth_method: &'static str,
+    /// Its public keys.
+    pub jwks: Option<&'a Value>,
+    /// Where its public keys are.
+    pub jwks_uri: Option<&'a str>,
+    /// Whether users are not asked to agree.
+    pub skip_authorization: bool,
+    /// Whether it may introspect tokens of other clients.
+    pub is_resource_server: bool,
+    /// The link in invitations.
+    pub invitation_url: Option<&'a str>,
+    /// The account that it acts as.
+    pub acts_as: Option<i32>,
+}
+
+/// What becomes of a client's secret when the client is changed.
+#[derive(Clone, Copy, Debug)]
+pub enum SecretChange {
+    /// It stays.
+    Keep,
+    /// There is none any more.
+    Remove,
+    /// It is this from now on.
+    Replace(TokenHash),
+}
+
+/// A client that a practitioner made for themselves. The key is told once, when it is made.
+#[derive(Clone, Debug, Serialize)]
+pub struct OwnClient {
+    /// The row.
+    pub id: i32,
+    /// What the practitioner calls it.
+    pub label: String,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// Its name, as audits show it.
+    pub name: String,
+}
+
+/// A practitioner's own client to store.
+#[derive(Debug)]
+pub struct NewOwnClient<'a> {
+    /// The account that makes it, and that it acts as.
+    pub user: UserId,
+    /// The practitioner, for its name.
+    pub practitioner: PractitionerId,
+    /// What the practitioner calls it.
+    pub label: &'a str,
+    /// Its `client_id`.
+    pub client_id: &'a str,
+    /// The hash of its secret.
+    pub secret: TokenHash,
+    /// The most it may ask for.
+    pub scopes: &'a [String],
+    /// How many a practitioner may have.
+    pub limit: i64,
+}
+
+const LIST: &str = "
+SELECT c.id, c.name, c.client_id, c.invitation_url, c.redirect_uris, c.grant_types, c.scopes, c.token_endpoint_auth_method,
+       c.jwks, c.jwks_uri, c.skip_authorization, c.is_resource_server, c.acts_as, c.owned_by, c.created_at
+  FROM oauth_client c
+ WHERE c.deleted_at IS NULL AND (cardinality($1::int[]) = 0 OR c.id = ANY ($1)) AND ($2 OR c.owned_by IS NULL)
+ ORDER BY c.id";
+
+/// The account that a client acts as is an active practitioner's, and no super admin's.
+const ACTABLE: &str = "($13::int IS NULL OR EXISTS (
+  SELECT FROM app_user u JOIN practitioner p ON p.user_id = u.id WHERE u.id = $13 AND u.is_active AND NOT u.is_superuser))";
+
+/// The types of [`ClientRecord`], from parameter 3 on; 1 is the audit context and 2 the secret's hash.
+const TYPES: [Type; 13] = [
+    Type::JSONB,
+    Type::BYTEA,
+    Type::TEXT,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT,
+    Type::JSONB,
+    Type::TEXT,
+    Type::BOOL,
+    Type::BOOL,
+    Type::TEXT,
+    Type::INT4,
+];
+
+/// The audit record of a change of client `c`, with the client's row in the detail.
+const CHANGED: &str =
+    "SELECT c.id, audit_record($1 || jsonb_build_object('detail', jsonb_build_object('client', c.id)),
+                                                'allowed', NULL, '{}', '{}', '{}', '{}') FROM changed c";
+
+impl Store {
+    /// The registered clients; with ids, only those. `own_too`: also those that practitioners made for themselves.
+    pub async fn registered_clients(&self, ids: &[i32], own_too: bool) -> Result<Vec<RegisteredClient>, StoreError> {
+        let client = self.connection().await?;
+        let statement = client.prepare_typed_cached(LIST, &[Type::INT4_ARRAY, Type::BOOL]).await?;
+        client.query(&statement, &[&ids, &own_too]).await?.iter().map(registered).collect()
+    }
+
+    /// Registers a client, with the audit record, in one statement: its row. None: there is no account that it could act as.
+    pub async fn register_client(
+        &self,
+        context: &Context,
+        client_id: &str,
+        secret: Option<&TokenHash>,
+        record: &ClientRecord<'_>,
+    ) -> Result<Option<i32>, StoreError> {
+        let client = self.connection().await?;
+        let types = [TYPES.as_slice(), &[Type::TEXT]].concat();
+        let statement = client
+            .prepare_typed_cached(
+                &format!(
+                    "WITH changed AS (
+                       INSERT INTO oauth_client (client_id, secret_hash, name, redirect_uris, grant_types, scopes,
+                                                 token_endpoint_auth_method, jwks, jwks_uri, skip_authorization,
+                                                 is_resource_server, invitation_url, acts_as)
+                       SELECT $14, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 WHERE {ACTABLE} RETURNING id
+                     ) {CHANGED}"
+                ),
+                &types,
+            )
+            .await?;
+        let secret = secret.map(|hash| hash.as_bytes().as_slice());
+        let jwks = record.jwks.map(Json);
+        let row = client
+            .query_opt(
+                &statement,
+                &[
+                    &Json(context),
+                    &secret,
+                    &record.name,
+                    &record.redirect_uris,
+                    &record.grant_types,
+                    &record.scopes,
+                    &record.auth_method,
+                    &jwks,
+                    &record.jwks_uri,
+                    &record.skip_authorization,
+                    &record.is_resource_server,
+                    &record.invitation_url,
+                    &record.acts_as,
+                    &client_id,
+                ],
+            )
+            .await?;
+        Ok(row.map(|row| row.try_get("id")).transpose()?)
+    }
+
+    /// Changes a client that no practitioner made for themselves, with the audit record, in one statement. False: there is
+    /// none with this id, or no account that it could act as.
+    pub async fn change_client(
+        &self,
+        context: &Context,
+        id: i32,
+        secret: SecretChange,
+        record: &ClientRecord<'_>,
+    ) -> Result<bool, StoreError> {
+        let client = self.connection().await?;
+        let types = [TYPES.as_slice(), &[Type::INT4, Type::BOOL]].concat();
+        let statement = client
+            .prepare_typed_cached(
+                &format!(
+                    "WITH changed AS (
+                       UPDATE oauth_client
+                          SET secret_hash = CASE WHEN $15 THEN secret_hash ELSE $2 END, name = $3, redirect_uris = $4,
+                              grant_types = $5, scopes = $6, token_endpoint_auth_method = $7, jwks = $8, jwks_uri = $9,
+                              skip_authorization = $10, is_resource_server = $11, invitation_url = $12, acts_as = $13
+                        WHERE id = $14 AND deleted_at IS NULL AND owned_by IS NULL AND {ACTABLE} RETURNING id
+                     ) {CHANGED}"
+                ),
+                &types,
+            )
+            .await?;
+        let (keep, hash) = match &secret {
+            SecretChange::Keep => (true, None),
+            SecretChange::Remove => (false, None),
+            SecretChange::Replace(hash) => (false, Some(hash.as_bytes().as_slice())),
+        };
+        let jwks = record.jwks.map(Json);
+        let row = client
+            .query_opt(
+                &statement,
+                &[
+                    &Json(context),
+                    &hash,
+                    &record.name,
+                    &record.redirect_uris,
+                    &record.grant_types,
+                    &record.scopes,
+                    &record.auth_method,
+                    &jwks,
+                    &record.jwks_uri,
+                    &record.skip_authorization,
+                    &record.is_resource_server,
+                    &record.invitation_url,
+                    &record.acts_as,
+                    &id,
+                    &keep,
+                ],
+            )
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// Ends a client and all its tokens, with the audit record, in one statement. With `owner`, only if that account made it
+    /// for itself. False: there is none. The row stays: the audit names it.
+    pub async fn delete_client(&self, context: &Context, id: i32, owner: Option<UserId>) -> Result<bool, StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_typed_cached(
+                &format!(
+                    "WITH changed AS (
+                       UPDATE oauth_client SET deleted_at = clock_timestamp()
+                        WHERE id = $2 AND deleted_at IS NULL AND ($3::int IS NULL OR owned_by = $3) RETURNING id
+                     ) {CHANGED}"
+                ),
+                &[Type::JSONB, Type::INT4, Type::INT4],
+            )
+            .await?;
+        let owner = owner.map(|owner| owner.0);
+        Ok(client.query_opt(&statement, &[&Json(context), &id, &owner]).await?.is_some())
+    }
+
+    /// The clients that an account made for itself.
+    pub async fn own_clients(&self, user: UserId) -> Result<Vec<OwnClient>, StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_typed_cached(
+                "SELECT id, label, created_at, name FROM oauth_client WHERE owned_by = $1 AND deleted_at IS NULL ORDER BY id",
+                &[Type::INT4],
+            )
+            .await?;
+        client.query(&statement, &[&user.0]).await?.iter().map(own).collect()
+    }
+
+    /// Stores a practitioner's own client, with the audit record, in one statement. None: there are as many as there may be.
+    /// Requests at the same time may come to one or two more; what is bounded is how far one can go.
+    pub async fn create_own_client(
+        &self,
+        context: &Context,
+        new: &NewOwnClient<'_>,
+    ) -> Result<Option<OwnClient>, StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_typed_cached(
+                &format!(
+                    "WITH changed AS (
+                       INSERT INTO oauth_client (client_id, name, secret_hash, redirect_uris, grant_types, scopes,
+                                                 token_endpoint_auth_method, acts_as, owned_by, label)
+                       SELECT $2, $3, $4, '{{}}', '{{client_credentials}}', $5, 'client_secret_basic', $6, $6, $7
+                        WHERE (SELECT count(*) FROM oauth_client WHERE owned_by = $6 AND deleted_at IS NULL) < $8
+                       RETURNING id, label, created_at, name
+                     )
+                     SELECT c.id, c.label, c.created_at, c.name,
+                            audit_record($1 || {ACTING} || jsonb_build_object('detail', jsonb_build_object('client', c.id)),
+                                         'allowed', NULL, '{{}}', '{{}}', '{{}}', '{{}}')
+                       FROM changed c JOIN app_user u ON u.id = $6"
+                ),
+                &[
+                    Type::JSONB,
+                    Type::TEXT,
+                    Type::TEXT,
+                    Type::BYTEA,
+                    Type::TEXT_ARRAY,
+                    Type::INT4,
+                    Type::TEXT,
+                    Type::INT8,
+                ],
+            )
+            .await?;
+        let name = format!("_practitioner_client_{}_{}", new.practitioner, new.label);
+        let row = client
+            .query_opt(
+                &statement,
+                &[
+                    &Json(context),
+                    &new.client_id,
+                    &name,
+                    &new.secret.as_bytes().as_slice(),
+                    &new.scopes,
+                    &new.user.0,
+                    &new.label,
+                    &new.limit,
+                ],
+            )
+            .await?;
+        row.as_ref().map(own).transpose()
+    }
+}
+
+fn registered(row: &Row) -> Result<RegisteredClient, StoreError> {
+    Ok(RegisteredClient {
+        summary: ClientSummary {
+            id: row.try_get("id")?,
+            name: row.try_get("name")?,
+            client_id: row.try_get("client_id")?,
+            invitation_url: row.try_get("invitation_url")?,
+        },
+        redirect_uris: row.try_get("redirect_uris")?,
+        grant_types: row.try_get("grant_types")?,
+        scopes: row.try_get("scopes")?,
+        token_endpoint_auth_method: row.try_get("token_endpoint_auth_method")?,
+        jwks: row.try_get::<_, Option<Json<Value>>>("jwks")?.map(|Json(keys)| keys),
+        jwks_uri: row.try_get("jwks_uri")?,
+        skip_authorization: row.try_get("skip_authorization")?,
+        resource_server: row.try_get("is_resource_server")?,
+        acts_as: row.try_get("acts_as")?,
+        owned_by: row.try_get("owned_by")?,
+        created: row.try_get("created_at")?,
+    })
+}
+
+fn own(row: &Row) -> Result<OwnClient, StoreError> {
+    Ok(OwnClient {
+        id: row.try_get("id")?,
+        label: row.try_get("label")?,
+        created: row.try_get("created_at")?,
+        name: row.try_get("name")?,
+    })
+}

@@ -1,0 +1,146 @@
+//! Tokens by name: issued to a client for the account it acts as, introspected, revoked.
+
+use crate::{Store, StoreError, oauth::ACTING};
+use audit::{Context, RefusedBy};
+use authz::Layer;
+use jiff::Timestamp;
+use oauth::{
+    Scope, TokenHash,
+    introspection::{LiveToken, TokenKind},
+};
+use tokio_postgres::types::{Json, Type};
+
+/// An access token to store for a client that acts by its own credentials.
+#[derive(Debug)]
+pub struct NewAccess<'a> {
+    /// The client's row.
+    pub client: i32,
+    /// What is granted.
+    pub scope: &'a Scope,
+    /// The token's hash.
+    pub hash: TokenHash,
+    /// From when on it is worth nothing.
+    pub expires_at: Timestamp,
+}
+
+/// What became of a token that was to be revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// It is worth nothing now, nor what came from it.
+    Revoked,
+    /// It was issued to another client.
+    NotOwn,
+    /// There is no such token.
+    Unknown,
+}
+
+const ISSUE: &str = "
+WITH acting AS MATERIALIZED (
+  SELECT u.id, u.user_type, u.is_superuser
+    FROM oauth_client c JOIN app_user u ON u.id = c.acts_as JOIN practitioner p ON p.user_id = u.id
+   WHERE c.id = $2 AND c.deleted_at IS NULL AND u.is_active AND NOT u.is_superuser
+), granted AS (
+  INSERT INTO oauth_grant (user_id, client_id, scope, auth_time) SELECT id, $2, $3, clock_timestamp() FROM acting RETURNING id
+), issued AS (
+  INSERT INTO access_token (token_hash, grant_id, scope, expires_at) SELECT $4, id, $3, $5 FROM granted
+)";
+
+const LIVE: &str = "
+SELECT 'access' AS kind, g.client_id AS client, c.client_id, g.user_id, t.scope, t.issued_at, t.expires_at
+  FROM access_token t JOIN oauth_grant g ON g.id = t.grant_id
+  JOIN oauth_client c ON c.id = g.client_id AND c.deleted_at IS NULL JOIN app_user u ON u.id = g.user_id AND u.is_active
+ WHERE t.token_hash = $1 AND t.expires_at > statement_timestamp() AND t.revoked_at IS NULL AND g.revoked_at IS NULL
+UNION ALL
+SELECT 'refresh', g.client_id, c.client_id, g.user_id, g.scope, r.issued_at, r.expires_at
+  FROM refresh_token r JOIN oauth_grant g ON g.id = r.grant_id
+  JOIN oauth_client c ON c.id = g.client_id AND c.deleted_at IS NULL JOIN app_user u ON u.id = g.user_id AND u.is_active
+ WHERE r.token_hash = $1 AND r.expires_at > statement_timestamp() AND r.used_at IS NULL AND g.revoked_at IS NULL";
+
+/// 1 audit context, 2 the client, 3 the token's hash, 4 the reason of a refusal. A refresh token stands for its grant.
+const REVOKE: &str = "
+WITH found AS MATERIALIZED (
+  SELECT t.grant_id, false AS whole, g.client_id = $2 AS own, g.user_id
+    FROM access_token t JOIN oauth_grant g ON g.id = t.grant_id WHERE t.token_hash = $3
+  UNION ALL
+  SELECT r.grant_id, true, g.client_id = $2, g.user_id
+    FROM refresh_token r JOIN oauth_grant g ON g.id = r.grant_id WHERE r.token_hash = $3
+), ended AS (
+  UPDATE oauth_grant g SET revoked_at = clock_timestamp() FROM found f
+   WHERE f.own AND f.whole AND g.id = f.grant_id AND g.revoked_at IS NULL
+), revoked AS (
+  UPDATE access_token t SET revoked_at = clock_timestamp() FROM found f
+   WHERE f.own AND NOT f.whole AND t.token_hash = $3 AND t.revoked_at IS NULL
+)";
+
+impl Store {
+    /// Issues an access token for the practitioner's account that a client acts as, with the audit record, in one
+    /// statement. False: the account is not active, or not a practitioner's, and nothing is issued. A super admin is not
+    /// acted as: their second factor must not be replaced by a client's secret.
+    pub async fn issue_to_client(&self, context: &Context, new: &NewAccess<'_>) -> Result<bool, StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_typed_cached(
+                &format!(
+                    "{ISSUE}
+                     SELECT audit_record($1 || {ACTING}, 'allowed', NULL, '{{}}', '{{}}', '{{}}', '{{}}') FROM acting u"
+                ),
+                &[Type::JSONB, Type::INT4, Type::TEXT, Type::BYTEA, Type::TIMESTAMPTZ],
+            )
+            .await?;
+        let scope = new.scope.to_string();
+        let hash = new.hash.as_bytes().as_slice();
+        let issued =
+            client.query_opt(&statement, &[&Json(context), &new.client, &scope, &hash, &new.expires_at]).await?;
+        Ok(issued.is_some())
+    }
+
+    /// The token with this hash, if it is good now.
+    pub async fn live_token(&self, hash: &TokenHash) -> Result<Option<LiveToken>, StoreError> {
+        let client = self.connection().await?;
+        let statement = client.prepare_typed_cached(LIVE, &[Type::BYTEA]).await?;
+        let Some(row) = client.query_opt(&statement, &[&hash.as_bytes().as_slice()]).await? else {
+            return Ok(None);
+        };
+        Ok(Some(LiveToken {
+            kind: if row.try_get::<_, &str>("kind")? == "access" { TokenKind::Access } else { TokenKind::Refresh },
+            client: row.try_get("client")?,
+            client_id: row.try_get("client_id")?,
+            user: row.try_get("user_id")?,
+            scope: row.try_get("scope")?,
+            issued_at: row.try_get("issued_at")?,
+            expires_at: row.try_get("expires_at")?,
+        }))
+    }
+
+    /// Revokes a token of this client, with the audit record, in one statement: a refresh token with its whole grant, an
+    /// access token alone. A grant that a refresh renews at the same time is revoked all the same: its new tokens are its own.
+    pub async fn revoke_token(
+        &self,
+        context: &Context,
+        client_id: i32,
+        hash: &TokenHash,
+    ) -> Result<Revocation, StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_typed_cached(
+                &format!(
+                    "{REVOKE}
+                     SELECT f.own,
+                            audit_record(CASE WHEN f.own THEN $1 || {ACTING} ELSE $1 END,
+                                         CASE WHEN f.own THEN 'allowed' ELSE 'denied' END, CASE WHEN f.own THEN NULL ELSE $4 END,
+                                         '{{}}', '{{}}', ARRAY(SELECT id FROM patient WHERE user_id = u.id), '{{}}')
+                       FROM found f JOIN app_user u ON u.id = f.user_id"
+                ),
+                &[Type::JSONB, Type::INT4, Type::BYTEA, Type::TEXT],
+            )
+            .await?;
+        let reason = RefusedBy::Layer(Layer::Token).name();
+        let row =
+            client.query_opt(&statement, &[&Json(context), &client_id, &hash.as_bytes().as_slice(), &reason]).await?;
+        Ok(match row.map(|row| row.try_get::<_, bool>("own")).transpose()? {
+            Some(true) => Revocation::Revoked,
+            Some(false) => Revocation::NotOwn,
+            None => Revocation::Unknown,
+        })
+    }
+}

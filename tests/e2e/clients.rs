@@ -1,0 +1,176 @@
+//! `/api/v1/clients`: who sees what of the registered clients, and what may be registered.
+
+use end_to_end::{
+    World, answer,
+    application::{REDIRECT_URI, Signer, application, member, service},
+    keys,
+};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+const PATH: &str = "/api/v1/clients";
+
+async fn patch(world: &World, client: &Value, body: &Value) -> (StatusCode, Value) {
+    let path = format!("{PATH}/{}", client["id"]);
+    answer(world.request("admin", Method::PATCH, &path).json(body)).await
+}
+
+#[tokio::test]
+async fn everybody_sees_names_and_links_and_a_super_admin_the_registration() {
+    let world = World::new().await;
+    let summary = ["clientId", "id", "invitationUrl", "name"];
+    for user in ["viewer_victor", "ll_patient_peter"] {
+        let (status, page) = world.get(user, PATH).await;
+        assert_eq!((status, &page["count"]), (StatusCode::OK, &json!(4)), "{user}");
+        assert_eq!(keys(&page["results"][0]), summary.into(), "{user}");
+        let (_, one) = world.get(user, &format!("{PATH}/1")).await;
+        assert_eq!(one, page["results"][0], "{user}");
+        assert_eq!((&one["name"], &one["id"]), (&json!("CareX"), &json!(1)), "{user}");
+    }
+    let (_, page) = world.get("admin", PATH).await;
+    let row = &page["results"][0];
+    for name in ["redirectUris", "grantTypes", "scopes", "tokenEndpointAuthMethod", "skipAuthorization", "actsAs"] {
+        assert!(row.get(name).is_some(), "{name}: {row}");
+    }
+    assert_eq!(row.get("clientSecret"), None);
+    assert_eq!(world.get("admin", &format!("{PATH}/99")).await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn only_a_super_admin_registers_and_refusals_are_recorded() {
+    let world = World::new().await;
+    let body = application("none", &json!({}));
+    for user in ["ll_patient_peter", "viewer_victor", "manager_mary"] {
+        let end = world.audit_end().await;
+        assert_eq!(world.post(user, PATH, &body).await.0, StatusCode::FORBIDDEN, "{user}");
+        let change = world.request(user, Method::PATCH, &format!("{PATH}/1")).json(&json!({ "name": "Mine" }));
+        assert_eq!(answer(change).await.0, StatusCode::FORBIDDEN, "{user}");
+        let delete = world.request(user, Method::DELETE, &format!("{PATH}/1"));
+        assert_eq!(answer(delete).await.0, StatusCode::FORBIDDEN, "{user}");
+        let events = world.audit_after(end).await;
+        assert_eq!(events.len(), 3, "{user}");
+        assert!(events.iter().all(|event| event.refused_by.as_deref() == Some("user_type")), "{user}");
+    }
+    let end = world.audit_end().await;
+    world.register(&body).await;
+    let events = world.audit_after(end).await;
+    assert_eq!((events.len(), events[0].outcome.as_str()), (1, "allowed"));
+    assert_eq!(world.count("SELECT count(*) FROM oauth_client").await, 5);
+}
+
+#[tokio::test]
+async fn a_secret_is_told_once_and_replaced_on_demand() {
+    let world = World::new().await;
+    let client = world.register(&service("client_secret_basic", &json!({}))).await;
+    let first = member(&client, "clientSecret");
+    assert!(first.len() >= 43);
+    assert_eq!(world.tables_with(first).await, [""; 0], "kept in the clear");
+    let grant = [("grant_type", "client_credentials")];
+    assert_eq!(world.as_client(&client, "/o/token/", &grant).await.status, StatusCode::OK);
+
+    let (status, renamed) = patch(&world, &client, &json!({ "name": "Renamed" })).await;
+    assert_eq!((status, &renamed["name"]), (StatusCode::OK, &json!("Renamed")));
+    assert_eq!(renamed.get("clientSecret"), None);
+    assert_eq!(renamed["grantTypes"], client["grantTypes"], "what is not named stays");
+    assert_eq!(world.as_client(&client, "/o/token/", &grant).await.status, StatusCode::OK, "the secret too");
+
+    let (_, rotated) = patch(&world, &client, &json!({ "rotateSecret": true })).await;
+    assert_ne!(member(&rotated, "clientSecret"), first);
+    assert_eq!(world.as_client(&client, "/o/token/", &grant).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(world.as_client(&rotated, "/o/token/", &grant).await.status, StatusCode::OK);
+
+    let (status, keyed) = patch(
+        &world,
+        &client,
+        &json!({ "tokenEndpointAuthMethod": "private_key_jwt", "jwks": Signer::default().jwks() }),
+    )
+    .await;
+    assert_eq!(status, StatusCode::OK, "{keyed}");
+    assert_eq!(world.as_client(&rotated, "/o/token/", &grant).await.status, StatusCode::UNAUTHORIZED);
+    let id = &client["id"];
+    assert_eq!(
+        world.count(&format!("SELECT count(*) FROM oauth_client WHERE id = {id} AND secret_hash IS NULL")).await,
+        1
+    );
+}
+
+#[tokio::test]
+async fn what_must_not_be_registered_is_refused_by_name() {
+    let world = World::new().await;
+    let private = {
+        let mut keys = Signer::default().jwks();
+        keys["keys"][0]["d"] = json!("AQAB");
+        keys
+    };
+    for (field, body) in [
+        ("redirectUris", application("none", &json!({ "redirectUris": ["http://app.example/cb"] }))),
+        ("redirectUris", application("none", &json!({ "redirectUris": ["https://*.app.example/cb"] }))),
+        ("redirectUris", application("none", &json!({ "redirectUris": ["https://app.example/cb#x"] }))),
+        ("redirectUris", application("none", &json!({ "redirectUris": ["javascript:alert(1)"] }))),
+        ("redirectUris", application("none", &json!({ "redirectUris": ["myapp:/cb"] }))),
+        ("redirectUris", application("none", &json!({ "redirectUris": [] }))),
+        ("redirectUris", application("none", &json!({ "redirectUris": [1] }))),
+        ("grantTypes", application("none", &json!({ "grantTypes": ["password"] }))),
+        ("grantTypes", application("none", &json!({ "grantTypes": ["implicit"] }))),
+        ("grantTypes", service("none", &json!({}))),
+        ("actsAs", service("client_secret_basic", &json!({ "actsAs": null }))),
+        ("actsAs", service("client_secret_basic", &json!({ "actsAs": 10001 }))),
+        ("actsAs", service("client_secret_basic", &json!({ "actsAs": 10006 }))),
+        ("actsAs", service("client_secret_basic", &json!({ "actsAs": 99999 }))),
+        ("tokenEndpointAuthMethod", application("tls_client_auth", &json!({}))),
+        ("jwks", application("private_key_jwt", &json!({}))),
+        ("jwks", application("private_key_jwt", &json!({ "jwks": private }))),
+        ("jwks", application("private_key_jwt", &json!({ "jwks": { "keys": [] } }))),
+        ("resourceServer", application("none", &json!({ "resourceServer": true }))),
+        ("invitationUrl", application("none", &json!({ "invitationUrl": "https://app.example/" }))),
+        ("scopes", application("none", &json!({ "scopes": [] }))),
+        ("scopes", application("none", &json!({ "scopes": ["a b\""] }))),
+        ("name", application("none", &json!({ "name": " " }))),
+        ("clientId", application("none", &json!({ "clientId": "mine" }))),
+        ("owner", application("none", &json!({ "owner": 1 }))),
+    ] {
+        let (status, answer) = world.post("admin", PATH, &body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+        assert!(answer.get(field).is_some(), "{field}: {answer}");
+    }
+    for uri in ["http://127.0.0.1/cb", "http://localhost:8000/cb", "org.example.app:/cb", REDIRECT_URI] {
+        world.register(&application("none", &json!({ "redirectUris": [uri] }))).await;
+    }
+    assert_eq!(world.count("SELECT count(*) FROM oauth_client").await, 8);
+}
+
+#[tokio::test]
+async fn a_deleted_client_and_its_tokens_end_on_the_next_request() {
+    let world = World::new().await;
+    let client = world.register(&application("client_secret_basic", &json!({}))).await;
+    let tokens = world.tokens_of("manager_mary", &client).await;
+    let unused = world.code_of("manager_mary", &client).await;
+    let path = format!("{PATH}/{}", client["id"]);
+    assert_eq!(answer(world.request("admin", Method::DELETE, &path)).await.0, StatusCode::NO_CONTENT);
+    assert!(!world.accepts(member(&tokens, "access_token")).await);
+    for form in [
+        vec![("grant_type", "refresh_token"), ("refresh_token", member(&tokens, "refresh_token"))],
+        vec![("grant_type", "authorization_code"), ("code", &unused), ("redirect_uri", REDIRECT_URI)],
+    ] {
+        let form = [form, vec![("code_verifier", end_to_end::browser::VERIFIER)]].concat();
+        assert_eq!(world.as_client(&client, "/o/token/", &form).await.status, StatusCode::UNAUTHORIZED);
+    }
+    for request in [
+        world.request("admin", Method::GET, &path),
+        world.request("admin", Method::DELETE, &path),
+        world.request("admin", Method::PATCH, &path).json(&json!({ "name": "Again" })),
+    ] {
+        assert_eq!(answer(request).await.0, StatusCode::NOT_FOUND);
+    }
+}
+
+#[tokio::test]
+async fn a_practitioners_own_client_is_ended_but_not_changed_by_a_super_admin() {
+    let world = World::new().await;
+    let (_, own) = world.post("viewer_victor", "/api/v1/practitioner_clients", &json!({ "label": "x" })).await;
+    assert_eq!(patch(&world, &own, &json!({ "actsAs": 10002 })).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(world.get("admin", PATH).await.1["count"], 5);
+    assert_eq!(world.get("viewer_victor", &format!("{PATH}/{}", own["id"])).await.0, StatusCode::NOT_FOUND);
+    let delete = world.request("admin", Method::DELETE, &format!("{PATH}/{}", own["id"]));
+    assert_eq!(answer(delete).await.0, StatusCode::NO_CONTENT);
+}
