@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The routes that answer without an access token, and why.
-const PUBLIC: [(&str, &str); 21] = [
+const PUBLIC: [(&str, &str); 41] = [
     ("GET /", "says what it is"),
     ("GET /health", "whether it runs"),
     ("GET /FHIR/R5/metadata", "what it can do"),
@@ -34,6 +34,26 @@ const PUBLIC: [(&str, &str); 21] = [
     ("GET /accounts/logout/", "asks for the session of the login page"),
     ("POST /accounts/logout/", "asks for the session of the login page"),
     ("POST /api/v1/invitation/{invitation}", "the invitation is the credential"),
+    ("GET /accounts/email-code/", "asks for the session of the login page"),
+    ("POST /accounts/email-code/", "asks for the session of the login page"),
+    ("GET /accounts/password/", "asks for the session of the login page"),
+    ("POST /accounts/password/", "asks for the session of the login page"),
+    ("GET /accounts/sessions/", "asks for the session of the login page"),
+    ("POST /accounts/sessions/", "asks for the session of the login page"),
+    ("GET /accounts/second-factor/", "asks for a right password before"),
+    ("POST /accounts/second-factor/", "asks for a right password before"),
+    ("GET /accounts/second-factor/enrol/", "asks for a right password before"),
+    ("POST /accounts/second-factor/enrol/", "asks for a right password before"),
+    ("GET /accounts/second-factor/manage/", "asks for the session of the login page"),
+    ("POST /accounts/second-factor/manage/", "asks for the session of the login page"),
+    ("GET /accounts/reset/", "sends e-mail to the account"),
+    ("POST /accounts/reset/", "sends e-mail to the account"),
+    ("GET /accounts/reset/confirm/", "the link is the credential"),
+    ("POST /accounts/reset/confirm/", "the link is the credential"),
+    ("GET /accounts/sign-up/", "sends e-mail to the account"),
+    ("POST /accounts/sign-up/", "sends e-mail to the account"),
+    ("GET /accounts/verify/", "the link is the credential"),
+    ("POST /accounts/verify/", "the link is the credential"),
 ];
 
 fn routes() -> Vec<Route> {

@@ -5,6 +5,7 @@
 //! others. Both go through [`Function::call`].
 
 mod access;
+pub mod account;
 mod app;
 pub mod browser;
 pub mod client;
@@ -14,6 +15,7 @@ mod failure;
 mod function;
 mod key_sets;
 pub mod lambda;
+pub mod link;
 mod members;
 pub mod pages;
 pub mod patient;

@@ -19,6 +19,10 @@ pub struct Settings {
     pub lifetimes: Lifetimes,
     /// `CORS_ALLOWED_ORIGINS`: origins that may read answers in a browser, besides those of registered clients.
     pub cors_origins: Vec<String>,
+    /// `SESSION_IDLE_SECONDS`: how long a session lasts that is not used (30 minutes).
+    pub session_idle_seconds: i32,
+    /// `REQUIRE_SECOND_FACTOR_FOR_SUPER_ADMINS`: `true` (default) or `false`.
+    pub super_admins_need_factor: bool,
     /// `INVITATION_SECONDS`: how long an invitation can be redeemed (7 days).
     pub invitation_seconds: i64,
     /// `INVITATION_WINDOW_SECONDS`: how long a redeemed invitation can be redeemed again (12 hours).
@@ -54,6 +58,14 @@ impl Settings {
             },
             cors_origins: cors::origins(&lookup("CORS_ALLOWED_ORIGINS").unwrap_or_default())
                 .ok_or(ConfigError::Invalid("CORS_ALLOWED_ORIGINS", "use origins such as https://app.example"))?,
+            session_idle_seconds: number(&lookup, "SESSION_IDLE_SECONDS", 30 * 60)?,
+            super_admins_need_factor: match lookup("REQUIRE_SECOND_FACTOR_FOR_SUPER_ADMINS").as_deref() {
+                None | Some("true") => true,
+                Some("false") => false,
+                Some(_) => {
+                    return Err(ConfigError::Invalid("REQUIRE_SECOND_FACTOR_FOR_SUPER_ADMINS", "use true or false"));
+                }
+            },
             invitation_seconds: lifetime(&lookup, "INVITATION_SECONDS", 7 * 24 * 3600)?,
             invitation_window_seconds: number(&lookup, "INVITATION_WINDOW_SECONDS", 12 * 3600)?,
             invitation_email_only: match lookup("INVITATION_EMAIL_ONLY").as_deref() {
@@ -166,6 +178,8 @@ mod tests {
             ("PATIENT_AUTHORIZATION_CODE_VERIFIER", "short"),
             ("PATIENT_AUTHORIZATION_CODE_CHALLENGE", "short"),
             ("SESSION_SECONDS", "9223372036854775807"),
+            ("SESSION_IDLE_SECONDS", "0"),
+            ("REQUIRE_SECOND_FACTOR_FOR_SUPER_ADMINS", "no"),
         ] {
             let error = settings(&[("SITE_URL", "https://a"), (name, value)]).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");

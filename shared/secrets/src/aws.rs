@@ -23,6 +23,7 @@ struct Document {
     db_password: Option<SecretString>,
     link_key: SecretString,
     form_key: SecretString,
+    factor_key: SecretString,
     id_token_key: SecretString,
     smtp_password: Option<SecretString>,
 }
@@ -69,6 +70,7 @@ impl Secrets {
             database_password: document.db_password,
             link_key: key(&document.link_key, "link_key")?,
             form_key: key(&document.form_key, "form_key")?,
+            factor_key: key(&document.factor_key, "factor_key")?,
             id_token_key: document.id_token_key,
             smtp_password: document.smtp_password,
         })
@@ -89,7 +91,7 @@ mod tests {
     fn document(link_key: &str) -> String {
         let form_key = STANDARD.encode([2; 32]);
         format!(
-            r#"{{"db_password":"pw-1","link_key":"{link_key}","form_key":"{form_key}","id_token_key":"PEM",
+            r#"{{"db_password":"pw-1","link_key":"{link_key}","form_key":"{form_key}","factor_key":"{form_key}","id_token_key":"PEM",
                 "smtp_password":"pw-2","more":1}}"#
         )
     }

@@ -9,28 +9,30 @@ use crate::{Key, Secrets, SecretsError};
 
 const LINK_KEY: &str = "LINK_KEY";
 const FORM_KEY: &str = "FORM_KEY";
+const FACTOR_KEY: &str = "FACTOR_KEY";
 const ID_TOKEN_KEY: &str = "OIDC_RSA_PRIVATE_KEY";
 const DATABASE_PASSWORD: &str = "DB_PASSWORD";
 const SMTP_PASSWORD: &str = "SMTP_PASSWORD";
 
 /// The variables that hold secrets. Each can instead be given with `_FILE` and the name of a file.
-pub const VARIABLES: [&str; 5] = [LINK_KEY, FORM_KEY, ID_TOKEN_KEY, DATABASE_PASSWORD, SMTP_PASSWORD];
+pub const VARIABLES: [&str; 6] = [LINK_KEY, FORM_KEY, FACTOR_KEY, ID_TOKEN_KEY, DATABASE_PASSWORD, SMTP_PASSWORD];
 
 /// Whether the environment means to give the keys. Then it must give all of them.
 pub(crate) fn gives_keys(lookup: &impl Fn(&str) -> Option<String>) -> bool {
-    [LINK_KEY, FORM_KEY, ID_TOKEN_KEY]
+    [LINK_KEY, FORM_KEY, FACTOR_KEY, ID_TOKEN_KEY]
         .iter()
         .any(|name| set(lookup, name).is_some() || set(lookup, &format!("{name}_FILE")).is_some())
 }
 
 impl Secrets {
-    /// Reads `LINK_KEY`, `FORM_KEY`, `OIDC_RSA_PRIVATE_KEY` and, if there are any, `DB_PASSWORD` and `SMTP_PASSWORD`.
+    /// Reads `LINK_KEY`, `FORM_KEY`, `FACTOR_KEY`, `OIDC_RSA_PRIVATE_KEY` and, if there are any, `DB_PASSWORD` and `SMTP_PASSWORD`.
     pub fn from_environment(lookup: &impl Fn(&str) -> Option<String>) -> Result<Self, SecretsError> {
         Ok(Self {
             database_username: None,
             database_password: database_password(lookup)?,
             link_key: key(lookup, LINK_KEY)?,
             form_key: key(lookup, FORM_KEY)?,
+            factor_key: key(lookup, FACTOR_KEY)?,
             id_token_key: pem(&required(lookup, ID_TOKEN_KEY)?),
             smtp_password: smtp_password(lookup)?,
         })

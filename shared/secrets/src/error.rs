@@ -42,7 +42,7 @@ pub enum SecretsError {
     SecretsManager(String),
     /// The secret in Secrets Manager is not a JSON object of the right shape. The parser's own message is left out:
     /// it can quote the secret.
-    #[error("the secret is not a JSON object with the fields link_key, form_key and id_token_key as text")]
+    #[error("the secret is not a JSON object with the fields link_key, form_key, factor_key and id_token_key as text")]
     Shape,
     /// No random bytes to make keys of.
     #[error(transparent)]

@@ -4,6 +4,8 @@
 //! Handlers see typed functions and never SQL. Values reach the database only as parameters.
 
 mod access_log;
+mod account;
+mod attempt;
 mod client;
 mod client_origin;
 mod config;
@@ -13,6 +15,7 @@ pub mod demo;
 mod dpop;
 mod enrolment;
 mod error;
+mod factor;
 mod invitation;
 mod logout;
 mod migrate;
@@ -30,6 +33,7 @@ mod token;
 mod user;
 
 pub use access_log::{AccessLogEntry, AccessLogPage, Named};
+pub use account::{Account, LinkPurpose, NewLink, Recipient};
 pub use client::{ClientRecord, ClientSummary, NewOwnClient, OwnClient, RegisteredClient, SecretChange};
 pub use config::{ConfigError, DatabaseConfig, SslMode};
 pub use consent::{
@@ -39,6 +43,7 @@ pub use consent::{
 pub use data_source::{DataSource, Scope};
 pub use enrolment::Enrolment;
 pub use error::StoreError;
+pub use factor::{Authenticator, NewAuthenticator};
 pub use invitation::{
     Invitation, InvitationCode, InvitationFilter, InvitationPage, Issue, IssuedInvitation, NewInvitation, Rate,
     Redemption,
@@ -54,7 +59,7 @@ pub use organization::Organization;
 pub use patient::{Identifier, Lookup, NewPatient, Patient, PatientFilter, PatientPage, TextFilter};
 pub use pool::Store;
 pub use practitioner::Practitioner;
-pub use session::{Account, LoginAttempt, LoginSession, NewSession};
+pub use session::{GrantEntry, LoginSession, NewSession, SessionEntry};
 pub use study::{Study, StudyOrganization};
 pub use token::Authenticated;
 pub use user::Profile;

@@ -6,7 +6,12 @@ async fn link_key(store: &SecretStore) -> [u8; 32] {
 }
 
 fn keys() -> Vec<(&'static str, String)> {
-    vec![("LINK_KEY", key_text(1)), ("FORM_KEY", key_text(2)), ("OIDC_RSA_PRIVATE_KEY", "PEM".to_owned())]
+    vec![
+        ("LINK_KEY", key_text(1)),
+        ("FORM_KEY", key_text(2)),
+        ("FACTOR_KEY", key_text(3)),
+        ("OIDC_RSA_PRIVATE_KEY", "PEM".to_owned()),
+    ]
 }
 
 #[tokio::test]
