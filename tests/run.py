@@ -28,6 +28,7 @@ STEPS = [
     ("Open mHealth differential", [PYTHON, "tests/python/omh_differential.py"]),
     ("jupyterhealth-client", [PYTHON, "tests/python/client_test.py"]),
     ("FHIR validity", [PYTHON, "tests/python/fhir_valid.py"]),
+    ("single sign-on", ["target/debug/jhe", "with-database", PYTHON, "tests/python/saml_test.py"]),
     ("the story", [PYTHON, "tests/python/demo.py", "--quiet"]),
     ("Lambda", [PYTHON, "tests/python/lambda_test.py"]),
 ]

@@ -22,7 +22,7 @@ const CALLERS: [(&str, Option<&str>); 8] = [
 ];
 
 /// The routes that need no access token. A route is added here only after thought.
-const PUBLIC: [&str; 17] = [
+const PUBLIC: [&str; 24] = [
     "GET /",
     "GET /.well-known/oauth-authorization-server",
     "GET /accounts/login/",
@@ -35,11 +35,18 @@ const PUBLIC: [&str; 17] = [
     "GET /o/.well-known/openid-configuration",
     "GET /o/.well-known/openid-configuration/",
     "GET /o/authorize/",
+    "GET /saml2/login/",
+    "GET /saml2/logout/",
+    "GET /saml2/ls/",
+    "GET /saml2/metadata/",
     "POST /accounts/login/",
     "POST /accounts/logout/",
     "POST /api/v1/invitation/{token}",
     "POST /o/authorize/",
     "POST /o/token/",
+    "POST /saml2/acs/",
+    "POST /saml2/logout/",
+    "POST /saml2/ls/post/",
 ];
 
 fn declared() -> Vec<Route> {

@@ -29,8 +29,9 @@ impl Credentials {
     }
 }
 
-/// The page. `refused` is the name that was typed with a wrong password.
-pub(crate) fn page(token: &str, next: &str, refused: Option<&str>) -> String {
+/// The page. `refused` is the name that was typed with a wrong password; `organization` offers the account of one's
+/// organization.
+pub(crate) fn page(token: &str, next: &str, refused: Option<&str>, organization: bool) -> String {
     let alert = match refused {
         None => "",
         Some(_) => {
@@ -46,12 +47,19 @@ pub(crate) fn page(token: &str, next: &str, refused: Option<&str>) -> String {
          <input id=\"username\" name=\"username\" type=\"email\" autocomplete=\"username\" maxlength=\"{MAX_EMAIL}\" required value=\"{name}\"{described}>\
          <label for=\"password\">Password</label>\
          <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" required{described}>\
-         <button>Sign in</button></form>",
+         <button>Sign in</button></form>{other}",
         token = escape(token),
         next = escape(next),
         name = escape(refused.unwrap_or_default()),
+        other = if organization { by_organization(next) } else { String::new() },
     );
     pages::page("Sign in", &body)
+}
+
+/// The way to the organization's own sign-in page.
+fn by_organization(next: &str) -> String {
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
+    format!("<a class=\"button\" href=\"/saml2/login/?{}\">Sign in with your organization</a>", escape(&query))
 }
 
 #[cfg(test)]
@@ -88,8 +96,9 @@ mod tests {
 
     #[test]
     fn nothing_that_was_typed_becomes_markup() {
-        let page = page("t", "/?a=\"><script>", Some("\"><script>"));
+        let page = page("t", "/?a=\"><script>", Some("\"><script>"), true);
         assert!(!page.contains("<script"), "{page}");
         assert!(page.contains("role=\"alert\""));
+        assert!(page.contains("/saml2/login/?next=%2F%3Fa%3D%22%3E%3Cscript%3E"), "{page}");
     }
 }

@@ -46,7 +46,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
 /// The page: empty, or after a wrong password with what was typed as the name.
 async fn show(app: &App, cookie: &FormCookie, next: &str, refused: Option<&str>) -> Result<Response, Failure> {
     let token = app.form_key().await?.issue(FORM, cookie.binding())?;
-    let mut response = html(StatusCode::OK, form::page(&token, next, refused));
+    let mut response = html(StatusCode::OK, form::page(&token, next, refused, app.has_single_sign_on()));
     cookie.set(&app.settings, &mut response);
     Ok(response)
 }

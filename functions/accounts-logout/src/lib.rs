@@ -22,6 +22,9 @@ const FORM: &str = "logout";
 /// Where one is sent who is signed out.
 const SIGN_IN: &str = "/accounts/login/";
 
+/// The way to sign out at one's organization too.
+const BY_ORGANIZATION: &str = "<a class=\"button\" href=\"/saml2/logout/\">Sign out at your organization too</a>";
+
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let session = browser::session_token(&app.settings, request);
     match (request.method(), session) {
@@ -37,8 +40,9 @@ async fn show(app: &App, session: &Secret) -> Result<Response, Failure> {
     let body = format!(
         "<p>You will be signed out in this browser. Apps that you allowed stay connected.</p>\
          <form method=\"post\" action=\"/accounts/logout/\">\
-         <input type=\"hidden\" name=\"{FORM_FIELD}\" value=\"{token}\"><button>Sign out</button></form>",
+         <input type=\"hidden\" name=\"{FORM_FIELD}\" value=\"{token}\"><button>Sign out</button></form>{other}",
         token = escape(&token),
+        other = if app.has_single_sign_on() { BY_ORGANIZATION } else { "" },
     );
     Ok(html(StatusCode::OK, pages::page("Sign out", &body)))
 }

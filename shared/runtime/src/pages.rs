@@ -16,6 +16,7 @@ h1 { font-size: 1.35rem; margin: 0 0 .25rem } p { margin: .25rem 0 1rem }
 label { display: block; font-weight: 600; margin-top: 1rem }
 input { width: 100%; font: inherit; padding: .6rem .7rem; border: 1px solid var(--line); border-radius: .4rem }
 button { width: 100%; margin-top: 1.5rem; font: inherit; font-weight: 600; padding: .7rem; border: 0; border-radius: .4rem; background: var(--accent); color: #fff; cursor: pointer }
+a.button { display: block; margin-top: .75rem; padding: .7rem; text-align: center; border: 1px solid var(--line); border-radius: .4rem; color: inherit; font-weight: 600; text-decoration: none }
 button.quiet { background: none; color: inherit; border: 1px solid var(--line); margin-top: .75rem }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px }
 [role=alert] { border-left: 4px solid var(--bad); padding: .5rem .75rem; background: color-mix(in srgb, var(--bad) 10%, transparent) }

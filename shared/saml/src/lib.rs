@@ -50,7 +50,6 @@ pub(crate) mod names {
     pub(crate) const REDIRECT: &str = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect";
     pub(crate) const POST: &str = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST";
     pub(crate) const SUCCESS: &str = "urn:oasis:names:tc:SAML:2.0:status:Success";
-    pub(crate) const REQUESTER: &str = "urn:oasis:names:tc:SAML:2.0:status:Requester";
     pub(crate) const BEARER: &str = "urn:oasis:names:tc:SAML:2.0:cm:bearer";
     pub(crate) const ENTITY: &str = "urn:oasis:names:tc:SAML:2.0:nameid-format:entity";
     pub(crate) const EMAIL: &str = "urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress";

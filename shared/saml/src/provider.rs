@@ -100,15 +100,14 @@ impl ServiceProvider<'_> {
         redirect::address(&endpoint.request, Kind::Request, &request, None, self.key).map(Some)
     }
 
-    /// The address that answers the identity provider's request to sign somebody out (Core 3.7.2). `request` is none when
-    /// what was asked cannot be said to be a request of its own.
+    /// The address that answers the identity provider's request to sign somebody out: it was done (Core 3.7.2). None when
+    /// the identity provider has no place for answers.
     pub fn answer_sign_out(
         &self,
         to: &IdentityProvider,
         id: &str,
         in_response_to: &str,
         relay_state: Option<&str>,
-        succeeded: bool,
         now: Timestamp,
     ) -> Result<Option<String>, SigningError> {
         let Some(endpoint) = &to.sign_out else { return Ok(None) };
@@ -124,7 +123,7 @@ impl ServiceProvider<'_> {
             destination = escape(&endpoint.response),
             in_response_to = escape(in_response_to),
             issuer = escape(self.entity_id),
-            status = if succeeded { names::SUCCESS } else { names::REQUESTER },
+            status = names::SUCCESS,
         );
         redirect::address(&endpoint.response, Kind::Response, &response, relay_state, self.key).map(Some)
     }

@@ -25,6 +25,7 @@ struct Document {
     form_key: SecretString,
     id_token_key: SecretString,
     smtp_password: Option<SecretString>,
+    saml_key: Option<SecretString>,
 }
 
 /// A client with the configuration of the process: region, credentials, `AWS_ENDPOINT_URL`.
@@ -59,6 +60,7 @@ impl Secrets {
             form_key: key(&document.form_key, "form_key")?,
             id_token_key: document.id_token_key,
             smtp_password: document.smtp_password,
+            saml_key: document.saml_key,
         })
     }
 }
@@ -78,7 +80,7 @@ mod tests {
         let form_key = STANDARD.encode([2; 32]);
         format!(
             r#"{{"db_password":"pw-1","link_key":"{link_key}","form_key":"{form_key}","id_token_key":"PEM",
-                "smtp_password":"pw-2","more":1}}"#
+                "smtp_password":"pw-2","saml_key":"PEM-2","more":1}}"#
         )
     }
 
@@ -90,6 +92,7 @@ mod tests {
         assert_eq!(secrets.id_token_key.expose_secret(), "PEM");
         assert_eq!(secrets.database_password.unwrap().expose_secret(), "pw-1");
         assert_eq!(secrets.smtp_password.unwrap().expose_secret(), "pw-2");
+        assert_eq!(secrets.saml_key.unwrap().expose_secret(), "PEM-2");
         assert_eq!(secrets.database_username, None);
     }
 

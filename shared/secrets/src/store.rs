@@ -8,7 +8,7 @@ use aws_sdk_secretsmanager::Client;
 use tokio::sync::OnceCell;
 
 use crate::cache::Cache;
-use crate::environment::{database_password, gives_keys, smtp_password};
+use crate::environment::{database_password, gives_keys, saml_key, smtp_password};
 use crate::{Secrets, SecretsError, aws};
 
 /// The secrets of a process.
@@ -31,10 +31,11 @@ impl SecretStore {
             return Ok(Self(Source::SecretsManager { id, client: OnceCell::new(), cache: Cache::new() }));
         }
         let secrets = match directory {
-            Some(path) if !gives_keys(&lookup) => Secrets {
-                smtp_password: smtp_password(&lookup)?,
-                ..Secrets::from_directory(path, database_password(&lookup)?)?
-            },
+            Some(path) if !gives_keys(&lookup) => {
+                let own = Secrets::from_directory(path, database_password(&lookup)?)?;
+                let saml_key = saml_key(&lookup)?.or_else(|| own.saml_key.clone());
+                Secrets { smtp_password: smtp_password(&lookup)?, saml_key, ..own }
+            }
             _ => Secrets::from_environment(&lookup)?,
         };
         Ok(Self(Source::Fixed(Arc::new(secrets))))

@@ -82,7 +82,7 @@ fn our_own_messages_are_read_by_the_other_side() {
     let read = read_order(&document, message, "_id".to_owned(), None, now()).unwrap();
     assert_eq!((read.name_id, read.session_indexes), (name, vec!["s&1".to_owned()]));
 
-    let url = provider.answer_sign_out(&to, "_answer", "_order", Some("state"), true, now()).unwrap().unwrap();
+    let url = provider.answer_sign_out(&to, "_answer", "_order", Some("state"), now()).unwrap().unwrap();
     let sent = Redirected::open(url.strip_prefix("https://idp.example/slo?").unwrap(), &to.keys).unwrap();
     assert_eq!((sent.kind, sent.relay_state.as_deref()), (Kind::Response, Some("state")));
     let answered = sent.xml.replace(SP, IDP).replace("https://idp.example/slo", HERE);
