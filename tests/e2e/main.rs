@@ -33,6 +33,7 @@ mod observation_window;
 mod patients;
 mod rest_matrix;
 mod rest_paging;
+mod single_sign_on;
 mod source_policy;
 mod studies;
 mod template;
