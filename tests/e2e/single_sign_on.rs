@@ -142,6 +142,6 @@ async fn the_functions_login_makes_practitioners_only_without_password_rights_or
     assert_eq!(again.get::<_, Option<i32>>(0), None, "an address has one account, whatever its spelling");
     for statement in ["UPDATE used_message SET lapses_at = now()", "UPDATE linked_session SET name_id = 'x'"] {
         let error = client.batch_execute(statement).await.expect_err(statement);
-        assert_eq!(error.code().map(|state| state.code()), Some("42501"), "{statement}");
+        assert_eq!(error.code().map(tokio_postgres::error::SqlState::code), Some("42501"), "{statement}");
     }
 }

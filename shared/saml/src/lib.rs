@@ -2,7 +2,7 @@
 //!
 //! Pure: no HTTP, no clock, no database, no environment. Time is an argument, and so is every identifier that has to be
 //! random. The sources are the OASIS standards of 2005: *Assertions and Protocols* (called Core here), *Bindings*,
-//! *Profiles* and *Metadata*, and the W3C's *XML Signature* (XMLDSig).
+//! *Profiles* and *Metadata*, and the W3C's *XML Signature*.
 //!
 //! Every message is parsed once. The element whose content counts is the very node that a signature was found to
 //! cover; there is no second parser and no second lookup that could see something else.

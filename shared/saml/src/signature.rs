@@ -1,4 +1,4 @@
-//! Signatures inside a message (Core 5.4, XMLDSig).
+//! Signatures inside a message (Core 5.4, XML Signature).
 
 use crate::{
     Refusal, TrustedKeys,

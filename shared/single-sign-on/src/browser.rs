@@ -120,7 +120,7 @@ mod tests {
     async fn a_request_waits_in_the_browser_that_made_it_and_for_its_purpose() {
         let ours = app("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
         let other = app("MTEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
-        let now = ours.now();
+        let now: Timestamp = "2026-11-22T01:00:00Z".parse().unwrap();
         let waiting = Pending::new("random", "/next", now);
         let mut response = Response::new(Bytes::new());
         set_pending(&ours, &mut response, Purpose::SignIn, &waiting).await.unwrap();
