@@ -21,22 +21,41 @@ pub(crate) fn covered_elements(document: &Document<'_>, keys: &TrustedKeys) -> R
     if signatures.len() > 2 {
         return Err(Refusal::SignatureForm);
     }
-    signatures.into_iter().map(|signature| covered_element(document, signature, keys)).collect()
+    // All forms first: the library looks at every signature of the document, and is to see nothing but this form.
+    let forms: Vec<Form> =
+        signatures.into_iter().map(|signature| Form::check(document, signature)).collect::<Result<_, _>>()?;
+    forms.into_iter().map(|form| form.verify(document, keys)).collect()
 }
 
-fn covered_element(document: &Document<'_>, signature: NodeId, keys: &TrustedKeys) -> Result<NodeId, Refusal> {
-    let parent = document.parent(signature).ok_or(Refusal::SignatureForm)?;
-    let algorithm = check_form(document, signature, parent)?;
-    let context = DsigContext::new(KeysManager::new()).with_hsm_verifier(keys.verifier(algorithm));
-    let results = verify_all_document(&context, document).map_err(|_| Refusal::SignatureForm)?;
-    let references = results.into_iter().find_map(|result| match result {
-        VerifyResult::Valid { signature_node, references, .. } if signature_node == signature => Some(references),
-        _ => None,
-    });
-    match references.as_deref() {
-        None => Err(Refusal::Signature),
-        Some([only]) if only.resolved_node == Some(parent) && only.digest_verified => Ok(parent),
-        Some(_) => Err(Refusal::SignatureForm),
+/// A signature of the right form.
+#[derive(Clone, Copy)]
+struct Form {
+    signature: NodeId,
+    parent: NodeId,
+    algorithm: Algorithm,
+}
+
+impl Form {
+    fn check(document: &Document<'_>, signature: NodeId) -> Result<Self, Refusal> {
+        let parent = document.parent(signature).ok_or(Refusal::SignatureForm)?;
+        Ok(Self { signature, parent, algorithm: check_form(document, signature, parent)? })
+    }
+
+    /// The element that it covers, if it is right.
+    fn verify(self, document: &Document<'_>, keys: &TrustedKeys) -> Result<NodeId, Refusal> {
+        let context = DsigContext::new(KeysManager::new()).with_hsm_verifier(keys.verifier(self.algorithm));
+        let results = verify_all_document(&context, document).map_err(|_| Refusal::SignatureForm)?;
+        let references = results.into_iter().find_map(|result| match result {
+            VerifyResult::Valid { signature_node, references, .. } if signature_node == self.signature => {
+                Some(references)
+            }
+            _ => None,
+        });
+        match references.as_deref() {
+            None => Err(Refusal::Signature),
+            Some([only]) if only.resolved_node == Some(self.parent) && only.digest_verified => Ok(self.parent),
+            Some(_) => Err(Refusal::SignatureForm),
+        }
     }
 }
 

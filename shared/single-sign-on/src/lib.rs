@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use runtime::{App, Failure, SetupError};
 use saml::{IdentityProvider, ServiceProvider, SigningError, SigningKey};
 use source::Source;
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 use tokio::sync::OnceCell;
 
 /// What a person is told when their organization's message is not believed or does not help. Why is in the audit.
@@ -44,7 +44,7 @@ impl SingleSignOn {
 
     /// The identity provider, by its metadata.
     pub async fn identity_provider(&self, now: Timestamp) -> Result<Arc<IdentityProvider>, Failure> {
-        self.source.get(now).await.map_err(|error| Failure::Unavailable(Box::new(error)))
+        self.source.get(now, Instant::now()).await.map_err(|error| Failure::Unavailable(Box::new(error)))
     }
 
     /// This service provider, with its key.

@@ -79,12 +79,13 @@ impl Source {
         Self { place, state: Mutex::default() }
     }
 
-    /// The identity provider. Requests that come at the same time wait for one reading.
-    pub(crate) async fn get(&self, now: Timestamp) -> Result<Arc<IdentityProvider>, MetadataError> {
+    /// The identity provider. Requests that come at the same time wait for one reading. `at` is the same moment as `now`,
+    /// by the clock that nobody sets.
+    pub(crate) async fn get(&self, now: Timestamp, at: Instant) -> Result<Arc<IdentityProvider>, MetadataError> {
         let mut state = self.state.lock().await;
-        let age = state.read.as_ref().map(|(read, _)| read.elapsed());
+        let age = state.read.as_ref().map(|(read, _)| at.duration_since(*read));
         if age.is_none_or(|age| age > FRESH) {
-            self.renew(&mut state, age).await?;
+            self.renew(&mut state, age, at).await?;
         }
         let (_, known) = state.read.as_ref().ok_or(MetadataError::Paused)?;
         if known.valid_until.is_some_and(|end| end <= now) {
@@ -94,18 +95,18 @@ impl Source {
     }
 
     /// Reads it again. A failure does not count while what is known is not too old.
-    async fn renew(&self, state: &mut State, age: Option<Duration>) -> Result<(), MetadataError> {
+    async fn renew(&self, state: &mut State, age: Option<Duration>, at: Instant) -> Result<(), MetadataError> {
         let usable = age.is_some_and(|age| age <= STALE);
-        if state.failed.is_some_and(|failed| failed.elapsed() < PAUSE) {
+        if state.failed.is_some_and(|failed| at.duration_since(failed) < PAUSE) {
             return if usable { Ok(()) } else { Err(MetadataError::Paused) };
         }
         match self.read().await {
             Ok(read) => {
-                *state = State { read: Some((Instant::now(), Arc::new(read))), failed: None };
+                *state = State { read: Some((at, Arc::new(read))), failed: None };
                 Ok(())
             }
             Err(error) => {
-                state.failed = Some(Instant::now());
+                state.failed = Some(at);
                 if usable {
                     tracing::warn!(%error, "the metadata of before is used");
                     Ok(())
@@ -127,4 +128,46 @@ impl Source {
 
 async fn read_file(path: &Path) -> Result<String, MetadataError> {
     Ok(tokio::fs::read_to_string(path).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const METADATA: &str = include_str!("../../../tests/data/idp_metadata.xml");
+
+    fn now() -> Timestamp {
+        "2026-11-22T01:00:00Z".parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn metadata_that_was_read_once_outlives_a_failure_for_a_day() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), METADATA).unwrap();
+        let source = Source::new(Place::File(file.path().to_owned()));
+        let start = Instant::now();
+        let after = |hours| start + Duration::from_hours(hours);
+        assert_eq!(source.get(now(), start).await.unwrap().entity_id, "https://idp.example/metadata");
+        fs::write(file.path(), METADATA.replace("idp.example/metadata", "idp.example/new")).unwrap();
+        assert_eq!(source.get(now(), after(1)).await.unwrap().entity_id, "https://idp.example/metadata");
+        assert_eq!(source.get(now(), after(2)).await.unwrap().entity_id, "https://idp.example/new");
+        fs::write(file.path(), "broken").unwrap();
+        assert!(source.get(now(), after(26)).await.is_ok());
+        assert!(matches!(source.get(now(), after(27)).await, Err(MetadataError::Content(_))));
+        assert!(matches!(source.get(now(), after(27)).await, Err(MetadataError::Paused)));
+        fs::write(file.path(), METADATA).unwrap();
+        assert!(source.get(now(), after(28)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn metadata_is_not_used_after_its_own_end() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let ending = METADATA.replace("entityID=", "validUntil=\"2026-11-22T01:00:00Z\" entityID=");
+        fs::write(file.path(), ending).unwrap();
+        let source = Source::new(Place::File(file.path().to_owned()));
+        let before = now() - jiff::SignedDuration::from_secs(1);
+        assert!(source.get(before, Instant::now()).await.is_ok());
+        assert!(matches!(source.get(now(), Instant::now()).await, Err(MetadataError::Expired)));
+    }
 }

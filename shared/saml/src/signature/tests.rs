@@ -166,6 +166,13 @@ fn a_signature_of_another_form_is_refused() {
 }
 
 #[test]
+fn no_signature_of_another_form_is_looked_at_beside_a_right_one() {
+    let inner = signed(&assertion(), "_assertion");
+    let file = template("_response").replace("URI=\"#_response\"", "URI=\"Cargo.toml\"");
+    assert_eq!(judge(&response(&inner).replace(SLOT, &file)).err(), Some(Refusal::SignatureForm));
+}
+
+#[test]
 fn the_same_element_twice_signed_is_refused() {
     let (whole, signature) = genuine();
     let twice = whole.replace(&signature, &format!("{signature}{signature}"));
