@@ -5,8 +5,18 @@ use runtime::Function;
 /// The functions, by name. A test compares them with `template.yaml`.
 pub const FUNCTIONS: &[Function] = &[
     access_log::FUNCTION,
+    accounts_email_code::FUNCTION,
+    accounts_factor::FUNCTION,
+    accounts_factor_enrol::FUNCTION,
+    accounts_factor_manage::FUNCTION,
     accounts_login::FUNCTION,
     accounts_logout::FUNCTION,
+    accounts_password::FUNCTION,
+    accounts_reset::FUNCTION,
+    accounts_reset_confirm::FUNCTION,
+    accounts_sessions::FUNCTION,
+    accounts_sign_up::FUNCTION,
+    accounts_verify::FUNCTION,
     consents_decide::FUNCTION,
     consents_history::FUNCTION,
     consents_read::FUNCTION,

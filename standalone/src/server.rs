@@ -1,30 +1,25 @@
 //! The HTTP server.
 
 use crate::routes::{RouteError, Router, Target};
-use axum::{body::Body, extract::ConnectInfo};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
 use runtime::{App, Failure, MAX_BODY, Protocol, Request, RequestParts, Response};
 use std::{
     collections::HashMap,
+    convert::Infallible,
     future::Future,
-    io,
     net::{IpAddr, SocketAddr},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
-use tokio::{net::TcpListener, sync::Notify};
-
-/// The server cannot run.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The routes.
-    #[error(transparent)]
-    Routes(#[from] RouteError),
-    /// The listener.
-    #[error("cannot serve")]
-    Io(#[from] io::Error),
-}
+use tokio::net::{TcpListener, TcpStream};
 
 /// The state of the server.
 struct Host {
@@ -37,35 +32,58 @@ struct Host {
 /// How long requests that run when the host stops may still take: as long as any request may.
 const GRACE: Duration = Duration::from_secs(25);
 
+/// How long a client may take for the headers of a request, so that slow ones do not hold connections for ever.
+const HEADERS: Duration = Duration::from_secs(10);
+
+/// How long to wait when the system has no room for a connection.
+const NO_ROOM: Duration = Duration::from_millis(100);
+
 /// Serves until `stop` is ready, then lets the requests that run come to their end.
 pub async fn serve(
     listener: TcpListener,
     app: App,
     trusts_proxy: bool,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), ServeError> {
+    stop: impl Future<Output = ()>,
+) -> Result<(), RouteError> {
     let host = Arc::new(Host { app, router: Router::from_template()?, trusts_proxy });
-    let service = axum::Router::new()
-        .fallback(move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: axum::extract::Request| {
-            let host = Arc::clone(&host);
-            async move { host.serve(peer, request).await }
-        })
-        .into_make_service_with_connect_info::<SocketAddr>();
-    let stopping = Arc::new(Notify::new());
-    let stopped = Arc::clone(&stopping);
-    let graceful = axum::serve(listener, service).with_graceful_shutdown(async move {
-        stop.await;
-        stopped.notify_one();
-    });
+    let connections = GracefulShutdown::new();
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => connect(&connections, Arc::clone(&host), stream, peer),
+                // Out of descriptors, or the client is gone already.
+                Err(_) => tokio::time::sleep(NO_ROOM).await,
+            },
+            () = &mut stop => break,
+        }
+    }
+    drop(listener);
     tokio::select! {
-        result = graceful => result?,
-        () = async { stopping.notified().await; tokio::time::sleep(GRACE).await } => {}
+        () = connections.shutdown() => {}
+        () = tokio::time::sleep(GRACE) => {}
     }
     Ok(())
 }
 
+/// Serves the requests of one connection. A connection that breaks is the client's affair.
+fn connect(connections: &GracefulShutdown, host: Arc<Host>, stream: TcpStream, peer: SocketAddr) {
+    // Answers are written whole; waiting for more would only delay them.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let host = Arc::clone(&host);
+        async move { Ok::<_, Infallible>(host.serve(peer, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS)
+        .serve_connection(TokioIo::new(stream), service);
+    let connection = connections.watch(connection);
+    tokio::spawn(async move { connection.await.ok() });
+}
+
 impl Host {
-    async fn serve(&self, peer: SocketAddr, request: axum::extract::Request) -> http::Response<Body> {
+    async fn serve(&self, peer: SocketAddr, request: http::Request<Incoming>) -> http::Response<Full<Bytes>> {
         let is_head = request.method() == Method::HEAD;
         let mut response = self.route(peer, request).await;
         if !response.headers().contains_key(REQUEST_ID) {
@@ -78,10 +96,10 @@ impl Host {
         if is_head {
             *response.body_mut() = Bytes::new();
         }
-        response.map(Body::from)
+        response.map(Full::new)
     }
 
-    async fn route(&self, peer: SocketAddr, request: axum::extract::Request) -> Response {
+    async fn route(&self, peer: SocketAddr, request: http::Request<Incoming>) -> Response {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
         if parts.method == Method::OPTIONS {
@@ -98,9 +116,10 @@ impl Host {
             }
             Target::Function(function, variables) => {
                 // Read no more than a Lambda function would be given.
-                let Ok(Ok(body)) = tokio::time::timeout(GRACE, axum::body::to_bytes(body, MAX_BODY)).await else {
+                let Ok(Ok(body)) = tokio::time::timeout(GRACE, Limited::new(body, MAX_BODY).collect()).await else {
                     return Failure::TooLarge.response(function.protocol);
                 };
+                let body = body.to_bytes();
                 let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), decoded(value))).collect();
                 let request = self.request(peer, parts, variables, body);
                 let mut response = function.call(&self.app, &request).await;

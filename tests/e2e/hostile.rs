@@ -9,6 +9,7 @@ use standalone::{
     routes::{Route, declared},
 };
 use std::collections::{BTreeMap, BTreeSet};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The routes that answer without an access token, and why.
 const PUBLIC: [(&str, &str); 19] = [
@@ -302,4 +303,16 @@ async fn paths_that_lead_nowhere_are_refused_in_the_shape_of_their_neighbours() 
             assert_eq!(reply.status, StatusCode::NOT_FOUND, "{what}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_client_that_never_ends_its_headers_is_let_go() {
+    let world = World::new().await;
+    let address = world.base.strip_prefix("http://").expect("plain HTTP").to_owned();
+    let mut connection = tokio::net::TcpStream::connect(address).await.expect("a connection");
+    connection.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await.expect("a beginning");
+    // Ends only when the server closes the connection.
+    let mut answer = Vec::new();
+    let _ = connection.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP/1.1 200"), "nothing was served");
 }

@@ -8,7 +8,7 @@ async fn the_functions_login_cannot_do_what_no_function_does() {
     let client = world.as_function().await;
     for statement in [
         "UPDATE app_user SET is_superuser = true",
-        "UPDATE app_user SET password_hash = NULL",
+        "UPDATE app_user SET email = 'x@example.com'",
         "INSERT INTO app_user (email, user_type, is_superuser) VALUES ('x@example.com', 'practitioner', true)",
         "INSERT INTO organization_member VALUES (20003, 80006, 'manager')",
         "INSERT INTO practitioner (user_id) VALUES (10006)",

@@ -44,40 +44,6 @@ async fn a_wrong_password_and_an_unknown_account_are_answered_alike_and_recorded
 }
 
 #[tokio::test]
-async fn after_ten_wrong_passwords_an_account_waits_and_a_right_one_clears_the_count() {
-    let world = World::new().await;
-    let browser = Browser::new(&world);
-    let mary = email("manager_mary");
-    assert_eq!(browser.sign_in(&mary, "wrong", "/").await.status, StatusCode::OK);
-    assert_eq!(world.count("SELECT failures::bigint FROM login_failure").await, 1);
-    world.sql("UPDATE login_failure SET failures = 9").await;
-    assert_eq!(browser.sign_in(&mary.to_uppercase(), "wrong", "/").await.status, StatusCode::OK, "the tenth");
-    for (what, password) in [("wrong", "wrong"), ("right", PASSWORD)] {
-        let reply = browser.sign_in(&mary, password, "/").await;
-        assert_eq!(reply.status, StatusCode::TOO_MANY_REQUESTS, "{what}");
-        let wait: u32 = reply.header("retry-after").parse().expect("seconds");
-        assert!((1..=900).contains(&wait), "{wait}");
-    }
-    assert_eq!(sessions(&world).await, 0);
-    let other = Browser::new(&world).sign_in(&email("member_megan"), PASSWORD, "/").await;
-    assert_eq!(other.status, StatusCode::FOUND, "another account does not wait");
-
-    world.sql("UPDATE login_failure SET last_failure = clock_timestamp() - interval '15 minutes'").await;
-    assert_eq!(browser.sign_in(&mary, PASSWORD, "/").await.status, StatusCode::FOUND);
-    assert_eq!(world.count("SELECT count(*) FROM login_failure").await, 0);
-}
-
-#[tokio::test]
-async fn an_account_that_does_not_exist_waits_like_one_that_does() {
-    let world = World::new().await;
-    let browser = Browser::new(&world);
-    browser.sign_in(&email("nobody"), "wrong", "/").await;
-    world.sql("UPDATE login_failure SET failures = 10").await;
-    assert_eq!(browser.sign_in(&email("nobody"), "wrong", "/").await.status, StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(world.tables_with("nobody@example.com").await, [""; 0], "what was typed is not kept");
-}
-
-#[tokio::test]
 async fn a_form_that_was_not_made_for_this_browser_is_refused() {
     let world = World::new().await;
     let (mine, other) = (Browser::new(&world), Browser::new(&world));

@@ -3,6 +3,12 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod access_log;
+mod accounts_email_code;
+mod accounts_factor;
+mod accounts_password;
+mod accounts_reset;
+mod accounts_sessions;
+mod accounts_throttle;
 mod audit;
 mod audit_immutable;
 mod audit_refusals;

@@ -22,10 +22,20 @@ const CALLERS: [(&str, Option<&str>); 8] = [
 ];
 
 /// The routes that need no access token. A route is added here only after thought.
-const PUBLIC: [&str; 24] = [
+const PUBLIC: [&str; 44] = [
     "GET /",
     "GET /.well-known/oauth-authorization-server",
     "GET /accounts/login/",
+    "GET /accounts/verify/",
+    "GET /accounts/sign-up/",
+    "GET /accounts/sessions/",
+    "GET /accounts/reset/confirm/",
+    "GET /accounts/reset/",
+    "GET /accounts/password/",
+    "GET /accounts/second-factor/manage/",
+    "GET /accounts/second-factor/enrol/",
+    "GET /accounts/second-factor/",
+    "GET /accounts/email-code/",
     "GET /accounts/logout/",
     "GET /fhir/r5/.well-known/smart-configuration",
     "GET /fhir/r5/metadata",
@@ -40,6 +50,16 @@ const PUBLIC: [&str; 24] = [
     "GET /saml2/ls/",
     "GET /saml2/metadata/",
     "POST /accounts/login/",
+    "POST /accounts/verify/",
+    "POST /accounts/sign-up/",
+    "POST /accounts/sessions/",
+    "POST /accounts/reset/confirm/",
+    "POST /accounts/reset/",
+    "POST /accounts/password/",
+    "POST /accounts/second-factor/manage/",
+    "POST /accounts/second-factor/enrol/",
+    "POST /accounts/second-factor/",
+    "POST /accounts/email-code/",
     "POST /accounts/logout/",
     "POST /api/v1/invitation/{token}",
     "POST /o/authorize/",

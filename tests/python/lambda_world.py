@@ -41,7 +41,7 @@ class World:
         psql("postgres", "-c", f"CREATE DATABASE {database} TEMPLATE jhe_template")
         self.database = database
         self.id_token_key = rsa_key()
-        self.keys = {"link_key": random_key(), "form_key": random_key(), "id_token_key": self.id_token_key, "saml_key": rsa_key()}
+        self.keys = {"link_key": random_key(), "form_key": random_key(), "factor_key": random_key(), "id_token_key": self.id_token_key, "saml_key": rsa_key()}
         names = ("DB_HOST", "DB_PORT", "DB_SSL_MODE", "DB_SSL_ROOT_CERT", "PATH")
         self.common = {
             **{name: os.environ[name] for name in names},
@@ -57,6 +57,7 @@ class World:
             "DB_PASSWORD": os.environ["DB_PASSWORD"],
             "LINK_KEY": self.keys["link_key"],
             "FORM_KEY": self.keys["form_key"],
+            "FACTOR_KEY": self.keys["factor_key"],
             "OIDC_RSA_PRIVATE_KEY": self.id_token_key,
         }
         self.by_secret = {**self.common, **AWS, **self.start_secrets_manager()}

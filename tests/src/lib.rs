@@ -18,6 +18,7 @@ pub mod mailbox;
 pub mod point;
 pub mod proxy;
 pub mod reply;
+pub mod totp;
 
 use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::SecretString;

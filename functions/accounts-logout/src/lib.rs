@@ -2,22 +2,20 @@
 //! session. Public: without a session there is nothing to end.
 
 use audit::Action;
-use http::{Method, StatusCode};
+use http::Method;
 use oauth::Secret;
 use runtime::{
     App, Failure, Function, Needs, Protocol, Request, Response,
-    browser::{self, FORM_FIELD, field},
-    html,
-    pages::{self, escape},
-    redirect,
+    browser::{self, FORM_FIELD},
+    pages, redirect,
 };
 
 /// The function.
 pub const FUNCTION: Function =
     Function::new("accounts-logout", Protocol::Page, Needs::Database, |app, request| Box::pin(handle(app, request)));
 
-/// The name of the form, for its token.
-const FORM: &str = "logout";
+/// The page, and the name of its form.
+const PAGE: &str = "/accounts/logout/";
 
 /// Where one is sent who is signed out.
 const SIGN_IN: &str = "/accounts/login/";
@@ -36,22 +34,20 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
 }
 
 async fn show(app: &App, session: &Secret) -> Result<Response, Failure> {
-    let token = app.form_key().await?.issue(FORM, session.expose())?;
-    let body = format!(
-        "<p>You will be signed out in this browser. Apps that you allowed stay connected.</p>\
-         <form method=\"post\" action=\"/accounts/logout/\">\
-         <input type=\"hidden\" name=\"{FORM_FIELD}\" value=\"{token}\"><button>Sign out</button></form>{other}",
-        token = escape(&token),
-        other = if app.has_single_sign_on() { BY_ORGANIZATION } else { "" },
-    );
-    Ok(html(StatusCode::OK, pages::page("Sign out", &body)))
+    browser::bound_page(app, PAGE, session, |token| {
+        let form = pages::form(PAGE, &[(FORM_FIELD, token)], &[], "Sign out");
+        let other = if app.has_single_sign_on() { BY_ORGANIZATION } else { "" };
+        let text = "<p>You will be signed out in this browser. Apps that you allowed stay connected; \
+                    <a href=\"/accounts/sessions/\">see which</a>.</p>";
+        pages::page("Sign out", &format!("{text}{form}{other}"))
+    })
+    .await
 }
 
 async fn sign_out(app: &App, request: &Request, session: &Secret) -> Result<Response, Failure> {
-    let form = request.form()?;
-    browser::check_form(app, request, FORM, session.expose(), field(&form, FORM_FIELD)).await?;
+    browser::bound_form(app, request, PAGE, session).await?;
     let context = request.audit(None, Action::Delete, "Session");
-    app.store().await?.end_session(&context, &session.hash()).await?;
+    app.store().await?.end_session(&context, &session.hash(), None).await?;
     let mut response = redirect(SIGN_IN);
     browser::clear_session(&app.settings, &mut response);
     Ok(response)

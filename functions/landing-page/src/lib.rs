@@ -13,6 +13,7 @@ const BODY: &str = "\
 Observations; researchers read what the patient has consented to.</p>\
 <ul>\
 <li><a href=\"/accounts/login/\">Sign in</a></li>\
+<li><a href=\"/accounts/sessions/\">Your account</a></li>\
 <li><a href=\"/accounts/logout/\">Sign out</a></li>\
 <li><a href=\"/FHIR/R5/metadata\">FHIR capability statement</a></li>\
 <li><a href=\"/FHIR/R5/.well-known/smart-configuration\">SMART configuration</a></li>\

@@ -48,6 +48,15 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         Err(refusal) => return Ok(redirect(&refusal.location(endpoints.issuer()))),
     };
     let asked = Asked { app, request, client: &client, authorization: &authorization, endpoints: &endpoints };
+    if let Some(signed_in) = signed_in.as_ref().filter(|_| step != NextStep::LogIn)
+        && asked.needs_email_code(signed_in).await?
+    {
+        // For the client it is as if nobody were signed in (OpenID Connect Core 1.0 section 3.1.2.6).
+        return Ok(match authorization.next_step(&client, None, app.now()) {
+            Err(refusal) => redirect(&refusal.location(endpoints.issuer())),
+            Ok(_) => asked.email_code(),
+        });
+    }
     match (step, &signed_in) {
         (NextStep::LogIn, _) | (_, None) => Ok(asked.sign_in()),
         (NextStep::IssueCode, Some(signed_in)) => asked.issue_code(signed_in).await,
@@ -83,8 +92,19 @@ impl Asked<'_> {
     /// To the sign-in page, and back from there to this request.
     fn sign_in(&self) -> Response {
         let back = format!("/o/authorize/?{}", self.authorization.query_after_login());
-        let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", &back).finish();
-        redirect(&format!("/accounts/login/?{query}"))
+        browser::to_sign_in(&back)
+    }
+
+    /// Whether the client asks for a code by e-mail that the person has not typed in this session.
+    async fn needs_email_code(&self, signed_in: &SignedIn) -> Result<bool, Failure> {
+        let has_typed_it = signed_in.session.methods.iter().any(|method| method == "email");
+        Ok(!has_typed_it && self.app.store().await?.asks_email_code(self.client.id).await?)
+    }
+
+    /// To the page of the code, and back from there to this request.
+    fn email_code(&self) -> Response {
+        let back = format!("/o/authorize/?{}", self.authorization.query_after_login());
+        redirect(&browser::with_next("/accounts/email-code/", &back))
     }
 
     async fn issue_code(&self, signed_in: &SignedIn) -> Result<Response, Failure> {

@@ -8,7 +8,7 @@ use authz::{Layer, UserId};
 use jiff::Timestamp;
 use oauth::{Secret, TokenHash};
 use runtime::{
-    App, Failure, Function, Needs, Protocol, Request, Response,
+    App, Failure, Function, Needs, Protocol, Request, Response, account,
     browser::{self, field},
     redirect,
 };
@@ -56,7 +56,7 @@ async fn sign_in(app: &App, request: &Request, sign_on: &SingleSignOn) -> Result
         None => create(app, request, sign_on, &person, &email).await?,
     };
     match user {
-        Ok(user) => start(app, request, &context, user, &person, &issuer, &waiting.next).await,
+        Ok(user) => go_on(app, request, &context, user, &person, &issuer, &waiting.next).await,
         Err((refused_by, reason)) => Err(refuse(app, &context, refused_by, reason).await?),
     }
 }
@@ -89,8 +89,8 @@ async fn judge(
 /// Why an account is not signed in by an identity provider.
 type Barred = (RefusedBy, &'static str);
 
-/// Whether an account may be signed in by an identity provider alone. The one place where that is decided: a patient never,
-/// and a super admin not while nothing here sees a second factor.
+/// Whether an account may be signed in by an identity provider. The one place where that is decided: a patient never, and
+/// a super admin neither, whose password and second factor are ours to check.
 fn permitted(account: SsoAccount) -> Result<UserId, Barred> {
     if !account.is_active {
         Err((RefusedBy::Layer(Layer::Token), "closed_account"))
@@ -121,6 +121,24 @@ async fn create(
     Ok(created.ok_or((RefusedBy::Invalid, "account_made_meanwhile")))
 }
 
+/// To the session, or first to the second step that the account or its organization asks for.
+async fn go_on(
+    app: &App,
+    request: &Request,
+    context: &Context,
+    user: UserId,
+    person: &SignIn,
+    issuer: &str,
+    next: &str,
+) -> Result<Response, Failure> {
+    match app.store().await?.account_of(user).await? {
+        Some(account) if account.has_factor || account.organization_requires_factor => {
+            account::after_password(app, request, &account, next).await
+        }
+        _ => start(app, request, context, user, person, issuer, next).await,
+    }
+}
+
 /// A new session with a new token, as after a password; it ends no later than the identity provider says.
 async fn start(
     app: &App,
@@ -137,9 +155,11 @@ async fn start(
         token: token.hash(),
         user,
         expires_at: person.session_ends_at.map_or(longest, |end| end.min(longest)),
-        // No password was tried, so none is forgiven.
-        account_hash: &[0; 32],
         replaces: browser::session_token(&app.settings, request).map(|old| old.hash()),
+        challenge: browser::challenge_token(&app.settings, request).map(|open| open.hash()),
+        browser: browser::kind(request.header("user-agent").unwrap_or_default()),
+        // The identity provider knows how; nothing is claimed here.
+        methods: &[],
     };
     let store = app.store().await?;
     store.start_session(context, &session).await?;

@@ -53,7 +53,7 @@ async fn sign_out(app: &App, request: &Request, sign_on: &SingleSignOn, session:
     let store = app.store().await?;
     let linked = store.linked_session(&session.hash()).await?;
     let context = request.audit(None, Action::Delete, "Session");
-    store.end_session(&context, &session.hash()).await?;
+    store.end_session(&context, &session.hash(), None).await?;
     // The session here has ended, whatever becomes of the one there.
     let mut response = match linked {
         Some(linked) => go_on(app, sign_on, linked).await.unwrap_or_else(|failure| {

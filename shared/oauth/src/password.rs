@@ -1,13 +1,15 @@
 //! Passwords: Argon2id with the parameters of the OWASP password storage guide.
+//!
+//! A password is hashed and compared exactly as it was sent (OWASP ASVS 5.0 section 6.2.8): nothing is cut off, and no
+//! Unicode normalization changes it.
+
+mod policy;
+
+pub use policy::{MAX_BYTES, MIN_CHARACTERS, PolicyError, check};
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
-
-/// The fewest characters a new password may have (NIST SP 800-63B 3.1.1.2).
-pub const MIN_CHARACTERS: usize = 8;
-/// The most bytes a password may have. NIST asks for at least 64 characters.
-pub const MAX_BYTES: usize = 1024;
 
 /// Memory in KiB, passes, lanes: 19 MiB, 2, 1.
 const COST: (u32, u32, u32) = (19 * 1024, 2, 1);
@@ -16,12 +18,9 @@ const COST: (u32, u32, u32) = (19 * 1024, 2, 1);
 const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$JnqFeyHDuHCxGgP+MEAN2g$AA0HIgBuxByc540YS9dVx4DE7+WVLznBLL2gJ42uV84";
 
-/// A password cannot be set.
+/// A password cannot be hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    /// Fewer characters than [`MIN_CHARACTERS`].
-    #[error("the password is too short")]
-    TooShort,
     /// More bytes than [`MAX_BYTES`].
     #[error("the password is too long")]
     TooLong,
@@ -30,11 +29,8 @@ pub enum PasswordError {
     Hash,
 }
 
-/// Hashes a new password with a fresh random salt, giving a PHC string to store.
+/// Hashes a password with a fresh random salt, giving a PHC string to store. Whether it may be chosen is for [`check`].
 pub fn hash(password: &str, salt: &[u8; 16]) -> Result<String, PasswordError> {
-    if password.chars().count() < MIN_CHARACTERS {
-        return Err(PasswordError::TooShort);
-    }
     if password.len() > MAX_BYTES {
         return Err(PasswordError::TooLong);
     }
@@ -109,10 +105,17 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_bounded() {
-        assert_eq!(hash("1234567", &[7; 16]), Err(PasswordError::TooShort));
+    fn what_is_too_long_is_never_hashed() {
         assert_eq!(hash(&"a".repeat(MAX_BYTES + 1), &[7; 16]), Err(PasswordError::TooLong));
-        assert!(hash(&"é".repeat(MIN_CHARACTERS), &[7; 16]).is_ok());
         assert!(!verify(&"a".repeat(MAX_BYTES + 1), None));
+    }
+
+    #[test]
+    fn a_password_is_compared_as_it_was_sent() {
+        let composed = hash("caf\u{e9} au lait", &[7; 16]).unwrap();
+        assert!(verify("caf\u{e9} au lait", Some(&composed)));
+        for other in ["cafe\u{301} au lait", "Caf\u{e9} au lait", "caf\u{e9} au lait ", "caf\u{e9} au lai"] {
+            assert!(!verify(other, Some(&composed)), "{other:?}");
+        }
     }
 }

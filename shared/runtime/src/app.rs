@@ -3,7 +3,7 @@
 use crate::Settings;
 use fhir::cursor::CursorKey;
 use jiff::Timestamp;
-use oauth::{csrf::FormKey, signing::SigningKey};
+use oauth::{csrf::FormKey, factor::FactorKey, signing::SigningKey};
 use secrets::{SecretStore, Secrets, SecretsError};
 use std::{
     any::Any,
@@ -128,6 +128,11 @@ impl App {
     /// The key that signs forms.
     pub async fn form_key(&self) -> Result<FormKey, SetupError> {
         Ok(FormKey::new(self.secrets().await?.form_key.expose()))
+    }
+
+    /// The key that encrypts the secrets of authenticators.
+    pub async fn factor_key(&self) -> Result<FactorKey, SetupError> {
+        Ok(FactorKey::new(self.secrets().await?.factor_key.expose()))
     }
 
     /// The key that signs `id_token`s. Parsed once.

@@ -1,7 +1,7 @@
 //! A person's browser: its session, its cookies, and the forms that it may send.
 
-use crate::{App, Failure, Request, Response, Settings};
-use http::{HeaderValue, header};
+use crate::{App, Failure, Request, Response, Settings, html, redirect};
+use http::{HeaderValue, StatusCode, header};
 use oauth::{RandomError, Secret};
 use store::LoginSession;
 
@@ -39,12 +39,71 @@ pub fn session_token(settings: &Settings, request: &Request) -> Option<Secret> {
         .map(Secret::presented)
 }
 
+/// The name of the cookie that holds the token of an open second step.
+fn challenge_cookie(settings: &Settings) -> &'static str {
+    if settings.is_https() { "__Host-jhe_challenge" } else { "jhe_challenge" }
+}
+
+/// The token of the second step that is open in the browser, whatever it is worth.
+#[must_use]
+pub fn challenge_token(settings: &Settings, request: &Request) -> Option<Secret> {
+    request.cookie(challenge_cookie(settings)).filter(|token| is_random_token(token)).map(Secret::presented)
+}
+
+/// Gives the browser the token of an open second step.
+pub fn set_challenge(settings: &Settings, response: &mut Response, token: &Secret, seconds: i64) {
+    set_cookie(settings, response, challenge_cookie(settings), token.expose(), Some(seconds));
+}
+
+/// Takes the token of a second step from the browser.
+pub fn clear_challenge(settings: &Settings, response: &mut Response) {
+    set_cookie(settings, response, challenge_cookie(settings), "", Some(0));
+}
+
+/// A page of ours that leads on to `next` in the end.
+#[must_use]
+pub fn with_next(page: &str, next: &str) -> String {
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
+    format!("{page}?{query}")
+}
+
+/// A page of ours with the token of a link in it, as it is sent by e-mail.
+#[must_use]
+pub fn with_token(app: &App, page: &str, token: &Secret) -> String {
+    format!("{}{page}?token={}", app.settings.site_url, token.expose())
+}
+
+/// To the sign-in page, and back from there to `next`.
+#[must_use]
+pub fn to_sign_in(next: &str) -> Response {
+    redirect(&with_next("/accounts/login/", next))
+}
+
+/// What a browser is called in the list of sessions. Nothing else of the header is kept. The order matters: most browsers
+/// also name those that they are compatible with.
+#[must_use]
+pub fn kind(user_agent: &str) -> &'static str {
+    const SYSTEMS: [(&str, [&str; 5]); 6] = [
+        ("iPhone", ["Edge on iPhone", "Chrome on iPhone", "Firefox on iPhone", "Safari on iPhone", "iPhone"]),
+        ("iPad", ["Edge on iPad", "Chrome on iPad", "Firefox on iPad", "Safari on iPad", "iPad"]),
+        ("Android", ["Edge on Android", "Chrome on Android", "Firefox on Android", "Browser on Android", "Android"]),
+        ("Windows", ["Edge on Windows", "Chrome on Windows", "Firefox on Windows", "Browser on Windows", "Windows"]),
+        ("Mac OS X", ["Edge on macOS", "Chrome on macOS", "Firefox on macOS", "Safari on macOS", "macOS"]),
+        ("Linux", ["Edge on Linux", "Chrome on Linux", "Firefox on Linux", "Browser on Linux", "Linux"]),
+    ];
+    const BROWSERS: [&[&str]; 4] = [&["Edg"], &["Chrome/", "CriOS"], &["Firefox/", "FxiOS"], &["Safari/"]];
+    let named = |names: &[&str]| names.iter().any(|name| user_agent.contains(name));
+    let browser = BROWSERS.iter().position(|names| named(names)).unwrap_or(BROWSERS.len());
+    let system = SYSTEMS.iter().find(|(name, _)| user_agent.contains(name));
+    system.and_then(|(_, labels)| labels.get(browser)).copied().unwrap_or("Unknown browser")
+}
+
 /// Who is signed in in the browser, if anybody.
 pub async fn signed_in(app: &App, request: &Request) -> Result<Option<SignedIn>, Failure> {
     let Some(token) = session_token(&app.settings, request) else {
         return Ok(None);
     };
-    let session = app.store().await?.session(&token.hash()).await?;
+    let session = app.store().await?.session(&token.hash(), app.settings.session_idle_seconds).await?;
     Ok(session.map(|session| SignedIn { session, token }))
 }
 
@@ -116,6 +175,49 @@ pub async fn check_form(
     } else {
         Err(Failure::Forbidden(FOREIGN_FORM))
     }
+}
+
+/// The pairs of a form.
+pub type Form = Vec<(String, String)>;
+
+/// The form that was sent by a browser in which nobody need be signed in, and the cookie that it was made for.
+pub async fn anonymous_form(app: &App, request: &Request, purpose: &str) -> Result<(Form, FormCookie), Failure> {
+    let form = request.form()?;
+    // Without a cookie there is nothing that a form could be bound to.
+    let cookie = FormCookie::read(request).ok_or(Failure::Forbidden(FOREIGN_FORM))?;
+    check_form(app, request, purpose, cookie.binding(), field(&form, FORM_FIELD)).await?;
+    Ok((form, cookie))
+}
+
+/// A page with a form for a browser in which nobody need be signed in. `page` is given the form's token.
+pub async fn anonymous_page(
+    app: &App,
+    cookie: &FormCookie,
+    purpose: &str,
+    page: impl FnOnce(&str) -> String,
+) -> Result<Response, Failure> {
+    let token = app.form_key().await?.issue(purpose, cookie.binding())?;
+    let mut response = html(StatusCode::OK, page(&token));
+    cookie.set(&app.settings, &mut response);
+    Ok(response)
+}
+
+/// The form that was sent by the browser that has `binding`: the token of a session, or of an open second step.
+pub async fn bound_form(app: &App, request: &Request, purpose: &str, binding: &Secret) -> Result<Form, Failure> {
+    let form = request.form()?;
+    check_form(app, request, purpose, binding.expose(), field(&form, FORM_FIELD)).await?;
+    Ok(form)
+}
+
+/// A page with a form for the browser that has `binding`.
+pub async fn bound_page(
+    app: &App,
+    purpose: &str,
+    binding: &Secret,
+    page: impl FnOnce(&str) -> String,
+) -> Result<Response, Failure> {
+    let token = app.form_key().await?.issue(purpose, binding.expose())?;
+    Ok(html(StatusCode::OK, page(&token)))
 }
 
 /// The value of a field of a form. A field that is sent twice counts as absent.
@@ -242,7 +344,7 @@ mod tests {
         let key = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
         let lookup = move |name: &str| match name {
             "SITE_URL" => Some("https://a.example".to_owned()),
-            "LINK_KEY" | "FORM_KEY" => Some(key.to_owned()),
+            "LINK_KEY" | "FORM_KEY" | "FACTOR_KEY" => Some(key.to_owned()),
             // No form is signed with it.
             "OIDC_RSA_PRIVATE_KEY" => Some("none".to_owned()),
             _ => None,
@@ -264,6 +366,26 @@ mod tests {
             let headers: Vec<_> = site.map(|site| ("sec-fetch-site", site)).into_iter().collect();
             let checked = check_form(&app, &request(&headers), purpose, binding, token).await;
             assert_eq!(checked.is_ok(), passes, "{site:?} {purpose} {binding} {token:?}");
+        }
+    }
+
+    #[test]
+    fn a_browser_is_called_by_its_kind() {
+        for (agent, name) in [
+            ("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0", "Firefox on Linux"),
+            (
+                "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/126.0 Safari/537.36 Edg/126.0",
+                "Edge on Windows",
+            ),
+            (
+                "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/126.0 Mobile Safari/537.36",
+                "Chrome on Android",
+            ),
+            ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) Version/17.5 Safari/604.1", "Safari on iPhone"),
+            ("curl/8.0", "Unknown browser"),
+            ("", "Unknown browser"),
+        ] {
+            assert_eq!(kind(agent), name, "{agent}");
         }
     }
 

@@ -123,7 +123,9 @@ impl Failure {
             Self::Outcome(..) => "The request was not acceptable.".to_owned(),
             Self::OAuth(error) => error.description.to_owned(),
             Self::Conflict(detail) | Self::Gone(detail) | Self::Forbidden(detail) => (*detail).to_owned(),
-            Self::TooManyRequests(_) => "Too many attempts. Please wait and try again.".to_owned(),
+            Self::TooManyRequests(seconds) => {
+                format!("Too many attempts. Please wait {} and try again.", in_words(*seconds))
+            }
             Self::TooLarge => "The request body is larger than 6 MB.".to_owned(),
             Self::UnsupportedMediaType => "The type of the request body is not supported.".to_owned(),
             Self::NotAcceptable => "Only application/json and application/fhir+json can be answered.".to_owned(),
@@ -220,6 +222,15 @@ impl Failure {
             Self::Refused(refusal) => tracing::info!(layer = refusal.layer.name(), "refused"),
             _ => {}
         }
+    }
+}
+
+/// A time to wait, never less than it is.
+fn in_words(seconds: u32) -> String {
+    match seconds {
+        0 | 1 => "a second".to_owned(),
+        2..=90 => format!("{seconds} seconds"),
+        _ => format!("{} minutes", seconds.div_ceil(60)),
     }
 }
 

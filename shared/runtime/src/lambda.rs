@@ -2,8 +2,8 @@
 
 use crate::{App, Function, Needs, Request, RequestParts, Response, telemetry};
 use bytes::Bytes;
-use lambda_http::{Body, RequestExt as _, request::RequestContext, service_fn};
-use std::{process::ExitCode, sync::Arc};
+use lambda_http::{Body, IntoResponse, RequestExt as _, request::RequestContext, service_fn};
+use std::{future::ready, pin::Pin, process::ExitCode, sync::Arc};
 
 /// Runs a function under the Lambda runtime API until the runtime ends it. The whole body of a `main.rs`.
 #[must_use]
@@ -39,7 +39,7 @@ async fn serve(function: Function) -> Result<(), lambda_http::Error> {
         let app = Arc::clone(&app);
         async move {
             let request = request(event);
-            Ok::<_, std::convert::Infallible>(response(function.call(&app, &request).await))
+            Ok::<_, std::convert::Infallible>(Answer::from(function.call(&app, &request).await))
         }
     }))
     .await
@@ -75,9 +75,21 @@ fn request(event: lambda_http::Request) -> Request {
     })
 }
 
-fn response(response: Response) -> http::Response<Body> {
-    response.map(|bytes| match String::from_utf8(bytes.into()) {
-        Ok(text) => Body::Text(text),
-        Err(error) => Body::Binary(error.into_bytes()),
-    })
+/// A response whose body is known to be text or not. The crate's own conversion would find out by the media type, with every
+/// character encoding of the Web in each function.
+struct Answer(http::Response<Body>);
+
+impl From<Response> for Answer {
+    fn from(response: Response) -> Self {
+        Self(response.map(|bytes| match String::from_utf8(bytes.into()) {
+            Ok(text) => Body::Text(text),
+            Err(error) => Body::Binary(error.into_bytes()),
+        }))
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Pin<Box<dyn Future<Output = http::Response<Body>> + Send>> {
+        Box::pin(ready(self.0))
+    }
 }

@@ -4,12 +4,14 @@
 //! protocol its errors speak; [`lambda::main`] runs it on AWS Lambda, and the standalone host mounts it beside the
 //! others. Both go through [`Function::call`].
 
+pub mod account;
 mod app;
 pub mod browser;
 pub mod directory;
 mod failure;
 mod function;
 pub mod lambda;
+pub mod link;
 mod members;
 pub mod pages;
 pub mod patient;

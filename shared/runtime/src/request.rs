@@ -45,6 +45,17 @@ impl From<RequestParts> for Request {
 }
 
 impl Request {
+    /// The caller's network, as far as one caller can choose within it: an IPv4 address, or the first 64 bits of an IPv6
+    /// address (RFC 6177).
+    #[must_use]
+    pub fn network(&self) -> String {
+        match self.parts.source.map(|address| address.to_canonical()) {
+            None => String::new(),
+            Some(IpAddr::V4(address)) => address.to_string(),
+            Some(IpAddr::V6(address)) => format!("{:x}", u128::from(address) >> 64),
+        }
+    }
+
     /// The method.
     #[must_use]
     pub const fn method(&self) -> &Method {
@@ -227,6 +238,19 @@ mod tests {
         assert_eq!(request(&[(header::AUTHORIZATION, "Bearer ")], b"").bearer(), None);
         let twice = [(header::AUTHORIZATION, "Bearer abc"), (header::AUTHORIZATION, "Bearer def")];
         assert_eq!(request(&twice, b"").bearer(), None);
+    }
+
+    #[test]
+    fn a_network_is_what_one_caller_cannot_leave() {
+        let network = |address: &str| {
+            let mut request = request(&[], b"");
+            request.parts.source = Some(address.parse().unwrap());
+            request.network()
+        };
+        assert_eq!(network("192.0.2.1"), "192.0.2.1");
+        assert_eq!(network("::ffff:192.0.2.1"), "192.0.2.1");
+        assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:2"));
+        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
     }
 
     #[test]

@@ -13,6 +13,10 @@ pub struct Settings {
     pub when_revoked: WhenRevoked,
     /// `ACCESS_TOKEN_SECONDS` (900), `REFRESH_TOKEN_SECONDS` (14 days), `SESSION_SECONDS` (12 hours).
     pub lifetimes: Lifetimes,
+    /// `SESSION_IDLE_SECONDS`: how long a session lasts that is not used (30 minutes).
+    pub session_idle_seconds: i32,
+    /// `REQUIRE_SECOND_FACTOR_FOR_SUPER_ADMINS`: `true` (default) or `false`.
+    pub super_admins_need_factor: bool,
     /// `INVITATION_SECONDS`: how long an invitation can be redeemed (7 days).
     pub invitation_seconds: i64,
     /// `INVITATION_WINDOW_SECONDS`: how long a redeemed invitation can be redeemed again (12 hours).
@@ -39,6 +43,14 @@ impl Settings {
                 refresh: seconds("REFRESH_TOKEN_SECONDS", defaults.refresh)?,
                 session: seconds("SESSION_SECONDS", defaults.session)?,
                 ..defaults
+            },
+            session_idle_seconds: number(&lookup, "SESSION_IDLE_SECONDS", 30 * 60)?,
+            super_admins_need_factor: match lookup("REQUIRE_SECOND_FACTOR_FOR_SUPER_ADMINS").as_deref() {
+                None | Some("true") => true,
+                Some("false") => false,
+                Some(_) => {
+                    return Err(ConfigError::Invalid("REQUIRE_SECOND_FACTOR_FOR_SUPER_ADMINS", "use true or false"));
+                }
             },
             invitation_seconds: lifetime(&lookup, "INVITATION_SECONDS", 7 * 24 * 3600)?,
             invitation_window_seconds: number(&lookup, "INVITATION_WINDOW_SECONDS", 12 * 3600)?,
@@ -122,6 +134,8 @@ mod tests {
             ("ACCESS_TOKEN_SECONDS", "-5"),
             ("INVITATION_SECONDS", "week"),
             ("SESSION_SECONDS", "9223372036854775807"),
+            ("SESSION_IDLE_SECONDS", "0"),
+            ("REQUIRE_SECOND_FACTOR_FOR_SUPER_ADMINS", "no"),
         ] {
             let error = settings(&[("SITE_URL", "https://a"), (name, value)]).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
 use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::retry::RetryConfig;
+use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
+use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -23,21 +23,34 @@ struct Document {
     db_password: Option<SecretString>,
     link_key: SecretString,
     form_key: SecretString,
+    factor_key: SecretString,
     id_token_key: SecretString,
     smtp_password: Option<SecretString>,
     saml_key: Option<SecretString>,
 }
 
-/// A client with the configuration of the process: region, credentials, `AWS_ENDPOINT_URL`.
-pub(crate) async fn client() -> Client {
+/// A client for the region and with the credentials that the environment names, as Lambda sets it: `AWS_REGION`,
+/// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`; and `AWS_ENDPOINT_URL`. The SDK's own chain of other
+/// places to look for credentials would be an eighth of every function.
+pub(crate) fn client(lookup: impl Fn(&str) -> Option<String>) -> Result<Client, SecretsError> {
+    let required = |name| lookup(name).ok_or(SecretsError::Environment(name));
     let timeouts =
         TimeoutConfig::builder().connect_timeout(ATTEMPT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-    let config = aws_config::defaults(BehaviorVersion::latest())
+    let credentials = Credentials::new(
+        required("AWS_ACCESS_KEY_ID")?,
+        required("AWS_SECRET_ACCESS_KEY")?,
+        lookup("AWS_SESSION_TOKEN"),
+        None,
+        "environment",
+    );
+    let mut config = aws_sdk_secretsmanager::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(required("AWS_REGION")?))
+        .credentials_provider(credentials)
         .timeout_config(timeouts)
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-        .load()
-        .await;
-    Client::new(&config)
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
+    config.set_endpoint_url(lookup("AWS_ENDPOINT_URL"));
+    Ok(Client::from_conf(config.build()))
 }
 
 impl Secrets {
@@ -58,6 +71,7 @@ impl Secrets {
             database_password: document.db_password,
             link_key: key(&document.link_key, "link_key")?,
             form_key: key(&document.form_key, "form_key")?,
+            factor_key: key(&document.factor_key, "factor_key")?,
             id_token_key: document.id_token_key,
             smtp_password: document.smtp_password,
             saml_key: document.saml_key,
@@ -79,7 +93,7 @@ mod tests {
     fn document(link_key: &str) -> String {
         let form_key = STANDARD.encode([2; 32]);
         format!(
-            r#"{{"db_password":"pw-1","link_key":"{link_key}","form_key":"{form_key}","id_token_key":"PEM",
+            r#"{{"db_password":"pw-1","link_key":"{link_key}","form_key":"{form_key}","factor_key":"{form_key}","id_token_key":"PEM",
                 "smtp_password":"pw-2","saml_key":"PEM-2","more":1}}"#
         )
     }

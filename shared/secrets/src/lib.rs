@@ -37,6 +37,8 @@ pub struct Secrets {
     pub link_key: Key,
     /// Signs form tokens.
     pub form_key: Key,
+    /// Encrypts the secrets of authenticators in the database.
+    pub factor_key: Key,
     /// The RSA key that signs `id_token`s, in PEM. It is parsed where it is used, since most functions never do.
     pub id_token_key: SecretString,
     /// The password at the SMTP server, if mail is sent by one that asks for it.

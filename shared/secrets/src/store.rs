@@ -4,12 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use aws_sdk_secretsmanager::Client;
-use tokio::sync::OnceCell;
-
 use crate::cache::Cache;
 use crate::environment::{database_password, gives_keys, saml_key, smtp_password};
 use crate::{Secrets, SecretsError, aws};
+use aws_sdk_secretsmanager::Client;
 
 /// The secrets of a process.
 pub struct SecretStore(Source);
@@ -17,8 +15,8 @@ pub struct SecretStore(Source);
 enum Source {
     /// Read once; they change only with a restart.
     Fixed(Arc<Secrets>),
-    /// Read when needed, and again from time to time. The client is made at the first reading.
-    SecretsManager { id: String, client: OnceCell<Client>, cache: Cache<Secrets> },
+    /// Read when needed, and again from time to time.
+    SecretsManager { id: String, client: Client, cache: Cache<Secrets> },
 }
 
 impl SecretStore {
@@ -28,7 +26,7 @@ impl SecretStore {
     /// be. With neither, `directory` is used, and if there is none the missing variable is named.
     pub fn open(lookup: impl Fn(&str) -> Option<String>, directory: Option<&Path>) -> Result<Self, SecretsError> {
         if let Some(id) = lookup("SECRET_ARN").filter(|id| !id.is_empty()) {
-            return Ok(Self(Source::SecretsManager { id, client: OnceCell::new(), cache: Cache::new() }));
+            return Ok(Self(Source::SecretsManager { id, client: aws::client(lookup)?, cache: Cache::new() }));
         }
         let secrets = match directory {
             Some(path) if !gives_keys(&lookup) => {
@@ -44,7 +42,6 @@ impl SecretStore {
     /// A store for one secret in Secrets Manager, read through this client.
     #[must_use]
     pub fn with_client(client: Client, id: &str) -> Self {
-        let client = OnceCell::new_with(Some(client));
         Self(Source::SecretsManager { id: id.to_owned(), client, cache: Cache::new() })
     }
 
@@ -54,12 +51,7 @@ impl SecretStore {
         match &self.0 {
             Source::Fixed(secrets) => Ok(Arc::clone(secrets)),
             Source::SecretsManager { id, client, cache } => {
-                cache
-                    .get(now, async || {
-                        let client = client.get_or_init(aws::client).await;
-                        Secrets::from_secrets_manager(client, id).await
-                    })
-                    .await
+                cache.get(now, async || Secrets::from_secrets_manager(client, id).await).await
             }
         }
     }

@@ -79,6 +79,7 @@ fn document(password: &str) -> String {
         "db_password": password,
         "link_key": STANDARD.encode([1; 32]),
         "form_key": STANDARD.encode([2; 32]),
+        "factor_key": STANDARD.encode([3; 32]),
         "id_token_key": "PEM",
     })
     .to_string()

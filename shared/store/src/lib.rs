@@ -4,12 +4,15 @@
 //! Handlers see typed functions and never SQL. Values reach the database only as parameters.
 
 mod access_log;
+mod account;
+mod attempt;
 mod config;
 mod consent;
 mod data_source;
 pub mod demo;
 mod enrolment;
 mod error;
+mod factor;
 mod invitation;
 mod migrate;
 mod oauth;
@@ -27,6 +30,7 @@ mod token;
 mod user;
 
 pub use access_log::{AccessLogEntry, AccessLogPage, Named};
+pub use account::{Account, LinkPurpose, NewLink, Recipient};
 pub use config::{ConfigError, DatabaseConfig, SslMode};
 pub use consent::{
     ConsentChange, ConsentDecision, ConsentEvent, ConsentFacts, ConsentHistory, ConsentOutcome, ConsentState,
@@ -35,6 +39,7 @@ pub use consent::{
 pub use data_source::{DataSource, Scope};
 pub use enrolment::Enrolment;
 pub use error::StoreError;
+pub use factor::{Authenticator, NewAuthenticator};
 pub use invitation::{InvitationCode, Issue, IssuedInvitation, NewInvitation, Redemption};
 pub use migrate::{LoginError, connect_owner, create_database, create_login, migrate};
 pub use oauth::{Exchanged, NewCode, NewTokens};
@@ -46,7 +51,7 @@ pub use organization::Organization;
 pub use patient::{Identifier, Lookup, NewPatient, Patient, PatientFilter, PatientPage, TextFilter};
 pub use pool::Store;
 pub use practitioner::Practitioner;
-pub use session::{Account, LoginAttempt, LoginSession, NewSession};
+pub use session::{GrantEntry, LoginSession, NewSession, SessionEntry};
 pub use single_sign_on::{LinkedSession, Outsider, SignOutOrder, SsoAccount, SsoAttempt};
 pub use study::{Study, StudyOrganization};
 pub use token::Authenticated;

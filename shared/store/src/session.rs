@@ -1,29 +1,11 @@
-//! Sign-ins: passwords tried, and the browser sessions that the right ones start.
+//! Browser sessions, and the open second step before one.
 
 use crate::{Store, StoreError, oauth::ACTING};
 use audit::Context;
-use authz::UserId;
+use authz::{GrantId, UserId};
 use jiff::Timestamp;
 use oauth::TokenHash;
 use tokio_postgres::types::{Json, Type};
-
-/// What a sign-in needs of an account.
-#[derive(Clone, Debug)]
-pub struct Account {
-    /// The user.
-    pub id: UserId,
-    /// The Argon2id hash of the password in PHC format; none when no password was ever set.
-    pub password_hash: Option<String>,
-}
-
-/// Whether a password may be tried now.
-#[derive(Clone, Debug)]
-pub enum LoginAttempt {
-    /// Yes. The attempt counts as failed until a session starts. None: there is no such account.
-    Counted(Option<Account>),
-    /// Too many failed in a row: not before so many seconds.
-    Blocked(u32),
-}
 
 /// A browser's session to start.
 #[derive(Debug)]
@@ -32,89 +14,112 @@ pub struct NewSession<'a> {
     pub token: TokenHash,
     /// Who signed in.
     pub user: UserId,
-    /// From when on it is worth nothing.
+    /// From when on it is worth nothing, however much it is used.
     pub expires_at: Timestamp,
-    /// The key under which the account's failures are counted: they end.
-    pub account_hash: &'a [u8; 32],
     /// The session that the browser had before: it ends.
     pub replaces: Option<TokenHash>,
+    /// The open second step that this completes: it ends.
+    pub challenge: Option<TokenHash>,
+    /// The kind of browser, for the list of sessions.
+    pub browser: &'a str,
+    /// How the person signed in (RFC 8176).
+    pub methods: &'a [&'a str],
 }
 
 /// A browser's login.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LoginSession {
     /// Who is logged in.
     pub user: UserId,
     /// Since when.
     pub started_at: Timestamp,
+    /// How (RFC 8176); `email` when a code by e-mail was typed since.
+    pub methods: Vec<String>,
 }
 
-/// Counts the attempt before the password is looked at, so that attempts sent at the same time count too. The row
-/// lock of the upsert lets through no more than the limit in a window. A blocked attempt does not prolong the wait.
-const BEGIN_LOGIN: &str = "
-WITH attempt AS (
-  INSERT INTO login_failure AS f (account_hash, failures, last_failure) VALUES ($2, 1, clock_timestamp())
-  ON CONFLICT (account_hash) DO UPDATE
-     SET failures = CASE WHEN f.last_failure <= clock_timestamp() - $4 * interval '1 second' THEN 1 ELSE f.failures + 1 END,
-         last_failure = clock_timestamp()
-   WHERE f.failures < $3 OR f.last_failure <= clock_timestamp() - $4 * interval '1 second'
-  RETURNING 1
+/// A session in the list of one's own.
+#[derive(Clone, Debug)]
+pub struct SessionEntry {
+    /// The hash of its token.
+    pub token: TokenHash,
+    /// The kind of browser.
+    pub browser: String,
+    /// Since when.
+    pub started_at: Timestamp,
+    /// When it was last used, to the minute.
+    pub last_used_at: Timestamp,
+}
+
+/// An app's access in the list of one's own.
+#[derive(Clone, Debug)]
+pub struct GrantEntry {
+    /// The grant.
+    pub id: GrantId,
+    /// The app's name.
+    pub client: String,
+    /// Since when.
+    pub granted_at: Timestamp,
+    /// When the app last renewed its access.
+    pub renewed_at: Option<Timestamp>,
+}
+
+/// A session that was not used for $2 seconds has ended. The use is written at most once a minute.
+const SESSION: &str = "
+WITH used AS (
+  UPDATE login_session SET last_used_at = clock_timestamp()
+   WHERE token_hash = $1 AND expires_at > clock_timestamp()
+     AND last_used_at > clock_timestamp() - $2 * interval '1 second'
+     AND last_used_at < clock_timestamp() - interval '1 minute'
 )
-SELECT EXISTS (SELECT FROM attempt) AS counted,
-       greatest(1, least($4, ceil(coalesce(
-         $4 - extract(epoch FROM clock_timestamp() - (SELECT last_failure FROM login_failure WHERE account_hash = $2)),
-         $4))))::int AS wait,
-       u.id, u.password_hash
-  FROM (VALUES ($1)) asked (email)
-  LEFT JOIN app_user u ON lower(u.email) = asked.email AND u.is_active";
+SELECT s.user_id, s.started_at, s.methods FROM login_session s JOIN app_user u ON u.id = s.user_id
+ WHERE s.token_hash = $1 AND s.expires_at > statement_timestamp()
+   AND s.last_used_at > statement_timestamp() - $2 * interval '1 second' AND u.is_active";
+
+/// Ends all that is open of the user $2, except the session $3.
+pub(crate) const ENDED: &str = "
+sessions AS (DELETE FROM login_session WHERE user_id = $2 AND token_hash IS DISTINCT FROM $3),
+challenges AS (DELETE FROM login_challenge WHERE user_id = $2),
+grants AS (UPDATE oauth_grant SET revoked_at = clock_timestamp() WHERE user_id = $2 AND revoked_at IS NULL)";
+
+/// Records what the user `u` did to the own account; $1 is the context.
+pub(crate) fn recorded() -> String {
+    format!(
+        "SELECT audit_record($1 || {ACTING}, 'allowed', NULL, '{{}}', '{{}}',
+                             ARRAY(SELECT id FROM patient WHERE user_id = u.id), '{{}}')"
+    )
+}
 
 impl Store {
-    /// Counts an attempt to sign in, and finds the active account, in one statement. `email` is in lower case and
-    /// `account_hash` is its hash, so that no other spelling of one account is counted apart. After `limit` failures
-    /// in a row nobody may try for `window_seconds` since the last one.
-    pub async fn begin_login(
-        &self,
-        email: &str,
-        account_hash: &[u8; 32],
-        limit: i32,
-        window_seconds: i32,
-    ) -> Result<LoginAttempt, StoreError> {
-        let client = self.connection().await?;
-        let statement =
-            client.prepare_typed_cached(BEGIN_LOGIN, &[Type::TEXT, Type::BYTEA, Type::INT4, Type::INT4]).await?;
-        let row = client.query_one(&statement, &[&email, &account_hash.as_slice(), &limit, &window_seconds]).await?;
-        if !row.try_get::<_, bool>("counted")? {
-            let wait: i32 = row.try_get("wait")?;
-            return Ok(LoginAttempt::Blocked(wait.unsigned_abs()));
-        }
-        let account = match row.try_get::<_, Option<i32>>("id")? {
-            None => None,
-            Some(id) => Some(Account { id: UserId(id), password_hash: row.try_get("password_hash")? }),
-        };
-        Ok(LoginAttempt::Counted(account))
-    }
-
-    /// Starts a browser's session after a right password, with its audit record, in one statement.
+    /// Starts a browser's session, with its audit record, in one statement.
     pub async fn start_session(&self, context: &Context, session: &NewSession<'_>) -> Result<(), StoreError> {
         let client = self.connection().await?;
         let statement = client
             .prepare_typed_cached(
                 &format!(
                     "WITH started AS (
-                       INSERT INTO login_session (token_hash, user_id, expires_at) VALUES ($2, $3, $4)
-                     ), forgiven AS (
-                       DELETE FROM login_failure WHERE account_hash = $5
-                     ), ended AS (
-                       DELETE FROM login_session WHERE token_hash = $6
+                       INSERT INTO login_session (token_hash, user_id, expires_at, browser, methods)
+                       VALUES ($2, $3, $4, $5, $6)
+                     ), replaced AS (
+                       DELETE FROM login_session WHERE token_hash = $7
+                     ), completed AS (
+                       DELETE FROM login_challenge WHERE token_hash = $8
                      )
-                     SELECT audit_record($1 || {ACTING}, 'allowed', NULL, '{{}}', '{{}}',
-                                         ARRAY(SELECT id FROM patient WHERE user_id = u.id), '{{}}')
-                       FROM app_user u WHERE u.id = $3"
+                     {} FROM app_user u WHERE u.id = $3",
+                    recorded()
                 ),
-                &[Type::JSONB, Type::BYTEA, Type::INT4, Type::TIMESTAMPTZ, Type::BYTEA, Type::BYTEA],
+                &[
+                    Type::JSONB,
+                    Type::BYTEA,
+                    Type::INT4,
+                    Type::TIMESTAMPTZ,
+                    Type::TEXT,
+                    Type::TEXT_ARRAY,
+                    Type::BYTEA,
+                    Type::BYTEA,
+                ],
             )
             .await?;
-        let replaces = session.replaces.as_ref().map(|token| token.as_bytes().as_slice());
+        let hash = |token: &Option<TokenHash>| token.as_ref().map(|token| token.as_bytes().to_vec());
         client
             .query_one(
                 &statement,
@@ -123,42 +128,137 @@ impl Store {
                     &session.token.as_bytes().as_slice(),
                     &session.user.0,
                     &session.expires_at,
-                    &session.account_hash.as_slice(),
-                    &replaces,
+                    &session.browser,
+                    &session.methods,
+                    &hash(&session.replaces),
+                    &hash(&session.challenge),
                 ],
             )
             .await?;
         Ok(())
     }
 
-    /// The session with this token, while it lasts.
-    pub async fn session(&self, token: &TokenHash) -> Result<Option<LoginSession>, StoreError> {
+    /// The session with this token, while it lasts and is used.
+    pub async fn session(&self, token: &TokenHash, idle_seconds: i32) -> Result<Option<LoginSession>, StoreError> {
         let client = self.connection().await?;
-        let statement = client
-            .prepare_cached(
-                "SELECT s.user_id, s.started_at FROM login_session s JOIN app_user u ON u.id = s.user_id
-                  WHERE s.token_hash = $1 AND s.expires_at > statement_timestamp() AND u.is_active",
-            )
-            .await?;
-        let row = client.query_opt(&statement, &[&token.as_bytes().as_slice()]).await?;
-        row.map(|row| Ok(LoginSession { user: UserId(row.try_get(0)?), started_at: row.try_get(1)? })).transpose()
+        let statement = client.prepare_typed_cached(SESSION, &[Type::BYTEA, Type::INT4]).await?;
+        let row = client.query_opt(&statement, &[&token.as_bytes().as_slice(), &idle_seconds]).await?;
+        row.map(|row| {
+            Ok(LoginSession { user: UserId(row.try_get(0)?), started_at: row.try_get(1)?, methods: row.try_get(2)? })
+        })
+        .transpose()
     }
 
-    /// Ends a session, with its audit record, in one statement. A token that is none ends nothing.
-    pub async fn end_session(&self, context: &Context, token: &TokenHash) -> Result<(), StoreError> {
+    /// Ends a session, with its audit record, in one statement: of `user`, or of whoever has the token. A token that is
+    /// none ends nothing.
+    pub async fn end_session(
+        &self,
+        context: &Context,
+        token: &TokenHash,
+        user: Option<UserId>,
+    ) -> Result<(), StoreError> {
         let client = self.connection().await?;
         let statement = client
             .prepare_typed_cached(
                 &format!(
-                    "WITH ended AS (DELETE FROM login_session WHERE token_hash = $2 RETURNING user_id)
-                     SELECT audit_record($1 || {ACTING}, 'allowed', NULL, '{{}}', '{{}}',
-                                         ARRAY(SELECT id FROM patient WHERE user_id = u.id), '{{}}')
-                       FROM ended e JOIN app_user u ON u.id = e.user_id"
+                    "WITH ended AS (
+                       DELETE FROM login_session WHERE token_hash = $2 AND ($3 IS NULL OR user_id = $3) RETURNING user_id
+                     )
+                     {} FROM ended e JOIN app_user u ON u.id = e.user_id",
+                    recorded()
                 ),
-                &[Type::JSONB, Type::BYTEA],
+                &[Type::JSONB, Type::BYTEA, Type::INT4],
             )
             .await?;
-        client.execute(&statement, &[&Json(context), &token.as_bytes().as_slice()]).await?;
+        let user = user.map(|user| user.0);
+        client.execute(&statement, &[&Json(context), &token.as_bytes().as_slice(), &user]).await?;
         Ok(())
+    }
+
+    /// Ends an app's access, with its audit record, in one statement. Another user's grant is none.
+    pub async fn end_grant(&self, context: &Context, user: UserId, grant: GrantId) -> Result<(), StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_typed_cached(
+                &format!(
+                    "WITH ended AS (
+                       UPDATE oauth_grant SET revoked_at = clock_timestamp()
+                        WHERE id = $2 AND user_id = $3 AND revoked_at IS NULL
+                       RETURNING user_id
+                     )
+                     {} FROM ended e JOIN app_user u ON u.id = e.user_id",
+                    recorded()
+                ),
+                &[Type::JSONB, Type::INT8, Type::INT4],
+            )
+            .await?;
+        client.execute(&statement, &[&Json(context), &grant.0, &user.0]).await?;
+        Ok(())
+    }
+
+    /// Ends every session of a user except one, and the access of every app, with the audit record, in one statement.
+    pub async fn end_everything(&self, context: &Context, user: UserId, keep: &TokenHash) -> Result<(), StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_typed_cached(
+                &format!("WITH {ENDED} {} FROM app_user u WHERE u.id = $2", recorded()),
+                &[Type::JSONB, Type::INT4, Type::BYTEA],
+            )
+            .await?;
+        client.query_one(&statement, &[&Json(context), &user.0, &keep.as_bytes().as_slice()]).await?;
+        Ok(())
+    }
+
+    /// The sessions of a user, the last used first.
+    pub async fn sessions(&self, user: UserId, idle_seconds: i32) -> Result<Vec<SessionEntry>, StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_typed_cached(
+                "SELECT token_hash, browser, started_at, last_used_at FROM login_session
+                  WHERE user_id = $1 AND expires_at > statement_timestamp()
+                    AND last_used_at > statement_timestamp() - $2 * interval '1 second'
+                  ORDER BY last_used_at DESC, started_at DESC LIMIT 100",
+                &[Type::INT4, Type::INT4],
+            )
+            .await?;
+        let rows = client.query(&statement, &[&user.0, &idle_seconds]).await?;
+        rows.iter()
+            .map(|row| {
+                let token: &[u8] = row.try_get("token_hash")?;
+                Ok(SessionEntry {
+                    token: TokenHash::from_bytes(token.try_into().map_err(|_| StoreError::Corrupt("token_hash"))?),
+                    browser: row.try_get("browser")?,
+                    started_at: row.try_get("started_at")?,
+                    last_used_at: row.try_get("last_used_at")?,
+                })
+            })
+            .collect()
+    }
+
+    /// The apps that have access as a user, the latest first: those with a token that works or can be renewed.
+    pub async fn grants(&self, user: UserId) -> Result<Vec<GrantEntry>, StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT g.id, c.name, g.granted_at, (SELECT max(used_at) FROM refresh_token WHERE grant_id = g.id) AS renewed_at
+                   FROM oauth_grant g JOIN oauth_client c ON c.id = g.client_id
+                  WHERE g.user_id = $1 AND g.revoked_at IS NULL
+                    AND (EXISTS (SELECT FROM access_token a WHERE a.grant_id = g.id AND a.expires_at > statement_timestamp())
+                         OR EXISTS (SELECT FROM refresh_token r WHERE r.grant_id = g.id AND r.used_at IS NULL
+                                       AND r.expires_at > statement_timestamp()))
+                  ORDER BY g.granted_at DESC, g.id DESC LIMIT 100",
+            )
+            .await?;
+        let rows = client.query(&statement, &[&user.0]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(GrantEntry {
+                    id: GrantId(row.try_get("id")?),
+                    client: row.try_get("name")?,
+                    granted_at: row.try_get("granted_at")?,
+                    renewed_at: row.try_get("renewed_at")?,
+                })
+            })
+            .collect()
     }
 }

@@ -6,7 +6,12 @@ async fn link_key(store: &SecretStore) -> [u8; 32] {
 }
 
 fn keys() -> Vec<(&'static str, String)> {
-    vec![("LINK_KEY", key_text(1)), ("FORM_KEY", key_text(2)), ("OIDC_RSA_PRIVATE_KEY", "PEM".to_owned())]
+    vec![
+        ("LINK_KEY", key_text(1)),
+        ("FORM_KEY", key_text(2)),
+        ("FACTOR_KEY", key_text(3)),
+        ("OIDC_RSA_PRIVATE_KEY", "PEM".to_owned()),
+    ]
 }
 
 #[tokio::test]
@@ -51,6 +56,12 @@ fn a_secret_in_secrets_manager_comes_before_everything_and_is_not_read_yet() {
     let mut env = keys();
     env.push(("SECRET_ARN", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:exchange".to_owned()));
     let directory = Directory::new();
+    for (name, value) in [("AWS_REGION", "eu-central-1"), ("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "key")]
+    {
+        let error = SecretStore::open(lookup(env.clone()), Some(directory.path())).err().unwrap();
+        assert!(error.to_string().contains("SECRET_ARN is read with"), "{error}");
+        env.push((name, value.to_owned()));
+    }
     let store = SecretStore::open(lookup(env), Some(directory.path())).unwrap();
     assert!(matches!(store.0, Source::SecretsManager { .. }));
     assert!(!directory.path().exists());

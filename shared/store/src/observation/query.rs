@@ -43,6 +43,25 @@ impl Reader {
     }
 }
 
+/// A column that a page can be ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Column {
+    /// When the row was stored.
+    LastUpdated,
+    /// When its effective time starts.
+    EffectiveStart,
+}
+
+impl Column {
+    /// Its name.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::LastUpdated => "last_updated",
+            Self::EffectiveStart => "effective_start",
+        }
+    }
+}
+
 /// The order of a page. Ties are broken by id in the same direction, so that every order is total.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Order {
@@ -61,10 +80,10 @@ impl Order {
     pub const ALL: [Self; 4] = [Self::LastUpdatedDesc, Self::LastUpdatedAsc, Self::DateDesc, Self::DateAsc];
 
     /// The column that the order follows.
-    pub(super) const fn column(self) -> &'static str {
+    pub(super) const fn column(self) -> Column {
         match self {
-            Self::LastUpdatedDesc | Self::LastUpdatedAsc => "last_updated",
-            Self::DateDesc | Self::DateAsc => "effective_start",
+            Self::LastUpdatedDesc | Self::LastUpdatedAsc => Column::LastUpdated,
+            Self::DateDesc | Self::DateAsc => Column::EffectiveStart,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Searching observations.
 
 use super::{
-    query::{Filter, ObservationQuery, Order, PageSize, Reader},
+    query::{Column, Filter, ObservationQuery, PageSize, Reader},
     statement::{PARAMETERS, Source, Times, count_statement, page_statement},
 };
 use crate::{Store, StoreError};
@@ -117,9 +117,9 @@ fn times(query: &ObservationQuery) -> Times {
 /// The position before the first row: the near bound of the times in whose order the rows come, so that the index is entered
 /// there. Bounds include their start and exclude their end, and no row has the least id.
 fn before_first(query: &ObservationQuery) -> (Timestamp, i64) {
-    let bounds = match query.order {
-        Order::LastUpdatedDesc | Order::LastUpdatedAsc => query.updated,
-        Order::DateDesc | Order::DateAsc => query.start,
+    let bounds = match query.order.column() {
+        Column::LastUpdated => query.updated,
+        Column::EffectiveStart => query.start,
     };
     (if query.order.is_descending() { bounds.max } else { bounds.min }, i64::MIN)
 }

@@ -7,7 +7,7 @@
 //!
 //! Everything that varies is chosen from these constants by enums; nothing from a request is ever part of a text.
 
-use super::query::{Order, PageSize};
+use super::query::{Column, Order, PageSize};
 use std::{collections::HashMap, sync::LazyLock};
 use tokio_postgres::types::Type;
 
@@ -53,22 +53,6 @@ pub enum Times {
 
 impl Times {
     const ALL: [Self; 2] = [Self::Any, Self::Bounded];
-
-    /// The condition on a row's times; `f` is the row.
-    const fn row_filter(self) -> &'static str {
-        match self {
-            Self::Any => "",
-            Self::Bounded => BOUNDED,
-        }
-    }
-
-    /// The edge of the window in a lane's index by start; `l` is the lane.
-    const fn window(self) -> &'static str {
-        match self {
-            Self::Any => "",
-            Self::Bounded => "AND f.effective_start >= l.earliest_start",
-        }
-    }
 }
 
 /// The types of the parameters, the same for every statement:
@@ -257,21 +241,42 @@ asked AS MATERIALIZED (
 const STATUS: &str =
     "(cardinality((SELECT statuses FROM asked)) = 0 OR f.status = ANY ((SELECT statuses FROM asked)::text[]))";
 
-/// The bounds on its times.
-const BOUNDED: &str = "
-        AND f.effective_start >= (SELECT start_min FROM asked) AND f.effective_start < (SELECT start_max FROM asked)
-        AND f.effective_end >= (SELECT end_min FROM asked) AND f.effective_end < (SELECT end_max FROM asked)
-        AND f.last_updated >= (SELECT updated_min FROM asked) AND f.last_updated < (SELECT updated_max FROM asked)";
+/// The bounds on the start of its effective time.
+const STARTED: &str =
+    "f.effective_start >= (SELECT start_min FROM asked) AND f.effective_start < (SELECT start_max FROM asked)";
+
+/// The bounds on the end of it.
+const ENDED: &str = "f.effective_end >= (SELECT end_min FROM asked) AND f.effective_end < (SELECT end_max FROM asked)";
+
+/// The bounds on its last update.
+const UPDATED: &str =
+    "f.last_updated >= (SELECT updated_min FROM asked) AND f.last_updated < (SELECT updated_max FROM asked)";
+
+/// The bounds on the times of a row, for rows that are wanted in an order, or in none to be counted. In an order only the
+/// bounds on its own column may enter an index (`IS TRUE` keeps the others out): the planner cannot know how much they hold,
+/// and would leave the order for them.
+fn bounds(source: Source, times: Times, order: Option<Order>) -> String {
+    let window = if has_lanes(source) { "AND f.effective_start >= l.earliest_start" } else { "" };
+    match (times, order.map(Order::column)) {
+        (Times::Any, _) => String::new(),
+        (Times::Bounded, None) => format!("AND {STARTED} {window} AND {ENDED} AND {UPDATED}"),
+        (Times::Bounded, Some(Column::EffectiveStart)) => {
+            format!("AND {STARTED} {window} AND {ENDED} AND ({UPDATED}) IS TRUE")
+        }
+        (Times::Bounded, Some(Column::LastUpdated)) => format!("AND {UPDATED} AND ({STARTED}) IS TRUE AND {ENDED}"),
+    }
+}
 
 /// The organization that its patient must belong to, where one is named.
 const IN_ORGANIZATION: &str = "((SELECT organization_id FROM asked) IS NULL
-             OR EXISTS (SELECT FROM patient_organization p
-                         WHERE p.patient_id = f.patient_id AND p.organization_id = (SELECT organization_id FROM asked)))";
+             OR (SELECT true FROM patient_organization p
+                  WHERE p.patient_id = f.patient_id AND p.organization_id = (SELECT organization_id FROM asked)))";
 
-/// The consent of a row of the feed, asked again for each row: the feed itself decides nothing.
-const FEED_CONSENT: &str = "EXISTS (SELECT FROM consent_current c
-                     WHERE c.patient_id = f.patient_id AND c.study_id = f.study_id AND c.scope_id = f.scope_id AND c.may_search)
-        AND EXISTS (SELECT FROM study_patient e WHERE e.study_id = f.study_id AND e.patient_id = f.patient_id)";
+/// The consent of a row of the feed, asked again for each row: the feed itself decides nothing. Written as values and not as
+/// EXISTS, which the planner may turn into a join of the whole lane.
+const FEED_CONSENT: &str = "(SELECT c.may_search FROM consent_current c
+          WHERE c.patient_id = f.patient_id AND c.study_id = f.study_id AND c.scope_id = f.scope_id)
+        AND (SELECT true FROM study_patient e WHERE e.study_id = f.study_id AND e.patient_id = f.patient_id)";
 
 /// The consent of a candidate: some permit allows it.
 const CANDIDATE_CONSENT: &str = "(f.patient_id, f.scope_id) IN (SELECT patient_id, scope_id FROM lane)";
@@ -297,9 +302,8 @@ lane_window AS MATERIALIZED (
 }
 
 /// The common table expressions before the page, and the body of a lane's rows without order and limit.
-fn parts(source: Source, times: Times) -> (String, String) {
-    let row_filter = times.row_filter();
-    let window = times.window();
+fn parts(source: Source, times: Times, order: Option<Order>) -> (String, String) {
+    let bounds = bounds(source, times, order);
     match source {
         Source::Permitted | Source::Unconditional => (
             if source == Source::Permitted {
@@ -310,8 +314,8 @@ fn parts(source: Source, times: Times) -> (String, String) {
             format!(
                 "SELECT f.id, f.patient_id, f.last_updated, f.effective_start
        FROM observation f
-      WHERE f.patient_id = l.patient_id AND f.scope_id = l.scope_id {window}
-        AND {STATUS}{row_filter}"
+      WHERE f.patient_id = l.patient_id AND f.scope_id = l.scope_id
+        AND {STATUS} {bounds}"
             ),
         ),
         Source::Feed => (
@@ -319,8 +323,8 @@ fn parts(source: Source, times: Times) -> (String, String) {
             format!(
                 "SELECT f.observation_id AS id, f.patient_id, f.last_updated, f.effective_start
        FROM study_observation f
-      WHERE f.study_id = l.study_id AND f.scope_id = l.scope_id {window}
-        AND {STATUS}{row_filter}
+      WHERE f.study_id = l.study_id AND f.scope_id = l.scope_id
+        AND {STATUS} {bounds}
         AND {FEED_CONSENT}
         AND {IN_ORGANIZATION}"
             ),
@@ -332,7 +336,7 @@ fn parts(source: Source, times: Times) -> (String, String) {
        FROM observation f
       WHERE f.scope_id IN (SELECT scope_id FROM wanted)
         AND {IN_ORGANIZATION}
-        AND {STATUS}{row_filter}"
+        AND {STATUS} {bounds}"
             ),
         ),
         Source::AnyCandidates => (
@@ -342,7 +346,7 @@ fn parts(source: Source, times: Times) -> (String, String) {
        FROM candidate JOIN observation f ON f.id = candidate.id
       WHERE f.scope_id IN (SELECT scope_id FROM wanted)
         AND {IN_ORGANIZATION}
-        AND {STATUS}{row_filter}"
+        AND {STATUS} {bounds}"
             ),
         ),
         Source::PermittedCandidates | Source::UnconditionalCandidates => {
@@ -357,7 +361,7 @@ fn parts(source: Source, times: Times) -> (String, String) {
                     "SELECT f.id, f.patient_id, f.last_updated, f.effective_start
        FROM candidate JOIN observation f ON f.id = candidate.id
       WHERE {CANDIDATE_CONSENT}
-        AND {STATUS}{row_filter}"
+        AND {STATUS} {bounds}"
                 ),
             )
         }
@@ -387,8 +391,8 @@ const ORGANIZATIONS: &str = "ARRAY(SELECT unnest(organization_ids) FROM lane
 const STUDIES: &str = "ARRAY(SELECT unnest(study_ids) FROM lane UNION SELECT id FROM study WHERE id = $6)";
 
 fn page(source: Source, order: Order, size: PageSize, times: Times) -> String {
-    let (ctes, rows) = parts(source, times);
-    let column = order.column();
+    let (ctes, rows) = parts(source, times, Some(order));
+    let column = order.column().name();
     let (direction, compare) = if order.is_descending() { ("DESC", "<") } else { ("ASC", ">") };
     let limit = size.limit();
     let id = if source == Source::Feed { "observation_id" } else { "id" };
@@ -429,7 +433,7 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $22 AS more,
 }
 
 fn count(source: Source) -> String {
-    let (ctes, rows) = parts(source, Times::Bounded);
+    let (ctes, rows) = parts(source, Times::Bounded, None);
     let from = gathered(source, Times::Bounded, &rows);
     format!(
         "WITH {ASKED},{ctes},

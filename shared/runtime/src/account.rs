@@ -1,0 +1,203 @@
+//! Signing in, as every page of it needs it: attempts that are counted, passwords, and the session at the end.
+
+use crate::{
+    App, Failure, Request, Response,
+    browser::{self, field},
+    pages::Field,
+    redirect,
+};
+use audit::{Action, Context, RefusedBy, Target};
+use authz::{Layer, UserId};
+use jiff::SignedDuration;
+use oauth::{
+    Secret, password,
+    throttle::{Keys, Policy},
+    token::random_bytes,
+};
+use std::time::Duration;
+use store::{Account, NewSession};
+use tokio::sync::Semaphore;
+
+/// The longest e-mail address that mail can be sent to (RFC 5321 section 4.5.3.1.3).
+pub const MAX_EMAIL: usize = 254;
+
+/// How long a right password waits for its second step.
+const CHALLENGE: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long an answer takes at least that an e-mail may have to wait for.
+const STEADY: Duration = Duration::from_secs(1);
+
+/// Passwords hashed at the same time. Each takes 19 MiB and a core.
+static HASHES: Semaphore = Semaphore::const_new(4);
+
+/// An address as typed, in small letters, as accounts are looked up and attempts are counted. None when it cannot be one.
+#[must_use]
+pub fn email(typed: &str) -> Option<String> {
+    let email = typed.trim().to_lowercase();
+    let is_possible = !email.is_empty() && email.len() <= MAX_EMAIL && !email.chars().any(char::is_control);
+    is_possible.then_some(email)
+}
+
+/// Counts an attempt on an account from the caller's network. One that has to wait is recorded and answered 429.
+pub async fn attempt(
+    app: &App,
+    request: &Request,
+    context: &Context,
+    policy: &Policy,
+    account: &str,
+) -> Result<Keys, Failure> {
+    let keys = policy.keys(account, &request.network());
+    match app.store().await?.begin_attempt(policy, &keys).await? {
+        None => Ok(keys),
+        Some(seconds) => {
+            refused(app, context).await?;
+            Err(Failure::TooManyRequests(seconds))
+        }
+    }
+}
+
+/// Records that somebody could not prove who they are.
+pub async fn refused(app: &App, context: &Context) -> Result<(), Failure> {
+    let reason = RefusedBy::Layer(Layer::Token);
+    Ok(app.store().await?.record_refusal(context, &Target::nothing(), reason).await?)
+}
+
+/// Whether a password is the one that was hashed. The work is the same without a hash, and it is done beside the requests,
+/// not in their way, and not for too many at once.
+pub async fn verify(password: Secret, stored: Option<String>) -> Result<bool, Failure> {
+    let _permit = HASHES.acquire().await.map_err(|error| Failure::Internal(Box::new(error)))?;
+    tokio::task::spawn_blocking(move || password::verify(password.expose(), stored.as_deref()))
+        .await
+        .map_err(|error| Failure::Internal(Box::new(error)))
+}
+
+/// The hash of a password that may be chosen.
+pub async fn hash(password: Secret) -> Result<String, Failure> {
+    let salt = random_bytes::<16>()?;
+    let _permit = HASHES.acquire().await.map_err(|error| Failure::Internal(Box::new(error)))?;
+    tokio::task::spawn_blocking(move || password::hash(password.expose(), &salt))
+        .await
+        .map_err(|error| Failure::Internal(Box::new(error)))?
+        .map_err(|error| Failure::Internal(Box::new(error)))
+}
+
+/// The fields in which a new password is typed.
+pub const NEW_PASSWORD: [Field<'static>; 2] = [
+    Field {
+        name: "new_password",
+        label: "New password",
+        kind: "password",
+        autocomplete: "new-password",
+        value: "",
+        hint: Some("At least 12 characters. Several words are easy to remember and hard to guess."),
+        problem: None,
+        longest: 0,
+    },
+    Field {
+        name: "repeated",
+        label: "New password again",
+        kind: "password",
+        autocomplete: "new-password",
+        value: "",
+        hint: None,
+        problem: None,
+        longest: 0,
+    },
+];
+
+/// The new password in a form, if the account may have it; else the fields with what is wrong.
+pub fn chosen(app: &App, email: &str, form: &[(String, String)]) -> Result<Secret, [Field<'static>; 2]> {
+    let [mut first, mut second] = NEW_PASSWORD;
+    let password = field(form, first.name).unwrap_or_default();
+    let names = [email, "JupyterHealth Exchange", &app.settings.site_url];
+    match password::check(password, &names) {
+        Err(problem) => first.problem = Some(problem.text()),
+        Ok(()) if field(form, second.name) != Some(password) => second.problem = Some("The two are not the same."),
+        Ok(()) => return Ok(Secret::presented(password)),
+    }
+    Err([first, second])
+}
+
+/// Does work whose length must not tell whether there is an account: the answer never comes before [`STEADY`] is over, and
+/// sending one e-mail takes less.
+pub async fn steady<T>(work: impl Future<Output = T>) -> T {
+    tokio::join!(work, tokio::time::sleep(STEADY)).0
+}
+
+/// Checks the password of who is signed in, before something is changed that the password protects.
+pub async fn confirm(
+    app: &App,
+    request: &Request,
+    context: &Context,
+    account: &Account,
+    password: Option<&str>,
+) -> Result<bool, Failure> {
+    let keys = attempt(app, request, context, &Policy::PASSWORD, &account.email.to_lowercase()).await?;
+    let password = Secret::presented(password.unwrap_or_default());
+    if verify(password, account.password_hash.clone()).await? {
+        app.store().await?.attempt_succeeded(&keys).await?;
+        return Ok(true);
+    }
+    refused(app, context).await?;
+    Ok(false)
+}
+
+/// Goes on after a right password: to the session, or to the second step that the account needs.
+pub async fn after_password(app: &App, request: &Request, account: &Account, next: &str) -> Result<Response, Failure> {
+    let needs_factor = account.has_factor
+        || account.organization_requires_factor
+        || (account.is_superuser && app.settings.super_admins_need_factor);
+    if !needs_factor {
+        return start(app, request, account.id, &["pwd"], redirect(next)).await;
+    }
+    let token = Secret::generate()?;
+    let context = request.audit(None, Action::Execute, "Password");
+    app.store().await?.start_challenge(&context, &token.hash(), account.id, app.now() + CHALLENGE).await?;
+    let page = if account.has_factor { "/accounts/second-factor/" } else { "/accounts/second-factor/enrol/" };
+    let mut response = redirect(&browser::with_next(page, next));
+    browser::set_challenge(&app.settings, &mut response, &token, CHALLENGE.as_secs());
+    Ok(response)
+}
+
+/// Starts a session with a new token, whatever the browser had before: nobody can plant one in advance. The open second
+/// step of the browser ends.
+pub async fn start(
+    app: &App,
+    request: &Request,
+    user: UserId,
+    methods: &[&str],
+    mut response: Response,
+) -> Result<Response, Failure> {
+    let token = Secret::generate()?;
+    let session = NewSession {
+        token: token.hash(),
+        user,
+        expires_at: app.now() + app.settings.lifetimes.session,
+        replaces: browser::session_token(&app.settings, request).map(|old| old.hash()),
+        challenge: browser::challenge_token(&app.settings, request).map(|open| open.hash()),
+        browser: browser::kind(request.header(http::header::USER_AGENT).unwrap_or_default()),
+        methods,
+    };
+    let context = request.audit(None, Action::Execute, "Session");
+    app.store().await?.start_session(&context, &session).await?;
+    browser::set_session(&app.settings, &mut response, &token);
+    if session.challenge.is_some() {
+        browser::clear_challenge(&app.settings, &mut response);
+    }
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spelling_of_an_address_does_not_matter() {
+        for name in ["mary@example.com", "Mary@Example.COM", " mary@example.com "] {
+            assert_eq!(email(name).as_deref(), Some("mary@example.com"));
+        }
+        for bad in ["", " ", "a\0b@example.com", &"a".repeat(MAX_EMAIL + 1)] {
+            assert_eq!(email(bad), None, "{bad:?}");
+        }
+    }
+}
