@@ -162,7 +162,8 @@ def whole_way(tests: Tests) -> None:
         tests.check(f"signed {sign}: in", answer.status_code == 302 and browser.is_signed_in(), answer.text)
         tests.check("to where one wanted", answer.headers.get("location") == "/accounts/logout/")
         who = site.sql("SELECT actor_user_id || ' ' || actor_type || ' ' || outcome FROM audit_event ORDER BY id DESC LIMIT 1")
-        tests.check("recorded as the person's own", who == "10002 practitioner allowed" or who.endswith("practitioner allowed"), who)
+        mary = site.sql(f"SELECT id FROM app_user WHERE email = '{MARY}'")
+        tests.check("recorded as the person's own", who == f"{mary} practitioner allowed", who)
         tests.check("the waiting request is gone", "__Host-jhe_saml_login" not in browser.cookies)
 
     out = Browser(site)
@@ -227,6 +228,12 @@ def accounts(tests: Tests) -> None:
     tests.check("who is signed in", answer.status_code == 302 and browser.is_signed_in())
     created = site.sql("SELECT count(*) FROM audit_event WHERE action = 'create' AND resource_type = 'Practitioner' AND outcome = 'allowed'")
     tests.check("recorded", created == "1", created)
+    site.sql("UPDATE organization SET requires_second_factor = true")
+    browser = Browser(site)
+    answer = browser.bring(idp.response(browser.start(idp), MARY))
+    second = answer.headers.get("location", "")
+    tests.check("an organization's second factor is asked for", second.startswith("/accounts/second-factor/") and not browser.is_signed_in(), second)
+    site.sql("UPDATE organization SET requires_second_factor = false")
     site.sql("UPDATE app_user SET is_active = false WHERE email = 'viewer_victor@example.com'")
     for name, mail, reason in (
         ("a super admin", ADMIN, "second_factor"),
