@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The routes that answer without an access token, and why.
-const PUBLIC: [(&str, &str); 19] = [
+const PUBLIC: [(&str, &str); 39] = [
     ("GET /", "says what it is"),
     ("GET /health", "whether it runs"),
     ("GET /FHIR/R5/metadata", "what it can do"),
@@ -31,6 +31,26 @@ const PUBLIC: [(&str, &str); 19] = [
     ("POST /accounts/login/", "asks for a password"),
     ("GET /accounts/logout/", "asks for the session of the login page"),
     ("POST /accounts/logout/", "asks for the session of the login page"),
+    ("GET /accounts/email-code/", "asks for the session of the login page"),
+    ("POST /accounts/email-code/", "asks for the session of the login page"),
+    ("GET /accounts/password/", "asks for the session of the login page"),
+    ("POST /accounts/password/", "asks for the session of the login page"),
+    ("GET /accounts/sessions/", "asks for the session of the login page"),
+    ("POST /accounts/sessions/", "asks for the session of the login page"),
+    ("GET /accounts/second-factor/", "asks for a right password before"),
+    ("POST /accounts/second-factor/", "asks for a right password before"),
+    ("GET /accounts/second-factor/enrol/", "asks for a right password before"),
+    ("POST /accounts/second-factor/enrol/", "asks for a right password before"),
+    ("GET /accounts/second-factor/manage/", "asks for the session of the login page"),
+    ("POST /accounts/second-factor/manage/", "asks for the session of the login page"),
+    ("GET /accounts/reset/", "sends e-mail to the account"),
+    ("POST /accounts/reset/", "sends e-mail to the account"),
+    ("GET /accounts/reset/confirm/", "the link is the credential"),
+    ("POST /accounts/reset/confirm/", "the link is the credential"),
+    ("GET /accounts/sign-up/", "sends e-mail to the account"),
+    ("POST /accounts/sign-up/", "sends e-mail to the account"),
+    ("GET /accounts/verify/", "the link is the credential"),
+    ("POST /accounts/verify/", "the link is the credential"),
     ("POST /api/v1/invitation/{token}", "the invitation is the credential"),
 ];
 

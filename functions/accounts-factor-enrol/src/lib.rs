@@ -160,12 +160,13 @@ async fn enrol(app: &App, request: &Request, visitor: &Visitor, form: &Form) -> 
 
 /// The page with the recovery codes. They are shown here and never again.
 fn enrolled(codes: &[RecoveryCode], next: &str) -> String {
-    let items: String = codes.iter().map(|code| format!("<li>{}</li>", code.text())).collect();
+    let items: Vec<String> = codes.iter().map(RecoveryCode::text).collect();
     let body = format!(
         "{done}<h2>Recovery codes</h2><p>Each of these works once when you do not have the app. Keep them where you will find \
-         them and others will not: they are not shown again.</p><ul class=\"code\">{items}</ul>\
+         them and others will not: they are not shown again.</p><ul class=\"code\"><li>{items}</li></ul>\
          <p class=\"links\"><a href=\"{next}\">Continue</a></p>",
         done = pages::done("Your second factor is on."),
+        items = items.join("</li><li>"),
         next = escape(next),
     );
     pages::page(TITLE, &body)

@@ -65,11 +65,11 @@ async fn change(app: &App, request: &Request, signed_in: &SignedIn, account: &Ac
     let chosen = account::chosen(app, &account.email, &form);
     if !account::confirm(app, request, &context, account, field(&form, CURRENT.name)).await? {
         let current = Field { problem: Some("This is not your current password."), ..CURRENT };
-        return show(app, signed_in, current, chosen.err().unwrap_or(account::NEW_PASSWORD)).await;
+        return show(app, signed_in, current, chosen.err().map_or(account::NEW_PASSWORD, |fields| *fields)).await;
     }
     let password = match chosen {
         Ok(password) => password,
-        Err(fields) => return show(app, signed_in, CURRENT, fields).await,
+        Err(fields) => return show(app, signed_in, CURRENT, *fields).await,
     };
     let hash = account::hash(password).await?;
     let keep = signed_in.token.hash();

@@ -70,7 +70,7 @@ async fn ask(app: &App, request: &Request, email: &str) -> Result<Response, Fail
         // What goes wrong here is logged and not answered: only for an account can it go wrong.
         match Message::new(&recipient.email, "Choose a new password", &text(app, &token)) {
             Ok(message) => {
-                if let Err(error) = mailer.send(app, &message).await {
+                if let Err(error) = Box::pin(mailer.send(app, &message)).await {
                     tracing::error!(%error, "the mail was not sent");
                 }
             }

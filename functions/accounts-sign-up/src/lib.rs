@@ -109,7 +109,7 @@ async fn ask(app: &App, request: &Request, code: &TokenHash, email: &str) -> Res
         // What goes wrong here is logged and not answered: only for an account can it go wrong.
         match Message::new(&recipient.email, subject, &text) {
             Ok(message) => {
-                if let Err(error) = mailer.send(app, &message).await {
+                if let Err(error) = Box::pin(mailer.send(app, &message)).await {
                     tracing::error!(%error, "the mail was not sent");
                 }
             }

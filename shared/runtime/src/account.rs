@@ -106,7 +106,7 @@ pub const NEW_PASSWORD: [Field<'static>; 2] = [
 ];
 
 /// The new password in a form, if the account may have it; else the fields with what is wrong.
-pub fn chosen(app: &App, email: &str, form: &[(String, String)]) -> Result<Secret, [Field<'static>; 2]> {
+pub fn chosen(app: &App, email: &str, form: &[(String, String)]) -> Result<Secret, Box<[Field<'static>; 2]>> {
     let [mut first, mut second] = NEW_PASSWORD;
     let password = field(form, first.name).unwrap_or_default();
     let names = [email, "JupyterHealth Exchange", &app.settings.site_url];
@@ -115,7 +115,7 @@ pub fn chosen(app: &App, email: &str, form: &[(String, String)]) -> Result<Secre
         Ok(()) if field(form, second.name) != Some(password) => second.problem = Some("The two are not the same."),
         Ok(()) => return Ok(Secret::presented(password)),
     }
-    Err([first, second])
+    Err(Box::new([first, second]))
 }
 
 /// Does work whose length must not tell whether there is an account: the answer never comes before [`STEADY`] is over, and

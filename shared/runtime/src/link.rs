@@ -71,7 +71,7 @@ impl LinkPage {
         };
         let password = match account::chosen(app, &account.email, &form) {
             Ok(password) => password,
-            Err(fields) => return self.show(app, &cookie, &link, fields).await,
+            Err(fields) => return self.show(app, &cookie, &link, *fields).await,
         };
         let hash = account::hash(password).await?;
         if !store.use_link(&context, &link.hash(), self.purpose, &hash).await? {

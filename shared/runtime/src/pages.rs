@@ -49,14 +49,14 @@ const ACCOUNT: [(&str, &str); 4] = [
 /// A page of a person's own account, with the way to its other parts. `path` is the page's own.
 #[must_use]
 pub fn account(title: &str, path: &str, body: &str) -> String {
-    let links: String = ACCOUNT
+    let links: Vec<String> = ACCOUNT
         .iter()
         .map(|(to, name)| {
             let current = if *to == path { " aria-current=\"page\"" } else { "" };
             format!("<li><a href=\"{to}\"{current}>{name}</a></li>")
         })
         .collect();
-    framed(title, " class=\"wide\"", &format!("<nav aria-label=\"Account\"><ul>{links}</ul></nav>"), body)
+    framed(title, " class=\"wide\"", &format!("<nav aria-label=\"Account\"><ul>{}</ul></nav>", links.concat()), body)
 }
 
 fn framed(title: &str, class: &str, before: &str, body: &str) -> String {
@@ -124,15 +124,15 @@ impl Field<'_> {
 /// What is wrong with a form, each with a link to its field. Nothing when nothing is wrong.
 #[must_use]
 pub fn problems(fields: &[Field<'_>]) -> String {
-    let items: String = fields
+    let items: Vec<String> = fields
         .iter()
         .filter_map(|field| field.problem.map(|text| (field.name, text)))
         .map(|(name, text)| format!("<li><a href=\"#{}\">{}</a></li>", escape(name), escape(text)))
         .collect();
     if items.is_empty() {
-        return items;
+        return String::new();
     }
-    format!("<div class=\"alert\" role=\"alert\"><h2>There is a problem</h2><ul>{items}</ul></div>")
+    format!("<div class=\"alert\" role=\"alert\"><h2>There is a problem</h2><ul>{}</ul></div>", items.concat())
 }
 
 /// A form: its problems, its hidden fields, its fields and its button.
@@ -154,7 +154,8 @@ pub fn hidden_fields(hidden: &[(&str, &str)]) -> String {
     hidden
         .iter()
         .map(|(name, value)| format!("<input type=\"hidden\" name=\"{}\" value=\"{}\">", escape(name), escape(value)))
-        .collect()
+        .collect::<Vec<_>>()
+        .concat()
 }
 
 /// A text that says what was done, read out when the page loads.

@@ -228,14 +228,14 @@ impl Store {
                  RETURNING user_id",
             )
             .await?;
-        let taken = transaction.query_opt(&take, &[&token.as_bytes().as_slice(), &purpose.name()]).await?;
-        let Some(taken) = taken else {
+        let link = transaction.query_opt(&take, &[&token.as_bytes().as_slice(), &purpose.name()]).await?;
+        let Some(link) = link else {
             let reason = RefusedBy::Layer(Layer::Token);
             crate::refusal::record(&transaction, context, &audit::Target::nothing(), reason).await?;
             transaction.commit().await?;
             return Ok(false);
         };
-        let user: i32 = taken.try_get("user_id")?;
+        let user: i32 = link.try_get("user_id")?;
         let statement = transaction
             .prepare_typed_cached(
                 &format!(

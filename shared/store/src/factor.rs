@@ -111,8 +111,8 @@ impl Store {
                 &[Type::JSONB, Type::INT4, Type::BYTEA],
             )
             .await?;
-        let used = client.execute(&statement, &[&Json(context), &user.0, &code.as_bytes().as_slice()]).await?;
-        Ok(used == 1)
+        let rows = client.execute(&statement, &[&Json(context), &user.0, &code.as_bytes().as_slice()]).await?;
+        Ok(rows == 1)
     }
 
     /// How many recovery codes a user has left.
