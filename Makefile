@@ -26,6 +26,7 @@ demo: ## tell the whole story on a throw-away instance, checking every promise
 test: ## everything, ending with one line: N passed, N failed
 	@scripts/ensure-postgres
 	@scripts/ensure-venv
+	@scripts/ensure-xmlsec1
 	@.venv/bin/python tests/run.py
 
 lint: ## formatting and lints

@@ -29,6 +29,7 @@ STEPS = [
     ("jupyterhealth-client", [PYTHON, "tests/python/client_test.py"]),
     ("authlib and requests-oauthlib", [PYTHON, "tests/python/oauth_clients_test.py"]),
     ("FHIR validity", [PYTHON, "tests/python/fhir_valid.py"]),
+    ("single sign-on", ["target/debug/jhe", "with-database", PYTHON, "tests/python/saml_test.py"]),
     ("browser", [PYTHON, "tests/python/browser_test.py"]),
     ("the story", [PYTHON, "tests/python/demo.py", "--quiet"]),
     ("Lambda", [PYTHON, "tests/python/lambda_test.py"]),

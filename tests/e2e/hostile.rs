@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The routes that answer without an access token, and why.
-const PUBLIC: [(&str, &str); 41] = [
+pub const PUBLIC: [(&str, &str); 48] = [
     ("GET /", "says what it is"),
     ("GET /health", "whether it runs"),
     ("GET /FHIR/R5/metadata", "what it can do"),
@@ -54,6 +54,13 @@ const PUBLIC: [(&str, &str); 41] = [
     ("POST /accounts/sign-up/", "sends e-mail to the account"),
     ("GET /accounts/verify/", "the link is the credential"),
     ("POST /accounts/verify/", "the link is the credential"),
+    ("GET /saml2/metadata/", "who this service provider is"),
+    ("GET /saml2/login/", "leads to the identity provider"),
+    ("POST /saml2/acs/", "the signed assertion is the credential"),
+    ("GET /saml2/logout/", "asks for the session of the login page"),
+    ("POST /saml2/logout/", "asks for the session of the login page"),
+    ("GET /saml2/ls/", "the identity provider's signature is the credential"),
+    ("POST /saml2/ls/post/", "the identity provider's signature is the credential"),
 ];
 
 fn routes() -> Vec<Route> {

@@ -50,6 +50,7 @@ mod practitioner_clients;
 mod rest_matrix;
 mod rest_paging;
 mod revocation;
+mod single_sign_on;
 mod source_policy;
 mod static_pkce;
 mod studies;

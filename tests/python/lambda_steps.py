@@ -222,6 +222,13 @@ REST = [
         == [[v["second"], v["observation"]], [v["observation"]], [v["observation"]]],
     ),
     Step("studies-patients-enrol-delete", 204, lambda a, v: a.text == ""),
+    Step("saml2-metadata", 200, lambda a, v: 'entityID="https://jhe.example/saml2/metadata/"' in a.text),
+    Step("saml2-login", 302, lambda a, v: a.header("location").startswith("https://idp.example/sso?SAMLRequest=")),
+    Step("saml2-acs", 403, lambda a, v: "could not be used" in a.text),
+    Step("saml2-ls", 403, lambda a, v: "could not be used" in a.text),
+    Step("saml2-ls-post", 403, lambda a, v: "could not be used" in a.text),
+    Step("saml2-logout", 302, lambda a, v: a.header("location") == "/accounts/login/"),
+    Step("saml2-logout-post", 302, lambda a, v: a.header("location") == "/accounts/login/"),
     Step(
         "accounts-login",
         200,

@@ -11,6 +11,7 @@ import secrets
 import subprocess
 
 from database import issue_token, psql
+from instance import ROOT
 
 SITE_URL = "https://jhe.example"
 SECRET_NAME = "jhe/functions"
@@ -40,12 +41,14 @@ class World:
         psql("postgres", "-c", f"CREATE DATABASE {database} TEMPLATE jhe_template")
         self.database = database
         self.id_token_key = rsa_key()
-        self.keys = {"link_key": random_key(), "form_key": random_key(), "factor_key": random_key(), "id_token_key": self.id_token_key}
+        self.keys = {"link_key": random_key(), "form_key": random_key(), "factor_key": random_key(), "id_token_key": self.id_token_key, "saml_key": rsa_key()}
         names = ("DB_HOST", "DB_PORT", "DB_SSL_MODE", "DB_SSL_ROOT_CERT", "PATH")
         self.common = {
             **{name: os.environ[name] for name in names},
             "DB_NAME": database,
             "SITE_URL": SITE_URL,
+            "SAML_METADATA_FILE": str(ROOT / "tests/data/idp_metadata.xml"),
+            "SSO_VALID_DOMAINS": "example.com",
             "LOG_LEVEL": os.environ.get("LOG_LEVEL", "off"),
         }
         self.by_variables = {

@@ -3,7 +3,7 @@
 use oauth::Secret;
 use runtime::{
     account::{self, MAX_EMAIL},
-    browser::{FORM_FIELD, field},
+    browser::{self, FORM_FIELD, field},
     pages::{self, Field},
 };
 
@@ -27,7 +27,8 @@ impl Credentials {
 }
 
 /// The page. `refused` is the name that was typed with a wrong password. It is never said which of the two is wrong.
-pub(crate) fn page(token: &str, next: &str, refused: Option<&str>) -> String {
+/// `organization` offers the account of one's organization.
+pub(crate) fn page(token: &str, next: &str, refused: Option<&str>, organization: bool) -> String {
     let fields = [
         Field {
             name: "username",
@@ -49,11 +50,18 @@ pub(crate) fn page(token: &str, next: &str, refused: Option<&str>) -> String {
     ];
     let hidden = [(FORM_FIELD, token), ("next", next)];
     let body = format!(
-        "{}<p class=\"links\"><a href=\"/accounts/reset/\">Forgot your password?</a>\
+        "{}{}<p class=\"links\"><a href=\"/accounts/reset/\">Forgot your password?</a>\
          <a href=\"/accounts/sign-up/\">Sign up with an invitation</a></p>",
-        pages::form("/accounts/login/", &hidden, &fields, "Sign in")
+        pages::form("/accounts/login/", &hidden, &fields, "Sign in"),
+        if organization { by_organization(next) } else { String::new() }
     );
     pages::page("Sign in", &body)
+}
+
+/// The way to the organization's own sign-in page.
+fn by_organization(next: &str) -> String {
+    let address = browser::with_next("/saml2/login/", next);
+    format!("<a class=\"button\" href=\"{}\">Sign in with your organization</a>", pages::escape(&address))
 }
 
 #[cfg(test)]
@@ -87,7 +95,8 @@ mod tests {
 
     #[test]
     fn nothing_that_was_typed_becomes_markup() {
-        let page = page("t\"", "/\"><script>", Some("\"><script>"));
+        let page = page("t\"", "/\"><script>", Some("\"><script>"), true);
         assert!(!page.contains("<script>"), "{page}");
+        assert!(page.contains("/saml2/login/?next=%2F%22%3E%3Cscript%3E"), "{page}");
     }
 }

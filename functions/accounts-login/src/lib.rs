@@ -32,7 +32,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
 
 /// The page: empty, or after a wrong password with what was typed as the name.
 async fn show(app: &App, cookie: &FormCookie, next: &str, refused: Option<&str>) -> Result<Response, Failure> {
-    browser::anonymous_page(app, cookie, FORM, |token| form::page(token, next, refused)).await
+    browser::anonymous_page(app, cookie, FORM, |token| form::page(token, next, refused, app.has_single_sign_on())).await
 }
 
 async fn sign_in(app: &App, request: &Request) -> Result<Response, Failure> {

@@ -20,6 +20,9 @@ const PAGE: &str = "/accounts/logout/";
 /// Where one is sent who is signed out.
 const SIGN_IN: &str = "/accounts/login/";
 
+/// The way to sign out at one's organization too.
+const BY_ORGANIZATION: &str = "<a class=\"button\" href=\"/saml2/logout/\">Sign out at your organization too</a>";
+
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let session = browser::session_token(&app.settings, request);
     match (request.method(), session) {
@@ -33,9 +36,10 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
 async fn show(app: &App, session: &Secret) -> Result<Response, Failure> {
     browser::bound_page(app, PAGE, session, |token| {
         let form = pages::form(PAGE, &[(FORM_FIELD, token)], &[], "Sign out");
+        let other = if app.has_single_sign_on() { BY_ORGANIZATION } else { "" };
         let text = "<p>You will be signed out in this browser. Apps that you allowed stay connected; \
                     <a href=\"/accounts/sessions/\">see which</a>.</p>";
-        pages::page("Sign out", &format!("{text}{form}"))
+        pages::page("Sign out", &format!("{text}{form}{other}"))
     })
     .await
 }

@@ -85,6 +85,14 @@ impl App {
         (self.lookup)(name)
     }
 
+    /// Whether people can sign in with the account of their organization: some metadata of an identity provider is named.
+    #[must_use]
+    pub fn has_single_sign_on(&self) -> bool {
+        ["SAML_METADATA_URL", "SAML_METADATA_FILE"]
+            .iter()
+            .any(|name| self.variable(name).is_some_and(|value| !value.is_empty()))
+    }
+
     /// What only some functions need and is made once, at its first use. It is kept by its type, so that the crates that
     /// it takes are linked only into the functions that use it.
     pub fn part<T: Any + Send + Sync, E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {

@@ -21,6 +21,7 @@ label { display: block; font-weight: 600; margin-top: 1.25rem } .hint { color: v
 input { width: 100%; font: inherit; color: inherit; background: var(--card); padding: .7rem .8rem; border: 1px solid var(--soft); border-radius: .5rem; margin-top: .35rem }
 input[aria-invalid=true] { border: 2px solid var(--bad) } .wrong { color: var(--bad); font-weight: 600; margin: .25rem 0 0 }
 button { width: 100%; min-height: 2.9rem; margin-top: 1.5rem; font: inherit; font-weight: 600; padding: .6rem 1rem; border: 1px solid var(--accent); border-radius: .5rem; background: var(--accent); color: var(--on); cursor: pointer }
+a.button { display: block; margin-top: .75rem; padding: .7rem 1rem; text-align: center; border: 1px solid var(--soft); border-radius: .5rem; color: var(--text); font-weight: 600; text-decoration: none }
 button.quiet { background: none; color: var(--text); border-color: var(--soft); margin-top: .75rem }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px }
 .alert { border-left: .3rem solid var(--bad); background: var(--bad-card); border-radius: .4rem; padding: .75rem 1rem; margin: 0 0 1rem } .alert h2 { margin: 0; font-size: 1rem } .alert ul { margin: .25rem 0 0 } .alert a { color: var(--bad) }

@@ -26,6 +26,7 @@ struct Document {
     factor_key: SecretString,
     id_token_key: SecretString,
     smtp_password: Option<SecretString>,
+    saml_key: Option<SecretString>,
 }
 
 /// A client for the region and with the credentials that the environment names, as Lambda sets it: `AWS_REGION`,
@@ -73,6 +74,7 @@ impl Secrets {
             factor_key: key(&document.factor_key, "factor_key")?,
             id_token_key: document.id_token_key,
             smtp_password: document.smtp_password,
+            saml_key: document.saml_key,
         })
     }
 }
@@ -92,7 +94,7 @@ mod tests {
         let form_key = STANDARD.encode([2; 32]);
         format!(
             r#"{{"db_password":"pw-1","link_key":"{link_key}","form_key":"{form_key}","factor_key":"{form_key}","id_token_key":"PEM",
-                "smtp_password":"pw-2","more":1}}"#
+                "smtp_password":"pw-2","saml_key":"PEM-2","more":1}}"#
         )
     }
 
@@ -104,6 +106,7 @@ mod tests {
         assert_eq!(secrets.id_token_key.expose_secret(), "PEM");
         assert_eq!(secrets.database_password.unwrap().expose_secret(), "pw-1");
         assert_eq!(secrets.smtp_password.unwrap().expose_secret(), "pw-2");
+        assert_eq!(secrets.saml_key.unwrap().expose_secret(), "PEM-2");
         assert_eq!(secrets.database_username, None);
     }
 

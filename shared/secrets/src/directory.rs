@@ -16,7 +16,8 @@ use crate::{Key, Secrets, SecretsError};
 const GROUP_AND_OTHERS: u32 = 0o077;
 
 impl Secrets {
-    /// Reads `link_key`, `form_key`, `factor_key` and `id_token_key.pem` from the directory, and makes what is missing.
+    /// Reads `link_key`, `form_key`, `factor_key`, `id_token_key.pem` and `saml_key.pem` from the
+    /// directory, and makes what is missing.
     ///
     /// The directory gets mode 0700 and its files 0600. A directory or file that others may use is refused.
     pub fn from_directory(path: &Path, database_password: Option<SecretString>) -> Result<Self, SecretsError> {
@@ -29,6 +30,7 @@ impl Secrets {
             factor_key: key(&path.join("factor_key"), "factor_key")?,
             id_token_key: read_or_make(&path.join("id_token_key.pem"), generate_rsa_key)?.as_str().into(),
             smtp_password: None,
+            saml_key: Some(read_or_make(&path.join("saml_key.pem"), generate_rsa_key)?.as_str().into()),
         })
     }
 }

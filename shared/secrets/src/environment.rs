@@ -13,9 +13,11 @@ const FACTOR_KEY: &str = "FACTOR_KEY";
 const ID_TOKEN_KEY: &str = "OIDC_RSA_PRIVATE_KEY";
 const DATABASE_PASSWORD: &str = "DB_PASSWORD";
 const SMTP_PASSWORD: &str = "SMTP_PASSWORD";
+const SAML_KEY: &str = "SAML_SP_PRIVATE_KEY";
 
 /// The variables that hold secrets. Each can instead be given with `_FILE` and the name of a file.
-pub const VARIABLES: [&str; 6] = [LINK_KEY, FORM_KEY, FACTOR_KEY, ID_TOKEN_KEY, DATABASE_PASSWORD, SMTP_PASSWORD];
+pub const VARIABLES: [&str; 7] =
+    [LINK_KEY, FORM_KEY, FACTOR_KEY, ID_TOKEN_KEY, DATABASE_PASSWORD, SMTP_PASSWORD, SAML_KEY];
 
 /// Whether the environment means to give the keys. Then it must give all of them.
 pub(crate) fn gives_keys(lookup: &impl Fn(&str) -> Option<String>) -> bool {
@@ -25,7 +27,8 @@ pub(crate) fn gives_keys(lookup: &impl Fn(&str) -> Option<String>) -> bool {
 }
 
 impl Secrets {
-    /// Reads `LINK_KEY`, `FORM_KEY`, `FACTOR_KEY`, `OIDC_RSA_PRIVATE_KEY` and, if there are any, `DB_PASSWORD` and `SMTP_PASSWORD`.
+    /// Reads `LINK_KEY`, `FORM_KEY`, `FACTOR_KEY`, `OIDC_RSA_PRIVATE_KEY` and, if there are any, `DB_PASSWORD`,
+    /// `SMTP_PASSWORD` and `SAML_SP_PRIVATE_KEY`.
     pub fn from_environment(lookup: &impl Fn(&str) -> Option<String>) -> Result<Self, SecretsError> {
         Ok(Self {
             database_username: None,
@@ -35,6 +38,7 @@ impl Secrets {
             factor_key: key(lookup, FACTOR_KEY)?,
             id_token_key: pem(&required(lookup, ID_TOKEN_KEY)?),
             smtp_password: smtp_password(lookup)?,
+            saml_key: saml_key(lookup)?,
         })
     }
 }
@@ -49,6 +53,11 @@ pub(crate) fn database_password(
 /// The password at the SMTP server, if one is set.
 pub(crate) fn smtp_password(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option<SecretString>, SecretsError> {
     Ok(value(lookup, SMTP_PASSWORD)?.map(|text| text.as_str().into()))
+}
+
+/// The key for single sign-on, if one is set.
+pub(crate) fn saml_key(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option<SecretString>, SecretsError> {
+    Ok(value(lookup, SAML_KEY)?.map(|text| pem(&text)))
 }
 
 fn key(lookup: &impl Fn(&str) -> Option<String>, name: &'static str) -> Result<Key, SecretsError> {

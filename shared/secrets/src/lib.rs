@@ -43,4 +43,6 @@ pub struct Secrets {
     pub id_token_key: SecretString,
     /// The password at the SMTP server, if mail is sent by one that asks for it.
     pub smtp_password: Option<SecretString>,
+    /// The RSA key that signs requests for single sign-on, in PEM, if there is one.
+    pub saml_key: Option<SecretString>,
 }

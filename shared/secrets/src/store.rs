@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::cache::Cache;
-use crate::environment::{database_password, gives_keys, smtp_password};
+use crate::environment::{database_password, gives_keys, saml_key, smtp_password};
 use crate::{Secrets, SecretsError, aws};
 use aws_sdk_secretsmanager::Client;
 
@@ -29,10 +29,11 @@ impl SecretStore {
             return Ok(Self(Source::SecretsManager { id, client: aws::client(lookup)?, cache: Cache::new() }));
         }
         let secrets = match directory {
-            Some(path) if !gives_keys(&lookup) => Secrets {
-                smtp_password: smtp_password(&lookup)?,
-                ..Secrets::from_directory(path, database_password(&lookup)?)?
-            },
+            Some(path) if !gives_keys(&lookup) => {
+                let own = Secrets::from_directory(path, database_password(&lookup)?)?;
+                let saml_key = saml_key(&lookup)?.or_else(|| own.saml_key.clone());
+                Secrets { smtp_password: smtp_password(&lookup)?, saml_key, ..own }
+            }
             _ => Secrets::from_environment(&lookup)?,
         };
         Ok(Self(Source::Fixed(Arc::new(secrets))))

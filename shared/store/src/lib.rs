@@ -27,6 +27,7 @@ mod pool;
 mod practitioner;
 mod refusal;
 mod session;
+mod single_sign_on;
 mod study;
 mod tls;
 mod token;
@@ -60,6 +61,7 @@ pub use patient::{Identifier, Lookup, NewPatient, Patient, PatientFilter, Patien
 pub use pool::Store;
 pub use practitioner::Practitioner;
 pub use session::{GrantEntry, LoginSession, NewSession, SessionEntry};
+pub use single_sign_on::{LinkedSession, Outsider, SignOutOrder, SsoAccount, SsoAttempt};
 pub use study::{Study, StudyOrganization};
 pub use token::Authenticated;
 pub use user::Profile;

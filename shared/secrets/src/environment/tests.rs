@@ -11,6 +11,7 @@ fn all() -> Vec<(&'static str, String)> {
         (ID_TOKEN_KEY, "a\\nb".to_owned()),
         (DATABASE_PASSWORD, "pw".to_owned()),
         (SMTP_PASSWORD, "pw-2".to_owned()),
+        (SAML_KEY, "c\\nd".to_owned()),
     ]
 }
 
@@ -23,6 +24,7 @@ fn variables_give_the_secrets() {
     assert_eq!(secrets.id_token_key.expose_secret(), "a\nb");
     assert_eq!(secrets.database_password.unwrap().expose_secret(), "pw");
     assert_eq!(secrets.smtp_password.unwrap().expose_secret(), "pw-2");
+    assert_eq!(secrets.saml_key.unwrap().expose_secret(), "c\nd");
 }
 
 #[test]
