@@ -42,7 +42,7 @@ pub use observation::{
     Stored, UploadVerdict, WhenRevoked,
 };
 pub use organization::Organization;
-pub use patient::{Identifier, Lookup, NewPatient, Patient, PatientFilter, PatientPage, TextFilter};
+pub use patient::{Creation, Identifier, Lookup, NewPatient, Patient, PatientFilter, PatientPage, TextFilter};
 pub use pool::Store;
 pub use practitioner::Practitioner;
 pub use session::{Account, LoginAttempt, LoginSession, NewSession};
