@@ -84,9 +84,17 @@ pub enum Redemption {
     Expired,
 }
 
-/// One row, always: whether the patient is there, and the invitation if it was issued. Each is recorded.
+/// One row, always: whether the patient is there, and the invitation if it was issued. Each is recorded, with the
+/// organizations by which it was allowed and the role in them; a super admin's with all of the patient.
 const ISSUE: &str = "
-WITH invitable AS (
+WITH allowing AS MATERIALIZED (
+  SELECT o.organization_id, r.role
+    FROM patient_organization o
+    LEFT JOIN (SELECT m.organization_id, m.role FROM organization_member m JOIN practitioner p ON p.id = m.practitioner_id
+                WHERE p.user_id = ($1->>'actor_user_id')::int AND $1->>'actor_type' = 'practitioner') r
+      ON r.organization_id = o.organization_id
+   WHERE o.patient_id = $2 AND (r.role >= 'member' OR $1->>'actor_type' = 'super_admin')
+), invitable AS (
   SELECT p.id AS patient_id, c.id AS client_id, c.invitation_url
     FROM patient p CROSS JOIN oauth_client c
    WHERE p.id = $2 AND c.id = $3 AND cardinality(c.redirect_uris) > 0 AND 'authorization_code' = ANY (c.grant_types)
@@ -104,16 +112,23 @@ SELECT EXISTS (SELECT FROM patient WHERE id = $2) AS patient_exists, i.id, i.las
        audit_record($1, CASE WHEN i.id IS NOT NULL THEN 'allowed' ELSE 'denied' END,
                     CASE WHEN i.id IS NOT NULL THEN NULL
                          WHEN EXISTS (SELECT FROM patient WHERE id = $2) THEN 'invalid' ELSE 'not_found' END,
-                    ARRAY(SELECT organization_id FROM patient_organization WHERE patient_id = $2),
-                    '{}', ARRAY(SELECT id FROM patient WHERE id = $2), '{}') AS event_id
+                    ARRAY(SELECT organization_id FROM allowing ORDER BY 1),
+                    '{}', ARRAY(SELECT id FROM patient WHERE id = $2), '{}', (SELECT max(role) FROM allowing)) AS event_id
   FROM (VALUES (1)) one LEFT JOIN issued i ON true LEFT JOIN invitable c ON true";
 
-/// The code's grant is by the patient's user; its redirect URI is the client's first.
+/// The code's grant is by the patient's user; its redirect URI is the client's first. `organizations` are those by which the
+/// patient was invited.
 const REDEEMABLE: &str = "
 SELECT i.id, i.status, i.expires_at <= clock_timestamp() AS expired,
        i.redeemed_at < clock_timestamp() - $2 * interval '1 second' AS redeemed_long_ago,
        i.patient_id, p.user_id, i.client_id AS client_row, c.client_id, c.redirect_uris[1] AS redirect_uri,
-       array_to_string(c.scopes, ' ') AS scope
+       array_to_string(c.scopes, ' ') AS scope,
+       ARRAY(SELECT o.organization_id
+               FROM patient_organization o
+               JOIN organization_member m ON m.organization_id = o.organization_id AND m.role >= 'member'
+               JOIN practitioner r ON r.id = m.practitioner_id
+              WHERE o.patient_id = i.patient_id AND r.user_id = i.issued_by
+              ORDER BY 1) AS organizations
   FROM invitation i JOIN patient p ON p.id = i.patient_id JOIN oauth_client c ON c.id = i.client_id
  WHERE i.token_hash = $1
    FOR UPDATE OF i";
@@ -173,13 +188,14 @@ impl Store {
             Some(refused) => {
                 let record = transaction
                     .prepare_typed_cached(
-                        "SELECT audit_record($1, 'denied', $2, '{}', '{}', ARRAY[$3], '{}')",
-                        &[Type::JSONB, Type::TEXT, Type::INT4],
+                        "SELECT audit_record($1, 'denied', $2, $4, '{}', ARRAY[$3], '{}')",
+                        &[Type::JSONB, Type::TEXT, Type::INT4, Type::INT4_ARRAY],
                     )
                     .await?;
                 let patient: i32 = row.try_get("patient_id")?;
                 let reason = RefusedBy::Layer(authz::Layer::Token).name();
-                transaction.query_one(&record, &[&Json(context), &reason, &patient]).await?;
+                let organizations: Vec<i32> = row.try_get("organizations")?;
+                transaction.query_one(&record, &[&Json(context), &reason, &patient, &organizations]).await?;
                 refused
             }
         };
@@ -227,6 +243,6 @@ async fn redeem(
         nonce: None,
         expires_at: code.expires_at,
     };
-    insert_code(transaction, context, &code).await?;
+    insert_code(transaction, context, &code, &row.try_get::<_, Vec<i32>>("organizations")?).await?;
     Ok(Redemption::Redeemed { client_id: row.try_get("client_id")?, redirect_uri })
 }

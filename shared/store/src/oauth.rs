@@ -81,7 +81,7 @@ impl Store {
     /// Stores a grant and the code that stands for it, with the audit record, in one statement.
     pub async fn issue_code(&self, context: &Context, code: &NewCode<'_>) -> Result<(), StoreError> {
         let client = self.connection().await?;
-        insert_code(&client, context, code).await
+        insert_code(&client, context, code, &[]).await
     }
 
     /// Exchanges a code for tokens, with the audit record, in one transaction. `decide` judges the code; a replay
@@ -182,11 +182,13 @@ impl Store {
     }
 }
 
-/// Stores a grant, its code and the audit record; also what redeeming an invitation does.
+/// Stores a grant, its code and the audit record; also what redeeming an invitation does, which names the organizations by
+/// which the patient was invited.
 pub(crate) async fn insert_code(
     client: &impl GenericClient,
     context: &Context,
     code: &NewCode<'_>,
+    organizations: &[i32],
 ) -> Result<(), StoreError> {
     let statement = client
         .prepare_typed_cached(
@@ -197,7 +199,7 @@ pub(crate) async fn insert_code(
                    INSERT INTO oauth_code (code_hash, grant_id, redirect_uri, code_challenge, nonce, issued_at, expires_at)
                    SELECT $6, id, $7, $8, $9, clock_timestamp(), $10 FROM granted
                  )
-                 SELECT audit_record($1 || {ACTING} || jsonb_build_object('client_id', $3), 'allowed', NULL, '{{}}', '{{}}',
+                 SELECT audit_record($1 || {ACTING} || jsonb_build_object('client_id', $3), 'allowed', NULL, $11, '{{}}',
                                      ARRAY(SELECT id FROM patient WHERE user_id = u.id), '{{}}')
                    FROM app_user u WHERE u.id = $2"
             ),
@@ -212,6 +214,7 @@ pub(crate) async fn insert_code(
                 Type::TEXT,
                 Type::TEXT,
                 Type::TIMESTAMPTZ,
+                Type::INT4_ARRAY,
             ],
         )
         .await?;
@@ -229,6 +232,7 @@ pub(crate) async fn insert_code(
                 &code.challenge.as_str(),
                 &code.nonce,
                 &code.expires_at,
+                &organizations,
             ],
         )
         .await?;
