@@ -47,7 +47,17 @@ async fn a_decision_is_refused_before_its_body_is_judged() {
     for method in [Method::POST, Method::PATCH, Method::DELETE] {
         for body in [Value::Null, json!({}), json!([]), json!({ "studyScopeConsents": "x" }), no_scope.clone()] {
             cases.extend([
-                ("viewer_victor", method.clone(), PETER, body.clone(), 403, "role", &[][..], &[][..], &[40001][..]),
+                (
+                    "viewer_victor",
+                    method.clone(),
+                    PETER,
+                    body.clone(),
+                    403,
+                    "role",
+                    &[20003][..],
+                    &[][..],
+                    &[40001][..],
+                ),
                 ("manager_mark", method.clone(), PETER, body.clone(), 404, "organization", &[], &[], &[40001]),
                 ("ll_patient_pamela", method.clone(), PETER, body.clone(), 404, "user_type", &[], &[], &[40001]),
                 ("admin", method.clone(), PETER, body, 403, "user_type", &[], &[], &[40001]),
@@ -77,7 +87,7 @@ async fn invitations_patients_and_enrolments_are_refused_before_their_body_is_ju
         let mut body = rest;
         body["patientId"] = json!(40001);
         cases.extend([
-            ("viewer_victor", Method::POST, invite, body.clone(), 403, "role", &[][..], &[][..], &[40001][..]),
+            ("viewer_victor", Method::POST, invite, body.clone(), 403, "role", &[20003][..], &[][..], &[40001][..]),
             ("manager_mark", Method::POST, invite, body.clone(), 404, "organization", &[], &[], &[40001]),
             ("ll_patient_pamela", Method::POST, invite, body, 403, "user_type", &[], &[], &[40001]),
         ]);

@@ -182,3 +182,49 @@ async fn a_named_study_judges_alone() {
         assert!(!found(&world, "viewer_victor", query).await.contains(&pressure), "{query}");
     }
 }
+
+#[tokio::test]
+async fn under_strict_handling_a_patient_who_names_another_is_refused() {
+    let world = World::new().await;
+    let search = |query: &str, prefer: &str| {
+        world.request("ll_patient_peter", Method::GET, &format!("{PATH}?{query}")).header("prefer", prefer)
+    };
+    for (query, named) in [
+        ("patient=40002", &[40002][..]),
+        ("subject=Patient/40002", &[40002]),
+        ("patient=40001,40002,49999", &[40002]),
+        ("patient=49999", &[]),
+        ("patient=40002&_summary=count", &[40002]),
+    ] {
+        let end = world.audit_end().await;
+        Reply::to(search(query, "handling=strict")).await.refusal(403, query);
+        let events = world.audit_after(end).await;
+        let [event] = events.as_slice() else { panic!("{query}: {events:?}") };
+        assert_eq!((event.outcome.as_str(), event.refused_by.as_deref()), ("denied", Some("user_type")), "{query}");
+        assert_eq!(event.patients, named, "{query}");
+    }
+    Reply::to(search("patient.identifier=E1234", "handling=strict")).await.refusal(400, "patient.identifier");
+    for query in ["patient=40001", "_count=20"] {
+        let reply = Reply::to(search(query, "handling=strict")).await;
+        assert_eq!((reply.status, ids(&reply.json()).len()), (StatusCode::OK, 2), "{query}: {}", reply.text);
+    }
+}
+
+#[tokio::test]
+async fn the_self_link_of_a_patients_search_names_who_was_searched() {
+    let world = World::new().await;
+    for (query, expected) in [
+        ("patient=40002&_count=1", "patient=40001"),
+        ("subject=Patient/49999&_count=1", "patient=40001"),
+        ("patient=40001&_count=1", "patient=40001"),
+        ("patient.identifier=abc123&_count=1", "?_count=1"),
+    ] {
+        let (_, bundle) = world.get("ll_patient_peter", &format!("{PATH}?{query}")).await;
+        let link = end_to_end::link(&world, &bundle, "self").expect("a link").to_owned();
+        assert!(link.contains(expected), "{query}: {link}");
+        assert!(["40002", "49999", "abc123"].iter().all(|other| !link.contains(other)), "{query}: {link}");
+        let next = end_to_end::link(&world, &bundle, "next").expect("a next page").to_owned();
+        let (status, second) = world.get("ll_patient_peter", &next).await;
+        assert_eq!((status, ids(&second).len()), (StatusCode::OK, 1), "{query}: {second}");
+    }
+}

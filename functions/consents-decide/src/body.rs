@@ -28,7 +28,8 @@ struct Row<'a> {
 
 #[derive(Serialize)]
 struct StudyPatient {
-    id: i32,
+    /// The enrolment; null when it has ended.
+    id: Option<i32>,
     study: i32,
     patient: PatientId,
 }

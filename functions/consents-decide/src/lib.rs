@@ -12,7 +12,7 @@ use authz::{Actor, Layer, PatientId, Permission, Principal, Refusal, Role};
 use http::{Method, StatusCode};
 use input::Decisions;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, no_content, rest::Fields};
-use store::{ConsentFacts, DecidedBy};
+use store::{ConsentDecision, ConsentFacts, DecidedBy};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -75,18 +75,23 @@ async fn decide(
 ) -> Result<Vec<store::ConsentOutcome>, Failure> {
     app.store()
         .await?
-        .decide_consents(context, actor, patient, decided_by, &decisions.changes, |facts| judge(actor, facts))
+        .decide_consents(context, actor, patient, decided_by, &decisions.changes, |decision, facts| {
+            judge(actor, decision, facts)
+        })
         .await?
         .map_err(|(position, reason)| refused(decisions, position, reason))
 }
 
-/// A practitioner needs the role in the study's organization; everybody needs the enrolment and the study's request.
-fn judge(actor: &Actor, facts: &ConsentFacts) -> Result<(), RefusedBy> {
+/// A practitioner needs the role in the study's organization; everybody needs the enrolment and the study's request. A grant
+/// that stands can always be taken back: consent is as easy to withdraw as to give.
+fn judge(actor: &Actor, decision: ConsentDecision, facts: &ConsentFacts) -> Result<(), RefusedBy> {
     if let Principal::Practitioner(_) = actor.principal {
         authz::permit(actor, Permission::DecideOnBehalf, facts.role)
             .map_err(|refusal| RefusedBy::Layer(refusal.layer))?;
     }
-    if facts.enrolment.is_none() {
+    if facts.granted && decision != ConsentDecision::Granted {
+        Ok(())
+    } else if facts.enrolment.is_none() {
         Err(RefusedBy::Layer(Layer::Enrolment))
     } else if facts.scope.is_none() || !facts.requested {
         Err(RefusedBy::Invalid)
@@ -119,7 +124,13 @@ mod tests {
 
     fn facts(role: Option<Role>, enrolled: bool, known: bool, requested: bool) -> ConsentFacts {
         let scope = Scope { id: 1, coding_system: String::new(), coding_code: String::new(), text: String::new() };
-        ConsentFacts { enrolment: enrolled.then_some(1), scope: known.then_some(scope), requested, role }
+        ConsentFacts {
+            enrolment: enrolled.then_some(1),
+            scope: known.then_some(scope),
+            requested,
+            granted: false,
+            role,
+        }
     }
 
     #[test]
@@ -143,20 +154,39 @@ mod tests {
 
     #[test]
     fn every_fact_is_needed() {
+        use ConsentDecision::Granted;
         let practitioner = actor(Principal::Practitioner(PractitionerId(1)));
         let patient = actor(Principal::Patient(PatientId(1)));
         for (who, role) in [(&practitioner, Some(Role::Member)), (&practitioner, Some(Role::Manager)), (&patient, None)]
         {
-            assert_eq!(judge(who, &facts(role, true, true, true)), Ok(()));
-            assert_eq!(judge(who, &facts(role, false, true, true)), Err(RefusedBy::Layer(Layer::Enrolment)));
-            assert_eq!(judge(who, &facts(role, true, false, false)), Err(RefusedBy::Invalid));
-            assert_eq!(judge(who, &facts(role, true, true, false)), Err(RefusedBy::Invalid));
+            assert_eq!(judge(who, Granted, &facts(role, true, true, true)), Ok(()));
+            assert_eq!(judge(who, Granted, &facts(role, false, true, true)), Err(RefusedBy::Layer(Layer::Enrolment)));
+            assert_eq!(judge(who, Granted, &facts(role, true, false, false)), Err(RefusedBy::Invalid));
+            assert_eq!(judge(who, Granted, &facts(role, true, true, false)), Err(RefusedBy::Invalid));
         }
         for enrolled in [false, true] {
             let viewer = facts(Some(Role::Viewer), enrolled, true, true);
-            assert_eq!(judge(&practitioner, &viewer), Err(RefusedBy::Layer(Layer::Role)));
+            assert_eq!(judge(&practitioner, Granted, &viewer), Err(RefusedBy::Layer(Layer::Role)));
             let outsider = facts(None, enrolled, true, true);
-            assert_eq!(judge(&practitioner, &outsider), Err(RefusedBy::Layer(Layer::Organization)));
+            assert_eq!(judge(&practitioner, Granted, &outsider), Err(RefusedBy::Layer(Layer::Organization)));
         }
+    }
+    #[test]
+    fn a_grant_that_stands_can_be_taken_back_and_only_that() {
+        use ConsentDecision::{Granted, Refused, Withdrawn};
+        let practitioner = actor(Principal::Practitioner(PractitionerId(1)));
+        let patient = actor(Principal::Patient(PatientId(1)));
+        for (who, role) in [(&practitioner, Some(Role::Member)), (&patient, None)] {
+            for requested in [false, true] {
+                let left = ConsentFacts { granted: true, ..facts(role, false, true, requested) };
+                assert_eq!(judge(who, Refused, &left), Ok(()));
+                assert_eq!(judge(who, Withdrawn, &left), Ok(()));
+                assert_eq!(judge(who, Granted, &left), Err(RefusedBy::Layer(Layer::Enrolment)));
+                let nothing = facts(role, false, true, requested);
+                assert_eq!(judge(who, Refused, &nothing), Err(RefusedBy::Layer(Layer::Enrolment)));
+            }
+        }
+        let viewer = ConsentFacts { granted: true, ..facts(Some(Role::Viewer), false, true, true) };
+        assert_eq!(judge(&practitioner, Withdrawn, &viewer), Err(RefusedBy::Layer(Layer::Role)));
     }
 }

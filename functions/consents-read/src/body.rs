@@ -83,6 +83,7 @@ impl<'a> Consents<'a> {
 fn consolidated(studies: &[StudyConsents]) -> Vec<&Scope> {
     let mut scopes: Vec<&Scope> = studies
         .iter()
+        .filter(|study| study.enrolled)
         .flat_map(|study| &study.scopes)
         .filter(|state| state.decision == Some(ConsentDecision::Granted))
         .map(|state| &state.scope)
@@ -153,6 +154,7 @@ mod tests {
             organization_name: "Lifespan Lab".into(),
             organization_type: "laboratory".into(),
             data_sources: Vec::new(),
+            enrolled: true,
             scopes,
         }
     }
@@ -174,6 +176,9 @@ mod tests {
         assert_eq!(ids(true), [(1, vec![5]), (2, vec![5, 4])]);
         assert_eq!(ids(false), [(1, vec![6, 7]), (3, vec![6])]);
         assert_eq!(consolidated(&studies).iter().map(|scope| scope.id).collect::<Vec<_>>(), [5]);
+        let ended = [StudyConsents { enrolled: false, ..study(5, vec![scope(5, Some(Granted))]) }];
+        assert!(consolidated(&ended).is_empty(), "a study that the patient left may have nothing");
+        assert_eq!(with_scopes(&ended, true).count(), 1, "and the grant can be seen");
     }
 
     #[test]

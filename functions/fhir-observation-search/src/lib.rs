@@ -3,13 +3,13 @@
 
 mod query;
 
-use audit::Action;
-use authz::{Layer, Refusal};
+use audit::{Action, Context, Target};
+use authz::{Layer, PatientId, Principal, Refusal};
 use fhir::{
     SOURCE,
     bundle::{Searchset, count_only},
     cursor::Position,
-    search::{ObservationSearch, Sort},
+    search::{Handling, ObservationSearch, Sort},
 };
 use http::StatusCode;
 use jiff::Timestamp;
@@ -28,11 +28,14 @@ pub const FUNCTION: Function =
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.fhir_actor(app, "Observation", Interaction::Search).await?;
-    let search = ObservationSearch::parse(&parameters(request)?, handling(request))?;
+    let mut search = ObservationSearch::parse(&parameters(request)?, handling(request))?;
+    let context = request.audit(Some(&actor), Action::Search, "Observation");
+    if let Principal::Patient(own) = actor.principal {
+        of_own(app, request, &context, own, &mut search).await?;
+    }
     let links = Links::new(app, actor.user, "Observation", search.canonical_pairs());
     let mut query = query::from_search(Reader::from(&actor), &search)?;
     query.after = links.open(app, search.page.cursor.as_deref()).await?.map(position).transpose()?;
-    let context = request.audit(Some(&actor), Action::Search, "Observation");
     let store = app.store().await?;
 
     if !search.page.wants_source(SOURCE) {
@@ -45,6 +48,35 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     }
     let page = store.search_observations(&context, &query, search.page.total_accurate).await?.map_err(outside)?;
     page_response(app, &links, &search, &page).await
+}
+
+/// A patient's search is of their own data, whomever it names: another is not searched, and the links say so. With
+/// `handling=strict` it is refused instead (<https://hl7.org/fhir/R5/search.html#errors>).
+async fn of_own(
+    app: &App,
+    request: &Request,
+    context: &Context,
+    own: PatientId,
+    search: &mut ObservationSearch,
+) -> Result<(), Failure> {
+    if handling(request) == Handling::Strict {
+        let others: Vec<i32> = search.patients.iter().copied().filter(|id| *id != own.0).collect();
+        if !others.is_empty() {
+            let target = Target::nothing().and_patients(others);
+            return Err(request.refuse(app, context, &target, Refusal::known(Layer::UserType)).await);
+        }
+        if search.patient_identifier.is_some() {
+            return Err(Failure::Invalid(
+                "Search parameter patient.identifier is not supported in a patient's search of their own data."
+                    .to_owned(),
+            ));
+        }
+    }
+    if !search.patients.is_empty() {
+        search.patients = vec![own.0];
+    }
+    search.patient_identifier = None;
+    Ok(())
 }
 
 /// The query names something outside the caller's organizations. Whether it exists is not told.

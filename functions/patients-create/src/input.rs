@@ -2,6 +2,7 @@
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use runtime::{Failure, rest::Fields};
+use std::collections::BTreeSet;
 use store::NewPatient;
 
 const KNOWN: [&str; 7] =
@@ -61,7 +62,7 @@ fn birth_date(text: &str, now: Timestamp) -> Result<Date, Failure> {
 
 fn identifiers(fields: &Fields) -> Result<Vec<(String, String)>, Failure> {
     let Some(items) = fields.optional_array("identifiers", 100)? else { return Ok(Vec::new()) };
-    items
+    let identifiers = items
         .iter()
         .enumerate()
         .map(|(index, item)| {
@@ -77,7 +78,12 @@ fn identifiers(fields: &Fields) -> Result<Vec<(String, String)>, Failure> {
             };
             Ok((text("system", 255)?, text("value", 255)?))
         })
-        .collect()
+        .collect::<Result<Vec<_>, Failure>>()?;
+    let mut seen = BTreeSet::new();
+    match identifiers.iter().position(|identifier| !seen.insert(identifier)) {
+        Some(index) => Err(Failure::field(&format!("identifiers[{index}]"), "It is given more than once.")),
+        None => Ok(identifiers),
+    }
 }
 
 #[cfg(test)]
@@ -125,6 +131,9 @@ mod tests {
         assert_eq!(refused(|body| body["identifiers"] = json!([5])), "identifiers[0]");
         let twice = json!([{"system": "a", "value": "b"}, {"system": "a"}]);
         assert_eq!(refused(|body| body["identifiers"] = twice.clone()), "identifiers[1].value");
+        let repeated =
+            json!([{"system": "a", "value": "b"}, {"system": "c", "value": "b"}, {"system": "a", "value": "b "}]);
+        assert_eq!(refused(|body| body["identifiers"] = repeated.clone()), "identifiers[2]");
         let more = json!([{"system": "a", "value": "b", "id": 1}]);
         assert_eq!(refused(|body| body["identifiers"] = more.clone()), "identifiers[0]");
     }

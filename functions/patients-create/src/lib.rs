@@ -6,7 +6,7 @@ use audit::{Action, RefusedBy, Target};
 use authz::{OrganizationId, PatientId, Permission};
 use http::StatusCode;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, patient, rest::Fields, text_json};
-use store::{Reader, StoreError};
+use store::{Creation, Reader, StoreError};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -31,7 +31,11 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         return Err(Failure::field("organizationId", "There is no such organization."));
     }
     let id = match store.create_patient(&context, organization, &new).await {
-        Ok(id) => PatientId(id),
+        Ok(Creation::Created(id)) => PatientId(id),
+        Ok(Creation::IdentifierTaken(position)) => {
+            let problem = "A patient of the organization has this identifier.";
+            return Err(Failure::field(&format!("identifiers[{position}]"), problem));
+        }
         Err(StoreError::Duplicate(_)) => {
             store.record_refusal(&context, &target, RefusedBy::Invalid).await?;
             return Ok(text_json(StatusCode::BAD_REQUEST, CONFLICT.to_owned()));

@@ -15,7 +15,8 @@ pub(crate) enum Precision {
     Second,
 }
 
-/// A date text and the span of time it stands for: `low` is in it, `high` is the first instant after.
+/// A date text and the span of time it stands for: `low` is in it, `high` is the first instant after. What is after the last
+/// instant there is, late on 9999-12-30, counts as that instant: `9999-12-31` is how many write "no end".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moment {
     pub(crate) low: Timestamp,
@@ -24,6 +25,8 @@ pub(crate) struct Moment {
     pub(crate) day: Date,
     pub(crate) precision: Precision,
     pub(crate) zoned: bool,
+    /// Whether `low` is the instant that is written, and not the last one in its place.
+    pub(crate) exact: bool,
 }
 
 impl Moment {
@@ -35,7 +38,7 @@ impl Moment {
             Precision::Day => 1.day(),
             Precision::Minute | Precision::Second => return None,
         };
-        self.day.checked_add(span).ok()
+        Some(self.day.saturating_add(span))
     }
 }
 
@@ -107,31 +110,30 @@ impl Reader<'_> {
 pub(crate) fn parse(text: &str) -> Option<Moment> {
     let mut reader = Reader { rest: text.as_bytes() };
     let year = reader.number(4)?;
-    // Year 0 is no FHIR year, and the span of 9999 ends after the last instant there is.
-    if !(1..=9998).contains(&year) {
+    // Year 0 is no FHIR year.
+    if year < 1 {
         return None;
     }
     if reader.done() {
-        return calendar(Date::new(year, 1, 1).ok()?, Precision::Year, 1.year());
+        return Some(calendar(Date::new(year, 1, 1).ok()?, Precision::Year, 1.year()));
     }
     reader.eat(b'-')?;
     let month = reader.two()?;
     if reader.done() {
-        return calendar(Date::new(year, month, 1).ok()?, Precision::Month, 1.month());
+        return Some(calendar(Date::new(year, month, 1).ok()?, Precision::Month, 1.month()));
     }
     reader.eat(b'-')?;
     let day = Date::new(year, month, reader.two()?).ok()?;
     if reader.done() {
-        return calendar(day, Precision::Day, 1.day());
+        return Some(calendar(day, Precision::Day, 1.day()));
     }
     reader.eat(b'T')?;
     clock(day, reader)
 }
 
-fn calendar(day: Date, precision: Precision, span: Span) -> Option<Moment> {
+fn calendar(day: Date, precision: Precision, span: Span) -> Moment {
     let start = day.at(0, 0, 0, 0);
-    let end = start.checked_add(span).ok()?;
-    moment(start, end, precision, None)
+    moment(start, start.saturating_add(span), precision, None)
 }
 
 fn clock(day: Date, mut reader: Reader<'_>) -> Option<Moment> {
@@ -151,25 +153,30 @@ fn clock(day: Date, mut reader: Reader<'_>) -> Option<Moment> {
     }
     let time = jiff::civil::Time::new(hour, minute, second, nanos).ok()?;
     let start = day.to_datetime(time);
-    let end = start.checked_add(step.nanoseconds()).ok()?;
-    moment(start, end, precision, offset)
+    Some(moment(start, start.saturating_add(step.nanoseconds()), precision, offset))
 }
 
-fn moment(start: DateTime, end: DateTime, precision: Precision, offset: Option<Offset>) -> Option<Moment> {
+fn moment(start: DateTime, end: DateTime, precision: Precision, offset: Option<Offset>) -> Moment {
     let zone = offset.unwrap_or(Offset::UTC);
-    Some(Moment {
-        low: zone.to_timestamp(start).ok()?,
-        high: zone.to_timestamp(end).ok()?,
+    let low = zone.to_timestamp(start);
+    Moment {
+        exact: low.is_ok(),
+        low: low.unwrap_or(Timestamp::MAX),
+        high: zone.to_timestamp(end).unwrap_or(Timestamp::MAX),
         day: start.date(),
         precision,
         zoned: offset.is_some(),
-    })
+    }
 }
 
-/// Reads an `instant`: at least to the second, with a time zone.
-pub(crate) fn instant(text: &str) -> Option<Timestamp> {
-    let moment = parse(text)?;
-    (moment.precision == Precision::Second && moment.zoned).then_some(moment.low)
+/// Reads an `instant`: at least to the second, with a time zone. If it is none: what is wrong with it.
+pub(crate) fn instant(text: &str) -> Result<Timestamp, &'static str> {
+    let to_the_second = |moment: &Moment| moment.precision == Precision::Second && moment.zoned;
+    match parse(text).filter(to_the_second) {
+        Some(moment) if moment.exact => Ok(moment.low),
+        Some(_) => Err("must be before 9999-12-30"),
+        None => Err("must have seconds and a time zone"),
+    }
 }
 
 /// Whether a text is a `dateTime`: partial dates are, a time needs seconds and a zone.

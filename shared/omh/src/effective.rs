@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::TimeError;
 use crate::duration::{Direction, Duration};
-use crate::instant::{Stated, read_date};
+use crate::instant::{Misread, Stated, read_date};
 
 /// The time at which, or interval in which, a measurement holds.
 ///
@@ -60,8 +60,7 @@ impl EffectiveTime {
             return Ok(None);
         };
         if let Some(text) = text(frame, "date_time") {
-            let stated = Stated::read(text).ok_or(TimeError::NotADateTime("date_time"))?;
-            return Ok(Some(Self::Instant(stated.instant)));
+            return Ok(Some(Self::Instant(read("date_time", text)?.instant)));
         }
         let interval = frame.get("time_interval").ok_or(TimeError::NoForm)?;
         Self::of_interval(interval).map(Some)
@@ -98,12 +97,19 @@ fn text<'a>(value: &'a Value, member: &str) -> Option<&'a str> {
     value.get(member)?.as_str()
 }
 
+fn read(member: &'static str, text: &str) -> Result<Stated, TimeError> {
+    Stated::read(text).map_err(|misread| match misread {
+        Misread::NotADateTime => TimeError::NotADateTime(member),
+        Misread::TooLate => TimeError::TooLate(member),
+    })
+}
+
 fn read_start(text: &str) -> Result<Stated, TimeError> {
-    Stated::read(text).ok_or(TimeError::NotADateTime("time_interval/start_date_time"))
+    read("time_interval/start_date_time", text)
 }
 
 fn read_end(text: &str) -> Result<Stated, TimeError> {
-    Stated::read(text).ok_or(TimeError::NotADateTime("time_interval/end_date_time"))
+    read("time_interval/end_date_time", text)
 }
 
 fn counted(duration: Duration, from: Stated, way: Direction) -> Result<Stated, TimeError> {

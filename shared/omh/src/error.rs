@@ -58,8 +58,11 @@ pub enum TimeError {
     /// The interval ends before it starts.
     #[error("the interval must not end before it starts")]
     EndBeforeStart,
-    /// The interval leaves the range of times, -9999 to 9999.
-    #[error("the interval must start and end within the years -9999 to 9999")]
+    /// The named member is after the last instant there is.
+    #[error("{0} must be before 9999-12-30")]
+    TooLate(&'static str),
+    /// The interval leaves the range of times, from the year -9999 to a little before the end of 9999-12-30.
+    #[error("the interval must start and end between the year -9999 and 9999-12-30")]
     OutOfRange,
     /// The frame has none of the forms that state a time.
     #[error("the time frame must have one of the forms that its schema permits")]

@@ -4,6 +4,15 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::Offset;
 
+/// Why a text is no instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Misread {
+    /// It is not a date and time.
+    NotADateTime,
+    /// It is after the last instant there is, late on 9999-12-30.
+    TooLate,
+}
+
 /// An instant, with the offset in which it was stated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stated {
@@ -16,13 +25,9 @@ impl Stated {
     /// clients write: no seconds, `+0100` or `+01` as the offset, or no offset at all, which means
     /// UTC (IEEE 1752.1, schema `date-time`). Digits past the nanosecond are dropped, and a leap
     /// second counts as the second before it.
-    pub(crate) fn read(text: &str) -> Option<Self> {
-        let (date, rest) = text.split_at_checked(10)?;
-        let rest = rest.strip_prefix(['T', 't', ' '])?;
-        let zone_at = rest.find(['Z', 'z', '+', '-']).unwrap_or(rest.len());
-        let (clock, zone) = rest.split_at_checked(zone_at)?;
-        let civil = read_date(date)?.to_datetime(read_clock(clock)?);
-        Self::at(civil, read_offset(zone)?)
+    pub(crate) fn read(text: &str) -> Result<Self, Misread> {
+        let (civil, offset) = read_parts(text).ok_or(Misread::NotADateTime)?;
+        Self::at(civil, offset).ok_or(Misread::TooLate)
     }
 
     /// The instant at which clocks of this offset show this date and time.
@@ -35,6 +40,14 @@ impl Stated {
     pub(crate) fn civil(self) -> DateTime {
         self.offset.to_datetime(self.instant)
     }
+}
+
+fn read_parts(text: &str) -> Option<(DateTime, Offset)> {
+    let (date, rest) = text.split_at_checked(10)?;
+    let rest = rest.strip_prefix(['T', 't', ' '])?;
+    let zone_at = rest.find(['Z', 'z', '+', '-']).unwrap_or(rest.len());
+    let (clock, zone) = rest.split_at_checked(zone_at)?;
+    Some((read_date(date)?.to_datetime(read_clock(clock)?), read_offset(zone)?))
 }
 
 /// Reads a `full-date` of RFC 3339 section 5.6.

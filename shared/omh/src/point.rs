@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::effective::EffectiveTime;
 use crate::error::Invalid;
-use crate::instant::Stated;
+use crate::instant::{Misread, Stated};
 use crate::schema::{self, Breach, HEADER, Schema};
 use crate::schema_id::SchemaId;
 
@@ -90,13 +90,15 @@ fn agree(header: &Value, expected: &SchemaId) -> Result<(), Invalid> {
 }
 
 fn created(header: &Value) -> Result<Timestamp, Invalid> {
-    header
-        .get("source_creation_date_time")
-        .and_then(Value::as_str)
-        .and_then(Stated::read)
-        .map(|stated| stated.instant)
-        .ok_or_else(|| Invalid::Header {
+    let text = header.get("source_creation_date_time").and_then(Value::as_str);
+    text.map_or(Err(Misread::NotADateTime), Stated::read).map(|stated| stated.instant).map_err(|misread| {
+        Invalid::Header {
             path: "/header/source_creation_date_time".to_owned(),
-            reason: "must be a date and time such as 2026-03-01T07:30:00Z".to_owned(),
-        })
+            reason: match misread {
+                Misread::NotADateTime => "must be a date and time such as 2026-03-01T07:30:00Z",
+                Misread::TooLate => "must be before 9999-12-30",
+            }
+            .to_owned(),
+        }
+    })
 }

@@ -45,6 +45,10 @@ impl List {
         let mut cursor = None;
         for (name, value) in request.query() {
             let name = snake_case(&name);
+            // The database stores no NUL, so nothing can be found by it.
+            if name.contains('\0') || value.contains('\0') {
+                return Err(Failure::field(&name.replace('\0', ""), "Null characters are not allowed."));
+            }
             match name.as_str() {
                 "page_size" => {
                     let size: i64 = number(&name, &value)?;

@@ -40,7 +40,10 @@ pub fn prepare(app: &App, resource: &Value) -> Result<Prepared, Rejection> {
     let (effective_start, effective_end) = interval(&point, effective);
     let known = store::Filter::default();
     if effective_start < known.min || effective_end >= known.max {
-        return Err(Rejection::business_rule("Observation.effective", "is before the year 1 or after the year 9999"));
+        return Err(Rejection::business_rule(
+            "Observation.effective",
+            "must not be before 0001-01-01, and must be before 9999-12-30",
+        ));
     }
     let identifiers = submission
         .identifiers

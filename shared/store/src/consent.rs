@@ -79,8 +79,8 @@ pub struct ConsentChange {
 pub struct ConsentOutcome {
     /// The event's number in the ledger.
     pub id: i64,
-    /// The enrolment that the decision is about.
-    pub enrolment: i32,
+    /// The enrolment that the decision is about; none when it ended before a grant was taken back.
+    pub enrolment: Option<i32>,
     /// The study.
     pub study: i32,
     /// The scope.
@@ -123,7 +123,9 @@ pub struct StudyConsents {
     pub organization_type: String,
     /// The data sources that it uses.
     pub data_sources: Vec<DataSource>,
-    /// The scopes that it asks for.
+    /// False when the enrolment ended and a grant still stands: it shows nothing, and can be taken back.
+    pub enrolled: bool,
+    /// The scopes that it asks for; of an ended enrolment, those whose grant stands.
     pub scopes: Vec<ScopeState>,
 }
 
@@ -168,10 +170,13 @@ pub struct ConsentHistory {
     pub total: i64,
 }
 
-/// What a decision must meet: the enrolment, the request, and the practitioner's role in the study's organization.
+/// What a decision must meet: the enrolment, the request, what is decided so far, and the practitioner's role in the study's
+/// organization.
 const FACTS: &str = "
 SELECT i.n, e.id AS enrolment, s.id AS scope_id, s.text,
        EXISTS (SELECT FROM study_scope_request r WHERE r.study_id = i.study_id AND r.scope_id = s.id) AS requested,
+       EXISTS (SELECT FROM consent_current c
+                WHERE c.patient_id = $1 AND c.study_id = i.study_id AND c.scope_id = s.id AND c.decision = 'granted') AS granted,
        (SELECT m.role::text FROM study t JOIN organization_member m ON m.organization_id = t.organization_id
          WHERE t.id = i.study_id AND m.practitioner_id = $5) AS role
   FROM unnest($2::int[], $3::text[], $4::text[]) WITH ORDINALITY AS i(study_id, system, code, n)
@@ -196,6 +201,8 @@ pub struct ConsentFacts {
     pub scope: Option<Scope>,
     /// True when the study asks for the scope.
     pub requested: bool,
+    /// True when the latest decision about the scope is a grant to the study.
+    pub granted: bool,
     /// The practitioner's role in the study's organization.
     pub role: Option<authz::Role>,
 }
@@ -210,14 +217,14 @@ impl Store {
         patient: PatientId,
         decided_by: &DecidedBy,
         changes: &[ConsentChange],
-        judge: impl Fn(&ConsentFacts) -> Result<(), RefusedBy> + Sync,
+        judge: impl Fn(ConsentDecision, &ConsentFacts) -> Result<(), RefusedBy> + Sync,
     ) -> Result<Result<Vec<ConsentOutcome>, (usize, RefusedBy)>, StoreError> {
         let studies: Vec<i32> = changes.iter().map(|change| change.study).collect();
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
         let facts = facts(&transaction, patient, actor.practitioner(), changes).await?;
-        for (position, facts) in facts.iter().enumerate() {
-            if let Err(reason) = judge(facts) {
+        for (position, (facts, change)) in facts.iter().zip(changes).enumerate() {
+            if let Err(reason) = judge(change.decision, facts) {
                 record_change(&transaction, context, Some(reason), &studies, patient).await?;
                 transaction.commit().await?;
                 return Ok(Err((position, reason)));
@@ -259,6 +266,7 @@ async fn facts(
                 enrolment: row.try_get("enrolment")?,
                 scope,
                 requested: row.try_get("requested")?,
+                granted: row.try_get("granted")?,
                 role: role.map_err(|_| StoreError::Corrupt("role"))?,
             })
         })
@@ -274,10 +282,10 @@ async fn append(
     changes: &[ConsentChange],
     facts: Vec<ConsentFacts>,
 ) -> Result<Vec<ConsentOutcome>, StoreError> {
-    let judged: Vec<(i32, Scope)> = facts
+    let judged: Vec<(Option<i32>, Scope)> = facts
         .into_iter()
-        .map(|facts| facts.enrolment.zip(facts.scope).ok_or(StoreError::Corrupt("judged without scope or enrolment")))
-        .collect::<Result<_, _>>()?;
+        .map(|facts| Ok((facts.enrolment, facts.scope.ok_or(StoreError::Corrupt("judged without scope"))?)))
+        .collect::<Result<_, StoreError>>()?;
     let studies: Vec<i32> = changes.iter().map(|change| change.study).collect();
     let scopes: Vec<i32> = judged.iter().map(|(_, scope)| scope.id).collect();
     let decisions: Vec<&str> = changes.iter().map(|change| change.decision.name()).collect();

@@ -57,7 +57,7 @@ pub use observation::{
     Stored, UploadVerdict, WhenRevoked,
 };
 pub use organization::Organization;
-pub use patient::{Identifier, Lookup, NewPatient, Patient, PatientFilter, PatientPage, TextFilter};
+pub use patient::{Creation, Identifier, Lookup, NewPatient, Patient, PatientFilter, PatientPage, TextFilter};
 pub use pool::Store;
 pub use practitioner::Practitioner;
 pub use session::{GrantEntry, LoginSession, NewSession, SessionEntry};

@@ -84,7 +84,7 @@ impl Store {
     /// Stores a grant and the code that stands for it, with the audit record, in one statement.
     pub async fn issue_code(&self, context: &Context, code: &NewCode<'_>) -> Result<(), StoreError> {
         let client = self.connection().await?;
-        insert_code(&client, context, code).await
+        insert_code(&client, context, code, &[]).await
     }
 
     /// Exchanges a code for tokens, with the audit record, in one transaction. `decide` judges the code; a replay
@@ -191,11 +191,13 @@ impl Store {
     }
 }
 
-/// Stores a grant, its code and the audit record; also what redeeming an invitation does.
+/// Stores a grant, its code and the audit record; also what redeeming an invitation does, which names the organizations by
+/// which the patient was invited.
 pub(crate) async fn insert_code(
     client: &impl GenericClient,
     context: &Context,
     code: &NewCode<'_>,
+    organizations: &[i32],
 ) -> Result<(), StoreError> {
     let statement = client
         .prepare_typed_cached(
@@ -206,7 +208,7 @@ pub(crate) async fn insert_code(
                    INSERT INTO oauth_code (code_hash, grant_id, redirect_uri, code_challenge, nonce, issued_at, expires_at, dpop_jkt)
                    SELECT $6, id, $7, $8, $9, clock_timestamp(), $10, $11 FROM granted
                  )
-                 SELECT audit_record($1 || {ACTING} || jsonb_build_object('client_id', $3), 'allowed', NULL, '{{}}', '{{}}',
+                 SELECT audit_record($1 || {ACTING} || jsonb_build_object('client_id', $3), 'allowed', NULL, $12, '{{}}',
                                      ARRAY(SELECT id FROM patient WHERE user_id = u.id), '{{}}')
                    FROM app_user u WHERE u.id = $2"
             ),
@@ -222,6 +224,7 @@ pub(crate) async fn insert_code(
                 Type::TEXT,
                 Type::TIMESTAMPTZ,
                 Type::TEXT,
+                Type::INT4_ARRAY,
             ],
         )
         .await?;
@@ -240,6 +243,7 @@ pub(crate) async fn insert_code(
                 &code.nonce,
                 &code.expires_at,
                 &code.key.map(Thumbprint::as_str),
+                &organizations,
             ],
         )
         .await?;

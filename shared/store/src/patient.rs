@@ -135,7 +135,11 @@ WITH found AS MATERIALIZED (
    WHERE lower(u.email) = lower($5)
 )
 SELECT a.event_id, p.id, CASE WHEN p.visible THEN {RECORD} END AS record
-  FROM (SELECT audit_record($4, 'allowed', NULL, '{{}}', '{{}}', ARRAY(SELECT id FROM found), '{{}}',
+  FROM (SELECT audit_record($4, 'allowed', NULL,
+                            ARRAY(SELECT o.organization_id
+                                    FROM found JOIN patient_organization o ON o.patient_id = found.id
+                                    JOIN organization_member m ON m.organization_id = o.organization_id AND m.practitioner_id = $1
+                                   ORDER BY 1), '{{}}', ARRAY(SELECT id FROM found), '{{}}',
                             (SELECT max(m.role) FROM organization_member m WHERE m.practitioner_id = $1)) AS event_id) a
   LEFT JOIN found p ON true"
     )
@@ -152,24 +156,45 @@ pub enum Lookup {
     Visible(Box<Patient>),
 }
 
+/// What came of creating a patient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Creation {
+    /// The new patient's id.
+    Created(i32),
+    /// Nobody was created: a patient of the organization has the identifier at this position.
+    IdentifierTaken(usize),
+}
+
+/// An organization's patients get their identifiers one creation after the other, so that two cannot get the same.
+const IN_TURN: &str = "SELECT pg_advisory_xact_lock(hashtextextended('patient identifiers', $1))";
+
+/// One row, always: the new patient, or the first identifier that another patient of the organization has. What patients of
+/// other organizations have does not count and is not told.
 const CREATE: &str = "
-WITH account AS (
+WITH taken AS MATERIALIZED (
+  SELECT min(i.n) AS n
+    FROM unnest($7::text[], $8::text[]) WITH ORDINALITY AS i(system, value, n)
+    JOIN patient_identifier x ON x.value = i.value AND x.system = i.system
+    JOIN patient_organization o ON o.patient_id = x.patient_id AND o.organization_id = $9
+), account AS (
   INSERT INTO app_user (email, first_name, last_name, user_type)
-  VALUES ($2, $3, $4, 'patient') RETURNING id
+  SELECT $2, $3, $4, 'patient' FROM taken WHERE n IS NULL RETURNING id
 ), created AS (
   INSERT INTO patient (user_id, name_given, name_family, birth_date, telecom_phone, telecom_email)
   SELECT id, $3, $4, $5, $6, $2 FROM account RETURNING id
 ), identified AS (
   INSERT INTO patient_identifier (patient_id, system, value)
-  SELECT DISTINCT created.id, i.system, i.value
+  SELECT created.id, i.system, i.value
     FROM created CROSS JOIN unnest($7::text[], $8::text[]) AS i(system, value)
 ), joined AS (
   INSERT INTO patient_organization (patient_id, organization_id) SELECT id, $9 FROM created
 )
-SELECT id, audit_record($1, 'allowed', NULL, ARRAY[$9], '{}', ARRAY[id], '{}',
-                        (SELECT m.role FROM organization_member m JOIN practitioner p ON p.id = m.practitioner_id
-                          WHERE m.organization_id = $9 AND p.user_id = ($1->>'actor_user_id')::int))
-  FROM created";
+SELECT id, taken.n,
+       audit_record($1, CASE WHEN taken.n IS NULL THEN 'allowed' ELSE 'denied' END, CASE WHEN taken.n IS NOT NULL THEN 'invalid' END,
+                    ARRAY[$9], '{}', ARRAY(SELECT id FROM created), '{}',
+                    (SELECT m.role FROM organization_member m JOIN practitioner p ON p.id = m.practitioner_id
+                      WHERE m.organization_id = $9 AND p.user_id = ($1->>'actor_user_id')::int))
+  FROM taken LEFT JOIN created ON true";
 
 impl Store {
     /// Looks a patient up by e-mail, with the audit record, in one statement.
@@ -193,11 +218,16 @@ impl Store {
         context: &Context,
         organization: OrganizationId,
         patient: &NewPatient,
-    ) -> Result<i32, StoreError> {
+    ) -> Result<Creation, StoreError> {
         let systems: Vec<&str> = patient.identifiers.iter().map(|(system, _)| system.as_str()).collect();
         let values: Vec<&str> = patient.identifiers.iter().map(|(_, value)| value.as_str()).collect();
-        let client = self.connection().await?;
-        let statement = client
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        if !systems.is_empty() {
+            let turn = transaction.prepare_typed_cached(IN_TURN, &[Type::INT8]).await?;
+            transaction.query_one(&turn, &[&i64::from(organization.0)]).await?;
+        }
+        let statement = transaction
             .prepare_typed_cached(
                 CREATE,
                 &[
@@ -213,7 +243,7 @@ impl Store {
                 ],
             )
             .await?;
-        let row = client
+        let row = transaction
             .query_one(
                 &statement,
                 &[
@@ -229,7 +259,14 @@ impl Store {
                 ],
             )
             .await?;
-        Ok(row.try_get(0)?)
+        transaction.commit().await?;
+        match (row.try_get::<_, Option<i32>>("id")?, row.try_get::<_, Option<i64>>("n")?) {
+            (Some(id), _) => Ok(Creation::Created(id)),
+            (None, Some(n)) => {
+                Ok(Creation::IdentifierTaken(usize::try_from(n - 1).map_err(|_| StoreError::Corrupt("n"))?))
+            }
+            (None, None) => Err(StoreError::Corrupt("created")),
+        }
     }
 }
 

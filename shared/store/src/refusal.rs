@@ -6,7 +6,9 @@ use deadpool_postgres::GenericClient;
 use tokio_postgres::types::{Json, Type};
 
 /// 1 audit context, 2 reason, 3 organizations, 4 studies, 5 patients, 6 e-mail. Only what exists is kept. The caller is
-/// told the same of what is not theirs and of what nobody has; only the audit knows the difference.
+/// told the same of what is not theirs and of what nobody has; only the audit knows the difference. Where a layer after the
+/// organization refused, those that the caller shares with the patients are recorded; and the caller's highest role in all
+/// that are recorded.
 const REFUSED: &str = "
 WITH organizations AS MATERIALIZED (
   SELECT id FROM organization WHERE id = ANY ($3::int[])
@@ -16,13 +18,23 @@ WITH organizations AS MATERIALIZED (
 ), patients AS MATERIALIZED (
   SELECT id FROM patient WHERE id = ANY ($5::int[])
   UNION SELECT p.id FROM patient p JOIN app_user u ON u.id = p.user_id WHERE lower(u.email) = lower($6)
+), roles AS MATERIALIZED (
+  SELECT m.organization_id, m.role
+    FROM practitioner p JOIN organization_member m ON m.practitioner_id = p.id
+   WHERE p.user_id = ($1->>'actor_user_id')::int AND $1->>'actor_type' = 'practitioner'
+), concerned AS MATERIALIZED (
+  SELECT id FROM organizations
+  UNION SELECT r.organization_id
+          FROM patients p JOIN patient_organization o ON o.patient_id = p.id JOIN roles r ON r.organization_id = o.organization_id
+         WHERE $2 <> 'organization'
 )
 SELECT audit_record($1, 'denied',
                     CASE WHEN $2 = 'organization' AND NOT EXISTS (SELECT FROM organizations) AND NOT EXISTS (SELECT FROM patients)
                               AND cardinality($3::int[] || $4::int[] || $5::int[]) > 0
                          THEN 'not_found' ELSE $2 END,
-                    ARRAY(SELECT id FROM organizations ORDER BY id), ARRAY(SELECT id FROM studies ORDER BY id),
-                    ARRAY(SELECT id FROM patients ORDER BY id), '{}')";
+                    ARRAY(SELECT id FROM concerned ORDER BY id), ARRAY(SELECT id FROM studies ORDER BY id),
+                    ARRAY(SELECT id FROM patients ORDER BY id), '{}',
+                    (SELECT max(r.role) FROM roles r JOIN concerned c ON c.id = r.organization_id))";
 
 impl Store {
     /// Records a refusal, with what exists of what the request named.

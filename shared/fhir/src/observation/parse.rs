@@ -144,7 +144,7 @@ fn status(root: &Element<'_>) -> Result<ObservationStatus, Rejection> {
 }
 
 fn issued(root: &Element<'_>) -> Result<Option<String>, Rejection> {
-    root.text("issued", |text| instant(text).is_none().then_some("must be an instant with seconds and a time zone"))
+    root.text("issued", |text| instant(text).err())
 }
 
 fn effective(root: &Element<'_>) -> Result<Option<Effective>, Rejection> {
@@ -167,8 +167,5 @@ fn effective(root: &Element<'_>) -> Result<Option<Effective>, Rejection> {
 /// A `dateTime` as exact as a data point's: partial dates are not kept, so they are not taken.
 fn moment(element: &Element<'_>, name: &str) -> Result<Option<Timestamp>, Rejection> {
     let text = element.text(name, |_| None)?;
-    text.map(|text| {
-        instant(&text).ok_or_else(|| Rejection::value(&element.at(name), "must have seconds and a time zone"))
-    })
-    .transpose()
+    text.map(|text| instant(&text).map_err(|problem| Rejection::value(&element.at(name), problem))).transpose()
 }

@@ -13,6 +13,9 @@ fn bounds(values: &[&str]) -> fhir::search::DateBounds {
     ObservationSearch::parse(&pairs(&query), Handling::Strict).unwrap().effective
 }
 
+/// The last instant there is.
+const END: &str = "9999-12-30T22:00:00.999999999Z";
+
 /// Instants before, in and after the day, and one on each edge.
 const BEFORE: &str = "2025-09-20T23:59:59.999999Z";
 const FIRST: &str = "2025-09-21T00:00:00Z";
@@ -89,6 +92,13 @@ fn a_value_is_as_long_as_its_precision() {
         ("2025-09-21T10:05:59.123456789Z", "2025-09-21T10:05:59.123456Z", "2025-09-21T10:05:59.123457Z"),
         ("0001-01-01", "0001-01-01T00:00:00Z", "0001-01-02T00:00:00Z"),
         ("9998", "9998-01-01T00:00:00Z", "9999-01-01T00:00:00Z"),
+        // Beyond the last instant, which is a little before the end of 9999-12-30.
+        ("9999", "9999-01-01T00:00:00Z", END),
+        ("9999-12", "9999-12-01T00:00:00Z", END),
+        ("9999-12-30", "9999-12-30T00:00:00Z", END),
+        ("9999-12-31", END, END),
+        ("9999-12-31T23:59:59Z", END, END),
+        ("9999-12-31T23:59:59.999999-14:00", END, END),
     ];
     for (value, low, high) in table {
         let bounds = bounds(&[value]);
@@ -136,7 +146,6 @@ fn bad_dates_are_refused() {
         "+2025",
         "-2025",
         "0000",
-        "9999",
         "99999",
         "GE2025",
         "xx2025",

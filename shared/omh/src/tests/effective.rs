@@ -73,13 +73,23 @@ fn other_texts_are_not_date_times() {
         "+02026-03-01T07:30:00Z",
         "2026-03-0éT07:30:00Z",
         "٢٠٢٦-03-01T07:30:00Z",
-        "9999-12-31T23:59:59Z",
     ];
     for text in cases {
         let time = effective(&json!({"date_time": text}));
         let expected = Err(Invalid::EffectiveTime(TimeError::NotADateTime("date_time")));
         assert_eq!(time, expected, "{text:?}");
     }
+}
+
+#[test]
+fn a_time_after_the_last_instant_is_refused_as_such() {
+    for text in ["9999-12-31T23:59:59Z", "9999-12-30T22:00:01Z", "9999-12-31T12:00:00+12:00"] {
+        let expected = |member| Err(Invalid::EffectiveTime(TimeError::TooLate(member)));
+        assert_eq!(effective(&json!({"date_time": text})), expected("date_time"), "{text}");
+        let frame = json!({"time_interval": {"start_date_time": "2026-03-01T07:30:00Z", "end_date_time": text}});
+        assert_eq!(effective(&frame), expected("time_interval/end_date_time"), "{text}");
+    }
+    assert!(effective(&json!({"date_time": "9999-12-29T23:59:59Z"})).is_ok());
 }
 
 #[test]

@@ -26,15 +26,20 @@ const OUTCOME: &str = "outcome AS MATERIALIZED (
 /// The state at an instant. 1 to 3 the reader, 4 audit context, 5 patient, 6 instant (none: now).
 ///
 /// A practitioner sees the studies of their own organizations only: decisions about others are not theirs to know.
-/// In the present only enrolments count; for the past, any study that the ledger names.
+/// In the present enrolments count, and grants that outlive theirs, so that they can be taken back; for the past, any study
+/// that the ledger names.
 static STATE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
 WITH who AS MATERIALIZED (
   SELECT p.* FROM patient p WHERE p.id = $5 AND {VISIBLE}
 ), {OUTCOME}, shown AS MATERIALIZED (
-  SELECT s.id, s.name, s.description, o.id AS organization_id, o.name AS organization_name, o.type AS organization_type
+  SELECT s.id, s.name, s.description, o.id AS organization_id, o.name AS organization_name, o.type AS organization_type,
+         $6::timestamptz IS NOT NULL
+           OR EXISTS (SELECT FROM study_patient e WHERE e.study_id = s.id AND e.patient_id = who.id) AS enrolled
     FROM who JOIN study s ON EXISTS (SELECT FROM study_patient e WHERE e.study_id = s.id AND e.patient_id = who.id)
+                          OR ($6::timestamptz IS NULL
+                              AND EXISTS (SELECT FROM consent_current c WHERE c.study_id = s.id AND c.patient_id = who.id AND c.decision = 'granted'))
                           OR ($6::timestamptz IS NOT NULL
                               AND EXISTS (SELECT FROM consent_event c WHERE c.study_id = s.id AND c.patient_id = who.id AND c.decided_at <= $6))
     JOIN organization o ON o.id = s.organization_id
@@ -50,7 +55,7 @@ SELECT a.event_id, a.refused_by,
        CASE WHEN p.id IS NOT NULL THEN {RECORD} END AS record,
        coalesce((SELECT jsonb_agg(jsonb_build_object(
            'id', s.id, 'name', s.name, 'description', s.description, 'organization_id', s.organization_id,
-           'organization_name', s.organization_name, 'organization_type', s.organization_type,
+           'organization_name', s.organization_name, 'organization_type', s.organization_type, 'enrolled', s.enrolled,
            'data_sources', coalesce((SELECT jsonb_agg(jsonb_build_object('id', d.id, 'name', d.name, 'type', d.type,
                'supportedScopes', coalesce((SELECT jsonb_agg(jsonb_build_object('id', x.id, 'codingSystem', x.system, 'codingCode', x.code, 'text', x.text) ORDER BY x.id)
                                               FROM data_source_scope y JOIN scope x ON x.id = y.scope_id WHERE y.data_source_id = d.id), '[]')) ORDER BY d.id)
@@ -60,8 +65,10 @@ SELECT a.event_id, a.refused_by,
                'decision', l.decision, 'actions', l.actions, 'decided_at', l.decided_at) ORDER BY x.id)
                FROM scope x
                LEFT JOIN latest l ON l.study_id = s.id AND l.scope_id = x.id
-              WHERE l.scope_id IS NOT NULL
-                 OR EXISTS (SELECT FROM study_scope_request r WHERE r.study_id = s.id AND r.scope_id = x.id)), '[]')) ORDER BY s.id)
+              WHERE l.decision = 'granted'
+                 OR s.enrolled
+                    AND (l.scope_id IS NOT NULL
+                         OR EXISTS (SELECT FROM study_scope_request r WHERE r.study_id = s.id AND r.scope_id = x.id))), '[]')) ORDER BY s.id)
          FROM shown s), '[]') AS studies
   FROM (SELECT o.refused_by,
                audit_record($4, CASE WHEN o.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, o.refused_by,

@@ -71,12 +71,20 @@ pub enum Issue {
 /// So that of two invitations issued at the same time one ends the other. It does not wait for uploads.
 const LOCK: &str = "SELECT FROM patient WHERE id = $1 FOR NO KEY UPDATE";
 
-/// One row, always: what came of it, and the invitation if it was issued. Each is recorded.
+/// One row, always: what came of it, and the invitation if it was issued. Each is recorded, with the organizations by which it was
+/// allowed and the role in them; a super admin's with all of the patient.
 ///
 /// 1 audit context, 2 patient, 3 client, 4 token, 5 who issues, 6 end, 7 and 8 the most mails (none: not mailed), 9 the
 /// invitation that is replaced, 10 whether there is a fixed challenge.
 const ISSUE: &str = "
-WITH who AS MATERIALIZED (
+WITH allowing AS MATERIALIZED (
+  SELECT o.organization_id, r.role
+    FROM patient_organization o
+    LEFT JOIN (SELECT m.organization_id, m.role FROM organization_member m JOIN practitioner p ON p.id = m.practitioner_id
+                WHERE p.user_id = ($1->>'actor_user_id')::int AND $1->>'actor_type' = 'practitioner') r
+      ON r.organization_id = o.organization_id
+   WHERE o.patient_id = $2 AND (r.role >= 'member' OR $1->>'actor_type' = 'super_admin')
+), who AS MATERIALIZED (
   SELECT p.id, u.email FROM patient p JOIN app_user u ON u.id = p.user_id WHERE p.id = $2
 ), app AS MATERIALIZED (
   SELECT c.id, c.invitation_url, c.static_pkce FROM oauth_client c
@@ -104,8 +112,8 @@ WITH who AS MATERIALIZED (
 SELECT v.is, i.id, i.last_updated, w.email, c.invitation_url, c.static_pkce,
        audit_record($1, CASE WHEN i.id IS NOT NULL THEN 'allowed' ELSE 'denied' END,
                     CASE WHEN i.id IS NOT NULL THEN NULL WHEN v.is = 'no_patient' THEN 'not_found' ELSE 'invalid' END,
-                    ARRAY(SELECT organization_id FROM patient_organization WHERE patient_id = $2),
-                    '{}', ARRAY(SELECT id FROM who), '{}') AS event_id
+                    ARRAY(SELECT organization_id FROM allowing ORDER BY 1),
+                    '{}', ARRAY(SELECT id FROM who), '{}', (SELECT max(role) FROM allowing)) AS event_id
   FROM verdict v LEFT JOIN issued i ON true LEFT JOIN who w ON true LEFT JOIN app c ON true";
 
 const ISSUE_TYPES: [Type; 10] = [

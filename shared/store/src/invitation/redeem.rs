@@ -55,12 +55,19 @@ pub enum Redemption {
     Expired,
 }
 
-/// The code's grant is by the patient's user; its redirect URI is the client's first.
+/// The code's grant is by the patient's user; its redirect URI is the client's first. `organizations` are those by which the
+/// patient was invited.
 const REDEEMABLE: &str = "
 SELECT i.id, i.status, i.expires_at <= clock_timestamp() AS expired,
        i.redeemed_at < clock_timestamp() - $2 * interval '1 second' AS redeemed_long_ago,
        i.patient_id, p.user_id, i.client_id AS client_row, c.client_id, c.redirect_uris[1] AS redirect_uri,
-       array_to_string(c.scopes, ' ') AS scope, c.static_pkce
+       array_to_string(c.scopes, ' ') AS scope, c.static_pkce,
+       ARRAY(SELECT o.organization_id
+               FROM patient_organization o
+               JOIN organization_member m ON m.organization_id = o.organization_id AND m.role >= 'member'
+               JOIN practitioner r ON r.id = m.practitioner_id
+              WHERE o.patient_id = i.patient_id AND r.user_id = i.issued_by
+              ORDER BY 1) AS organizations
   FROM invitation i JOIN patient p ON p.id = i.patient_id JOIN oauth_client c ON c.id = i.client_id AND c.deleted_at IS NULL
  WHERE i.token_hash = $1
    FOR UPDATE OF i";
@@ -99,13 +106,14 @@ impl Store {
             Some(refused) => {
                 let record = transaction
                     .prepare_typed_cached(
-                        "SELECT audit_record($1, 'denied', $2, '{}', '{}', ARRAY[$3], '{}')",
-                        &[Type::JSONB, Type::TEXT, Type::INT4],
+                        "SELECT audit_record($1, 'denied', $2, $4, '{}', ARRAY[$3], '{}')",
+                        &[Type::JSONB, Type::TEXT, Type::INT4, Type::INT4_ARRAY],
                     )
                     .await?;
                 let patient: i32 = row.try_get("patient_id")?;
                 let reason = RefusedBy::Layer(authz::Layer::Token).name();
-                transaction.query_one(&record, &[&Json(context), &reason, &patient]).await?;
+                let organizations: Vec<i32> = row.try_get("organizations")?;
+                transaction.query_one(&record, &[&Json(context), &reason, &patient, &organizations]).await?;
                 refused
             }
         };
@@ -158,7 +166,7 @@ async fn redeem(
         key: None,
         expires_at: code.expires_at,
     };
-    insert_code(transaction, context, &code).await?;
+    insert_code(transaction, context, &code, &row.try_get::<_, Vec<i32>>("organizations")?).await?;
     let client_id = row.try_get("client_id")?;
     Ok(Redemption::Redeemed { client_id, redirect_uri, static_pkce: static_pkce.then_some(client_row) })
 }

@@ -129,6 +129,8 @@ SELECT DISTINCT i.n
   FROM unnest($1::int[], $2::text[], $3::text[], $4::bigint[]) AS i(patient_id, system, value, n)
   JOIN observation_identifier o ON o.patient_id = i.patient_id AND o.value = i.value AND o.system = i.system";
 
+/// The audit has the organizations by which it was allowed: a patient's own are those of the patient; a practitioner's ($14)
+/// those in which the role suffices.
 const INSERT: &str = "
 WITH moment AS MATERIALIZED (
   SELECT clock_timestamp() AS at
@@ -147,7 +149,14 @@ WITH moment AS MATERIALIZED (
    ORDER BY 1, 2, 3
 )
 SELECT numbered.n, numbered.id, moment.at, a.event_id
-  FROM (SELECT audit_record($1, 'allowed', NULL, '{}', '{}',
+  FROM (SELECT audit_record($1, 'allowed', NULL,
+                            ARRAY(SELECT DISTINCT o.organization_id
+                                    FROM (SELECT DISTINCT patient_id FROM numbered) n
+                                    JOIN patient_organization o ON o.patient_id = n.patient_id
+                                   WHERE $14::int IS NULL
+                                      OR EXISTS (SELECT FROM organization_member m
+                                                  WHERE m.organization_id = o.organization_id AND m.practitioner_id = $14 AND m.role >= 'member')
+                                   ORDER BY 1), '{}',
                             ARRAY(SELECT DISTINCT patient_id FROM numbered), ARRAY(SELECT id FROM numbered), $13::text::member_role) AS event_id) a
  CROSS JOIN moment CROSS JOIN numbered";
 
@@ -376,6 +385,7 @@ impl<'a> Upload<'a> {
                     Type::TEXT_ARRAY,
                     Type::TEXT_ARRAY,
                     Type::TEXT,
+                    Type::INT4,
                 ],
             )
             .await?;
@@ -396,6 +406,7 @@ impl<'a> Upload<'a> {
                     &systems,
                     &values,
                     &role.map(Role::name),
+                    &self.actor.practitioner().map(|id| id.0),
                 ],
             )
             .await?;
