@@ -26,7 +26,9 @@ demo: ## tell the whole story on a throw-away instance, checking every promise
 test: ## everything, ending with one line: N passed, N failed
 	@scripts/ensure-postgres
 	@scripts/ensure-venv
-	@scripts/ensure-xmlsec1
+	@scripts/ensure-command xmlsec1 xmlsec1
+	@scripts/ensure-command chromium chromium
+	@scripts/ensure-command npm npm
 	@.venv/bin/python tests/run.py
 
 lint: ## formatting and lints

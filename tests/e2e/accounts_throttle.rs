@@ -9,9 +9,7 @@ use standalone::demo::PASSWORD;
 
 /// The key of a count, as the product makes it.
 fn key(kind: &str, what: &str) -> String {
-    let hash = oauth::TokenHash::of(&format!("password\n{kind}\n{what}"));
-    let hex: String = hash.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("'\\x{hex}'")
+    format!("sha256(convert_to(E'password\\n{kind}\\n{what}', 'UTF8'))")
 }
 
 /// Writes a count, as of now.

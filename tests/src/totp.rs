@@ -3,6 +3,7 @@
 use crate::{browser::Browser, reply::Reply};
 use aws_lc_rs::hmac;
 use jiff::Timestamp;
+use std::fmt::Write as _;
 
 /// The code of an app for a secret in base32, some steps of 30 seconds from now.
 pub fn code(secret: &str, steps_from_now: i64) -> String {
@@ -19,7 +20,8 @@ fn decoded(text: &str) -> Vec<u8> {
     let mut bits = String::new();
     for letter in text.bytes().filter(|byte| *byte != b' ') {
         let value = if letter.is_ascii_uppercase() { letter - b'A' } else { letter - b'2' + 26 };
-        bits.push_str(&format!("{value:05b}"));
+        // Writing to a String does not fail.
+        let _ = write!(bits, "{value:05b}");
     }
     let whole = bits.len() / 8 * 8;
     (0..whole).step_by(8).map(|at| u8::from_str_radix(&bits[at..at + 8], 2).expect("bits")).collect()
