@@ -93,7 +93,7 @@ async fn nobody_uploads_without_a_token() {
     let resource = observation(PETER, CAREX, &blood_pressure(120, AT), "");
     let reply = Reply::to(world.anonymous(Method::POST, PATH).json(&resource)).await;
     reply.refusal(401, "anonymous");
-    assert_eq!(reply.header("www-authenticate"), "Bearer realm=\"api\"");
+    assert!(reply.header("www-authenticate").starts_with("Bearer realm=\"api\""));
     let request = world.anonymous(Method::POST, PATH).bearer_auth("0".repeat(43)).json(&resource);
     Reply::to(request).await.refusal(401, "unknown token");
     assert_eq!(world.stored().await, before);
