@@ -7,6 +7,7 @@ commits. wrk makes the load on the same machine.
 import argparse
 import atexit
 import base64
+import hashlib
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -250,7 +252,88 @@ def upload() -> None:
     host.close()
 
 
-BENCHES = {"search": search, "depth": depth, "upload": upload, "scale": scale}
+REFRESH = """
+local waiting = {}
+for token in string.gmatch(TOKENS, "%S+") do table.insert(waiting, token) end
+local form = {["Content-Type"] = "application/x-www-form-urlencoded"}
+function request()
+  return wrk.format("POST", "/o/token/", form, "grant_type=refresh_token&client_id=" .. CLIENT .. "&refresh_token=" .. table.remove(waiting))
+end
+function response(status, headers, body) table.insert(waiting, string.match(body, '"refresh_token":"([^"]+)"')) end
+"""
+
+
+class Person:
+    """A browser in which somebody is signed in to a host, and an app that asks for codes."""
+
+    def __init__(self, host: Host):
+        self.base = host.base
+        self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(), NoRedirect())
+        demo = psql(host.database, "-c", "SELECT client_id, redirect_uris[1] FROM oauth_client WHERE name = 'JHE Admin UI'")
+        self.client, self.redirect = demo.strip().split("|")
+        self.verifier = secrets.token_urlsafe(48)
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest()).rstrip(b"=").decode()
+        self.authorize = "/o/authorize/?" + urllib.parse.urlencode(
+            {"client_id": self.client, "redirect_uri": self.redirect, "response_type": "code", "scope": "openid email", "state": "s",
+             "code_challenge": challenge, "code_challenge_method": "S256"}
+        )
+
+    def post(self, path: str, form: dict):
+        return self.opener.open(urllib.request.Request(self.base + path, urllib.parse.urlencode(form).encode()))
+
+    def sign_in(self) -> float:
+        """Signs in, and gives the milliseconds that the password took."""
+        page = self.opener.open(f"{self.base}/accounts/login/").read().decode()
+        token = re.search('name="csrfmiddlewaretoken" value="([^"]+)"', page)[1]
+        started = time.monotonic()
+        self.post("/accounts/login/", {"csrfmiddlewaretoken": token, "email": "viewer_victor@example.com", "password": "Jhe1234!"})
+        return (time.monotonic() - started) * 1000
+
+    def cookies(self) -> str:
+        jar = next(handler.cookiejar for handler in self.opener.handlers if hasattr(handler, "cookiejar"))
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
+
+    def refresh_token(self) -> str:
+        location = self.opener.open(self.base + self.authorize).headers["Location"]
+        code = urllib.parse.parse_qs(urllib.parse.urlsplit(location).query)["code"][0]
+        form = {"grant_type": "authorization_code", "client_id": self.client, "redirect_uri": self.redirect, "code": code, "code_verifier": self.verifier}
+        return json.load(self.post("/o/token/", form))["refresh_token"]
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect is an answer like any other."""
+
+    def http_error_302(self, request, answer, code, message, headers):
+        return answer
+
+    http_error_303 = http_error_302
+
+
+def identity() -> None:
+    """Signing in, authorizing, tokens and keys, in the demo world."""
+    host = Host(1000)
+    person = Person(host)
+    print(f"signing in: median {statistics.median(person.sign_in() for _ in range(9)):.0f} ms", flush=True)
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(f'wrk.headers["Cookie"] = "{person.cookies()}"')
+        script.flush()
+        for connections in (1, 16):
+            rate, median = best(3, lambda: host.wrk(person.authorize, connections, 4, script.name))  # noqa: B023
+            print(f"authorize to code, c={connections}: {rate:.0f} req/s, median {median:.2f} ms", flush=True)
+    for connections in (1, 16):
+        with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+            tokens = " ".join(person.refresh_token() for _ in range(connections * 4))
+            script.write(f"TOKENS = '{tokens}'\nCLIENT = '{person.client}'\n{REFRESH}")
+            script.flush()
+            rate, median = host.wrk("/o/token/", connections, 6, script.name)
+            print(f"refresh to tokens, c={connections}: {rate:.0f} req/s, median {median:.2f} ms", flush=True)
+    for connections in (1, 16):
+        rate, median = best(3, lambda: host.wrk("/o/.well-known/jwks.json", connections, 3))  # noqa: B023
+        print(f"keys, c={connections}: {rate:.0f} req/s, median {median:.2f} ms", flush=True)
+    host.close()
+
+
+BENCHES = {"search": search, "depth": depth, "upload": upload, "identity": identity, "scale": scale}
 
 
 def main() -> None:

@@ -93,7 +93,7 @@ async fn a_code_works_once_and_only_around_its_time() {
     assert_eq!(after_password(&world, "manager_mary").await.second_step(&now).await.status, StatusCode::OK, "again");
 }
 
-// ASVS 6.5.2
+// ASVS 6.5.1
 #[tokio::test]
 async fn a_recovery_code_works_once_and_is_kept_as_a_hash() {
     let world = World::new().await;

@@ -53,7 +53,7 @@ async fn the_current_password_is_needed_and_guessing_it_is_recorded() {
     assert_eq!(Browser::new(&world).get("/accounts/login/").await.status, StatusCode::OK);
 }
 
-// ASVS 6.2.1, 6.2.4, 6.2.5, 6.2.9, 6.2.11, 6.2.12
+// ASVS 6.2.1, 6.2.4, 6.2.5, 6.2.9, 6.2.11
 #[tokio::test]
 async fn a_password_that_is_short_common_or_known_is_refused_with_a_reason_at_its_field() {
     let world = World::new().await;

@@ -67,7 +67,7 @@ async fn a_person_sees_where_they_are_signed_in_and_which_apps_have_access() {
     assert_eq!(anonymous.header("location"), "/accounts/login/?next=%2Faccounts%2Fsessions%2F");
 }
 
-// ASVS 7.4.2, 7.5.2
+// ASVS 7.5.2
 #[tokio::test]
 async fn one_session_or_one_app_can_be_ended_and_it_is_recorded() {
     let world = World::new().await;

@@ -9,6 +9,7 @@ mod accounts_password;
 mod accounts_reset;
 mod accounts_sessions;
 mod accounts_throttle;
+mod asvs;
 mod audit;
 mod audit_immutable;
 mod audit_refusals;

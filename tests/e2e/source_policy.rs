@@ -10,7 +10,7 @@ const PURE: [&str; 5] = ["audit", "authz", "fhir", "oauth", "omh"];
 const MAX_LINES: usize = 500;
 
 /// Calls `visit` with the path (from the root of the repository) and the text of every file with one of the endings.
-fn each_file(directory: &str, endings: &[&str], visit: &mut impl FnMut(&str, &str)) {
+pub fn each_file(directory: &str, endings: &[&str], visit: &mut impl FnMut(&str, &str)) {
     for name in names(directory) {
         let path = if directory == "." { name.clone() } else { format!("{directory}/{name}") };
         let kind = fs::symlink_metadata(root().join(&path)).expect("the entry exists").file_type();
@@ -26,7 +26,7 @@ fn each_file(directory: &str, endings: &[&str], visit: &mut impl FnMut(&str, &st
 }
 
 /// A line without the comment at its end.
-fn code(line: &str) -> &str {
+pub fn code(line: &str) -> &str {
     line.split("//").next().unwrap_or_default()
 }
 
