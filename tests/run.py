@@ -23,7 +23,7 @@ STEPS = [
     ("lints", [CARGO, "clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]),
     ("build", [CARGO, "build", "--quiet", "--workspace", "--bins"]),
     # Not the binaries: they hold no tests, and each would be linked once more.
-    ("crates", [CARGO, "test", "--quiet", "--workspace", "--exclude", "end-to-end", "--lib", "--test", "*"]),
+    ("crates", [CARGO, "test", "--quiet", "--workspace", "--exclude", "end-to-end", "--lib", "--test", "*", "--no-fail-fast"]),
     ("end to end", ["target/debug/jhe", "with-database", CARGO, "test", "--quiet", "-p", "end-to-end"]),
     ("end to end through a pooler", [PYTHON, "tests/python/pooler.py", CARGO, "test", "--quiet", "-p", "end-to-end"]),
     ("Open mHealth differential", [PYTHON, "tests/python/omh_differential.py"]),

@@ -137,6 +137,7 @@ fn app(settings: &[(&str, &str)]) -> App {
         ("MAIL_FROM", "The Exchange <no-reply@jhe.example>"),
         ("LINK_KEY", key.as_str()),
         ("FORM_KEY", key.as_str()),
+        ("FACTOR_KEY", key.as_str()),
         ("OIDC_RSA_PRIVATE_KEY", "none"),
     ];
     let given = defaults.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
