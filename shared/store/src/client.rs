@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::{
     Row,
-    types::{Json, Type},
+    types::{Json, ToSql, Type},
 };
 
 /// What every user may know of a client.
@@ -148,8 +148,8 @@ SELECT c.id, c.name, c.client_id, c.invitation_url, c.redirect_uris, c.grant_typ
 const ACTABLE: &str = "($13::int IS NULL OR EXISTS (
   SELECT FROM app_user u JOIN practitioner p ON p.user_id = u.id WHERE u.id = $13 AND u.is_active AND NOT u.is_superuser))";
 
-/// The types of [`ClientRecord`], from parameter 3 on; 1 is the audit context and 2 the secret's hash.
-const TYPES: [Type; 13] = [
+/// The types of [`Values`]: 1 is the audit context, 2 the secret's hash, and from 3 on the [`ClientRecord`].
+const TYPES: [Type; 15] = [
     Type::JSONB,
     Type::BYTEA,
     Type::TEXT,
@@ -163,7 +163,48 @@ const TYPES: [Type; 13] = [
     Type::BOOL,
     Type::TEXT,
     Type::INT4,
+    Type::BOOL,
+    Type::TEXT_ARRAY,
 ];
+
+/// What registering a client and changing one store alike, in a form that the driver can borrow.
+struct Values<'a> {
+    context: Json<&'a Context>,
+    secret: Option<&'a [u8]>,
+    jwks: Option<Json<&'a Value>>,
+    record: &'a ClientRecord<'a>,
+}
+
+impl<'a> Values<'a> {
+    fn new(context: &'a Context, secret: Option<&'a TokenHash>, record: &'a ClientRecord<'a>) -> Self {
+        let secret = secret.map(|hash| hash.as_bytes().as_slice());
+        Self { context: Json(context), secret, jwks: record.jwks.map(Json), record }
+    }
+
+    /// The parameters, and after them those of one statement alone.
+    fn with<'b>(&'b self, own: &[&'b (dyn ToSql + Sync)]) -> Vec<&'b (dyn ToSql + Sync)> {
+        let record = self.record;
+        let mut parameters: Vec<&'b (dyn ToSql + Sync)> = vec![
+            &self.context,
+            &self.secret,
+            &record.name,
+            &record.redirect_uris,
+            &record.grant_types,
+            &record.scopes,
+            &record.auth_method,
+            &self.jwks,
+            &record.jwks_uri,
+            &record.skip_authorization,
+            &record.is_resource_server,
+            &record.invitation_url,
+            &record.acts_as,
+            &record.whole_access,
+            &record.post_logout_redirect_uris,
+        ];
+        parameters.extend_from_slice(own);
+        parameters
+    }
+}
 
 /// The audit record of a change of client `c`, with the client's row in the detail.
 const CHANGED: &str =
@@ -187,7 +228,7 @@ impl Store {
         record: &ClientRecord<'_>,
     ) -> Result<Option<i32>, StoreError> {
         let client = self.connection().await?;
-        let types = [TYPES.as_slice(), &[Type::TEXT, Type::BOOL, Type::TEXT_ARRAY]].concat();
+        let types = [TYPES.as_slice(), &[Type::TEXT]].concat();
         let statement = client
             .prepare_typed_cached(
                 &format!(
@@ -196,37 +237,14 @@ impl Store {
                                                  token_endpoint_auth_method, jwks, jwks_uri, skip_authorization,
                                                  is_resource_server, invitation_url, acts_as, whole_access,
                                                  post_logout_redirect_uris)
-                       SELECT $14, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15, $16 WHERE {ACTABLE} RETURNING id
+                       SELECT $16, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 WHERE {ACTABLE} RETURNING id
                      ) {CHANGED}"
                 ),
                 &types,
             )
             .await?;
-        let secret = secret.map(|hash| hash.as_bytes().as_slice());
-        let jwks = record.jwks.map(Json);
-        let row = client
-            .query_opt(
-                &statement,
-                &[
-                    &Json(context),
-                    &secret,
-                    &record.name,
-                    &record.redirect_uris,
-                    &record.grant_types,
-                    &record.scopes,
-                    &record.auth_method,
-                    &jwks,
-                    &record.jwks_uri,
-                    &record.skip_authorization,
-                    &record.is_resource_server,
-                    &record.invitation_url,
-                    &record.acts_as,
-                    &client_id,
-                    &record.whole_access,
-                    &record.post_logout_redirect_uris,
-                ],
-            )
-            .await?;
+        let values = Values::new(context, secret, record);
+        let row = client.query_opt(&statement, &values.with(&[&client_id])).await?;
         Ok(row.map(|row| row.try_get("id")).transpose()?)
     }
 
@@ -240,17 +258,17 @@ impl Store {
         record: &ClientRecord<'_>,
     ) -> Result<bool, StoreError> {
         let client = self.connection().await?;
-        let types = [TYPES.as_slice(), &[Type::INT4, Type::BOOL, Type::BOOL, Type::TEXT_ARRAY]].concat();
+        let types = [TYPES.as_slice(), &[Type::INT4, Type::BOOL]].concat();
         let statement = client
             .prepare_typed_cached(
                 &format!(
                     "WITH changed AS (
                        UPDATE oauth_client
-                          SET secret_hash = CASE WHEN $15 THEN secret_hash ELSE $2 END, name = $3, redirect_uris = $4,
+                          SET secret_hash = CASE WHEN $17 THEN secret_hash ELSE $2 END, name = $3, redirect_uris = $4,
                               grant_types = $5, scopes = $6, token_endpoint_auth_method = $7, jwks = $8, jwks_uri = $9,
                               skip_authorization = $10, is_resource_server = $11, invitation_url = $12, acts_as = $13,
-                              whole_access = $16, post_logout_redirect_uris = $17
-                        WHERE id = $14 AND deleted_at IS NULL AND owned_by IS NULL AND {ACTABLE} RETURNING id
+                              whole_access = $14, post_logout_redirect_uris = $15
+                        WHERE id = $16 AND deleted_at IS NULL AND owned_by IS NULL AND {ACTABLE} RETURNING id
                      ) {CHANGED}"
                 ),
                 &types,
@@ -259,33 +277,10 @@ impl Store {
         let (keep, hash) = match &secret {
             SecretChange::Keep => (true, None),
             SecretChange::Remove => (false, None),
-            SecretChange::Replace(hash) => (false, Some(hash.as_bytes().as_slice())),
+            SecretChange::Replace(hash) => (false, Some(hash)),
         };
-        let jwks = record.jwks.map(Json);
-        let row = client
-            .query_opt(
-                &statement,
-                &[
-                    &Json(context),
-                    &hash,
-                    &record.name,
-                    &record.redirect_uris,
-                    &record.grant_types,
-                    &record.scopes,
-                    &record.auth_method,
-                    &jwks,
-                    &record.jwks_uri,
-                    &record.skip_authorization,
-                    &record.is_resource_server,
-                    &record.invitation_url,
-                    &record.acts_as,
-                    &id,
-                    &keep,
-                    &record.whole_access,
-                    &record.post_logout_redirect_uris,
-                ],
-            )
-            .await?;
+        let values = Values::new(context, hash, record);
+        let row = client.query_opt(&statement, &values.with(&[&id, &keep])).await?;
         Ok(row.is_some())
     }
 
