@@ -5,7 +5,7 @@
 use audit::Action;
 use http::{Method, StatusCode};
 use jiff::SignedDuration;
-use mail::{Mailer, Message};
+use mail::Mailer;
 use oauth::{Secret, throttle::Policy};
 use runtime::{
     App, Failure, Function, Needs, Protocol, Request, Response,
@@ -67,15 +67,8 @@ async fn ask(app: &App, request: &Request, email: &str) -> Result<Response, Fail
         let token = Secret::generate()?;
         let link = NewLink { email, token: token.hash(), expires_at: app.now() + LINK };
         let Some(recipient) = app.store().await?.request_reset(&context, &link).await? else { return Ok(()) };
-        // What goes wrong here is logged and not answered: only for an account can it go wrong.
-        match Message::new(&recipient.email, "Choose a new password", &text(app, &token)) {
-            Ok(message) => {
-                if let Err(error) = Box::pin(mailer.send(app, &message)).await {
-                    tracing::error!(%error, "the mail was not sent");
-                }
-            }
-            Err(error) => tracing::error!(%error, "the mail cannot be written"),
-        }
+        // Only for an account can it go wrong.
+        Box::pin(mailer.send_unanswered(app, &recipient.email, "Choose a new password", &text(app, &token))).await;
         Ok::<(), Failure>(())
     })
     .await?;

@@ -6,7 +6,7 @@
 use audit::Action;
 use http::{Method, StatusCode};
 use jiff::SignedDuration;
-use mail::{Mailer, Message};
+use mail::Mailer;
 use oauth::{Secret, TokenHash, throttle::Policy, token::INVITATION_LENGTH};
 use runtime::{
     App, Failure, Function, Needs, Protocol, Request, Response,
@@ -106,15 +106,8 @@ async fn ask(app: &App, request: &Request, code: &TokenHash, email: &str) -> Res
         } else {
             ("Choose your password", first_password(app, &token))
         };
-        // What goes wrong here is logged and not answered: only for an account can it go wrong.
-        match Message::new(&recipient.email, subject, &text) {
-            Ok(message) => {
-                if let Err(error) = Box::pin(mailer.send(app, &message)).await {
-                    tracing::error!(%error, "the mail was not sent");
-                }
-            }
-            Err(error) => tracing::error!(%error, "the mail cannot be written"),
-        }
+        // Only for an account can it go wrong.
+        Box::pin(mailer.send_unanswered(app, &recipient.email, subject, &text)).await;
         Ok::<(), Failure>(())
     })
     .await?;

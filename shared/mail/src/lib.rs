@@ -75,6 +75,19 @@ impl Mailer {
             }
         }
     }
+
+    /// Writes and sends a message whose fate the caller of the request must not learn, as when it would tell whether there is
+    /// an account: what goes wrong is logged.
+    pub async fn send_unanswered(&self, app: &App, to: &str, subject: &str, text: &str) {
+        match Message::new(to, subject, text) {
+            Ok(message) => {
+                if let Err(error) = self.send(app, &message).await {
+                    tracing::error!(%error, "the mail was not sent");
+                }
+            }
+            Err(error) => tracing::error!(%error, "the mail cannot be written"),
+        }
+    }
 }
 
 fn sender(text: &str) -> Result<Mailbox, MailError> {
