@@ -36,11 +36,6 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     }
 }
 
-/// Whether the account may be without.
-fn is_required(app: &App, account: &Account) -> bool {
-    account.organization_requires_factor || (account.is_superuser && app.settings.super_admins_need_factor)
-}
-
 async fn show(app: &App, signed_in: &SignedIn, account: &Account, problem: Option<&str>) -> Result<Response, Failure> {
     let enrol = escape(&with_next("/accounts/second-factor/enrol/", PAGE));
     if !account.has_factor {
@@ -56,7 +51,7 @@ async fn show(app: &App, signed_in: &SignedIn, account: &Account, problem: Optio
          <p class=\"links\"><a href=\"{enrol}\">Set up another app, with new recovery codes</a></p>",
         pages::done("An authenticator app is on.")
     );
-    if is_required(app, account) {
+    if account::must_have_factor(app, account) {
         let body = format!("{state}<p>Your account must have a second factor, so it cannot be turned off.</p>");
         return Ok(html(StatusCode::OK, pages::account(TITLE, PAGE, &body)));
     }
@@ -77,7 +72,7 @@ async fn show(app: &App, signed_in: &SignedIn, account: &Account, problem: Optio
 
 async fn remove(app: &App, request: &Request, signed_in: &SignedIn, account: &Account) -> Result<Response, Failure> {
     let form = browser::bound_form(app, request, PAGE, &signed_in.token).await?;
-    if is_required(app, account) {
+    if account::must_have_factor(app, account) {
         return Err(Failure::Forbidden("Your account must have a second factor."));
     }
     let context = request.audit(None, Action::Delete, "SecondFactor");

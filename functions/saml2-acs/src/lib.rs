@@ -132,7 +132,7 @@ async fn go_on(
     next: &str,
 ) -> Result<Response, Failure> {
     match app.store().await?.account_of(user).await? {
-        Some(account) if account.has_factor || account.organization_requires_factor => {
+        Some(account) if account::needs_second_step(app, &account) => {
             account::after_password(app, request, &account, next).await
         }
         _ => start(app, request, context, user, person, issuer, next).await,

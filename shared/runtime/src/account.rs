@@ -142,12 +142,21 @@ pub async fn confirm(
     Ok(false)
 }
 
+/// Whether the account may not be without a second factor: an organization of its owner, or this site, asks for one.
+#[must_use]
+pub fn must_have_factor(app: &App, account: &Account) -> bool {
+    account.organization_requires_factor || (account.is_superuser && app.settings.super_admins_need_factor)
+}
+
+/// Whether a sign-in to the account takes a second step: it has a factor, or must have one.
+#[must_use]
+pub fn needs_second_step(app: &App, account: &Account) -> bool {
+    account.has_factor || must_have_factor(app, account)
+}
+
 /// Goes on after a right password: to the session, or to the second step that the account needs.
 pub async fn after_password(app: &App, request: &Request, account: &Account, next: &str) -> Result<Response, Failure> {
-    let needs_factor = account.has_factor
-        || account.organization_requires_factor
-        || (account.is_superuser && app.settings.super_admins_need_factor);
-    if !needs_factor {
+    if !needs_second_step(app, account) {
         return start(app, request, account.id, &["pwd"], redirect(next)).await;
     }
     let token = Secret::generate()?;
