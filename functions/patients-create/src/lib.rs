@@ -2,6 +2,7 @@
 
 mod input;
 
+use api::{Completeness, Content, Operation, shapes};
 use audit::{Action, RefusedBy, Target};
 use authz::{OrganizationId, PatientId, Permission};
 use http::StatusCode;
@@ -10,7 +11,16 @@ use store::{Creation, Reader, StoreError};
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("patients-create", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+    Function::new("patients-create", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)))
+        .describing(&OPERATIONS);
+
+const OPERATIONS: [Operation; 1] = [Operation::new(
+    "POST /api/v1/patients",
+    "Create a patient of an organization, with an account that has no password yet",
+    "Members and managers of the organization; super admins.",
+)
+.takes(&shapes::NEW_PATIENT)
+.answers(&[(201, Content::Object(&shapes::PATIENT))])];
 
 /// Told when the e-mail has an account already. It does not say whose.
 const CONFLICT: &str =
@@ -25,6 +35,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let role = store.role_in_organization(actor.practitioner(), organization).await?;
     let target = Target::organization(organization);
     request.permit(app, &context, &target, &actor, Permission::ManagePatients, role).await?;
+    fields.check(&shapes::NEW_PATIENT, Completeness::Whole)?;
     let new = input::patient(&fields, app.now())?;
     // Only a super admin gets here with an organization that does not exist.
     if store.organizations(Reader::from(&actor), &[organization.0]).await?.is_empty() {

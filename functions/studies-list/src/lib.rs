@@ -1,10 +1,22 @@
 //! `GET /api/v1/studies`: the caller's studies, or those of one organization.
 
+use api::{Content, Kind, Operation, PAGE, Parameter, parameter, shapes};
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, directory, rest::List};
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("studies-list", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+    Function::new("studies-list", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)))
+        .describing(&OPERATIONS);
+
+const FILTERS: [Parameter; 1] = [parameter("organization_id", Kind::Integer, "Only the studies of this organization.")];
+
+const OPERATIONS: [Operation; 1] = [Operation::new(
+    "GET /api/v1/studies",
+    "The caller's studies",
+    "Practitioners: those of their organizations. Patients: those they are enrolled in.",
+)
+.with(&[&PAGE, &FILTERS])
+.answers(&[(200, Content::Page(&shapes::STUDY))])];
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;

@@ -138,12 +138,23 @@ pub enum Permission {
     Invite,
     /// Upload observations for a patient of the organization.
     UploadOnBehalf,
+    /// Create, change and delete studies, and what they ask for.
+    ManageStudies,
+    /// Change the organization and what is part of it, and who has which role in it.
+    ManageOrganization,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 5] =
-        [Self::ManagePatients, Self::Enrol, Self::DecideOnBehalf, Self::Invite, Self::UploadOnBehalf];
+    pub const ALL: [Self; 7] = [
+        Self::ManagePatients,
+        Self::Enrol,
+        Self::DecideOnBehalf,
+        Self::Invite,
+        Self::UploadOnBehalf,
+        Self::ManageStudies,
+        Self::ManageOrganization,
+    ];
 
     /// The lowest role that has this permission.
     #[must_use]
@@ -152,6 +163,7 @@ impl Permission {
             Self::ManagePatients | Self::Enrol | Self::DecideOnBehalf | Self::Invite | Self::UploadOnBehalf => {
                 Role::Member
             }
+            Self::ManageStudies | Self::ManageOrganization => Role::Manager,
         }
     }
 }

@@ -55,6 +55,8 @@ pub enum Failure {
     OAuth(OAuthError),
     /// Something exists already, or is in another state than the request expects.
     Conflict(&'static str),
+    /// It has changed since the caller read it (`If-Match`).
+    Changed,
     /// What was asked for has ended.
     Gone(&'static str),
     /// Refused, with a text of its own.
@@ -95,6 +97,7 @@ impl Failure {
             Self::Outcome(status, _) => *status,
             Self::OAuth(error) => StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST),
             Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Changed => StatusCode::PRECONDITION_FAILED,
             Self::Gone(_) => StatusCode::GONE,
             Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -126,6 +129,7 @@ impl Failure {
             Self::Outcome(..) => "The request was not acceptable.".to_owned(),
             Self::OAuth(error) => error.description.to_owned(),
             Self::Conflict(detail) | Self::Gone(detail) | Self::Forbidden(detail) => (*detail).to_owned(),
+            Self::Changed => "It has changed since it was read. Read it again, then decide.".to_owned(),
             Self::TooManyRequests(seconds) => {
                 format!("Too many attempts. Please wait {} and try again.", in_words(*seconds))
             }
@@ -145,7 +149,7 @@ impl Failure {
             | Self::OAuth(OAuthError { code: ErrorCode::InsufficientScope, .. }) => IssueCode::Forbidden,
             Self::Refused(_) | Self::NotFound | Self::NoSuchPage | Self::Gone(_) => IssueCode::NotFound,
             Self::MethodNotAllowed | Self::UnsupportedMediaType | Self::NotAcceptable => IssueCode::NotSupported,
-            Self::Conflict(_) => IssueCode::Conflict,
+            Self::Conflict(_) | Self::Changed => IssueCode::Conflict,
             Self::TooManyRequests(_) => IssueCode::Throttled,
             Self::TooLarge => IssueCode::TooCostly,
             Self::Unavailable(_) => IssueCode::Transient,

@@ -1,6 +1,7 @@
 //! A function: a handler with its name, and the one way to call it.
 
 use crate::{App, Failure, Protocol, Request, Response, cors};
+use api::Operation;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, StatusCode, header};
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ pub struct Function {
     pub protocol: Protocol,
     /// What to have ready.
     pub needs: Needs,
+    /// What it takes and answers, for the description of the API.
+    pub operations: &'static [Operation],
     handler: Handler,
 }
 
@@ -36,7 +39,14 @@ impl Function {
     /// A function.
     #[must_use]
     pub const fn new(name: &'static str, protocol: Protocol, needs: Needs, handler: Handler) -> Self {
-        Self { name, protocol, needs, handler }
+        Self { name, protocol, needs, operations: &[], handler }
+    }
+
+    /// The same function, with the description of its routes.
+    #[must_use]
+    pub const fn describing(mut self, operations: &'static [Operation]) -> Self {
+        self.operations = operations;
+        self
     }
 
     /// Calls the function. Whatever happens, there is a response, in the protocol's shape, and one line in the log

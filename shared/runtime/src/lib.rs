@@ -28,6 +28,7 @@ pub mod search;
 mod settings;
 pub mod telemetry;
 pub mod upload;
+mod version;
 
 pub use app::{App, SetupError};
 pub use failure::{Failure, Protocol};
@@ -37,6 +38,7 @@ pub use oauth::smart::Interaction;
 pub use request::{Request, RequestParts};
 pub use response::{Response, html, json, no_content, read_response, redirect, text_json};
 pub use settings::Settings;
+pub use version::versioned;
 
 /// The version that every host reports.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,6 +1,7 @@
 //! What the routes of `/api/v1` share: pages and fields.
 
 use crate::{App, Failure, Request, Response, json};
+use api::{Completeness, Shape, snake_case};
 use fhir::{cursor::Position, search};
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
@@ -169,18 +170,6 @@ fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, Failure> {
     value.parse().map_err(|_| Failure::field(name, "A valid integer is required."))
 }
 
-/// `organizationId` and `organization_id` name the same.
-fn snake_case(name: &str) -> String {
-    let mut snake = String::with_capacity(name.len() + 4);
-    for character in name.chars() {
-        if character.is_ascii_uppercase() {
-            snake.push('_');
-        }
-        snake.push(character.to_ascii_lowercase());
-    }
-    snake
-}
-
 /// The fields of a JSON body, read one by one so that every problem has its field's name.
 #[derive(Debug)]
 pub struct Fields(Map<String, Value>);
@@ -197,6 +186,12 @@ impl Fields {
     /// The fields of a body that may be absent.
     pub fn optional(request: &Request) -> Result<Self, Failure> {
         if request.body()?.is_empty() { Ok(Self(Map::new())) } else { Self::parse(request) }
+    }
+
+    /// Refuses a body that does not have the shape that the operation describes. All that is wrong is told at once.
+    pub fn check(&self, shape: &Shape, completeness: Completeness) -> Result<(), Failure> {
+        let problems = shape.problems(&self.0, completeness);
+        if problems.is_empty() { Ok(()) } else { Err(Failure::Fields(problems)) }
     }
 
     /// Refuses a body with a field that is none of `known`.

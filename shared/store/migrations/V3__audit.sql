@@ -24,19 +24,37 @@ CREATE TABLE audit_event (
 );
 CREATE INDEX audit_event_patient ON audit_event USING gin (patient_ids);
 
+-- What a change changed: the members that differ, as they were and as they are. Apart from the event, which has only their
+-- names and a digest: so what a person was called can be erased, and what is left can still be proved.
+CREATE TABLE audit_change (
+  event_id bigint PRIMARY KEY REFERENCES audit_event,
+  before   jsonb, -- NULL: it was created
+  after    jsonb, -- NULL: it was deleted
+  CHECK (before IS NOT NULL OR after IS NOT NULL)
+);
+
 CREATE TRIGGER audit_event_immutable BEFORE UPDATE OR DELETE ON audit_event FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER audit_event_no_truncate BEFORE TRUNCATE ON audit_event FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER audit_change_immutable BEFORE UPDATE OR DELETE ON audit_change FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER audit_change_no_truncate BEFORE TRUNCATE ON audit_change FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- The members of one object that another has not, or has otherwise.
+CREATE FUNCTION differing(one jsonb, other jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+  SELECT jsonb_object_agg(key, value) FROM jsonb_each(one) WHERE key <> 'last_updated' AND value IS DISTINCT FROM other->key
+$$;
 
 -- The only way to write the audit. `context` is what the request knows (who, from where, what); the other
--- arguments are what the statement that touched the data found. Called inside that statement, so that a
+-- arguments are what the statement that touched the data found, and for a change the row before and after, without secrets. Called inside that statement, so that a
 -- read and its record are one: if the row cannot be written, nothing is returned.
 CREATE FUNCTION audit_record(
   context jsonb, outcome text, refused_by text,
   organization_ids int[], study_ids int[], patient_ids int[], observation_ids bigint[],
-  actor_role member_role DEFAULT NULL
+  actor_role member_role DEFAULT NULL, before jsonb DEFAULT NULL, after jsonb DEFAULT NULL
 ) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
   event bigint;
+  was jsonb := differing(before, coalesce(after, '{}'));
+  is_now jsonb := differing(after, coalesce(before, '{}'));
 BEGIN
   INSERT INTO audit_event (request_id, actor_user_id, actor_type, actor_role, client_id, action, resource_type,
                            organization_ids, study_ids, patient_ids, observation_ids, outcome, refused_by,
@@ -46,12 +64,19 @@ BEGIN
           context->>'action', context->>'resource_type',
           coalesce(organization_ids, '{}'), coalesce(study_ids, '{}'), coalesce(patient_ids, '{}'), coalesce(observation_ids, '{}'),
           outcome, refused_by, coalesce((context->>'privileged')::boolean, false), (context->>'on_behalf_of')::int,
-          context->>'source_address', context->'detail')
+          context->>'source_address',
+          CASE WHEN was IS NULL AND is_now IS NULL THEN context->'detail'
+               ELSE jsonb_build_object(
+                      'changed', (SELECT jsonb_agg(DISTINCT key) FROM (SELECT jsonb_object_keys(was) UNION SELECT jsonb_object_keys(is_now)) AS n(key)),
+                      'digest', encode(sha256(convert_to(jsonb_build_array(was, is_now)::text, 'UTF8')), 'hex')) END)
   RETURNING id INTO event;
+  IF was IS NOT NULL OR is_now IS NOT NULL THEN
+    INSERT INTO audit_change (event_id, before, after) VALUES (event, was, is_now);
+  END IF;
   RETURN event;
 END
 $$;
-REVOKE ALL ON FUNCTION audit_record FROM PUBLIC;
+REVOKE ALL ON FUNCTION audit_record, differing FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION audit_record TO jhe_app;
 
 -- What the functions may do: column by column where they change something. Nothing here lets them change the past of the

@@ -6,6 +6,7 @@
 mod access_log;
 mod account;
 mod attempt;
+mod change;
 mod client;
 mod client_origin;
 mod config;
@@ -35,6 +36,7 @@ mod user;
 
 pub use access_log::{AccessLogEntry, AccessLogPage, Named};
 pub use account::{Account, LinkPurpose, NewLink, Recipient};
+pub use change::{Changed, Expected};
 pub use client::{ClientRecord, ClientSummary, NewOwnClient, OwnClient, RegisteredClient, SecretChange};
 pub use config::{ConfigError, DatabaseConfig, SslMode};
 pub use consent::{
