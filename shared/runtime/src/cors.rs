@@ -46,7 +46,7 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
 
 /// What scripts may send.
 const ALLOWED: HeaderValue = HeaderValue::from_static(
-    "accept, authorization, content-type, dpop, idempotency-key, if-none-exist, prefer, x-jhe-reason",
+    "accept, authorization, content-type, dpop, idempotency-key, if-match, if-none-exist, prefer, x-jhe-reason",
 );
 
 /// How long a browser may remember that, in seconds.

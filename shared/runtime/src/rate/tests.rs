@@ -127,7 +127,7 @@ proptest! {
         }
         for (first, from) in served.iter().enumerate() {
             for (last, to) in served.iter().enumerate().skip(first) {
-                let refilled = f64::from(per_minute) * (*to - *from).as_secs_f64() / 60.0;
+                let refilled = f64::from(per_minute) * to.saturating_sub(*from).as_secs_f64() / 60.0;
                 let batches = u32::try_from(processes).unwrap() * model.limit.batch();
                 let most = f64::from(per_minute + batches) + refilled;
                 let count = f64::from(u32::try_from(last - first + 1).unwrap());
