@@ -65,7 +65,7 @@ pub(crate) async fn once(
     let owner = KeyOwner { actor: &caller.actor, key: TokenHash::of(key.0) };
     let fingerprint = fingerprint(request, &caller)?;
     let seal = Seal::new(app.secrets().await?.factor_key.expose(), key.0, owner, &fingerprint);
-    let claim = match claim(store, owner, &fingerprint).await? {
+    let claim = match claim(store, owner, &fingerprint, request.id()).await? {
         KeyClaim::Made(claim) => claim,
         KeyClaim::Taken(earlier) => {
             let mut response = repeated(&earlier, &fingerprint, &seal)?;
@@ -76,16 +76,16 @@ pub(crate) async fn once(
         }
     };
     let result = handler.await;
-    if let Err(error) = conclude(store, owner, claim, request, &Kept::of(&result, protocol), &seal).await {
+    if let Err(error) = conclude(store, owner, claim, &Kept::of(&result, protocol), &seal).await {
         // What was done is done: the caller is told, now. Who asks again is told that the answer is not known.
         tracing::warn!(%error, "the answer of an idempotent request could not be kept");
     }
     result
 }
 
-async fn claim(store: &Store, owner: KeyOwner<'_>, fingerprint: &[u8]) -> Result<KeyClaim, Failure> {
+async fn claim(store: &Store, owner: KeyOwner<'_>, fingerprint: &[u8], request_id: &str) -> Result<KeyClaim, Failure> {
     for _ in 0..3 {
-        if let Some(claim) = store.claim_key(owner, fingerprint).await? {
+        if let Some(claim) = store.claim_key(owner, fingerprint, request_id).await? {
             return Ok(claim);
         }
     }
@@ -172,17 +172,16 @@ async fn conclude(
     store: &Store,
     owner: KeyOwner<'_>,
     claim: Timestamp,
-    request: &Request,
     kept: &Kept,
     seal: &Seal,
 ) -> Result<(), StoreError> {
     match kept {
         Kept::Claim => Ok(()),
-        Kept::Nothing => store.free_key(owner, claim, request.id()).await,
+        Kept::Nothing => store.free_key(owner, claim).await,
         Kept::Answer(response) => {
             let small = Some(response).filter(|response| response.body().len() <= LARGEST_ANSWER);
             let sealed = small.and_then(|response| seal.seal(response));
-            store.keep_answer(owner, claim, sealed.as_deref(), request.id()).await
+            store.keep_answer(owner, claim, sealed.as_deref()).await
         }
     }
 }

@@ -9,6 +9,7 @@ CREATE TABLE idempotency_key (
   key_hash    bytea NOT NULL CHECK (length(key_hash) = 32),
   fingerprint bytea NOT NULL CHECK (length(fingerprint) = 32), -- of what was asked
   claimed_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+  request_id  text NOT NULL,
   audit_after bigint NOT NULL, -- the records of the request come after this one
   finished_at timestamptz, -- NULL: it is being carried out, or its end is not known
   answer      bytea, -- NULL when it is too large to keep
