@@ -9,7 +9,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
-use runtime::{App, Failure, MAX_BODY, Protocol, Request, RequestParts, Response};
+use runtime::{App, Failure, Function, MAX_BODY, Protocol, Request, RequestParts, Response};
 use std::{
     collections::HashMap,
     convert::Infallible,
@@ -83,7 +83,11 @@ fn connect(connections: &GracefulShutdown, host: Arc<Host>, stream: TcpStream, p
 }
 
 impl Host {
-    async fn serve(&self, peer: SocketAddr, request: http::Request<Incoming>) -> http::Response<Full<Bytes>> {
+    async fn serve(
+        self: &Arc<Self>,
+        peer: SocketAddr,
+        request: http::Request<Incoming>,
+    ) -> http::Response<Full<Bytes>> {
         let is_head = request.method() == Method::HEAD;
         let mut response = self.route(peer, request).await;
         if !response.headers().contains_key(REQUEST_ID) {
@@ -99,7 +103,7 @@ impl Host {
         response.map(Full::new)
     }
 
-    async fn route(&self, peer: SocketAddr, request: http::Request<Incoming>) -> Response {
+    async fn route(self: &Arc<Self>, peer: SocketAddr, request: http::Request<Incoming>) -> Response {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
         match self.router.find(parts.method.as_str(), &path) {
@@ -118,9 +122,21 @@ impl Host {
                 };
                 let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), decoded(value))).collect();
                 let request = self.request(peer, parts, variables, body);
-                function.call(&self.app, &request).await
+                self.call(*function, request).await
             }
         }
+    }
+
+    /// A request with an `Idempotency-Key` is carried to its end even when its caller goes away: who sends it again is told how
+    /// it ended. Any other ends with its connection.
+    async fn call(self: &Arc<Self>, function: Function, request: Request) -> Response {
+        if request.header("idempotency-key").is_none() {
+            return function.call(&self.app, &request).await;
+        }
+        let host = Arc::clone(self);
+        tokio::spawn(async move { function.call(&host.app, &request).await })
+            .await
+            .unwrap_or_else(|error| Failure::Internal(Box::new(error)).response(function.protocol))
     }
 
     fn request(

@@ -49,7 +49,7 @@ class Host:
         self.start()
 
     def start(self) -> None:
-        environment = {**os.environ, "DB_NAME": self.database, "PORT": "0", "JHE_HOME": self.home.name, "LOG_LEVEL": "warn"}
+        environment = {**os.environ, "DB_NAME": self.database, "PORT": "0", "JHE_HOME": self.home.name, "LOG_LEVEL": "warn", "RATE_LIMIT_PER_MINUTE": "0"}
         self.process = subprocess.Popen([JHE], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         # A bench that fails must not leave the host behind.
         atexit.register(self.process.kill)

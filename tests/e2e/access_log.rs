@@ -44,6 +44,7 @@ async fn a_view_names_who_with_which_app_when_for_which_study_and_which_observat
             "organizations",
             "outcome",
             "privileged",
+            "reason",
             "refusedBy",
             "resourceType",
             "role",

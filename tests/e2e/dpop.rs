@@ -205,3 +205,24 @@ async fn the_refresh_token_of_a_public_client_is_bound_too_rfc_9449_5() {
     let (status, _) = token(&world, &form(text(&renewed, "refresh_token")), &[]).await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "and so is its refresh token");
 }
+
+#[tokio::test]
+async fn a_proof_is_looked_at_once_for_a_request_that_has_an_idempotency_key() {
+    let world = World::new().await;
+    let key = Key::new();
+    let code = code(&world, Some(&key)).await;
+    let (_, tokens) = exchange(&world, &code, &[token_proof(&world, &key)]).await;
+    let access = text(&tokens, "access_token");
+    let path = "/FHIR/R5/Observation/_search";
+    let search = async |proof: &str| {
+        let request = world.anonymous(Method::POST, path).header("authorization", format!("DPoP {access}"));
+        Reply::to(request.header("dpop", proof).header("idempotency-key", "k").form(&[("patient", "40001")])).await
+    };
+    let proof = || key.proof("POST", &format!("{}{path}", world.base), Some(access));
+    let used = proof();
+    let first = search(&used).await;
+    assert_eq!((first.status, first.header("idempotency-replayed")), (StatusCode::OK, ""), "{}", first.text);
+    assert_eq!(search(&used).await.status, StatusCode::UNAUTHORIZED, "the proof of before replays nothing");
+    let again = search(&proof()).await;
+    assert_eq!((again.header("idempotency-replayed"), &again.text), ("true", &first.text));
+}

@@ -121,6 +121,53 @@ fn every_function_has_an_event_of_its_own() {
     }
 }
 
+/// Where a secret is judged, or a mail is sent to whom the caller names.
+fn is_guarded(method: &str, path: &str) -> bool {
+    const PLACES: [&str; 13] = [
+        "/accounts/email-code/",
+        "/accounts/login/",
+        "/accounts/password/",
+        "/accounts/reset/",
+        "/accounts/reset/confirm/",
+        "/accounts/second-factor/",
+        "/accounts/second-factor/enrol/",
+        "/accounts/sign-up/",
+        "/accounts/verify/",
+        "/api/v1/invitation/{invitation}",
+        "/o/par/",
+        "/o/token/",
+        "/saml2/acs/",
+    ];
+    method == "POST" && PLACES.contains(&path)
+}
+
+#[test]
+fn the_gateway_lets_less_through_where_people_sign_in() {
+    let resources = resources();
+    let api = resources.iter().find(|resource| resource.starts_with("  Api:")).expect("the API");
+    let numbers =
+        |line: &str| -> Vec<u32> { line.split([' ', ',', '}']).filter_map(|word| word.parse().ok()).collect() };
+    let default = api.lines().find(|line| line.contains("DefaultRouteSettings")).expect("a default");
+    let [rate, burst] = numbers(default)[..] else { panic!("{default}") };
+    let lower: BTreeSet<&str> = api
+        .lines()
+        .filter(|line| line.trim_start().starts_with('"'))
+        .map(|line| {
+            let [own_rate, own_burst] = numbers(line)[..] else { panic!("{line}") };
+            assert!(own_rate < rate && own_burst < burst, "{line}");
+            line.split('"').nth(1).expect("a route")
+        })
+        .collect();
+    let (routes, _) = declared().expect("the template is readable");
+    let names: Vec<String> = routes
+        .iter()
+        .filter(|route| is_guarded(&route.method, &route.path))
+        .map(|route| format!("{} {}", route.method, route.path))
+        .collect();
+    // A route that is named here and does not exist would stop the deployment.
+    assert_eq!(lower, names.iter().map(String::as_str).collect());
+}
+
 #[test]
 fn every_event_is_for_a_route_of_its_function() {
     let functions = names("functions");

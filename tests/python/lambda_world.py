@@ -50,6 +50,7 @@ class World:
             "SAML_METADATA_FILE": str(ROOT / "tests/data/idp_metadata.xml"),
             "SSO_VALID_DOMAINS": "example.com",
             "LOG_LEVEL": os.environ.get("LOG_LEVEL", "off"),
+            "RATE_LIMIT_PER_MINUTE": "0",
         }
         self.by_variables = {
             **self.common,

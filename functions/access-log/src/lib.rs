@@ -29,6 +29,7 @@ struct Row<'a> {
     outcome: &'a str,
     refused_by: Option<&'a str>,
     privileged: bool,
+    reason: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -61,6 +62,7 @@ impl<'a> From<&'a AccessLogEntry> for Row<'a> {
             outcome: &entry.outcome,
             refused_by: entry.refused_by.as_deref(),
             privileged: entry.privileged,
+            reason: entry.reason.as_deref(),
         }
     }
 }

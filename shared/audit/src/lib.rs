@@ -94,6 +94,9 @@ pub struct Context {
     /// The caller's network address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_address: Option<String>,
+    /// Why, in the caller's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl Context {
@@ -116,7 +119,15 @@ impl Context {
             privileged: actor.is_some_and(Actor::is_privileged),
             on_behalf_of: None,
             source_address: source_address.map(str::to_owned),
+            reason: None,
         }
+    }
+
+    /// The same context, with the reason that the caller gives.
+    #[must_use]
+    pub fn because(mut self, reason: Option<&str>) -> Self {
+        self.reason = reason.map(str::to_owned);
+        self
     }
 
     /// The same context, for a decision on behalf of a patient.

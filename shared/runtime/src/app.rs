@@ -1,6 +1,6 @@
 //! What a process holds between requests: settings, secrets, the store and the keys. Made once, outside the handlers.
 
-use crate::{KeySets, Settings};
+use crate::{KeySets, Settings, rate::Rates};
 use fhir::cursor::CursorKey;
 use jiff::Timestamp;
 use oauth::{csrf::FormKey, factor::FactorKey, redirect, signing::SigningKey};
@@ -43,6 +43,7 @@ pub struct App {
     parts: Mutex<http::Extensions>,
     key_sets: KeySets,
     origins: Mutex<HashMap<String, (bool, Instant)>>,
+    rates: Rates,
 }
 
 /// How long the answer to "is this the origin of a client" is good: as long as a new client may have to wait.
@@ -76,6 +77,7 @@ impl App {
             parts: Mutex::default(),
             key_sets: KeySets::default(),
             origins: Mutex::default(),
+            rates: Rates::default(),
         })
     }
 
@@ -176,6 +178,11 @@ impl App {
     /// The key that encrypts the secrets of authenticators.
     pub async fn factor_key(&self) -> Result<FactorKey, SetupError> {
         Ok(FactorKey::new(self.secrets().await?.factor_key.expose()))
+    }
+
+    /// What callers may still send.
+    pub(crate) const fn rates(&self) -> &Rates {
+        &self.rates
     }
 
     /// The key sets of other parties.

@@ -40,12 +40,14 @@ impl Sharing {
 }
 
 /// What scripts may read of an answer besides its body.
-const EXPOSED: HeaderValue =
-    HeaderValue::from_static("dpop-nonce, etag, last-modified, location, retry-after, www-authenticate, x-request-id");
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "dpop-nonce, etag, idempotency-replayed, last-modified, location, retry-after, www-authenticate, x-request-id",
+);
 
 /// What scripts may send.
-const ALLOWED: HeaderValue =
-    HeaderValue::from_static("accept, authorization, content-type, dpop, if-none-exist, prefer");
+const ALLOWED: HeaderValue = HeaderValue::from_static(
+    "accept, authorization, content-type, dpop, idempotency-key, if-match, if-none-exist, prefer, x-jhe-reason",
+);
 
 /// How long a browser may remember that, in seconds.
 const REMEMBERED: HeaderValue = HeaderValue::from_static("600");

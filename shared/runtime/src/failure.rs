@@ -57,6 +57,10 @@ pub enum Failure {
     Conflict(&'static str),
     /// It has changed since the caller read it (`If-Match`).
     Changed,
+    /// The same request is being carried out: ask again.
+    Running,
+    /// The request is well-formed and cannot be carried out.
+    Unprocessable(&'static str),
     /// What was asked for has ended.
     Gone(&'static str),
     /// Refused, with a text of its own.
@@ -96,7 +100,8 @@ impl Failure {
             Self::Rejected(rejection) => StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::BAD_REQUEST),
             Self::Outcome(status, _) => *status,
             Self::OAuth(error) => StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST),
-            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Conflict(_) | Self::Running => StatusCode::CONFLICT,
+            Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Changed => StatusCode::PRECONDITION_FAILED,
             Self::Gone(_) => StatusCode::GONE,
             Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -128,7 +133,10 @@ impl Failure {
             Self::Rejected(rejection) => rejection.to_string(),
             Self::Outcome(..) => "The request was not acceptable.".to_owned(),
             Self::OAuth(error) => error.description.to_owned(),
-            Self::Conflict(detail) | Self::Gone(detail) | Self::Forbidden(detail) => (*detail).to_owned(),
+            Self::Conflict(detail) | Self::Unprocessable(detail) | Self::Gone(detail) | Self::Forbidden(detail) => {
+                (*detail).to_owned()
+            }
+            Self::Running => "The request with this Idempotency-Key is still being carried out.".to_owned(),
             Self::Changed => "It has changed since it was read. Read it again, then decide.".to_owned(),
             Self::TooManyRequests(seconds) => {
                 format!("Too many attempts. Please wait {} and try again.", in_words(*seconds))
@@ -149,14 +157,17 @@ impl Failure {
             | Self::OAuth(OAuthError { code: ErrorCode::InsufficientScope, .. }) => IssueCode::Forbidden,
             Self::Refused(_) | Self::NotFound | Self::NoSuchPage | Self::Gone(_) => IssueCode::NotFound,
             Self::MethodNotAllowed | Self::UnsupportedMediaType | Self::NotAcceptable => IssueCode::NotSupported,
-            Self::Conflict(_) | Self::Changed => IssueCode::Conflict,
+            Self::Conflict(_) | Self::Changed | Self::Running => IssueCode::Conflict,
             Self::TooManyRequests(_) => IssueCode::Throttled,
             Self::TooLarge => IssueCode::TooCostly,
             Self::Unavailable(_) => IssueCode::Transient,
             Self::Internal(_) => IssueCode::Exception,
-            Self::Invalid(_) | Self::Fields(_) | Self::Rejected(_) | Self::Outcome(..) | Self::OAuth(_) => {
-                IssueCode::Invalid
-            }
+            Self::Invalid(_)
+            | Self::Unprocessable(_)
+            | Self::Fields(_)
+            | Self::Rejected(_)
+            | Self::Outcome(..)
+            | Self::OAuth(_) => IssueCode::Invalid,
         }
     }
 
@@ -220,7 +231,7 @@ impl Failure {
                     headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
                 }
             }
-            Self::Unavailable(_) => {
+            Self::Unavailable(_) | Self::Running => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
             }
             Self::TooManyRequests(seconds) => {

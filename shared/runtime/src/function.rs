@@ -1,6 +1,6 @@
 //! A function: a handler with its name, and the one way to call it.
 
-use crate::{App, Failure, Protocol, Request, Response, cors};
+use crate::{App, Failure, Protocol, Request, Response, cors, idempotency};
 use api::Operation;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, StatusCode, header};
@@ -55,13 +55,9 @@ impl Function {
         let span = tracing::info_span!("request", function = self.name, id = request.id());
         let started = Instant::now();
         async {
-            let result = if self.protocol == Protocol::Fhir && negotiate(request).is_none() {
-                Err(Failure::NotAcceptable)
-            } else {
-                tokio::time::timeout(DEADLINE, (self.handler)(app, request))
-                    .await
-                    .unwrap_or_else(|elapsed| Err(Failure::Unavailable(Box::new(elapsed))))
-            };
+            let result = tokio::time::timeout(DEADLINE, self.run(app, request))
+                .await
+                .unwrap_or_else(|elapsed| Err(Failure::Unavailable(Box::new(elapsed))));
             let mut response = result.unwrap_or_else(|failure| {
                 failure.log();
                 failure.response(self.protocol)
@@ -74,6 +70,20 @@ impl Function {
         }
         .instrument(span)
         .await
+    }
+
+    /// What holds for every function, and then the function itself.
+    async fn run(&self, app: &App, request: &Request) -> Result<Response, Failure> {
+        if self.protocol == Protocol::Fhir && negotiate(request).is_none() {
+            return Err(Failure::NotAcceptable);
+        }
+        request.reason()?;
+        let handler = (self.handler)(app, request);
+        match idempotency::Key::of(request, self.protocol)? {
+            None => handler.await,
+            // Boxed, as a part of every request, it would make the future of every host too deep.
+            Some(key) => Box::pin(idempotency::once(self.protocol, app, request, key, handler)).await,
+        }
     }
 
     /// The headers that every response carries.

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use oauth::Secret;
 use serde_json::Value;
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, net::IpAddr, sync::OnceLock};
+use store::Authenticated;
 
 /// What a host knows of a request.
 #[derive(Clone, Debug)]
@@ -35,12 +36,13 @@ pub struct RequestParts {
 pub struct Request {
     parts: RequestParts,
     source: Option<String>,
+    caller: OnceLock<Authenticated>,
 }
 
 impl From<RequestParts> for Request {
     fn from(parts: RequestParts) -> Self {
         let source = parts.source.map(|address| address.to_string());
-        Self { parts, source }
+        Self { parts, source, caller: OnceLock::new() }
     }
 }
 
@@ -167,13 +169,33 @@ impl Request {
     /// What the audit is told of this request.
     #[must_use]
     pub fn audit(&self, actor: Option<&Actor>, action: Action, resource_type: &'static str) -> Context {
-        Context::new(self.id(), self.source.as_deref(), actor, action, resource_type)
+        // A reason that cannot be kept is refused before anything is asked of the audit.
+        let reason = self.reason().ok().flatten();
+        Context::new(self.id(), self.source.as_deref(), actor, action, resource_type).because(reason)
     }
 
     /// Who asks, by the access token in the `Authorization` header (RFC 6750 section 2.1, RFC 9449 section 7.1), whatever the
     /// token may be used for: most routes ask [`Request::actor`] or [`Request::fhir_actor`] instead. A token in the URL or in
-    /// a form is never looked at. A token that is not valid, or not proved to be the sender's, is recorded.
-    pub async fn authenticated(&self, app: &App) -> Result<store::Authenticated, Failure> {
+    /// a form is never looked at. A token that is not valid, or not proved to be the sender's, is recorded. The request counts
+    /// against the caller's rate.
+    pub async fn authenticated(&self, app: &App) -> Result<Authenticated, Failure> {
+        if let Some(caller) = self.caller.get() {
+            return Ok(caller.clone());
+        }
+        let caller = self.holder(app).await?;
+        app.rates().count(app, &caller.actor).await?;
+        self.explained(app, &caller.actor).await?;
+        Ok(caller)
+    }
+
+    /// Who asks, looked up once for the whole request: a proof is good for one look.
+    pub(crate) async fn identified(&self, app: &App) -> Result<Authenticated, Failure> {
+        let caller = self.authenticated(app).await?;
+        Ok(self.caller.get_or_init(|| caller).clone())
+    }
+
+    /// Who holds the access token.
+    async fn holder(&self, app: &App) -> Result<Authenticated, Failure> {
         let (scheme, token) = self.access_token().ok_or(Failure::Unauthenticated)?;
         let store = app.store().await?;
         let failure = match store.authenticate(token.hash().as_bytes()).await? {
@@ -195,7 +217,7 @@ impl Request {
         app: &App,
         scheme: Scheme,
         token: &Secret,
-        caller: &store::Authenticated,
+        caller: &Authenticated,
     ) -> Result<(), Failure> {
         match (scheme, &caller.key) {
             (Scheme::Bearer, None) => Ok(()),

@@ -1,6 +1,6 @@
 //! Settings of the functions, from the environment.
 
-use crate::cors;
+use crate::{RateLimit, cors};
 use oauth::{
     grant::Lifetimes,
     pkce::{Challenge, Verifier},
@@ -30,6 +30,10 @@ pub struct Settings {
     /// `INVITATION_EMAIL_ONLY`: `1` when every invitation must be sent to the patient by the exchange, so that nobody else
     /// is shown its token.
     pub invitation_email_only: bool,
+    /// `RATE_LIMIT_PER_MINUTE`: how many requests a user may send with a client (3000); none for `0`.
+    pub rate_limit: Option<RateLimit>,
+    /// `REASON_REQUIRED`: `true` when super admins have to say why; `false` by default.
+    pub reason_required: bool,
     /// `PATIENT_AUTHORIZATION_CODE_CHALLENGE`, or the challenge of `PATIENT_AUTHORIZATION_CODE_VERIFIER`: what the apps of
     /// clients set to static PKCE answer to.
     pub static_challenge: Option<Challenge>,
@@ -59,13 +63,7 @@ impl Settings {
             cors_origins: cors::origins(&lookup("CORS_ALLOWED_ORIGINS").unwrap_or_default())
                 .ok_or(ConfigError::Invalid("CORS_ALLOWED_ORIGINS", "use origins such as https://app.example"))?,
             session_idle_seconds: number(&lookup, "SESSION_IDLE_SECONDS", 30 * 60)?,
-            super_admins_need_factor: match lookup("REQUIRE_SECOND_FACTOR_FOR_SUPER_ADMINS").as_deref() {
-                None | Some("true") => true,
-                Some("false") => false,
-                Some(_) => {
-                    return Err(ConfigError::Invalid("REQUIRE_SECOND_FACTOR_FOR_SUPER_ADMINS", "use true or false"));
-                }
-            },
+            super_admins_need_factor: flag(&lookup, "REQUIRE_SECOND_FACTOR_FOR_SUPER_ADMINS", true)?,
             invitation_seconds: lifetime(&lookup, "INVITATION_SECONDS", 7 * 24 * 3600)?,
             invitation_window_seconds: number(&lookup, "INVITATION_WINDOW_SECONDS", 12 * 3600)?,
             invitation_email_only: match lookup("INVITATION_EMAIL_ONLY").as_deref() {
@@ -73,6 +71,8 @@ impl Settings {
                 Some("1") => true,
                 Some(_) => return Err(ConfigError::Invalid("INVITATION_EMAIL_ONLY", "use 0 or 1")),
             },
+            rate_limit: rate_limit(&lookup)?,
+            reason_required: flag(&lookup, "REASON_REQUIRED", false)?,
             static_challenge: static_challenge(&lookup)?,
         })
     }
@@ -82,6 +82,23 @@ impl Settings {
     pub fn is_https(&self) -> bool {
         self.site_url.starts_with("https://")
     }
+}
+
+/// `true` or `false`.
+fn flag(lookup: impl Fn(&str) -> Option<String>, name: &'static str, default: bool) -> Result<bool, ConfigError> {
+    match lookup(name).as_deref() {
+        None => Ok(default),
+        Some("true") => Ok(true),
+        Some("false") => Ok(false),
+        Some(_) => Err(ConfigError::Invalid(name, "use true or false")),
+    }
+}
+
+fn rate_limit(lookup: impl Fn(&str) -> Option<String>) -> Result<Option<RateLimit>, ConfigError> {
+    const NAME: &str = "RATE_LIMIT_PER_MINUTE";
+    let text = lookup(NAME).unwrap_or_else(|| "3000".to_owned());
+    let requests = text.parse().map_err(|_| ConfigError::Invalid(NAME, "use a number of requests, or 0"))?;
+    Ok(RateLimit::per_minute(requests))
 }
 
 /// The challenge that was set, or that the verifier makes. Older deployments set both.
@@ -180,9 +197,23 @@ mod tests {
             ("SESSION_SECONDS", "9223372036854775807"),
             ("SESSION_IDLE_SECONDS", "0"),
             ("REQUIRE_SECOND_FACTOR_FOR_SUPER_ADMINS", "no"),
+            ("RATE_LIMIT_PER_MINUTE", "-1"),
+            ("RATE_LIMIT_PER_MINUTE", "many"),
+            ("REASON_REQUIRED", "1"),
         ] {
             let error = settings(&[("SITE_URL", "https://a"), (name, value)]).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_rate_is_limited_unless_it_is_switched_off() {
+        for (value, expected) in [(None, 3000), (Some("0"), 0), (Some("60"), 60)] {
+            let pairs: Vec<_> = [("SITE_URL", "https://a")]
+                .into_iter()
+                .chain(value.map(|value| ("RATE_LIMIT_PER_MINUTE", value)))
+                .collect();
+            assert_eq!(settings(&pairs).unwrap().rate_limit, RateLimit::per_minute(expected), "{value:?}");
         }
     }
 

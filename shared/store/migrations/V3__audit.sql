@@ -19,6 +19,7 @@ CREATE TABLE audit_event (
   privileged       boolean NOT NULL,
   on_behalf_of     int, -- the patient for whom a practitioner decided
   source_address   text,
+  reason           text, -- why, in the words of who asked
   detail           jsonb, -- what changed, in names and ids; never health data
   CHECK ((outcome = 'allowed') = (refused_by IS NULL))
 );
@@ -58,13 +59,13 @@ DECLARE
 BEGIN
   INSERT INTO audit_event (request_id, actor_user_id, actor_type, actor_role, client_id, action, resource_type,
                            organization_ids, study_ids, patient_ids, observation_ids, outcome, refused_by,
-                           privileged, on_behalf_of, source_address, detail)
+                           privileged, on_behalf_of, source_address, reason, detail)
   VALUES (context->>'request_id', (context->>'actor_user_id')::int, context->>'actor_type',
           coalesce(actor_role, (context->>'actor_role')::member_role), (context->>'client_id')::int,
           context->>'action', context->>'resource_type',
           coalesce(organization_ids, '{}'), coalesce(study_ids, '{}'), coalesce(patient_ids, '{}'), coalesce(observation_ids, '{}'),
           outcome, refused_by, coalesce((context->>'privileged')::boolean, false), (context->>'on_behalf_of')::int,
-          context->>'source_address',
+          context->>'source_address', context->>'reason',
           CASE WHEN was IS NULL AND is_now IS NULL THEN context->'detail'
                ELSE jsonb_build_object(
                       'changed', (SELECT jsonb_agg(DISTINCT key) FROM (SELECT jsonb_object_keys(was) UNION SELECT jsonb_object_keys(is_now)) AS n(key)),

@@ -47,6 +47,8 @@ pub struct AccessLogEntry {
     pub refused_by: Option<String>,
     /// True for a super admin's access.
     pub privileged: bool,
+    /// Why, in the words of the actor who is named.
+    pub reason: Option<String>,
 }
 
 /// A page of the log, newest first.
@@ -76,6 +78,7 @@ WITH mine AS NOT MATERIALIZED (
 SELECT a.event_id AS own_event, (SELECT count(*) FROM page) > $4 AS more, (SELECT n FROM total) AS total,
        e.id, e.occurred_at, e.actor_type, e.actor_role::text AS role, e.action, e.resource_type, e.outcome, e.refused_by, e.privileged,
        u.id AS user_id, u.email, concat_ws(' ', nullif(u.first_name, ''), nullif(u.last_name, '')) AS user_name,
+       CASE WHEN u.id IS NOT NULL THEN e.reason END AS reason,
        c.id AS client_id, c.name AS client_name,
        coalesce((SELECT jsonb_agg(jsonb_build_object('id', s.id, 'name', s.name) ORDER BY s.id) FROM study s
                   WHERE s.id = ANY (e.study_ids)
@@ -134,6 +137,7 @@ impl Store {
                 outcome: row.try_get("outcome")?,
                 refused_by: row.try_get("refused_by")?,
                 privileged: row.try_get("privileged")?,
+                reason: row.try_get("reason")?,
             });
         }
         Ok(page)

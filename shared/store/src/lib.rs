@@ -17,6 +17,7 @@ mod dpop;
 mod enrolment;
 mod error;
 mod factor;
+mod idempotency;
 mod invitation;
 mod logout;
 mod migrate;
@@ -26,6 +27,7 @@ mod organization;
 mod patient;
 mod pool;
 mod practitioner;
+mod rate_limit;
 mod refusal;
 mod session;
 mod single_sign_on;
@@ -47,6 +49,7 @@ pub use data_source::{DataSource, Scope};
 pub use enrolment::Enrolment;
 pub use error::StoreError;
 pub use factor::{Authenticator, NewAuthenticator};
+pub use idempotency::{Earlier, KeyClaim, KeyOwner};
 pub use invitation::{
     Invitation, InvitationCode, InvitationFilter, InvitationPage, Issue, IssuedInvitation, NewInvitation, Rate,
     Redemption,

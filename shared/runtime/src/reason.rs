@@ -1,0 +1,164 @@
+//! `X-JHE-Reason`: why somebody asks, in their own words. It is kept in the audit, and the patients concerned can read it. A
+//! deployment can require it of super admins (`REASON_REQUIRED`), to whom nobody else's rules apply.
+
+use crate::{App, Failure, Request};
+use audit::{Action, RefusedBy, Target};
+use authz::{Actor, PatientId};
+use http::{HeaderName, Method};
+
+const REASON: HeaderName = HeaderName::from_static("x-jhe-reason");
+
+/// The longest reason, in characters.
+const LONGEST: usize = 200;
+
+impl Request {
+    /// The reason that came with the request, if one did.
+    pub fn reason(&self) -> Result<Option<&str>, Failure> {
+        let mut values = self.headers().get_all(REASON).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        std::str::from_utf8(value.as_bytes())
+            .ok()
+            .map(|text| text.trim_matches(' '))
+            .filter(|text| (1..=LONGEST).contains(&text.chars().count()) && !text.chars().any(char::is_control))
+            .filter(|_| values.next().is_none())
+            .map(Some)
+            .ok_or_else(|| {
+                Failure::Invalid(
+                    "X-JHE-Reason has to be one text of 1 to 200 characters without control characters.".to_owned(),
+                )
+            })
+    }
+
+    /// Refuses a super admin who does not say why, where the deployment wants to know. The refusal is recorded.
+    pub(crate) async fn explained(&self, app: &App, actor: &Actor) -> Result<(), Failure> {
+        let is_free = !app.settings.reason_required || !actor.is_privileged();
+        if is_free || self.reason()?.is_some() || is_about_nobody(self.method(), self.path()) {
+            return Ok(());
+        }
+        let context = self.audit(Some(actor), action(self.method()), "Request");
+        app.store().await?.record_refusal(&context, &named(self.path()), RefusedBy::Invalid).await?;
+        Err(Failure::Forbidden("A super admin has to say why, in the header X-JHE-Reason."))
+    }
+}
+
+/// Whether a request changes nothing and shows nobody's data. What is not listed here does.
+fn is_about_nobody(method: &Method, path: &str) -> bool {
+    if ![Method::GET, Method::HEAD].contains(method) {
+        return false;
+    }
+    let segments: Vec<&str> = segments(path).collect();
+    match segments.as_slice() {
+        // The caller's own record.
+        ["o", "userinfo"] | ["api", "v1", "users", "profile"] => true,
+        ["api", "v1", list] | ["api", "v1", list, _] => {
+            ["clients", "data_sources", "jhe_settings", "organizations", "studies"].contains(list)
+        }
+        [fhir, release, resource, ..] if fhir.eq_ignore_ascii_case("fhir") && release.eq_ignore_ascii_case("r5") => {
+            ["Device", "Organization", "metadata"].contains(resource)
+        }
+        _ => false,
+    }
+}
+
+/// The patient that a path names, so that they can read who tried.
+fn named(path: &str) -> Target {
+    let after = segments(path).skip_while(|segment| !["patients", "Patient"].contains(segment)).nth(1);
+    after.and_then(|id| id.parse().ok()).map_or_else(Target::nothing, |id| Target::patient(PatientId(id)))
+}
+
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|segment| !segment.is_empty())
+}
+
+fn action(method: &Method) -> Action {
+    match *method {
+        Method::GET | Method::HEAD => Action::Read,
+        Method::PUT | Method::PATCH => Action::Update,
+        Method::DELETE => Action::Delete,
+        _ => Action::Create,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RequestParts;
+    use http::{HeaderMap, HeaderValue};
+    use std::collections::HashMap;
+
+    fn reason(values: &[&[u8]]) -> Result<Option<String>, Failure> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(REASON, HeaderValue::from_bytes(value).unwrap());
+        }
+        let request = Request::from(RequestParts {
+            method: Method::GET,
+            path: "/".to_owned(),
+            variables: HashMap::new(),
+            query: String::new(),
+            headers,
+            body: bytes::Bytes::new(),
+            source: None,
+            id: "r".to_owned(),
+        });
+        request.reason().map(|reason| reason.map(str::to_owned))
+    }
+
+    #[test]
+    fn a_reason_is_a_short_text() {
+        assert_eq!(reason(&[]).unwrap(), None);
+        assert_eq!(reason(&[b"Ticket 12: wrong upload"]).unwrap().as_deref(), Some("Ticket 12: wrong upload"));
+        assert_eq!(reason(&["Prüfung".as_bytes()]).unwrap().as_deref(), Some("Prüfung"));
+        assert!(reason(&["ü".repeat(200).as_bytes()]).unwrap().is_some());
+        let long = "ü".repeat(201);
+        for bad in [
+            &[b"".as_slice()][..],
+            &[b"  "],
+            &[b"a\tb"],
+            &[b"\xff"],
+            &["\u{85}x".as_bytes()],
+            &[long.as_bytes()],
+            &[b"a", b"b"],
+        ] {
+            assert!(matches!(reason(bad), Err(Failure::Invalid(_))), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_to_be_about_nobody_is_about_somebody() {
+        for (method, path, expected) in [
+            ("GET", "/api/v1/users/profile", true),
+            ("GET", "/o/userinfo/", true),
+            ("GET", "/api/v1/organizations", true),
+            ("GET", "/api/v1/studies/30001/", true),
+            ("GET", "/FHIR/R5/Organization/20003", true),
+            ("GET", "/fhir/r5/metadata", true),
+            ("POST", "/api/v1/organizations", false),
+            ("DELETE", "/api/v1/clients/1", false),
+            ("POST", "/fhir/r5/Organization/_search", false),
+            ("GET", "/api/v1/organizations/20003/users", false),
+            ("GET", "/api/v1/studies/30001/patients", false),
+            ("GET", "/api/v1/patients", false),
+            ("GET", "/api/v1/users", false),
+            ("GET", "/FHIR/R5/Practitioner", false),
+            ("GET", "/FHIR/R5/Group", false),
+            ("GET", "/FHIR/R5/Observation", false),
+            ("GET", "/something/new", false),
+        ] {
+            assert_eq!(is_about_nobody(&method.parse().unwrap(), path), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_patient_in_the_path_is_named() {
+        for (path, expected) in [
+            ("/api/v1/patients/40001/consents", Target::patient(PatientId(40001))),
+            ("/FHIR/R5/Patient/40001", Target::patient(PatientId(40001))),
+            ("/api/v1/patients", Target::nothing()),
+            ("/api/v1/patients/me", Target::nothing()),
+            ("/api/v1/studies/1", Target::nothing()),
+        ] {
+            assert_eq!(named(path), expected, "{path}");
+        }
+    }
+}

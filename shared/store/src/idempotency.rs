@@ -1,0 +1,148 @@
+//! Requests with an `Idempotency-Key`: claimed, carried out once, and answered again from what was kept.
+
+use crate::{Store, StoreError};
+use audit::Context;
+use authz::Actor;
+use jiff::Timestamp;
+use oauth::TokenHash;
+use tokio_postgres::types::{Json, Type};
+
+/// One key of one user with one client.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyOwner<'a> {
+    /// Who asks, with which client.
+    pub actor: &'a Actor,
+    /// The hash of the key.
+    pub key: TokenHash,
+}
+
+/// A claim to a key.
+#[derive(Clone, Debug)]
+pub enum KeyClaim {
+    /// The request is to be carried out. The time names the claim.
+    Made(Timestamp),
+    /// The key was used before.
+    Taken(Earlier),
+}
+
+/// What is known of the request that used a key first.
+#[derive(Clone, Debug)]
+pub struct Earlier {
+    /// What was asked.
+    pub fingerprint: Vec<u8>,
+    /// The seconds since.
+    pub age: i64,
+    /// Whether it came to its end.
+    pub is_finished: bool,
+    /// Its answer, encrypted; none when it was too large.
+    pub answer: Option<Vec<u8>>,
+}
+
+/// 1 user, 2 client, 3 key, 4 fingerprint, 5 request. A key is free again after a day.
+const CLAIM: &str = "
+INSERT INTO idempotency_key AS k (user_id, client_id, key_hash, fingerprint, request_id, audit_after)
+VALUES ($1, $2, $3, $4, $5, (SELECT coalesce(max(id), 0) FROM audit_event))
+ON CONFLICT (user_id, client_id, key_hash) DO UPDATE
+   SET fingerprint = EXCLUDED.fingerprint, claimed_at = clock_timestamp(), request_id = EXCLUDED.request_id,
+       audit_after = EXCLUDED.audit_after, finished_at = NULL, answer = NULL, audit_ids = '{}'
+ WHERE k.claimed_at < clock_timestamp() - interval '24 hours'
+RETURNING claimed_at";
+
+const EARLIER: &str = "
+SELECT fingerprint, extract(epoch FROM clock_timestamp() - claimed_at)::int8 AS age, finished_at IS NOT NULL AS is_finished, answer
+  FROM idempotency_key WHERE user_id = $1 AND client_id = $2 AND key_hash = $3";
+
+/// 1 user, 2 client, 3 key, 4 claim, 5 answer.
+const KEEP: &str = "
+UPDATE idempotency_key k
+   SET finished_at = clock_timestamp(), answer = $5,
+       audit_ids = ARRAY(SELECT e.id FROM audit_event e
+                          WHERE e.id > k.audit_after AND e.request_id = k.request_id AND e.actor_user_id = k.user_id AND e.outcome = 'allowed')
+ WHERE user_id = $1 AND client_id = $2 AND key_hash = $3 AND claimed_at = $4";
+
+/// 1 user, 2 client, 3 key, 4 claim. Whatever changes something is in the audit by the same statement: a key whose
+/// request changed something is not free.
+const FREE: &str = "
+DELETE FROM idempotency_key k
+ WHERE user_id = $1 AND client_id = $2 AND key_hash = $3 AND claimed_at = $4 AND finished_at IS NULL
+   AND NOT EXISTS (SELECT FROM audit_event e
+                    WHERE e.id > k.audit_after AND e.request_id = k.request_id AND e.actor_user_id = k.user_id
+                      AND e.outcome = 'allowed' AND e.action NOT IN ('read', 'search'))";
+
+/// 1 audit context, 2 user, 3 client, 4 key. The record names whom the answer is about.
+const REPLAYED: &str = "
+WITH events AS MATERIALIZED (
+  SELECT e.* FROM idempotency_key k JOIN audit_event e ON e.id = ANY (k.audit_ids)
+   WHERE k.user_id = $2 AND k.client_id = $3 AND k.key_hash = $4
+)
+SELECT audit_record($1 || jsonb_build_object('detail', jsonb_build_object('replayed', k.request_id)),
+                    'allowed', NULL,
+                    ARRAY(SELECT DISTINCT unnest(organization_ids) FROM events ORDER BY 1),
+                    ARRAY(SELECT DISTINCT unnest(study_ids) FROM events ORDER BY 1),
+                    ARRAY(SELECT DISTINCT unnest(patient_ids) FROM events ORDER BY 1),
+                    ARRAY(SELECT DISTINCT unnest(observation_ids) FROM events ORDER BY 1))
+  FROM idempotency_key k WHERE k.user_id = $2 AND k.client_id = $3 AND k.key_hash = $4";
+
+impl Store {
+    /// Claims a key for a request. None when the key was free again before it could be looked at: try again.
+    pub async fn claim_key(
+        &self,
+        owner: KeyOwner<'_>,
+        fingerprint: &[u8],
+        request_id: &str,
+    ) -> Result<Option<KeyClaim>, StoreError> {
+        let client = self.connection().await?;
+        let (user, app, key) = (owner.actor.user.0, owner.actor.client.0, owner.key.as_bytes().as_slice());
+        let types = [Type::INT4, Type::INT4, Type::BYTEA, Type::BYTEA, Type::TEXT];
+        let claim = client.prepare_typed_cached(CLAIM, &types).await?;
+        if let Some(row) = client.query_opt(&claim, &[&user, &app, &key, &fingerprint, &request_id]).await? {
+            return Ok(Some(KeyClaim::Made(row.try_get(0)?)));
+        }
+        // Another statement: only its snapshot has a row that was inserted at the same time.
+        let earlier = client.prepare_typed_cached(EARLIER, &[Type::INT4, Type::INT4, Type::BYTEA]).await?;
+        let Some(row) = client.query_opt(&earlier, &[&user, &app, &key]).await? else {
+            return Ok(None);
+        };
+        Ok(Some(KeyClaim::Taken(Earlier {
+            fingerprint: row.try_get("fingerprint")?,
+            age: row.try_get("age")?,
+            is_finished: row.try_get("is_finished")?,
+            answer: row.try_get("answer")?,
+        })))
+    }
+
+    /// Keeps the answer of a request, or only that it was answered.
+    pub async fn keep_answer(
+        &self,
+        owner: KeyOwner<'_>,
+        claim: Timestamp,
+        answer: Option<&[u8]>,
+    ) -> Result<(), StoreError> {
+        let client = self.connection().await?;
+        let types = [Type::INT4, Type::INT4, Type::BYTEA, Type::TIMESTAMPTZ, Type::BYTEA];
+        let statement = client.prepare_typed_cached(KEEP, &types).await?;
+        let key = owner.key.as_bytes().as_slice();
+        client.execute(&statement, &[&owner.actor.user.0, &owner.actor.client.0, &key, &claim, &answer]).await?;
+        Ok(())
+    }
+
+    /// Frees the key of a request that failed, unless it changed something before.
+    pub async fn free_key(&self, owner: KeyOwner<'_>, claim: Timestamp) -> Result<(), StoreError> {
+        let client = self.connection().await?;
+        let types = [Type::INT4, Type::INT4, Type::BYTEA, Type::TIMESTAMPTZ];
+        let statement = client.prepare_typed_cached(FREE, &types).await?;
+        let key = owner.key.as_bytes().as_slice();
+        client.execute(&statement, &[&owner.actor.user.0, &owner.actor.client.0, &key, &claim]).await?;
+        Ok(())
+    }
+
+    /// Records that an answer is given once more.
+    pub async fn record_replay(&self, context: &Context, owner: KeyOwner<'_>) -> Result<(), StoreError> {
+        let client = self.connection().await?;
+        let types = [Type::JSONB, Type::INT4, Type::INT4, Type::BYTEA];
+        let statement = client.prepare_typed_cached(REPLAYED, &types).await?;
+        let key = owner.key.as_bytes().as_slice();
+        client.execute(&statement, &[&Json(context), &owner.actor.user.0, &owner.actor.client.0, &key]).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,110 @@
+//! `X-JHE-Reason`: why somebody asks, in the audit and for the patient to read; and `REASON_REQUIRED` of super admins.
+
+use end_to_end::{World, application::application, reply::Reply};
+use reqwest::{Method, StatusCode};
+use runtime::Protocol;
+use serde_json::{Value, json};
+
+const WHY: &str = "Ticket 12: a wrong upload";
+
+async fn ask(world: &World, user: &str, path: &str, reason: Option<&str>) -> Reply {
+    let mut request = world.request(user, Method::GET, path);
+    if let Some(reason) = reason {
+        request = request.header("x-jhe-reason", reason);
+    }
+    Reply::to(request).await
+}
+
+async fn reasons(world: &World, end: i64) -> Vec<Option<String>> {
+    let rows = world.sql(&format!("SELECT reason FROM audit_event WHERE id > {end} ORDER BY id")).await;
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test]
+async fn a_reason_is_in_the_audit_of_what_was_asked_and_refused_and_the_patient_reads_it() {
+    let world = World::new().await;
+    for (user, path, status) in [
+        ("admin", "/FHIR/R5/Observation?patient=40001", 200),
+        ("viewer_victor", "/api/v1/patients/40001", 200),
+        ("manager_mark", "/api/v1/patients/40001", 404),
+    ] {
+        let end = world.audit_end().await;
+        let reply = ask(&world, user, path, Some(WHY)).await;
+        assert_eq!(reply.status.as_u16(), status, "{user} {path}: {}", reply.text);
+        let reasons = reasons(&world, end).await;
+        assert!(!reasons.is_empty() && reasons.iter().all(|reason| reason.as_deref() == Some(WHY)), "{reasons:?}");
+        let (_, log) = world.get("ll_patient_peter", "/api/v1/patients/me/access-log").await;
+        assert_eq!(log["results"][0]["reason"], WHY, "{user} {path}");
+    }
+    ask(&world, "viewer_victor", "/api/v1/patients/40001", None).await;
+    // What another patient wrote is not shown, as they are not named.
+    ask(&world, "ll_patient_pamela", "/api/v1/patients/40001", Some("It is me, Pamela")).await;
+    let (_, log) = world.get("ll_patient_peter", "/api/v1/patients/me/access-log").await;
+    assert_eq!((&log["results"][0]["actor"], &log["results"][0]["reason"]), (&Value::Null, &Value::Null));
+    let victor = log["results"].as_array().expect("rows").iter().find(|row| row["actor"]["id"] == 10004);
+    assert_eq!(victor.expect("a row")["reason"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_reason_that_cannot_be_kept_is_refused_before_anything_is_done() {
+    let world = World::new().await;
+    let end = world.audit_end().await;
+    for (path, protocol) in [("/api/v1/patients/40001", Protocol::Rest), ("/FHIR/R5/Patient/40001", Protocol::Fhir)] {
+        for reason in ["", "a\tb", &"x".repeat(201)] {
+            let reply = ask(&world, "admin", path, Some(reason)).await;
+            assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{reason:?}");
+            reply.assert_well_formed(protocol, path);
+        }
+    }
+    assert_eq!(reasons(&world, end).await, [], "nothing was shown");
+}
+
+#[tokio::test]
+async fn where_it_is_required_a_super_admin_says_why() {
+    let world = World::with(&[("REASON_REQUIRED", "true")]).await;
+    for (path, protocol) in [
+        ("/api/v1/patients", Protocol::Rest),
+        ("/api/v1/patients/40001", Protocol::Rest),
+        ("/api/v1/patients/40001/consents", Protocol::Rest),
+        ("/FHIR/R5/Observation?patient=40001", Protocol::Fhir),
+        ("/FHIR/R5/Practitioner", Protocol::Fhir),
+    ] {
+        let end = world.audit_end().await;
+        let reply = ask(&world, "admin", path, None).await;
+        reply.assert_well_formed(protocol, path);
+        assert_eq!(reply.status, StatusCode::FORBIDDEN, "{path}");
+        assert!(reply.text.contains("X-JHE-Reason"), "{}", reply.text);
+        let events = world.audit_after(end).await;
+        assert_eq!(events.len(), 1, "{path}: {events:?}");
+        let event = &events[0];
+        assert_eq!(
+            (event.outcome.as_str(), event.refused_by.as_deref(), event.privileged),
+            ("denied", Some("invalid"), true)
+        );
+        assert_eq!(event.patients == [40001], path.contains("40001") && protocol == Protocol::Rest, "{path}");
+        assert_eq!(ask(&world, "admin", path, Some(WHY)).await.status, StatusCode::OK, "{path}");
+        assert_eq!(ask(&world, "viewer_victor", path, None).await.status, StatusCode::OK, "{path}: nobody else has to");
+    }
+    for path in ["/api/v1/users/profile", "/api/v1/organizations", "/FHIR/R5/metadata", "/o/userinfo/"] {
+        assert_ne!(ask(&world, "admin", path, None).await.status, StatusCode::FORBIDDEN, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_without_its_reason_is_not_made_and_may_be_asked_again_with_the_same_key() {
+    let world = World::with(&[("REASON_REQUIRED", "true")]).await;
+    let clients = world.count("SELECT count(*) FROM oauth_client").await;
+    let post = async |reason: Option<&str>| {
+        let request = world.request("admin", Method::POST, "/api/v1/clients").header("idempotency-key", "one");
+        let request = request.json(&application("client_secret_basic", &json!({})));
+        Reply::to(match reason {
+            Some(reason) => request.header("x-jhe-reason", reason),
+            None => request,
+        })
+        .await
+    };
+    assert_eq!(post(None).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(world.count("SELECT count(*) FROM oauth_client").await, clients);
+    assert_eq!(post(Some("a new app")).await.status, StatusCode::CREATED);
+    assert_eq!(world.count("SELECT count(*) FROM oauth_client").await, clients + 1);
+}
