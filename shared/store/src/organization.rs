@@ -61,11 +61,7 @@ impl Store {
     /// The organizations that the reader may see: those of the practitioner's roles, those of the patient, or all for
     /// a super admin. With ids, only those.
     pub async fn organizations(&self, reader: Reader, ids: &[i32]) -> Result<Vec<Organization>, StoreError> {
-        self.visible(&LIST, reader, ids)
-            .await?
-            .iter()
-            .map(organization)
-            .collect()
+        self.visible(&LIST, reader, ids).await?.iter().map(organization).collect()
     }
 
     /// The rows of a list of what a reader may see: 1 to 3 the reader, 4 ids.

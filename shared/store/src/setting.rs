@@ -98,9 +98,7 @@ impl Store {
         let client = self.connection().await?;
         let types = [Type::JSONB, Type::TEXT, Type::TEXT, Type::JSONB];
         let statement = client.prepare_typed_cached(CREATE, &types).await?;
-        let row = client
-            .query_one(&statement, &[&Json(context), &new.key, &new.value_type, &Json(new.value)])
-            .await?;
+        let row = client.query_one(&statement, &[&Json(context), &new.key, &new.value_type, &Json(new.value)]).await?;
         setting(&row)
     }
 
@@ -113,8 +111,7 @@ impl Store {
         new: &NewSetting<'_>,
     ) -> Result<Changed<SettingChange>, StoreError> {
         let client = self.connection().await?;
-        let types =
-            [Type::JSONB, Type::INT4, Type::TIMESTAMPTZ_ARRAY, Type::TEXT, Type::TEXT, Type::JSONB];
+        let types = [Type::JSONB, Type::INT4, Type::TIMESTAMPTZ_ARRAY, Type::TEXT, Type::TEXT, Type::JSONB];
         let statement = client.prepare_typed_cached(CHANGE, &types).await?;
         let row = client
             .query_opt(

@@ -177,8 +177,7 @@ impl Store {
         let transaction = client.transaction().await?;
         if let Some(parent) = change.part_of {
             transaction.query_one(&transaction.prepare_cached(IN_TURN).await?, &[]).await?;
-            let statement =
-                transaction.prepare_typed_cached(MISPLACED, &[Type::INT4, Type::INT4, Type::INT4]).await?;
+            let statement = transaction.prepare_typed_cached(MISPLACED, &[Type::INT4, Type::INT4, Type::INT4]).await?;
             let row = transaction.query_one(&statement, &[&id.0, &parent.0, &DEEPEST]).await?;
             match row.try_get::<_, Option<&str>>(0)? {
                 None => {}
@@ -191,10 +190,7 @@ impl Store {
         let statement = transaction.prepare_typed_cached(CHANGE, &types).await?;
         let parent = change.part_of.map(|parent| parent.0);
         let row = transaction
-            .query_opt(
-                &statement,
-                &[&Json(context), &id.0, &expected.times(), &change.name, &change.kind, &parent],
-            )
+            .query_opt(&statement, &[&Json(context), &id.0, &expected.times(), &change.name, &change.kind, &parent])
             .await?;
         let Some(row) = row else { return Ok(Ok(Changed::Missing)) };
         if !row.try_get::<_, bool>("done")? {

@@ -160,9 +160,8 @@ impl Store {
         let client = self.connection().await?;
         let types = [Type::INT4, Type::INT4, Type::BOOL, Type::JSONB, Type::INT4];
         let statement = client.prepare_typed_cached(LIST, &types).await?;
-        let rows = client
-            .query(&statement, &[&practitioner, &patient, &privileged, &Json(context), &organization.0])
-            .await?;
+        let rows =
+            client.query(&statement, &[&practitioner, &patient, &privileged, &Json(context), &organization.0]).await?;
         let mut members = Vec::with_capacity(rows.len());
         for row in &rows {
             if let Some(reason) = row.try_get::<_, Option<&str>>("refused_by")? {

@@ -76,10 +76,15 @@ mod tests {
 
     #[test]
     fn a_tree_ends_whatever_the_rows_say() {
-        let mut below =
-            HashMap::from([(1, vec![named(2), named(3)]), (3, vec![named(4)]), (4, vec![named(1)]), (9, vec![named(8)])]);
+        let mut below = HashMap::from([
+            (1, vec![named(2), named(3)]),
+            (3, vec![named(4)]),
+            (4, vec![named(1)]),
+            (9, vec![named(8)]),
+        ]);
         let tree = grown(named(1), &mut below);
-        let ids = |organization: &Organization| -> Vec<i32> { organization.children.iter().map(|one| one.id).collect() };
+        let ids =
+            |organization: &Organization| -> Vec<i32> { organization.children.iter().map(|one| one.id).collect() };
         assert_eq!(ids(&tree), [2, 3]);
         assert_eq!(ids(&tree.children[1]), [4]);
         assert_eq!(ids(&tree.children[1].children[0]), [1]);

@@ -180,10 +180,7 @@ async fn standing_of(
     let types = [Type::JSONB, Type::INT4, Type::BOOL, Type::BOOL, Type::TIMESTAMPTZ_ARRAY];
     let statement = transaction.prepare_typed_cached(STANDING, &types).await?;
     let row = transaction
-        .query_one(
-            &statement,
-            &[&Json(context), &id.0, &standing.is_superuser, &standing.is_active, &expected.times()],
-        )
+        .query_one(&statement, &[&Json(context), &id.0, &standing.is_superuser, &standing.is_active, &expected.times()])
         .await?;
     Ok(match row.try_get(0)? {
         "done" => Changed::Done(StandingChange::Done),

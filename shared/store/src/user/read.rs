@@ -185,8 +185,7 @@ impl Store {
         let client = self.connection().await?;
         let types = [Type::INT4, Type::INT4, Type::BOOL, Type::JSONB, Type::TEXT];
         let statement = client.prepare_typed_cached(BY_EMAIL, &types).await?;
-        let row =
-            client.query_one(&statement, &[&practitioner, &patient, &privileged, &Json(context), &email]).await?;
+        let row = client.query_one(&statement, &[&practitioner, &patient, &privileged, &Json(context), &email]).await?;
         found(&row, reader)
     }
 }
