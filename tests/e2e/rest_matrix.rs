@@ -61,7 +61,7 @@ pub fn path(route: &Route) -> String {
         Some("Device" | "data_sources") => "70001",
         Some("Organization" | "organizations") => "20003",
         // Who is ended is none of the callers.
-        Some("users") => {
+        Some("users") if route.path.starts_with("/api/v1/users") => {
             if route.method == "DELETE" {
                 "10009"
             } else {
@@ -70,6 +70,8 @@ pub fn path(route: &Route) -> String {
         }
         Some("practitioners") if route.method == "DELETE" => "80005",
         Some("Practitioner" | "practitioners") => "80004",
+        // What is deleted is the one that was made before.
+        Some("jhe_settings") if route.method == "DELETE" => "4",
         Some("jhe_settings") => "2",
         _ if route.path.starts_with("/api/v1/organizations") => "20003",
         _ if route.path.starts_with("/api/v1/studies") => "30001",

@@ -57,8 +57,8 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let after = after(&list)?;
     let page: UserPage =
         app.store().await?.users(&context, Reader::from(&actor), actor.user, after, list.page_size()).await?;
-    let last = page.rows.last().filter(|_| page.more).map(|user| i64::from(user.id));
-    list.page(app, actor.user, page.total, &page.rows, last).await
+    let end = page.rows.last().filter(|_| page.more).map(|user| i64::from(user.id));
+    list.page(app, actor.user, page.total, &page.rows, end).await
 }
 
 /// The key of the last row of the page before.
@@ -101,6 +101,6 @@ async fn practitioners(app: &App, request: &Request, actor: &Actor) -> Result<Re
     }
     let list = List::parse(app, request, actor.user).await?;
     let page = store.practitioner_accounts(&context, &[], after(&list)?, list.page_size()).await?;
-    let last = page.rows.last().filter(|_| page.more).map(|practitioner| i64::from(practitioner.id));
-    list.page(app, actor.user, page.total, &page.rows, last).await
+    let end = page.rows.last().filter(|_| page.more).map(|practitioner| i64::from(practitioner.id));
+    list.page(app, actor.user, page.total, &page.rows, end).await
 }
