@@ -60,7 +60,20 @@ pub fn path(route: &Route) -> String {
         Some("Group") => "30001",
         Some("Device" | "data_sources") => "70001",
         Some("Organization" | "organizations") => "20003",
-        Some("Practitioner") => "80004",
+        // Who is ended is none of the callers.
+        Some("users") if route.path.starts_with("/api/v1/users") => {
+            if route.method == "DELETE" {
+                "10009"
+            } else {
+                "10006"
+            }
+        }
+        Some("practitioners") if route.method == "DELETE" => "80005",
+        Some("Practitioner" | "practitioners") => "80004",
+        // What is deleted is the one that was made before.
+        Some("jhe_settings") if route.method == "DELETE" => "4",
+        Some("jhe_settings") => "2",
+        _ if route.path.starts_with("/api/v1/organizations") => "20003",
         _ if route.path.starts_with("/api/v1/studies") => "30001",
         _ => "40001",
     };
@@ -71,6 +84,7 @@ pub fn path(route: &Route) -> String {
     match (route.method.as_str(), path.rsplit('/').next()) {
         ("GET", Some("Observation")) => format!("{path}?patient=40001"),
         ("GET", Some("global_lookup")) => format!("{path}?email=ll_patient_peter%40example.com"),
+        ("GET", Some("search_by_email")) => format!("{path}?email=manager_mark%40example.com"),
         _ => path,
     }
 }
@@ -107,6 +121,22 @@ pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
         "POST /api/v1/patients" => json!({
             "organizationId": 20003, "telecomEmail": format!("by_{}@example.com", caller.unwrap_or_default()),
             "nameFamily": "F", "nameGiven": "G", "birthDate": "1990-01-01" }),
+        "POST /api/v1/organizations" => json!({ "name": "New", "type": "team", "partOf": 20003 }),
+        "PATCH /api/v1/organizations/{id}" => json!({ "name": "Lifespan Lab" }),
+        "POST /api/v1/organizations/{id}/user" => {
+            json!({ "jheUserId": 10005, "organizationPartitionerRole": "viewer" })
+        }
+        "DELETE /api/v1/organizations/{id}/remove_user" => json!({ "jheUserId": 10005 }),
+        "POST /api/v1/users" => json!({ "email": format!("user_of_{}@example.com", caller.unwrap_or_default()),
+            "firstName": "F", "lastName": "L", "userType": "practitioner" }),
+        "PATCH /api/v1/users/{id}" => json!({ "firstName": "LlPatientPeter" }),
+        "POST /api/v1/practitioners" => {
+            json!({ "telecomEmail": format!("of_{}@example.com", caller.unwrap_or_default()),
+            "nameFamily": "F", "nameGiven": "G" })
+        }
+        "PATCH /api/v1/practitioners/{id}" => json!({ "nameFamily": "Rosales" }),
+        "POST /api/v1/jhe_settings" => json!({ "key": "k", "valueType": "string", "value": "v" }),
+        "PATCH /api/v1/jhe_settings/{id}" => json!({ "value": "Exchange" }),
         "POST /api/v1/studies/{id}/patients" => json!({ "patientIds": [40001] }),
         "DELETE /api/v1/studies/{id}/patients" => json!({ "patientIds": [40003] }),
         name if name.ends_with("/api/v1/patients/{id}/consents") && route.method != "GET" => {

@@ -128,6 +128,11 @@ impl World {
         answer(self.request(user, Method::POST, path).json(body)).await
     }
 
+    /// Any request with JSON by a user: status and JSON.
+    pub async fn send(&self, user: &str, method: Method, path: &str, body: &Value) -> (StatusCode, Value) {
+        answer(self.request(user, method, path).json(body)).await
+    }
+
     /// A statement by the owner of the database, for what no route can do.
     pub async fn sql(&self, statement: &str) -> Vec<tokio_postgres::Row> {
         let client = store::connect_owner(&owner(&self.database)).await.expect("the owner");

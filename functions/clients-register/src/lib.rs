@@ -4,7 +4,7 @@
 mod input;
 
 use audit::{Action, Context, Target};
-use authz::{Actor, Layer, Refusal};
+use authz::Actor;
 use http::{Method, StatusCode};
 use input::Wanted;
 use oauth::Secret;
@@ -37,10 +37,8 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
 /// Lets only a super admin pass.
 async fn permit(app: &App, request: &Request, actor: &Actor, action: Action) -> Result<Context, Failure> {
     let context = request.audit(Some(actor), action, "Client");
-    if actor.is_privileged() {
-        return Ok(context);
-    }
-    Err(request.refuse(app, &context, &Target::nothing(), Refusal::known(Layer::UserType)).await)
+    request.permit_super_admin(app, &context, &Target::nothing(), actor).await?;
+    Ok(context)
 }
 
 async fn register(app: &App, request: &Request, actor: &Actor) -> Result<Response, Failure> {

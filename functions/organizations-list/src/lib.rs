@@ -1,14 +1,42 @@
-//! `GET /api/v1/organizations`: the caller's organizations, with the caller's role in each.
+//! `GET /api/v1/organizations`: the organizations that the caller may see, with the caller's role in each.
+//! `GET /api/v1/users/organizations`: those in which the caller has a role.
 
-use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, rest::List};
-use store::Reader;
+use api::{Content, Operation, PAGE, shapes};
+use http::StatusCode;
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, rest::List};
+use store::{Organization, Reader};
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("organizations-list", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+    Function::new("organizations-list", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)))
+        .describing(&OPERATIONS);
+
+const OPERATIONS: [Operation; 2] = [
+    Operation::new(
+        "GET /api/v1/organizations",
+        "The caller's organizations",
+        "Practitioners: those in which they have a role. Patients: those that they belong to. Super admins: all.",
+    )
+    .with(&[&PAGE])
+    .answers(&[(200, Content::Page(&shapes::ORGANIZATION))]),
+    Operation::new(
+        "GET /api/v1/users/organizations",
+        "The organizations in which the caller has a role",
+        "Everybody; empty for patients and super admins.",
+    )
+    .answers(&[(200, Content::List(&shapes::ORGANIZATION))]),
+];
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
+    if request.path().ends_with("/users/organizations") {
+        // Only a practitioner has roles.
+        let rows: Vec<Organization> = match actor.practitioner() {
+            Some(_) => app.store().await?.organizations(Reader::from(&actor), &[]).await?,
+            None => Vec::new(),
+        };
+        return Ok(json(StatusCode::OK, &rows)?);
+    }
     let list = List::parse(app, request, actor.user).await?;
     let rows = app.store().await?.organizations(Reader::from(&actor), &[]).await?;
     list.whole(app, &rows)

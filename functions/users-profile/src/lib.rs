@@ -1,5 +1,6 @@
 //! `GET /api/v1/users/profile`: the caller's own account.
 
+use api::{Content, Operation, shapes};
 use audit::Action;
 use authz::Principal;
 use http::StatusCode;
@@ -9,7 +10,12 @@ use store::Patient;
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("users-profile", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+    Function::new("users-profile", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)))
+        .describing(&OPERATIONS);
+
+const OPERATIONS: [Operation; 1] =
+    [Operation::new("GET /api/v1/users/profile", "The caller's own account", "Everybody.")
+        .answers(&[(200, Content::Object(&shapes::USER))])];
 
 /// The account. A patient has no settings; a practitioner has no record of a patient.
 #[derive(Serialize)]

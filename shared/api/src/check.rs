@@ -107,7 +107,7 @@ impl Kind {
             }
             Self::Document | Self::Named(_) => ensure(value.is_object(), "Expected an object."),
             // Checked by the caller, which knows the place.
-            Self::List(..) | Self::Object(_) | Self::OrNull(_) => Ok(()),
+            Self::List(..) | Self::Object(_) | Self::OrNull(_) | Self::Any => Ok(()),
         }
     }
 }

@@ -38,6 +38,8 @@ pub enum Kind {
     OrNull(&'static Kind),
     /// An object of any members: a JSON document that is kept or passed on.
     Document,
+    /// Any JSON value but null.
+    Any,
     /// An object of the shape with this name: for shapes that hold themselves, in answers.
     Named(&'static str),
 }

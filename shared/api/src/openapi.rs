@@ -188,6 +188,7 @@ fn kind(of: &Kind, schemas: &mut BTreeMap<&'static str, Value>) -> Value {
         Kind::Object(shape) => reference(shape, schemas),
         Kind::OrNull(inner) => json!({ "anyOf": [kind(inner, schemas), { "type": "null" }] }),
         Kind::Document => json!({ "type": "object" }),
+        Kind::Any => json!({ "type": ["string", "number", "boolean", "array", "object"] }),
         Kind::Named(name) => json!({ "$ref": format!("#/components/schemas/{name}") }),
     }
 }

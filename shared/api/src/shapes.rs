@@ -1,5 +1,11 @@
 //! The objects of `/api/v1` that more than one operation takes or answers.
 
+mod account;
+mod organization;
+
+pub use account::{MEMBER, PRACTITIONER, SETTINGS, USER};
+pub use organization::{NEW_ORGANIZATION, ORGANIZATION_CHANGE, ORGANIZATION_TYPES};
+
 use crate::{Kind, Shape, optional, required};
 
 /// A name of a person or a thing.

@@ -1,6 +1,6 @@
 //! What a request asks for, by what it names.
 
-use authz::{OrganizationId, PatientId, StudyId};
+use authz::{OrganizationId, PatientId, StudyId, UserId};
 
 /// What a request names, as it was sent. Whoever records a refusal says it, so that a patient can read who tried what. The
 /// database keeps only what exists: an id that nobody has yet must not be in the log of who gets it later.
@@ -10,13 +10,14 @@ pub struct Target {
     patients: Vec<i32>,
     studies: Vec<i32>,
     organizations: Vec<i32>,
+    user: Option<i32>,
     email: Option<String>,
 }
 
 impl Target {
     /// The request names nobody and nothing: a sign-in, a token, the caller's own record.
     pub const fn nothing() -> Self {
-        Self { patients: Vec::new(), studies: Vec::new(), organizations: Vec::new(), email: None }
+        Self { patients: Vec::new(), studies: Vec::new(), organizations: Vec::new(), user: None, email: None }
     }
 
     /// A patient.
@@ -27,6 +28,11 @@ impl Target {
     /// The patient whose account has this e-mail.
     pub fn email(email: &str) -> Self {
         Self { email: Some(email.to_owned()), ..Self::nothing() }
+    }
+
+    /// The patient who has this account, if a patient has it.
+    pub fn user(id: UserId) -> Self {
+        Self { user: Some(id.0), ..Self::nothing() }
     }
 
     /// A study, and so its organization.
@@ -75,6 +81,12 @@ impl Target {
         &self.organizations
     }
 
+    /// The account.
+    #[must_use]
+    pub const fn user_id(&self) -> Option<i32> {
+        self.user
+    }
+
     /// The e-mail of a patient's account.
     #[must_use]
     pub fn account_email(&self) -> Option<&str> {
@@ -94,6 +106,7 @@ mod tests {
         assert_eq!(target.organization_ids(), [20003]);
         assert_eq!(target.account_email(), None);
         assert_eq!(Target::email("a@example.com").account_email(), Some("a@example.com"));
+        assert_eq!((Target::user(UserId(10006)).user_id(), Target::nothing().user_id()), (Some(10006), None));
         assert_eq!(Target::nothing().and_patients([40001]), Target::patient(PatientId(40001)));
     }
 }

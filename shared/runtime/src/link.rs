@@ -91,7 +91,7 @@ impl LinkPage {
     /// The same for a link that was used, that is too old and that never was.
     fn unusable(&self) -> Response {
         let body = format!(
-            "<p class=\"alert\" role=\"alert\">This link does not work any more. Each works once, for half an hour.</p>\
+            "<p class=\"alert\" role=\"alert\">This link does not work any more. Each works once, and not for long.</p>\
              <p class=\"links\"><a href=\"{}\">Ask for a new link</a></p>",
             escape(self.again)
         );

@@ -2,7 +2,7 @@
 
 use crate::{App, Failure, Request};
 use audit::{Context, RefusedBy, Target};
-use authz::{Actor, Basis, Permission, Refusal, Role};
+use authz::{Actor, Basis, Layer, Permission, Refusal, Role};
 
 impl Request {
     /// Lets an action pass, or records its refusal and refuses it. `target` is what the request names, `role` the
@@ -21,6 +21,20 @@ impl Request {
             Ok(basis) => Ok(basis),
             Err(refusal) => Err(self.refuse(app, context, target, refusal).await),
         }
+    }
+
+    /// Lets only a super admin pass, or records the refusal and refuses.
+    pub async fn permit_super_admin(
+        &self,
+        app: &App,
+        context: &Context,
+        target: &Target,
+        actor: &Actor,
+    ) -> Result<(), Failure> {
+        if actor.is_privileged() {
+            return Ok(());
+        }
+        Err(self.refuse(app, context, target, Refusal::known(Layer::UserType)).await)
     }
 
     /// Records a refusal. What comes back is the failure to answer with: when the record cannot be written, that.

@@ -33,7 +33,6 @@ INSERT INTO oauth_client (client_id, name, redirect_uris, grant_types, scopes, s
   ('aDRrBOhtCcEcacScy8mJjtvCuZyWtDUUooHWERJK', 'Patient Access', '{}', '{authorization_code,refresh_token}', '{openid,email}', true, true, 'http://localhost:8001/clients/patient-access/?code=CODE'),
   ('eJAMvDpDlCc5chkyJH4SpccrbsykvSvPfnV6Wp4T', 'JHE Admin UI', '{}', '{authorization_code,refresh_token}', '{openid,profile,email,offline_access}', true, true, NULL);
 
-INSERT INTO organization (id, name, type) VALUES (0, 'ROOT', 'root');
 INSERT INTO organization (name, type, part_of) VALUES
   ('Planetary Research Institute', 'edu', 0), ('Saturn School of Data Science', 'team', 20001), ('Lifespan Lab', 'laboratory', 20002),
   ('Neptune Health System', 'prov', 0), ('Department of Medicine', 'dept', 20004), ('Cardiology Division', 'dept', 20005),

@@ -67,7 +67,7 @@ BEGIN
           outcome, refused_by, coalesce((context->>'privileged')::boolean, false), (context->>'on_behalf_of')::int,
           context->>'source_address', context->>'reason',
           CASE WHEN was IS NULL AND is_now IS NULL THEN context->'detail'
-               ELSE jsonb_build_object(
+               ELSE coalesce(context->'detail', '{}') || jsonb_build_object(
                       'changed', (SELECT jsonb_agg(DISTINCT key) FROM (SELECT jsonb_object_keys(was) UNION SELECT jsonb_object_keys(is_now)) AS n(key)),
                       'digest', encode(sha256(convert_to(jsonb_build_array(was, is_now)::text, 'UTF8')), 'hex')) END)
   RETURNING id INTO event;

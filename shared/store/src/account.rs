@@ -76,11 +76,16 @@ SELECT u.id, u.email, u.password_hash, u.is_superuser,
                 WHERE p.user_id = u.id AND o.requires_second_factor) AS organization_requires_factor
   FROM app_user u";
 
-/// One row, always. Only who has a password can have a new one by e-mail.
+/// One row, always. Who has a password can have a new one by e-mail; and a practitioner whose account a super admin made, who was
+/// sent a link to the first one, another such link. Who came by single sign-on was sent none.
 fn request_reset() -> String {
     format!(
         "WITH account AS (
-           SELECT id, email FROM app_user WHERE lower(email) = $2 AND is_active AND password_hash IS NOT NULL
+           SELECT id, email FROM app_user u
+            WHERE lower(email) = $2 AND is_active
+              AND (password_hash IS NOT NULL
+                   OR user_type = 'practitioner'
+                      AND EXISTS (SELECT FROM account_link l WHERE l.user_id = u.id AND l.purpose = 'sign_up'))
          ), linked AS (
            INSERT INTO account_link (token_hash, user_id, purpose, expires_at) SELECT $3, id, 'reset', $4 FROM account
          )

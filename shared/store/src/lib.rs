@@ -30,6 +30,7 @@ mod practitioner;
 mod rate_limit;
 mod refusal;
 mod session;
+mod setting;
 mod single_sign_on;
 mod study;
 mod tls;
@@ -61,12 +62,15 @@ pub use observation::{
     CodeFilter, Filter, Found, NewObservation, ObservationPage, ObservationQuery, Order, PageSize, ReadOutcome, Reader,
     Stored, UploadVerdict, WhenRevoked,
 };
-pub use organization::Organization;
+pub use organization::{
+    Deletion, Member, Membership, Misplaced, NewOrganization, Organization, OrganizationChange, RoleChange,
+};
 pub use patient::{Creation, Identifier, Lookup, NewPatient, Patient, PatientFilter, PatientPage, TextFilter};
 pub use pool::Store;
-pub use practitioner::Practitioner;
+pub use practitioner::{Practitioner, PractitionerAccount, PractitionerPage};
 pub use session::{GrantEntry, LoginSession, NewSession, SessionEntry};
+pub use setting::{NewSetting, Setting, SettingChange};
 pub use single_sign_on::{LinkedSession, Outsider, SignOutOrder, SsoAccount, SsoAttempt};
 pub use study::{Study, StudyOrganization};
 pub use token::Authenticated;
-pub use user::Profile;
+pub use user::{NewUser, Profile, Standing, StandingChange, User, UserChange, UserPage};

@@ -1,5 +1,12 @@
 //! Organizations, and the caller's roles in them.
 
+mod change;
+mod member;
+mod tree;
+
+pub use change::{Deletion, Misplaced, NewOrganization, OrganizationChange};
+pub use member::{Member, Membership, RoleChange};
+
 use crate::{Store, StoreError, observation::Reader};
 use authz::{OrganizationId, PatientId, PractitionerId, Role, StudyId};
 use jiff::Timestamp;
@@ -54,21 +61,7 @@ impl Store {
     /// The organizations that the reader may see: those of the practitioner's roles, those of the patient, or all for
     /// a super admin. With ids, only those.
     pub async fn organizations(&self, reader: Reader, ids: &[i32]) -> Result<Vec<Organization>, StoreError> {
-        self.visible(&LIST, reader, ids)
-            .await?
-            .iter()
-            .map(|row| {
-                Ok(Organization {
-                    id: row.try_get("id")?,
-                    name: row.try_get("name")?,
-                    kind: row.try_get("type")?,
-                    part_of: row.try_get("part_of")?,
-                    current_user_role: row.try_get("current_user_role")?,
-                    children: Vec::new(),
-                    last_updated: row.try_get("last_updated")?,
-                })
-            })
-            .collect()
+        self.visible(&LIST, reader, ids).await?.iter().map(organization).collect()
     }
 
     /// The rows of a list of what a reader may see: 1 to 3 the reader, 4 ids.
@@ -131,4 +124,16 @@ impl Store {
         let row = client.query_one(&statement, &[&practitioner.0, &target]).await?;
         row.try_get::<_, Option<&str>>(0)?.map(|name| name.parse().map_err(|_| StoreError::Corrupt("role"))).transpose()
     }
+}
+
+fn organization(row: &Row) -> Result<Organization, StoreError> {
+    Ok(Organization {
+        id: row.try_get("id")?,
+        name: row.try_get("name")?,
+        kind: row.try_get("type")?,
+        part_of: row.try_get("part_of")?,
+        current_user_role: row.try_get("current_user_role")?,
+        children: Vec::new(),
+        last_updated: row.try_get("last_updated")?,
+    })
 }

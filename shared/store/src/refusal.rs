@@ -5,7 +5,7 @@ use audit::{Context, RefusedBy, Target};
 use deadpool_postgres::GenericClient;
 use tokio_postgres::types::{Json, Type};
 
-/// 1 audit context, 2 reason, 3 organizations, 4 studies, 5 patients, 6 e-mail. Only what exists is kept. The caller is
+/// 1 audit context, 2 reason, 3 organizations, 4 studies, 5 patients, 6 e-mail, 7 account. Only what exists is kept. The caller is
 /// told the same of what is not theirs and of what nobody has; only the audit knows the difference. Where a layer after the
 /// organization refused, those that the caller shares with the patients are recorded; and the caller's highest role in all
 /// that are recorded.
@@ -18,6 +18,7 @@ WITH organizations AS MATERIALIZED (
 ), patients AS MATERIALIZED (
   SELECT id FROM patient WHERE id = ANY ($5::int[])
   UNION SELECT p.id FROM patient p JOIN app_user u ON u.id = p.user_id WHERE lower(u.email) = lower($6)
+  UNION SELECT id FROM patient WHERE user_id = $7
 ), roles AS MATERIALIZED (
   SELECT m.organization_id, m.role
     FROM practitioner p JOIN organization_member m ON m.practitioner_id = p.id
@@ -55,7 +56,7 @@ pub(crate) async fn record(
     target: &Target,
     reason: RefusedBy,
 ) -> Result<(), StoreError> {
-    let types = [Type::JSONB, Type::TEXT, Type::INT4_ARRAY, Type::INT4_ARRAY, Type::INT4_ARRAY, Type::TEXT];
+    let types = [Type::JSONB, Type::TEXT, Type::INT4_ARRAY, Type::INT4_ARRAY, Type::INT4_ARRAY, Type::TEXT, Type::INT4];
     let statement = client.prepare_typed_cached(REFUSED, &types).await?;
     client
         .execute(
@@ -67,6 +68,7 @@ pub(crate) async fn record(
                 &target.study_ids(),
                 &target.patient_ids(),
                 &target.account_email(),
+                &target.user_id(),
             ],
         )
         .await?;

@@ -1,5 +1,11 @@
 //! Accounts.
 
+mod change;
+mod read;
+
+pub use change::{NewUser, Standing, StandingChange, UserChange};
+pub use read::{User, UserPage};
+
 use crate::{Store, StoreError};
 use authz::UserId;
 use tokio_postgres::types::Json;

@@ -1,0 +1,151 @@
+//! Who works in an organization: the list, roles given and taken, and the manager that is always left.
+
+use end_to_end::{World, keys};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+const LAB: &str = "/api/v1/organizations/20003";
+
+async fn give(world: &World, user: &str, id: i32, role: &str) -> (StatusCode, Value) {
+    let body = json!({ "jheUserId": id, "organizationPartitionerRole": role });
+    world.post(user, &format!("{LAB}/user"), &body).await
+}
+
+async fn take(world: &World, user: &str, id: i32) -> (StatusCode, Value) {
+    world.send(user, Method::DELETE, &format!("{LAB}/remove_user"), &json!({ "jheUserId": id })).await
+}
+
+#[tokio::test]
+async fn who_works_there_sees_who_works_there_and_it_is_recorded() {
+    let world = World::new().await;
+    for user in ["viewer_victor", "member_megan", "manager_mary", "three_org_tom", "admin"] {
+        let end = world.audit_end().await;
+        let (status, members) = world.get(user, &format!("{LAB}/users")).await;
+        assert_eq!(status, StatusCode::OK, "{user}");
+        let ids: Vec<i64> = members.as_array().expect("a list").iter().filter_map(|one| one["id"].as_i64()).collect();
+        assert_eq!(ids, [10002, 10003, 10004, 10005], "{user}");
+        assert_eq!(keys(&members[0]), ["email", "firstName", "id", "lastName", "role"].into());
+        let event = world.audit_after(end).await.pop().expect("a record");
+        assert_eq!((event.action.as_str(), event.organizations.as_slice()), ("search", &[20003][..]), "{user}");
+        assert_eq!(event.privileged, user == "admin");
+    }
+    for (user, status, layer) in [
+        ("manager_mark", 404, "organization"),
+        ("ll_patient_peter", 403, "user_type"),
+        ("npl_patient_percy", 403, "user_type"),
+    ] {
+        let end = world.audit_end().await;
+        let (answered, said) = world.get(user, &format!("{LAB}/users")).await;
+        let event = world.audit_after(end).await.pop().expect("a record");
+        assert_eq!((answered.as_u16(), event.refused_by.as_deref()), (status, Some(layer)), "{user}: {said}");
+    }
+    assert_eq!(world.get("admin", "/api/v1/organizations/29999/users").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_manager_gives_a_practitioner_a_role_and_changes_it() {
+    let world = World::new().await;
+    let (status, given) = give(&world, "manager_mary", 10008, "viewer").await;
+    assert_eq!(status, StatusCode::CREATED, "{given}");
+    assert_eq!(keys(&given), ["id", "organization", "practitioner", "role"].into());
+    assert_eq!(keys(&given["organization"]), ["id", "lastUpdated", "name", "partOf", "type"].into());
+    let practitioner = &given["practitioner"];
+    assert_eq!(
+        keys(practitioner),
+        ["id", "identifier", "jheUser", "lastUpdated", "nameFamily", "nameGiven", "organizations", "settings"].into()
+    );
+    // Where else somebody works, and what their console shows, is not told.
+    assert_eq!((&practitioner["organizations"], &practitioner["settings"]), (&json!([20003]), &json!({})));
+    assert_eq!(
+        (&practitioner["id"], &practitioner["jheUser"], &given["role"]),
+        (&json!(80006), &json!(10008), &json!("viewer"))
+    );
+    assert_eq!(world.get("manager_mark", "/api/v1/studies/30001").await.0, StatusCode::OK);
+
+    let end = world.audit_end().await;
+    let (status, changed) = give(&world, "manager_mary", 10008, "member").await;
+    assert_eq!((status, &changed["id"], &changed["role"]), (StatusCode::OK, &given["id"], &json!("member")));
+    let event = world.audit_after(end).await.pop().expect("a record");
+    assert_eq!((event.resource_type.as_str(), event.role.as_deref()), ("PractitionerRole", Some("manager")));
+    let kept =
+        "SELECT count(*) FROM audit_event e JOIN audit_change c ON c.event_id = e.id WHERE e.detail->>'user' = '10008'
+                   AND c.before = '{\"role\": \"viewer\"}' AND c.after = '{\"role\": \"member\"}'";
+    assert_eq!(world.count(kept).await, 1);
+
+    assert_eq!(take(&world, "manager_mary", 10008).await, (StatusCode::NO_CONTENT, Value::Null));
+    assert_eq!(world.get("manager_mark", "/api/v1/studies/30001").await.0, StatusCode::NOT_FOUND, "at once");
+    assert_eq!(take(&world, "manager_mary", 10008).await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn the_role_that_counts_is_the_one_in_this_organization() {
+    let world = World::new().await;
+    for (user, status) in [
+        ("viewer_victor", 403),
+        ("member_megan", 403),
+        // A manager elsewhere, a viewer here.
+        ("three_org_tom", 403),
+        ("manager_mark", 404),
+        ("ll_patient_peter", 403),
+    ] {
+        for role in ["viewer", "manager"] {
+            assert_eq!(give(&world, user, 10004, role).await.0.as_u16(), status, "{user} {role}");
+        }
+        assert_eq!(take(&world, user, 10004).await.0.as_u16(), status, "{user}");
+    }
+    let roles = "SELECT count(*) FROM organization_member WHERE organization_id = 20003 AND role = 'manager'";
+    assert_eq!(world.count(roles).await, 1);
+}
+
+#[tokio::test]
+async fn nobody_but_an_active_practitioner_is_given_a_role() {
+    let world = World::new().await;
+    world.sql("UPDATE app_user SET is_active = false WHERE id = 10008").await;
+    let mut answers = Vec::new();
+    for id in [10006, 10008, 19999] {
+        answers.push(give(&world, "manager_mary", id, "viewer").await);
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    assert_eq!((answers[0].0, keys(&answers[0].1)), (StatusCode::BAD_REQUEST, ["jheUserId"].into()));
+    for (body, field) in [
+        (json!({ "jheUserId": 10005 }), "organizationPartitionerRole"),
+        (json!({ "jheUserId": 10005, "organizationPartitionerRole": "owner" }), "organizationPartitionerRole"),
+        (json!({ "jheUserId": "x", "organizationPartitionerRole": "viewer" }), "jheUserId"),
+        (
+            json!({ "jheUserId": 10005, "organizationPartitionerRole": "viewer", "organizationId": 20001 }),
+            "organizationId",
+        ),
+    ] {
+        let (status, problem) = world.post("manager_mary", &format!("{LAB}/user"), &body).await;
+        assert_eq!((status, keys(&problem)), (StatusCode::BAD_REQUEST, [field].into()), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn the_last_manager_cannot_be_removed_or_demoted() {
+    let world = World::new().await;
+    for user in ["manager_mary", "admin"] {
+        assert_eq!(give(&world, user, 10002, "member").await.0, StatusCode::CONFLICT, "{user}");
+        assert_eq!(take(&world, user, 10002).await.0, StatusCode::CONFLICT, "{user}");
+    }
+    // A manager whose account cannot be used does not count.
+    assert_eq!(give(&world, "manager_mary", 10005, "manager").await.0, StatusCode::OK);
+    world.sql("UPDATE app_user SET is_active = false WHERE id = 10005").await;
+    assert_eq!(take(&world, "manager_mary", 10002).await.0, StatusCode::CONFLICT);
+    world.sql("UPDATE app_user SET is_active = true WHERE id = 10005").await;
+    // With another one, a manager steps down, and up no more.
+    assert_eq!(give(&world, "manager_mary", 10002, "member").await.0, StatusCode::OK);
+    assert_eq!(give(&world, "manager_mary", 10002, "manager").await.0, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn of_two_managers_who_remove_each_other_one_is_left() {
+    let world = World::new().await;
+    for _ in 0..5 {
+        world.sql("UPDATE organization_member SET role = 'manager' WHERE organization_id = 20003 AND practitioner_id IN (80002, 80003)").await;
+        let (one, other) =
+            tokio::join!(give(&world, "manager_mary", 10003, "viewer"), give(&world, "member_megan", 10002, "viewer"));
+        let managers = "SELECT count(*) FROM organization_member WHERE organization_id = 20003 AND role = 'manager'";
+        assert_eq!(world.count(managers).await, 1, "{one:?} {other:?}");
+    }
+}
