@@ -170,6 +170,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn metadata_may_come_from_a_private_address_because_a_setting_says_so() {
+        // Nothing listens at port 0.
+        let place = Place::url("https://127.0.0.1:0/".parse().unwrap(), None).unwrap();
+        let tried = Source::new(place).get(now(), Instant::now()).await;
+        assert!(matches!(tried, Err(MetadataError::Fetch(FetchError::Connection(_)))));
+    }
+
+    #[tokio::test]
     async fn metadata_is_not_used_after_its_own_end() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let ending = METADATA.replace("entityID=", "validUntil=\"2026-11-22T01:00:00Z\" entityID=");
