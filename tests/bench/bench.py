@@ -5,9 +5,7 @@ commits. wrk makes the load on the same machine.
 """
 
 import argparse
-import atexit
 import base64
-import hashlib
 import json
 import os
 import re
@@ -17,81 +15,16 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.parse
-import urllib.request
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "python"))
-from database import issue_token, libpq, psql  # noqa: E402
+from host import JHE, ROOT, Host, best, logged  # It makes `database` known.
+from database import libpq, psql
+from identity import identity
 
-HERE = Path(__file__).resolve().parent
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-JHE = TARGET / "release" / "jhe"
 STUDY = "patient._has:Group:member:_id=39001"
 
 # The public implementation on such a machine, requests per second at 16 connections.
 BASELINE = {"patient": 8.7, "study": 1.32}
-
-
-class Host:
-    """A database with so many observations, served by a host of its own."""
-
-    def __init__(self, rows: int):
-        self.database = f"bench_{rows}"
-        psql("postgres", "-c", f"CREATE DATABASE {self.database} TEMPLATE jhe_template")
-        started = time.monotonic()
-        psql(self.database, "-v", f"rows={rows}", "-v", "chunk=200000", "-f", str(HERE / "world.sql"))
-        print(f"    {rows} observations loaded in {time.monotonic() - started:.0f} s", flush=True)
-        self.token = issue_token(self.database, 19000)
-        self.patient_token = issue_token(self.database, 200001)
-        self.home = tempfile.TemporaryDirectory()
-        self.start()
-
-    def start(self) -> None:
-        environment = {**os.environ, "DB_NAME": self.database, "PORT": "0", "JHE_HOME": self.home.name, "LOG_LEVEL": "warn", "RATE_LIMIT_PER_MINUTE": "0"}
-        self.process = subprocess.Popen([JHE], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
-        # A bench that fails must not leave the host behind.
-        atexit.register(self.process.kill)
-        assert self.process.stdout
-        self.base = self.process.stdout.readline().split()[1]
-
-    def restart(self) -> None:
-        self.process.terminate()
-        self.process.wait()
-        self.start()
-
-    def get(self, path: str) -> dict:
-        url = path if path.startswith("http") else self.base + path
-        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {self.token}"})
-        with urllib.request.urlopen(request) as response:
-            return json.load(response)
-
-    def wrk(self, path: str, connections: int, seconds: int = 6, script: str | None = None, token: str | None = None) -> tuple[float, float]:
-        """Requests per second and the median in milliseconds."""
-        url = path if path.startswith("http") else self.base + path
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-H", f"Authorization: Bearer {token or self.token}"]
-        if script:
-            command += ["-s", script]
-        done = subprocess.run([*command, url], capture_output=True, text=True, check=True)
-        if "Non-2xx" in done.stdout:
-            sys.exit(f"errors under load: {done.stdout}")
-        rate = float(re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)[1])
-        number, unit = re.search(r"50%\s+([\d.]+)(us|ms|s)", done.stdout).groups()
-        return rate, float(number) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[unit]
-
-    def close(self) -> None:
-        self.process.terminate()
-        self.process.wait()
-        self.home.cleanup()
-        psql("postgres", "-c", f"DROP DATABASE {self.database} WITH (FORCE)")
-
-
-def best(runs: int, measure) -> tuple[float, float]:
-    """The median run by rate: the machine is noisy."""
-    results = sorted(measure() for _ in range(runs))
-    return results[len(results) // 2]
-
 
 BY_PATIENT = "/FHIR/R5/Observation?patient=100001&_count=100"
 BY_STUDY = f"/FHIR/R5/Observation?{STUDY}&_count=100"
@@ -101,16 +34,10 @@ WINDOW = f"{BY_STUDY}&date=ge2025-12-31T22:00:00Z&date=lt2025-12-31T22:30:00Z"
 
 def statement_of(host: Host, path: str) -> tuple[str, dict[str, str]]:
     """The statement that serves a request, and its parameters, from PostgreSQL's own log."""
-    login = os.environ["DB_USER"]
-    psql("postgres", "-c", f"ALTER ROLE {login} SET log_min_duration_statement = 0")
-    psql("postgres", "-c", f"ALTER ROLE {login} SET log_error_verbosity = 'default'")
-    host.restart()
-    host.get(path)
-    for setting in ("log_min_duration_statement", "log_error_verbosity"):
-        psql("postgres", "-c", f"ALTER ROLE {login} RESET {setting}")
-    host.restart()
-    log = Path(os.environ["JHE_SCRATCH"], "postgres", "postgresql.log").read_text()
-    found = re.findall(r"execute \w+: (WITH.*?)\n\S+ \S+ UTC \[\d+\] DETAIL:  parameters: (.*)\n", log, re.S)
+    with logged(host) as log:
+        host.get(path)
+        text = log()
+    found = re.findall(r"execute \w+: (WITH.*?)\n\S+ \S+ UTC \[\d+\] DETAIL:  parameters: (.*)\n", text, re.S)
     text, parameters = found[-1]
     values = {number: value for number, value in re.findall(r"\$(\d+) = (NULL|'(?:[^']|'')*')", parameters)}
     # A parameter that is NULL is written as such: pgbench has no variable for it.
@@ -249,87 +176,6 @@ def upload() -> None:
 
             rate, median = best(3, measure)
             print(f"batches of 100, c={connections}: {rate:.0f} observations/s stored, median {median:.1f} ms a batch", flush=True)
-    host.close()
-
-
-REFRESH = """
-local waiting = {}
-for token in string.gmatch(TOKENS, "%S+") do table.insert(waiting, token) end
-local form = {["Content-Type"] = "application/x-www-form-urlencoded"}
-function request()
-  return wrk.format("POST", "/o/token/", form, "grant_type=refresh_token&client_id=" .. CLIENT .. "&refresh_token=" .. table.remove(waiting))
-end
-function response(status, headers, body) table.insert(waiting, string.match(body, '"refresh_token":"([^"]+)"')) end
-"""
-
-
-class Person:
-    """A browser in which somebody is signed in to a host, and an app that asks for codes."""
-
-    def __init__(self, host: Host):
-        self.base = host.base
-        self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(), NoRedirect())
-        demo = psql(host.database, "-c", "SELECT client_id, redirect_uris[1] FROM oauth_client WHERE name = 'JHE Admin UI'")
-        self.client, self.redirect = demo.strip().split("|")
-        self.verifier = secrets.token_urlsafe(48)
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest()).rstrip(b"=").decode()
-        self.authorize = "/o/authorize/?" + urllib.parse.urlencode(
-            {"client_id": self.client, "redirect_uri": self.redirect, "response_type": "code", "scope": "openid email", "state": "s",
-             "code_challenge": challenge, "code_challenge_method": "S256"}
-        )
-
-    def post(self, path: str, form: dict):
-        return self.opener.open(urllib.request.Request(self.base + path, urllib.parse.urlencode(form).encode()))
-
-    def sign_in(self) -> float:
-        """Signs in, and gives the milliseconds that the password took."""
-        page = self.opener.open(f"{self.base}/accounts/login/").read().decode()
-        token = re.search('name="csrfmiddlewaretoken" value="([^"]+)"', page)[1]
-        started = time.monotonic()
-        self.post("/accounts/login/", {"csrfmiddlewaretoken": token, "email": "viewer_victor@example.com", "password": "Jhe1234!"})
-        return (time.monotonic() - started) * 1000
-
-    def cookies(self) -> str:
-        jar = next(handler.cookiejar for handler in self.opener.handlers if hasattr(handler, "cookiejar"))
-        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
-
-    def refresh_token(self) -> str:
-        location = self.opener.open(self.base + self.authorize).headers["Location"]
-        code = urllib.parse.parse_qs(urllib.parse.urlsplit(location).query)["code"][0]
-        form = {"grant_type": "authorization_code", "client_id": self.client, "redirect_uri": self.redirect, "code": code, "code_verifier": self.verifier}
-        return json.load(self.post("/o/token/", form))["refresh_token"]
-
-
-class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect is an answer like any other."""
-
-    def http_error_302(self, request, answer, code, message, headers):
-        return answer
-
-    http_error_303 = http_error_302
-
-
-def identity() -> None:
-    """Signing in, authorizing, tokens and keys, in the demo world."""
-    host = Host(1000)
-    person = Person(host)
-    print(f"signing in: median {statistics.median(person.sign_in() for _ in range(9)):.0f} ms", flush=True)
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(f'wrk.headers["Cookie"] = "{person.cookies()}"')
-        script.flush()
-        for connections in (1, 16):
-            rate, median = best(3, lambda: host.wrk(person.authorize, connections, 4, script.name))  # noqa: B023
-            print(f"authorize to code, c={connections}: {rate:.0f} req/s, median {median:.2f} ms", flush=True)
-    for connections in (1, 16):
-        with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-            tokens = " ".join(person.refresh_token() for _ in range(connections * 4))
-            script.write(f"TOKENS = '{tokens}'\nCLIENT = '{person.client}'\n{REFRESH}")
-            script.flush()
-            rate, median = host.wrk("/o/token/", connections, 6, script.name)
-            print(f"refresh to tokens, c={connections}: {rate:.0f} req/s, median {median:.2f} ms", flush=True)
-    for connections in (1, 16):
-        rate, median = best(3, lambda: host.wrk("/o/.well-known/jwks.json", connections, 3))  # noqa: B023
-        print(f"keys, c={connections}: {rate:.0f} req/s, median {median:.2f} ms", flush=True)
     host.close()
 
 

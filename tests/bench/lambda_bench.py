@@ -4,11 +4,16 @@ Release binaries, a runtime API of our own, moto's Secrets Manager, PostgreSQL w
 machine with its whole processor: Lambda gives a function a share by its memory, and adds its own time before the process.
 """
 
+import base64
+import hashlib
 import io
+import json
 import os
+import secrets
 import statistics
 import subprocess
 import sys
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,8 +22,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "python"))
 
+from database import psql  # noqa: E402
 from lambda_world import World  # noqa: E402
-from runtime_api import Start, first_poll  # noqa: E402
+from runtime_api import FunctionProcess, Start, first_poll  # noqa: E402
 
 RELEASE = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 RUNS = 11
@@ -51,6 +57,40 @@ def starts(function: str, environment: dict[str, str]) -> Start:
     )
 
 
+def codes(world: World, count: int) -> list[str]:
+    """Bodies of requests for tokens, each with a code that is good."""
+    verifier, redirect_uri = "v" * 43, "https://bench.example/cb"
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    client = psql(world.database, "-c", "SELECT client_id FROM oauth_client WHERE id = 4")
+    bodies = []
+    for code in (secrets.token_urlsafe(32) for _ in range(count)):
+        psql(
+            world.database,
+            "-c",
+            "WITH granted AS (INSERT INTO oauth_grant (user_id, client_id, scope, auth_time) VALUES (10004, 4, 'openid email', now()) RETURNING id) "
+            "INSERT INTO oauth_code (code_hash, grant_id, redirect_uri, code_challenge, issued_at, expires_at) "
+            f"SELECT sha256('{code}'), id, '{redirect_uri}', '{challenge}', now(), now() + interval '1 hour' FROM granted",
+        )
+        bodies.append(f"grant_type=authorization_code&client_id={client}&redirect_uri={redirect_uri}&code={code}&code_verifier={verifier}")
+    return bodies
+
+
+def first_tokens(world: World) -> tuple[float, float]:
+    """Milliseconds from the start of `oauth-token` to the tokens for its first code, and for the next code: medians."""
+    event = json.loads((ROOT / "events" / "oauth-token.json").read_text())
+    cold, warm = [], []
+    for _ in range(RUNS):
+        first, second = codes(world, 2)
+        began = time.perf_counter()
+        with FunctionProcess(RELEASE / "oauth-token", world.by_secret) as function:
+            for body, times in ((first, cold), (second, warm)):
+                answer = function.invoke({**event, "body": body})
+                assert answer["statusCode"] == 200, answer
+                times.append((time.perf_counter() - began) * 1000)
+                began = time.perf_counter()
+    return statistics.median(cold), statistics.median(warm)
+
+
 def report(name: str, goal: int, rows: dict[str, Start]) -> None:
     slowest = max(rows, key=lambda function: rows[function].elapsed)
     late = sorted(function for function, start in rows.items() if start.elapsed >= goal)
@@ -70,9 +110,16 @@ def main() -> None:
     world = World("lambda_bench")
     nothing = {name: starts(name, world.by_secret) for name in names if not needs_database(name)}
     database = {name: starts(name, world.by_secret) for name in names if needs_database(name)}
+    cold, warm = first_tokens(world)
     world.close()
     report("nothing needed", GOALS["nothing"], nothing)
     report("secret read and database connected", GOALS["database"], database)
+    poll = database["oauth-token"]
+    print(
+        f"oauth-token: first poll {poll.elapsed:.1f} ms ({poll.busy:.1f} on a processor); start to the tokens for the first code {cold:.1f} ms, "
+        f"tokens for the next code {warm:.1f} ms",
+        flush=True,
+    )
     rows = {**nothing, **database}
     largest = max(rows, key=lambda function: rows[function].resident)
     print(f"resident memory at the first poll: most {rows[largest].resident:.1f} MB, {largest} (goal: under {GOALS['resident']})", flush=True)

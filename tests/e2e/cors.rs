@@ -43,9 +43,58 @@ async fn public_documents_may_be_read_by_every_origin_and_kept_by_caches() {
     }
 }
 
+/// What metadata may name: by which method, what an empty request is answered, whether browser apps may read it, and whether
+/// caches may keep it.
+const NAMED: [(&str, Method, u16, &str, &str); 9] = [
+    ("authorization_endpoint", Method::GET, 400, "", "no-store"),
+    ("end_session_endpoint", Method::GET, 302, "", "no-store"),
+    ("introspection_endpoint", Method::POST, 400, "", "no-store"),
+    ("issuer", Method::GET, 404, "", "no-store"),
+    ("jwks_uri", Method::GET, 200, "*", "public, max-age=300"),
+    ("pushed_authorization_request_endpoint", Method::POST, 401, CLIENTS, "no-store"),
+    ("revocation_endpoint", Method::POST, 400, CLIENTS, "no-store"),
+    ("token_endpoint", Method::POST, 400, CLIENTS, "no-store"),
+    ("userinfo_endpoint", Method::GET, 401, CLIENTS, "no-store"),
+];
+
+#[tokio::test]
+async fn every_url_that_metadata_names_answers_may_be_read_by_whom_it_is_for_and_is_kept_no_longer_than_it_may() {
+    let world = World::new().await;
+    world.sql("UPDATE oauth_client SET redirect_uris = ARRAY['http://localhost:8000/auth/callback']").await;
+    for document in [
+        "/o/.well-known/openid-configuration",
+        "/.well-known/oauth-authorization-server",
+        "/FHIR/R5/.well-known/smart-configuration",
+    ] {
+        let found = Reply::to(world.anonymous(Method::GET, document)).await.json();
+        let urls =
+            found.as_object().expect("an object").iter().filter_map(|(name, value)| Some((name, value.as_str()?)));
+        let urls: Vec<(&String, &str)> = urls.collect();
+        assert!(urls.len() >= 6, "{document}: {urls:?}");
+        for (name, url) in urls {
+            let known = NAMED.into_iter().find(|(known, ..)| known == name);
+            let (_, method, status, readers, cache) = known.unwrap_or_else(|| panic!("{document} names {name}"));
+            let path = url.strip_prefix(world.base.as_str()).expect("of this site");
+            let request = world.anonymous(method.clone(), path).header(header::ORIGIN, CLIENTS);
+            let request = if method == Method::POST { request.form(&[("a", "b")]) } else { request };
+            let reply = Reply::to(request).await;
+            assert_eq!(reply.status.as_u16(), status, "{document}: {url}: {}", reply.text);
+            assert_eq!(reply.header("access-control-allow-origin"), readers, "{document}: {url}");
+            assert_eq!(reply.header("cache-control"), cache, "{document}: {url}");
+            let asked = preflight(&world, CLIENTS, path).await;
+            assert_eq!(
+                asked.header("access-control-allow-methods").contains(method.as_str()),
+                !readers.is_empty(),
+                "{url}"
+            );
+        }
+    }
+}
+
 /// What a client asks with its token from a browser.
-const WITH_TOKEN: [(Method, &str); 6] = [
+const WITH_TOKEN: [(Method, &str); 7] = [
     (Method::POST, "/o/token/"),
+    (Method::POST, "/o/revoke_token/"),
     (Method::GET, "/o/userinfo/"),
     (Method::GET, "/FHIR/R5/Patient"),
     (Method::GET, "/fhir/r5/Observation/1"),

@@ -1,6 +1,7 @@
 //! What the scope of a token opens (SMART App Launch 2.2, scopes; RFC 6750 section 3.1).
 
 use crate::rest_matrix::{body, declared, path};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use end_to_end::{
     World, answer,
     browser::{Browser, CHALLENGE, CLIENT, VERIFIER, location, with_query},
@@ -220,6 +221,24 @@ async fn a_client_is_granted_the_fhir_scopes_that_its_own_cover_and_never_whole_
         let patient = tokens.ok().and_then(|tokens| tokens["patient"].as_str().map(str::to_owned));
         let in_context = asked.contains("launch/patient") && expected.is_ok();
         assert_eq!(patient.as_deref(), in_context.then_some("40001"), "{client} {asked}");
+    }
+}
+
+#[tokio::test]
+async fn the_id_token_and_userinfo_name_the_resource_of_the_user_when_asked_smart_2_2_fhir_user() {
+    let world = World::new().await;
+    foreign_client(&world, "{openid,fhirUser}").await;
+    world.sql("UPDATE oauth_client SET skip_authorization = true WHERE client_id = 'other'").await;
+    let peter = serde_json::json!(format!("{}/FHIR/R5/Patient/40001", world.base));
+    for (scope, expected) in [("openid fhirUser", peter), ("openid", serde_json::Value::Null)] {
+        let tokens = granted(&world, "other", "https://other.example/cb", scope).await.expect("tokens");
+        let claims = tokens["id_token"].as_str().and_then(|token| token.split('.').nth(1)).expect("claims");
+        let claims = URL_SAFE_NO_PAD.decode(claims).expect("base64url");
+        let claims: serde_json::Value = serde_json::from_slice(&claims).expect("JSON");
+        assert_eq!(claims["fhirUser"], expected, "{scope}");
+        let access = tokens["access_token"].as_str().expect("a token");
+        let (_, told) = answer(world.anonymous(Method::GET, "/o/userinfo/").bearer_auth(access)).await;
+        assert_eq!(told["fhirUser"], expected, "{scope}");
     }
 }
 

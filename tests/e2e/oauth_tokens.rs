@@ -138,6 +138,36 @@ async fn a_refresh_token_is_bound_to_its_client_its_time_and_its_user() {
 }
 
 #[tokio::test]
+async fn a_public_client_need_not_name_itself_beside_its_refresh_token_rfc_6749_6() {
+    let world = World::new().await;
+    let unnamed =
+        async |token: &str| world.token_request(&[("grant_type", "refresh_token"), ("refresh_token", token)]).await;
+    let first = world.tokens("manager_mary").await;
+    let (status, second) = unnamed(text(&first, "refresh_token")).await;
+    assert_eq!(status, StatusCode::OK, "{second}");
+    assert!(world.accepts(text(&second, "access_token")).await);
+
+    let end = world.audit_end().await;
+    assert_invalid_grant("a made-up one", &unnamed(&"r".repeat(43)).await);
+    assert_invalid_grant("an access token", &unnamed(text(&second, "access_token")).await);
+    assert_invalid_grant("reuse", &unnamed(text(&first, "refresh_token")).await);
+    let refusals = world.audit_after(end).await;
+    assert_eq!(refusals.iter().filter(|event| event.refused_by.as_deref() == Some("token")).count(), 3);
+    assert!(!world.accepts(text(&second, "access_token")).await, "a reuse ends the family");
+
+    let third = world.tokens("manager_mary").await;
+    world
+        .sql("UPDATE oauth_client SET token_endpoint_auth_method = 'client_secret_post', secret_hash = sha256('s')")
+        .await;
+    let (status, body) = unnamed(text(&third, "refresh_token")).await;
+    assert_eq!(
+        (status, &body["error"]),
+        (StatusCode::UNAUTHORIZED, &json!("invalid_client")),
+        "a confidential one must"
+    );
+}
+
+#[tokio::test]
 async fn what_the_token_endpoint_does_not_offer_is_refused_by_name() {
     let world = World::new().await;
     for (form, status, error) in [

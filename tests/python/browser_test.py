@@ -1,4 +1,7 @@
-"""The pages in headless Chromium against a throw-away instance. With SCREENSHOTS=directory, pictures of every page."""
+"""Scripts of tests/browser in headless Chromium against a throw-away instance: those that are named, or accounts.js.
+
+With SCREENSHOTS=directory, pictures of every page.
+"""
 
 import os
 import shutil
@@ -18,7 +21,8 @@ def modules() -> None:
     if not installed.exists() or installed.read_text() != package or not (TOOLS / "node_modules").exists():
         TOOLS.mkdir(parents=True, exist_ok=True)
         installed.write_text(package)
-        subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund"], cwd=TOOLS, check=True, stderr=subprocess.DEVNULL)
+        command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--omit=optional", "--ignore-scripts"]
+        subprocess.run(command, cwd=TOOLS, check=True, stderr=subprocess.DEVNULL)
     for script in (ROOT / "tests/browser").glob("*.js"):
         shutil.copy(script, TOOLS)
 
@@ -34,10 +38,12 @@ def main() -> int:
             **os.environ,
             "BASE_URL": jhe.base,
             "CHROMIUM": chromium,
+            "ADMIN_TOKEN": jhe.token("admin"),
             "DEMO_PASSWORD": jhe.demo["users"]["admin"]["password"],
             "MAIL_DIRECTORY": str(Path(jhe.home.name, "mail")),
         }
-        return subprocess.run(["node", TOOLS / "accounts.js"], env=environment, check=False).returncode
+        scripts = sys.argv[1:] or ["accounts.js"]
+        return max(subprocess.run(["node", TOOLS / script], env=environment, check=False).returncode for script in scripts)
 
 
 if __name__ == "__main__":

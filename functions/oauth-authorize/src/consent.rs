@@ -4,7 +4,7 @@ use http::StatusCode;
 use oauth::{
     Client, Scope,
     authorize::Authorization,
-    scope::{EMAIL, LAUNCH_PATIENT, OFFLINE_ACCESS, OPENID, PROFILE},
+    scope::{EMAIL, FHIR_USER, LAUNCH_PATIENT, OFFLINE_ACCESS, OPENID, PROFILE},
     smart::{self, Level, SmartScope},
 };
 use runtime::{
@@ -69,6 +69,7 @@ fn items(scope: &Scope, whole_access: bool) -> String {
         OPENID => "know the number of your account".to_owned(),
         EMAIL => "see your e-mail address".to_owned(),
         PROFILE => "see your name".to_owned(),
+        FHIR_USER => "know which patient or practitioner you are".to_owned(),
         LAUNCH_PATIENT => "know which patient you are".to_owned(),
         OFFLINE_ACCESS => "go on while you are not using it".to_owned(),
         other => SmartScope::parse(other).map_or_else(|| escape(other), |smart| records(&smart)),

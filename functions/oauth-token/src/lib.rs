@@ -8,6 +8,7 @@ use authz::{ClientId, Layer};
 use http::{StatusCode, header};
 use oauth::{
     Client, ClientKind, ErrorCode, OAuthError, Params, Secret,
+    client_auth::ClientAuthentication,
     discovery::Endpoints,
     dpop::Proof,
     grant::{self, GrantError},
@@ -36,7 +37,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     app.signing_key().await?;
     let store = app.store().await?;
     let mut context = request.audit(None, Action::Execute, "Token");
-    let client = client::authenticate(app, &context, &asked.client).await?;
+    let client = client::authenticate(app, &context, &sender(store, &context, &asked).await?).await?;
     context.client_id = Some(ClientId(client.id));
     let proof = proof(app, request, store, &context).await?;
     let tokens = Tokens { access: Secret::generate()?, refresh: Secret::generate()? };
@@ -57,6 +58,19 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     };
     let exchanged = exchanged(store, &context, outcome?).await?;
     Ok(json(StatusCode::OK, &answer(app, &client, exchanged, tokens, proof.is_some()).await?)?)
+}
+
+/// Who asks: who the request names, or whose refresh token it is.
+async fn sender(store: &Store, context: &Context, asked: &TokenRequest) -> Result<ClientAuthentication, Failure> {
+    let client_id = match (&asked.client, &asked.grant) {
+        (Some(named), _) => return Ok(named.clone()),
+        (None, Grant::RefreshToken(refresh)) => store.client_of_refresh(&refresh.refresh_token.hash()).await?,
+        (None, _) => None,
+    };
+    match client_id {
+        Some(client_id) => Ok(ClientAuthentication::by_token(client_id)),
+        None => Err(worthless(store, context).await),
+    }
 }
 
 /// The proof of the request, to whose key the tokens are bound (RFC 9449 section 5). One that is not good is recorded.
@@ -97,10 +111,15 @@ async fn exchanged(
     match outcome {
         Some(Ok(exchanged)) => Ok(exchanged),
         Some(Err(error)) => Err(error.answer().into()),
-        None => {
-            store.record_refusal(context, &Target::nothing(), RefusedBy::Layer(Layer::Token)).await?;
-            Err(OAuthError::invalid_grant().into())
-        }
+        None => Err(worthless(store, context).await),
+    }
+}
+
+/// Records that somebody brought a code or a token that does not exist: the failure to answer with.
+async fn worthless(store: &Store, context: &Context) -> Failure {
+    match store.record_refusal(context, &Target::nothing(), RefusedBy::Layer(Layer::Token)).await {
+        Ok(()) => OAuthError::invalid_grant().into(),
+        Err(failure) => failure.into(),
     }
 }
 
@@ -115,7 +134,7 @@ async fn answer(
     let lifetimes = &app.settings.lifetimes;
     let id_token = if granted.scope.contains(OPENID) {
         let claims = IdTokenClaims::new(&IdTokenFacts {
-            issuer: Endpoints::new(&app.settings.site_url).issuer(),
+            endpoints: &Endpoints::new(&app.settings.site_url),
             client_id: &client.client_id,
             subject: &subject,
             scope: &granted.scope,

@@ -4,6 +4,7 @@
 use http::{StatusCode, header};
 use oauth::{
     ErrorCode, OAuthError,
+    discovery::Endpoints,
     id_token::{Subject, UserClaims},
     scope::OPENID,
 };
@@ -21,7 +22,8 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         return Err(OAuthError::insufficient_scope("The access token does not have the scope openid.").into());
     }
     let profile = app.store().await?.profile(caller.actor.user).await?.ok_or(Failure::Unauthenticated)?;
-    Ok(json(StatusCode::OK, &UserClaims::for_scope(&subject(profile), scope))?)
+    let endpoints = Endpoints::new(&app.settings.site_url);
+    Ok(json(StatusCode::OK, &UserClaims::for_scope(&subject(profile), scope, &endpoints))?)
 }
 
 /// RFC 6750 section 3.1: who sent no token is only told the scheme; who sent one is told that it is not valid.
@@ -42,6 +44,7 @@ fn subject(profile: Profile) -> Subject {
         email_verified: None,
         given_name: known(profile.first_name),
         family_name: known(profile.last_name),
-        patient: None,
+        patient: profile.patient,
+        practitioner: profile.practitioner,
     }
 }

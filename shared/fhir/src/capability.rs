@@ -50,7 +50,7 @@ pub fn statement(base_url: &str, version: &str, date: &str) -> String {
 fn security(base_url: &str) -> Value {
     let origin = base_url.strip_suffix("/FHIR/R5").unwrap_or(base_url);
     json!({
-        "cors": false,
+        "cors": true,
         "service": [{ "coding": [{
             "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
             "code": "SMART-on-FHIR",

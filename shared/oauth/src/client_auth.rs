@@ -83,6 +83,18 @@ impl ClientAuthentication {
         Ok(Self { client_id, method })
     }
 
+    /// Whether a request names a client at all, or tries to prove something.
+    pub fn is_attempted(authorization: Option<&str>, params: &Params) -> Result<bool, OAuthError> {
+        let form = [params.get("client_id")?, params.get("client_secret")?, params.get("client_assertion")?];
+        Ok(authorization.is_some() || form.into_iter().any(|value| value.is_some()))
+    }
+
+    /// A client that is known by the token it holds, and proves nothing: only a public one is let through.
+    #[must_use]
+    pub const fn by_token(client_id: String) -> Self {
+        Self { client_id, method: Method::None }
+    }
+
     /// The client to look up.
     #[must_use]
     pub fn client_id(&self) -> &str {

@@ -11,19 +11,27 @@ use crate::scope;
 #[derive(Debug, Clone)]
 pub struct Endpoints {
     issuer: String,
+    fhir: String,
 }
 
 impl Endpoints {
     /// The endpoints of a deployment. A slash at the end of the base URL does not matter.
     #[must_use]
     pub fn new(base_url: &str) -> Self {
-        Self { issuer: format!("{}/o", base_url.trim_end_matches('/')) }
+        let base = base_url.trim_end_matches('/');
+        Self { issuer: format!("{base}/o"), fhir: format!("{base}/FHIR/R5") }
     }
 
     /// The issuer, `<base>/o`.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// The FHIR base, without a slash at its end.
+    #[must_use]
+    pub fn fhir(&self) -> &str {
+        &self.fhir
     }
 
     /// Where users are sent.
@@ -89,10 +97,10 @@ const CLAIMS: &[&str] = &[
     "email_verified",
     "given_name",
     "family_name",
+    "fhirUser",
 ];
 
-/// SMART App Launch 2.2, conformance, "Capability Sets". `sso-openid-connect` is not among them: it needs the claim
-/// `fhirUser`.
+/// SMART App Launch 2.2, conformance, "Capability Sets".
 const CAPABILITIES: &[&str] = &[
     "launch-standalone",
     "client-public",
@@ -104,6 +112,7 @@ const CAPABILITIES: &[&str] = &[
     "permission-user",
     "permission-v1",
     "permission-v2",
+    "sso-openid-connect",
 ];
 
 /// Authorization server metadata (RFC 8414 2).
@@ -193,10 +202,11 @@ impl OpenIdConfiguration {
     }
 }
 
-/// SMART App Launch 2.2 conformance. `issuer` and `jwks_uri` are left out: they go with `sso-openid-connect`,
-/// which needs the claim `fhirUser`.
+/// SMART App Launch 2.2 conformance.
 #[derive(Debug, Serialize)]
 pub struct SmartConfiguration {
+    issuer: String,
+    jwks_uri: String,
     authorization_endpoint: String,
     token_endpoint: String,
     token_endpoint_auth_methods_supported: &'static [&'static str],
@@ -215,6 +225,8 @@ impl SmartConfiguration {
     #[must_use]
     pub fn new(endpoints: &Endpoints) -> Self {
         Self {
+            issuer: endpoints.issuer.clone(),
+            jwks_uri: endpoints.jwks(),
             authorization_endpoint: endpoints.authorization(),
             token_endpoint: endpoints.token(),
             token_endpoint_auth_methods_supported: TOKEN_AUTH_METHODS,

@@ -5,7 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::scope::{EMAIL, PROFILE, Scope};
+use crate::discovery::Endpoints;
+use crate::scope::{EMAIL, FHIR_USER, PROFILE, Scope};
 use crate::token::{Secret, sha256};
 
 /// A user as far as clients may learn of.
@@ -23,6 +24,20 @@ pub struct Subject {
     pub family_name: Option<String>,
     /// The patient, if the user is one.
     pub patient: Option<i32>,
+    /// The practitioner, if the user is one.
+    pub practitioner: Option<i32>,
+}
+
+impl Subject {
+    /// The URL of the resource that stands for the user. None when it is not clear which.
+    fn fhir_user(&self, endpoints: &Endpoints) -> Option<String> {
+        let (kind, id) = match (self.patient, self.practitioner) {
+            (Some(patient), None) => ("Patient", patient),
+            (None, Some(practitioner)) => ("Practitioner", practitioner),
+            _ => return None,
+        };
+        Some(format!("{}/{kind}/{id}", endpoints.fhir()))
+    }
 }
 
 /// The claims of the standard scopes (OpenID Connect Core 5.4), and the document at userinfo.
@@ -37,12 +52,14 @@ pub struct UserClaims {
     given_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     family_name: Option<String>,
+    #[serde(rename = "fhirUser", skip_serializing_if = "Option::is_none")]
+    fhir_user: Option<String>,
 }
 
 impl UserClaims {
     /// What the scope lets the client see.
     #[must_use]
-    pub fn for_scope(subject: &Subject, scope: &Scope) -> Self {
+    pub fn for_scope(subject: &Subject, scope: &Scope, endpoints: &Endpoints) -> Self {
         let email = scope.contains(EMAIL);
         let profile = scope.contains(PROFILE);
         Self {
@@ -51,6 +68,7 @@ impl UserClaims {
             email_verified: subject.email_verified.filter(|_| email),
             given_name: subject.given_name.clone().filter(|_| profile),
             family_name: subject.family_name.clone().filter(|_| profile),
+            fhir_user: subject.fhir_user(endpoints).filter(|_| scope.contains(FHIR_USER)),
         }
     }
 }
@@ -58,8 +76,8 @@ impl UserClaims {
 /// The facts an `id_token` is made of.
 #[derive(Debug)]
 pub struct IdTokenFacts<'a> {
-    /// The issuer.
-    pub issuer: &'a str,
+    /// The endpoints, with the issuer.
+    pub endpoints: &'a Endpoints,
     /// The `client_id` it is for.
     pub client_id: &'a str,
     /// The user.
@@ -99,14 +117,14 @@ impl IdTokenClaims {
     pub fn new(facts: &IdTokenFacts<'_>) -> Self {
         let iat = facts.now.as_second();
         Self {
-            iss: facts.issuer.to_owned(),
+            iss: facts.endpoints.issuer().to_owned(),
             aud: facts.client_id.to_owned(),
             exp: iat.saturating_add(facts.lifetime.as_secs()),
             iat,
             auth_time: facts.auth_time.as_second(),
             nonce: facts.nonce.map(str::to_owned),
             at_hash: at_hash(facts.access_token),
-            user: UserClaims::for_scope(facts.subject, facts.scope),
+            user: UserClaims::for_scope(facts.subject, facts.scope, facts.endpoints),
         }
     }
 }

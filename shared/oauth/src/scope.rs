@@ -14,13 +14,17 @@ pub const OFFLINE_ACCESS: &str = "offline_access";
 /// Asks for the patient in context beside the access token (SMART App Launch 2.2, "Requesting context data").
 pub const LAUNCH_PATIENT: &str = "launch/patient";
 
+/// Asks for the FHIR resource that stands for the user (SMART App Launch 2.2, "Scopes for requesting identity data").
+pub const FHIR_USER: &str = "fhirUser";
+
 /// The scopes this server lists. Of the SMART scopes it knows more: every resource type that it serves, every combination of
 /// letters, and the words of version 1.
-pub const SUPPORTED: [&str; 9] = [
+pub const SUPPORTED: [&str; 10] = [
     OPENID,
     PROFILE,
     EMAIL,
     OFFLINE_ACCESS,
+    FHIR_USER,
     LAUNCH_PATIENT,
     "patient/*.rs",
     "patient/Observation.crs",

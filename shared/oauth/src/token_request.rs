@@ -11,8 +11,9 @@ use crate::token::Secret;
 /// A well-formed request. Neither the client nor the grant is checked yet.
 #[derive(Debug)]
 pub struct TokenRequest {
-    /// Who asks.
-    pub client: ClientAuthentication,
+    /// Who asks. None only with a refresh token: a public client has nothing to prove, and the token says whose it is
+    /// (RFC 6749 6 asks for neither name nor proof; SMART App Launch 2.2, "Refresh access token").
+    pub client: Option<ClientAuthentication>,
     /// What for.
     pub grant: Grant,
 }
@@ -59,7 +60,11 @@ impl TokenRequest {
             Some(GrantType::ClientCredentials) => Grant::ClientCredentials(scope(params)?),
             None => return Err(unsupported),
         };
-        Ok(Self { client: ClientAuthentication::parse(authorization, params)?, grant })
+        let client = match grant {
+            Grant::RefreshToken(_) if !ClientAuthentication::is_attempted(authorization, params)? => None,
+            _ => Some(ClientAuthentication::parse(authorization, params)?),
+        };
+        Ok(Self { client, grant })
     }
 }
 

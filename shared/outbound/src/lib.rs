@@ -1,8 +1,9 @@
-//! Requests of ours to servers that somebody else named: `GET` over https, to public addresses, and nothing else.
+//! Documents fetched from other servers: `GET` over https, and nothing else. There are no redirects and no proxy. Size and
+//! time are bounded.
 //!
 //! Whoever registers a URL chooses where this server connects to (OWASP ASVS 5.0 V1.3.6, server-side request forgery). So
-//! a name is resolved here once, only addresses of the public internet are used, and the connection goes to the address that
-//! was looked at. There are no redirects and no proxy. Size and time are bounded.
+//! a name is resolved here once, only addresses of the public internet are used, and the connection goes to an address that
+//! was looked at. A URL that is a setting may lead anywhere ([`Reach`]).
 
 mod address;
 
@@ -13,31 +14,28 @@ use http::{Request, StatusCode, Uri, header, uri::Scheme};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::ServerName;
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::net::{TcpStream, lookup_host};
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// The largest answer that is read: no key set is larger.
-const MAX_BYTES: usize = 64 * 1024;
 /// How long a request may take from the name to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A document could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// Not an https URL with a host name.
+    /// Not an https URL with a host, or with one that the reach does not have.
     #[error("the URL is not https with a host name")]
     Url,
+    /// The file with the authorities to trust has none, or cannot be read.
+    #[error("the file with the authorities is not usable")]
+    Authorities,
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
     Setup(#[source] rustls::Error),
-    /// The name leads nowhere, or only to addresses that are not of the public internet.
-    #[error("the host has no public address")]
+    /// The name leads nowhere, or to addresses that are outside the reach.
+    #[error("the host has no usable address")]
     Address,
     /// The connection failed, or the server is not who it says.
     #[error("the connection failed")]
@@ -56,77 +54,122 @@ pub enum FetchError {
     Timeout,
 }
 
+/// Where a URL may lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// To the public internet, by a name: somebody else registered the URL.
+    Public,
+    /// Anywhere: the URL is a setting.
+    Anywhere,
+}
+
+impl Reach {
+    /// An address in the place of a name is not for the public: no certificate authority vouches for who is behind it.
+    const fn has_name(self, name: &ServerName<'_>) -> bool {
+        matches!((self, name), (Self::Anywhere, _) | (Self::Public, ServerName::DnsName(_)))
+    }
+
+    /// A name with an address inside is not trusted at all: which of its addresses is used is the choice of whoever owns the
+    /// name.
+    fn has_all(self, addresses: &[SocketAddr]) -> bool {
+        self == Self::Anywhere || addresses.iter().all(|address| is_public(address.ip()))
+    }
+}
+
+/// What is fetched.
+#[derive(Clone, Copy, Debug)]
+pub struct Document {
+    /// The media types to ask for.
+    pub accept: &'static str,
+    /// The largest answer that is read.
+    pub max_bytes: usize,
+}
+
 /// Fetches documents.
 pub struct Fetcher {
     tls: TlsConnector,
-    may_connect: fn(IpAddr) -> bool,
+    reach: Reach,
 }
 
 impl Fetcher {
-    /// One that trusts the certificate authorities of the web.
-    pub fn new() -> Result<Self, FetchError> {
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        Self::with(roots, is_public)
-    }
-
-    fn with(roots: RootCertStore, may_connect: fn(IpAddr) -> bool) -> Result<Self, FetchError> {
+    /// One that trusts the certificate authorities in a PEM file, or those of the web.
+    pub fn new(reach: Reach, authorities: Option<&Path>) -> Result<Self, FetchError> {
+        let roots = match authorities {
+            None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
+            Some(file) => roots_in(file)?,
+        };
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(FetchError::Setup)?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self { tls: TlsConnector::from(Arc::new(config)), may_connect })
+        Ok(Self { tls: TlsConnector::from(Arc::new(config)), reach })
     }
 
     /// The document at a URL.
-    pub async fn get(&self, url: &str) -> Result<Bytes, FetchError> {
-        tokio::time::timeout(TIMEOUT, self.fetch(url)).await.map_err(|_| FetchError::Timeout)?
+    pub async fn get(&self, url: &str, document: Document) -> Result<Bytes, FetchError> {
+        tokio::time::timeout(TIMEOUT, self.fetch(url, document)).await.map_err(|_| FetchError::Timeout)?
     }
 
-    async fn fetch(&self, url: &str) -> Result<Bytes, FetchError> {
+    async fn fetch(&self, url: &str, document: Document) -> Result<Bytes, FetchError> {
         let uri: Uri = url.parse().map_err(|_| FetchError::Url)?;
-        let host = uri.host().filter(|_| uri.scheme() == Some(&Scheme::HTTPS)).ok_or(FetchError::Url)?;
-        // An address in the place of a name is refused: no certificate authority vouches for who is behind it.
-        let Ok(name @ ServerName::DnsName(_)) = ServerName::try_from(host.to_owned()) else {
-            return Err(FetchError::Url);
-        };
-        let address = self.resolve(host, uri.port_u16().unwrap_or(443)).await?;
-        let tcp = TcpStream::connect(address).await.map_err(FetchError::Connection)?;
-        let tls = self.tls.connect(name, tcp).await.map_err(FetchError::Connection)?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(tls)).await.map_err(FetchError::Http)?;
+        let authority = uri.authority().filter(|_| uri.scheme() == Some(&Scheme::HTTPS)).ok_or(FetchError::Url)?;
+        let stream = self.connect(authority.host(), authority.port_u16().unwrap_or(443)).await?;
         let request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
-            .header(header::HOST, uri.authority().map_or(host, |authority| authority.as_str()))
-            .header(header::ACCEPT, "application/json")
-            .body(Empty::<Bytes>::new())
+            .header(header::HOST, authority.as_str())
+            .header(header::ACCEPT, document.accept)
+            .body(Empty::new())
             .map_err(|_| FetchError::Url)?;
-        let exchange = async {
-            let response = sender.send_request(request).await.map_err(FetchError::Http)?;
-            if response.status() != StatusCode::OK {
-                return Err(FetchError::Status(response.status()));
-            }
-            let body = Limited::new(response.into_body(), MAX_BYTES).collect().await;
-            Ok(body.map_err(|_| FetchError::Body)?.to_bytes())
-        };
-        tokio::pin!(exchange);
-        tokio::select! {
-            answer = &mut exchange => answer,
-            ended = connection => {
-                // The server may close the connection as soon as it has sent everything.
-                ended.map_err(FetchError::Http)?;
-                exchange.await
-            }
-        }
+        exchange(stream, request, document.max_bytes).await
     }
 
-    /// The first address that may be connected to. A name with an address inside is not trusted at all: which of its
-    /// addresses comes first is the choice of whoever owns the name.
-    async fn resolve(&self, host: &str, port: u16) -> Result<SocketAddr, FetchError> {
+    async fn connect(&self, host: &str, port: u16) -> Result<TlsStream<TcpStream>, FetchError> {
+        let host = host.trim_matches(['[', ']']);
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| FetchError::Url)?;
+        if !self.reach.has_name(&name) {
+            return Err(FetchError::Url);
+        }
         let addresses: Vec<SocketAddr> = lookup_host((host, port)).await.map_err(|_| FetchError::Address)?.collect();
-        match addresses.first() {
-            Some(first) if addresses.iter().all(|address| (self.may_connect)(address.ip())) => Ok(*first),
-            _ => Err(FetchError::Address),
+        if addresses.is_empty() || !self.reach.has_all(&addresses) {
+            return Err(FetchError::Address);
+        }
+        let tcp = TcpStream::connect(addresses.as_slice()).await.map_err(FetchError::Connection)?;
+        self.tls.connect(name, tcp).await.map_err(FetchError::Connection)
+    }
+}
+
+fn roots_in(file: &Path) -> Result<RootCertStore, FetchError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|_| FetchError::Authorities)? {
+        roots.add(certificate.map_err(|_| FetchError::Authorities)?).map_err(|_| FetchError::Authorities)?;
+    }
+    if roots.is_empty() { Err(FetchError::Authorities) } else { Ok(roots) }
+}
+
+/// Sends the request, and reads the body of a 200.
+async fn exchange(
+    stream: TlsStream<TcpStream>,
+    request: Request<Empty<Bytes>>,
+    max_bytes: usize,
+) -> Result<Bytes, FetchError> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(FetchError::Http)?;
+    let answered = async {
+        let response = sender.send_request(request).await.map_err(FetchError::Http)?;
+        if response.status() != StatusCode::OK {
+            return Err(FetchError::Status(response.status()));
+        }
+        let body = Limited::new(response.into_body(), max_bytes).collect().await;
+        Ok(body.map_err(|_| FetchError::Body)?.to_bytes())
+    };
+    tokio::pin!(answered);
+    tokio::select! {
+        answer = &mut answered => answer,
+        ended = connection => {
+            // The server may close the connection as soon as it has sent everything.
+            ended.map_err(FetchError::Http)?;
+            answered.await
         }
     }
 }

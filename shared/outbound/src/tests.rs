@@ -2,10 +2,13 @@ use super::*;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::ServerConfig;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use std::io::Write;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
+
+const DOCUMENT: Document = Document { accept: "application/json", max_bytes: 100 };
 
 /// A server on this machine that gives one answer, whatever is asked; and a fetcher that trusts it.
 struct Server {
@@ -14,7 +17,20 @@ struct Server {
     asked: JoinHandle<String>,
 }
 
-async fn serve(answer: Vec<u8>, name: &str, may_connect: fn(IpAddr) -> bool) -> Server {
+impl Server {
+    async fn get(&self) -> Result<Bytes, FetchError> {
+        self.fetcher.get(&self.url, DOCUMENT).await
+    }
+}
+
+/// A file of authorities.
+fn file(content: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(content.as_bytes()).unwrap();
+    file
+}
+
+async fn serve(answer: Vec<u8>, name: &str, reach: Reach) -> Server {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(vec![name.to_owned()]).unwrap();
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -24,8 +40,6 @@ async fn serve(answer: Vec<u8>, name: &str, may_connect: fn(IpAddr) -> bool) -> 
         .with_no_client_auth()
         .with_single_cert(vec![cert.der().clone()], key)
         .unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(cert.der().clone()).unwrap();
     let listener = TcpListener::bind("localhost:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let asked = tokio::spawn(async move {
@@ -39,12 +53,8 @@ async fn serve(answer: Vec<u8>, name: &str, may_connect: fn(IpAddr) -> bool) -> 
         let _ = tls.shutdown().await;
         String::from_utf8(asked).unwrap()
     });
-    let fetcher = Fetcher::with(roots, may_connect).unwrap();
+    let fetcher = Fetcher::new(reach, Some(file(&cert.pem()).path())).unwrap();
     Server { url: format!("https://localhost:{port}/keys.json?v=1"), fetcher, asked }
-}
-
-fn anywhere(_: IpAddr) -> bool {
-    true
 }
 
 fn ok(body: &str) -> Vec<u8> {
@@ -53,8 +63,8 @@ fn ok(body: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_document_is_fetched_over_tls() {
-    let server = serve(ok("{\"keys\":[]}"), "localhost", anywhere).await;
-    assert_eq!(server.fetcher.get(&server.url).await.unwrap(), "{\"keys\":[]}");
+    let server = serve(ok("{\"keys\":[]}"), "localhost", Reach::Anywhere).await;
+    assert_eq!(server.get().await.unwrap(), "{\"keys\":[]}");
     let asked = server.asked.await.unwrap();
     assert!(asked.starts_with("GET /keys.json?v=1 HTTP/1.1\r\n"), "{asked}");
     assert!(asked.to_lowercase().contains("host: localhost:"), "{asked}");
@@ -62,14 +72,14 @@ async fn a_document_is_fetched_over_tls() {
 
 #[tokio::test]
 async fn an_answer_without_a_length_ends_with_the_connection() {
-    let server = serve(b"HTTP/1.1 200 OK\r\n\r\n{}".to_vec(), "localhost", anywhere).await;
-    assert_eq!(server.fetcher.get(&server.url).await.unwrap(), "{}");
+    let server = serve(b"HTTP/1.1 200 OK\r\n\r\n{}".to_vec(), "localhost", Reach::Anywhere).await;
+    assert_eq!(server.get().await.unwrap(), "{}");
 }
 
 #[tokio::test]
 async fn no_connection_is_made_to_an_address_that_is_not_public() {
-    let server = serve(ok("{}"), "localhost", is_public).await;
-    assert!(matches!(server.fetcher.get(&server.url).await, Err(FetchError::Address)));
+    let server = serve(ok("{}"), "localhost", Reach::Public).await;
+    assert!(matches!(server.get().await, Err(FetchError::Address)));
     assert!(!server.asked.is_finished());
     server.asked.abort();
 }
@@ -77,31 +87,50 @@ async fn no_connection_is_made_to_an_address_that_is_not_public() {
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let answer = b"HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n".to_vec();
-    let server = serve(answer, "localhost", anywhere).await;
-    let error = server.fetcher.get(&server.url).await.unwrap_err();
+    let server = serve(answer, "localhost", Reach::Anywhere).await;
+    let error = server.get().await.unwrap_err();
     assert!(matches!(error, FetchError::Status(StatusCode::FOUND)), "{error:?}");
 }
 
 #[tokio::test]
 async fn an_answer_is_bounded() {
-    let server = serve(ok(&"a".repeat(MAX_BYTES + 1)), "localhost", anywhere).await;
-    assert!(matches!(server.fetcher.get(&server.url).await, Err(FetchError::Body)));
+    let server = serve(ok(&"a".repeat(DOCUMENT.max_bytes + 1)), "localhost", Reach::Anywhere).await;
+    assert!(matches!(server.get().await, Err(FetchError::Body)));
 }
 
 #[tokio::test]
 async fn a_server_that_is_not_who_it_says_is_not_asked() {
-    let server = serve(ok("{}"), "other.example", anywhere).await;
-    assert!(matches!(server.fetcher.get(&server.url).await, Err(FetchError::Connection(_))));
-    let stranger = serve(ok("{}"), "localhost", anywhere).await;
-    let strict = Fetcher::with(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }, anywhere).unwrap();
-    assert!(matches!(strict.get(&stranger.url).await, Err(FetchError::Connection(_))));
+    let server = serve(ok("{}"), "other.example", Reach::Anywhere).await;
+    assert!(matches!(server.get().await, Err(FetchError::Connection(_))));
+    let stranger = serve(ok("{}"), "localhost", Reach::Anywhere).await;
+    let strict = Fetcher::new(Reach::Anywhere, None).unwrap();
+    assert!(matches!(strict.get(&stranger.url, DOCUMENT).await, Err(FetchError::Connection(_))));
 }
 
 #[tokio::test]
-async fn only_https_to_a_name_is_tried() {
-    let fetcher = Fetcher::with(RootCertStore::empty(), |_| panic!("no address is looked at")).unwrap();
-    for url in ["http://localhost/", "https://127.0.0.1/", "https://[::1]/", "ftp://localhost/", "/x", "", "https:///x"]
-    {
-        assert!(matches!(fetcher.get(url).await, Err(FetchError::Url)), "{url}");
+async fn only_https_is_tried_and_for_the_public_only_to_a_name() {
+    let public = Fetcher::new(Reach::Public, None).unwrap();
+    let anywhere = Fetcher::new(Reach::Anywhere, None).unwrap();
+    for url in ["http://localhost/", "ftp://localhost/", "/x", "", "https:///x"] {
+        for fetcher in [&public, &anywhere] {
+            assert!(matches!(fetcher.get(url, DOCUMENT).await, Err(FetchError::Url)), "{url}");
+        }
     }
+    // Nothing listens at port 0.
+    for url in ["https://127.0.0.1:0/", "https://[::1]:0/"] {
+        assert!(matches!(public.get(url, DOCUMENT).await, Err(FetchError::Url)), "{url}");
+        assert!(matches!(anywhere.get(url, DOCUMENT).await, Err(FetchError::Connection(_))), "{url}");
+    }
+}
+
+#[test]
+fn authorities_have_to_be_there() {
+    let pem = generate_simple_self_signed(vec!["a.example".to_owned()]).unwrap().cert.pem();
+    for (content, usable) in [(pem.as_str(), true), ("", false), ("no PEM", false), (&pem.replace("MII", "AAA"), false)]
+    {
+        let made = Fetcher::new(Reach::Anywhere, Some(file(content).path()));
+        assert_eq!(made.is_ok(), usable, "{content}");
+    }
+    let missing = Fetcher::new(Reach::Anywhere, Some(Path::new("/does/not/exist")));
+    assert!(matches!(missing, Err(FetchError::Authorities)));
 }

@@ -1,7 +1,7 @@
 //! Key sets of other parties, fetched from their URLs and kept for a while.
 
 use oauth::{KeySet, keys::KeySetError, registration::is_fetchable};
-use outbound::{FetchError, Fetcher};
+use outbound::{Document, FetchError, Fetcher, Reach};
 use std::{
     collections::HashMap,
     sync::Arc,
@@ -14,6 +14,8 @@ const FRESH: Duration = Duration::from_mins(5);
 /// How long nothing is fetched again, whatever key is asked for and however the last time ended: nobody can make us ask
 /// another server more often.
 const PAUSE: Duration = Duration::from_mins(1);
+/// What is fetched. No key set is larger.
+const DOCUMENT: Document = Document { accept: "application/json", max_bytes: 64 * 1024 };
 /// How many URLs are remembered.
 const MAX_URLS: usize = 200;
 
@@ -82,8 +84,8 @@ impl KeySets {
     }
 
     async fn fetch(&self, url: &str) -> Result<Arc<KeySet>, KeySetsError> {
-        let fetcher = self.fetcher.get_or_try_init(|| async { Fetcher::new() }).await?;
-        let document = fetcher.get(url).await?;
+        let fetcher = self.fetcher.get_or_try_init(|| async { Fetcher::new(Reach::Public, None) }).await?;
+        let document = fetcher.get(url, DOCUMENT).await?;
         let text = str::from_utf8(&document).map_err(|_| KeySetError::Malformed)?;
         Ok(Arc::new(KeySet::parse(text)?))
     }

@@ -2,12 +2,10 @@
 //! key, and the cookie of a request that waits for its answer. The protocol itself is in the crate `saml`.
 
 mod browser;
-mod fetch;
 mod settings;
 mod source;
 
 pub use browser::{Purpose, clear_pending, pending, set_pending};
-pub use fetch::FetchError;
 pub use settings::Settings;
 pub use source::MetadataError;
 

@@ -1,8 +1,8 @@
 //! Where the identity provider's metadata comes from, and how long it is kept.
 
-use crate::fetch::{self, FetchError};
 use http::Uri;
 use jiff::Timestamp;
+use outbound::{Document, FetchError, Fetcher, Reach};
 use saml::{IdentityProvider, Refusal};
 use std::{
     path::{Path, PathBuf},
@@ -21,8 +21,9 @@ const STALE: Duration = Duration::from_hours(24);
 /// How long to wait after a failure: every sign-in would wait for the next one.
 const PAUSE: Duration = Duration::from_mins(1);
 
-/// The largest metadata.
-const MAX_SIZE: usize = 1024 * 1024;
+/// What is fetched.
+const DOCUMENT: Document =
+    Document { accept: "application/samlmetadata+xml, application/xml, text/xml", max_bytes: 1024 * 1024 };
 
 /// Why there is no metadata.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,9 @@ pub enum MetadataError {
     /// The file cannot be read.
     #[error("the file with the identity provider's metadata cannot be read")]
     File(#[from] std::io::Error),
+    /// It is not UTF-8.
+    #[error("the identity provider's metadata is not text")]
+    Encoding,
     /// It is not usable.
     #[error("the identity provider's metadata is not usable")]
     Content(#[from] Refusal),
@@ -120,7 +124,7 @@ impl Source {
     async fn read(&self) -> Result<IdentityProvider, MetadataError> {
         let text = match &self.place {
             Place::File(path) => read_file(path).await?,
-            Place::Url { url, authorities } => fetch::text(url, authorities.as_deref(), MAX_SIZE).await?,
+            Place::Url { url, authorities } => fetch(url, authorities.as_deref()).await?,
         };
         Ok(IdentityProvider::from_metadata(&text)?)
     }
@@ -128,6 +132,11 @@ impl Source {
 
 async fn read_file(path: &Path) -> Result<String, MetadataError> {
     Ok(tokio::fs::read_to_string(path).await?)
+}
+
+async fn fetch(url: &Uri, authorities: Option<&Path>) -> Result<String, MetadataError> {
+    let bytes = Fetcher::new(Reach::Anywhere, authorities)?.get(&url.to_string(), DOCUMENT).await?;
+    String::from_utf8(bytes.into()).map_err(|_| MetadataError::Encoding)
 }
 
 #[cfg(test)]
@@ -158,6 +167,14 @@ mod tests {
         assert!(matches!(source.get(now(), after(27)).await, Err(MetadataError::Paused)));
         fs::write(file.path(), METADATA).unwrap();
         assert!(source.get(now(), after(28)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn metadata_may_come_from_a_private_address_because_a_setting_says_so() {
+        // Nothing listens at port 0.
+        let place = Place::url("https://127.0.0.1:0/".parse().unwrap(), None).unwrap();
+        let tried = Source::new(place).get(now(), Instant::now()).await;
+        assert!(matches!(tried, Err(MetadataError::Fetch(FetchError::Connection(_)))));
     }
 
     #[tokio::test]

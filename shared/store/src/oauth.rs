@@ -103,7 +103,8 @@ impl Store {
             .prepare_cached(&format!(
                 "SELECT c.grant_id, g.client_id, g.user_id, c.redirect_uri, c.code_challenge, g.scope, c.nonce, c.dpop_jkt, g.auth_time,
                         c.expires_at, c.used_at, u.email, u.first_name, u.last_name,
-                        (SELECT id FROM patient WHERE user_id = u.id) AS patient_id
+                        (SELECT id FROM patient WHERE user_id = u.id) AS patient_id,
+                        (SELECT id FROM practitioner WHERE user_id = u.id) AS practitioner_id
                    FROM oauth_code c JOIN oauth_grant g ON g.id = c.grant_id
                    JOIN app_user u ON u.id = g.user_id AND u.is_active
                   WHERE c.code_hash = $1 AND {OPEN_STATIC_CODE} FOR UPDATE OF c"
@@ -157,7 +158,8 @@ impl Store {
             .prepare_cached(
                 "SELECT r.grant_id, g.client_id, g.user_id, g.scope, g.auth_time, r.dpop_jkt, r.expires_at, r.used_at, g.revoked_at,
                         u.email, u.first_name, u.last_name,
-                        (SELECT id FROM patient WHERE user_id = u.id) AS patient_id
+                        (SELECT id FROM patient WHERE user_id = u.id) AS patient_id,
+                        (SELECT id FROM practitioner WHERE user_id = u.id) AS practitioner_id
                    FROM refresh_token r JOIN oauth_grant g ON g.id = r.grant_id
                    JOIN app_user u ON u.id = g.user_id AND u.is_active
                   WHERE r.token_hash = $1 FOR UPDATE OF r",
@@ -339,6 +341,7 @@ fn subject_of(row: &Row) -> Result<Subject, StoreError> {
         given_name: text("first_name")?,
         family_name: text("last_name")?,
         patient: row.try_get("patient_id")?,
+        practitioner: row.try_get("practitioner_id")?,
     })
 }
 

@@ -27,6 +27,10 @@ pub struct Profile {
     pub is_superuser: bool,
     /// The practitioner's settings of the console, if the user is one.
     pub settings: Option<serde_json::Value>,
+    /// The patient, if the user is one.
+    pub patient: Option<i32>,
+    /// The practitioner, if the user is one.
+    pub practitioner: Option<i32>,
 }
 
 impl Store {
@@ -35,7 +39,8 @@ impl Store {
         let client = self.connection().await?;
         let statement = client
             .prepare_cached(
-                "SELECT u.id, u.email, u.first_name, u.last_name, u.user_type, u.is_superuser, p.settings
+                "SELECT u.id, u.email, u.first_name, u.last_name, u.user_type, u.is_superuser, p.settings,
+                        p.id AS practitioner_id, (SELECT id FROM patient WHERE user_id = u.id) AS patient_id
                    FROM app_user u LEFT JOIN practitioner p ON p.user_id = u.id
                   WHERE u.id = $1",
             )
@@ -51,6 +56,8 @@ impl Store {
             user_type: row.try_get("user_type")?,
             is_superuser: row.try_get("is_superuser")?,
             settings: row.try_get::<_, Option<Json<serde_json::Value>>>("settings")?.map(|json| json.0),
+            patient: row.try_get("patient_id")?,
+            practitioner: row.try_get("practitioner_id")?,
         }))
     }
 }

@@ -81,11 +81,13 @@ fn the_openid_document_has_what_discovery_3_requires() {
 }
 
 #[test]
-fn the_smart_document_claims_no_single_sign_on() {
+fn the_smart_document_has_what_its_capabilities_require() {
     let [.., smart] = documents();
     let capabilities = smart["capabilities"].as_array().unwrap();
     assert!(capabilities.contains(&json!("launch-standalone")));
     assert!(capabilities.contains(&json!("client-public")));
-    assert!(!capabilities.contains(&json!("sso-openid-connect")));
-    assert_eq!(smart.get("issuer"), None);
+    // SMART App Launch 2.2, conformance: both are required with `sso-openid-connect`, and so is the claim.
+    assert!(capabilities.contains(&json!("sso-openid-connect")) && CLAIMS.contains(&"fhirUser"));
+    assert_eq!(smart["issuer"], "https://e.example/o");
+    assert_eq!(smart["jwks_uri"], "https://e.example/o/.well-known/jwks.json");
 }

@@ -10,11 +10,31 @@ fn subject() -> Subject {
         given_name: Some("ManagerMary".to_owned()),
         family_name: Some("Wiley".to_owned()),
         patient: None,
+        practitioner: Some(80002),
     }
 }
 
 fn user_claims(scope: &str) -> Value {
-    serde_json::to_value(UserClaims::for_scope(&subject(), &Scope::parse(scope).unwrap())).unwrap()
+    claims_of(&subject(), scope)
+}
+
+fn claims_of(subject: &Subject, scope: &str) -> Value {
+    let endpoints = Endpoints::new("https://e.example");
+    serde_json::to_value(UserClaims::for_scope(subject, &Scope::parse(scope).unwrap(), &endpoints)).unwrap()
+}
+
+#[test]
+fn a_user_is_a_patient_or_a_practitioner_smart_2_2_fhir_user() {
+    for (patient, practitioner, expected) in [
+        (None, Some(80002), json!("https://e.example/FHIR/R5/Practitioner/80002")),
+        (Some(40001), None, json!("https://e.example/FHIR/R5/Patient/40001")),
+        (Some(40001), Some(80002), Value::Null),
+        (None, None, Value::Null),
+    ] {
+        let subject = Subject { patient, practitioner, ..subject() };
+        assert_eq!(claims_of(&subject, "openid fhirUser")["fhirUser"], expected, "{patient:?} {practitioner:?}");
+        assert_eq!(claims_of(&subject, "openid profile").get("fhirUser"), None, "not asked for");
+    }
 }
 
 #[test]
@@ -37,7 +57,7 @@ fn the_claims_are_those_of_openid_connect_2() {
     // The access token of OpenID Connect Core A.3, whose at_hash is given in A.4.
     let access_token = Secret::presented("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y");
     let facts = IdTokenFacts {
-        issuer: "https://e.example/o",
+        endpoints: &Endpoints::new("https://e.example"),
         client_id: "app",
         subject: &subject,
         scope: &scope,

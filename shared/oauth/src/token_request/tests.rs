@@ -15,7 +15,7 @@ fn code_form() -> String {
 #[test]
 fn a_code_exchange_rfc_6749_4_1_3() {
     let request = parse(&code_form()).unwrap();
-    assert_eq!(request.client.client_id(), "app");
+    assert_eq!(request.client.unwrap().client_id(), "app");
     let Grant::AuthorizationCode(exchange) = request.grant else { panic!("not a code") };
     assert_eq!(exchange.code.expose(), "c1");
     assert_eq!(exchange.redirect_uri, "https://a/cb");
@@ -28,6 +28,24 @@ fn a_refresh_rfc_6749_6() {
     let Grant::RefreshToken(exchange) = request.grant else { panic!("not a refresh") };
     assert_eq!(exchange.refresh_token.expose(), "r1");
     assert_eq!(exchange.scope.unwrap().to_string(), "openid");
+}
+
+#[test]
+fn only_a_refresh_may_come_without_a_client_rfc_6749_6() {
+    let refresh = "grant_type=refresh_token&refresh_token=r1";
+    for (more, is_named) in [("", false), ("&client_id=", false), ("&client_id=app", true)] {
+        assert_eq!(parse(&format!("{refresh}{more}")).unwrap().client.is_some(), is_named, "{more}");
+    }
+    // Who tries to prove something is held to it.
+    for (more, expected) in [
+        ("&client_secret=s", ErrorCode::InvalidClient),
+        ("&client_assertion=a.b.c", ErrorCode::InvalidRequest),
+        ("&client_id=app&client_id=app", ErrorCode::InvalidRequest),
+    ] {
+        assert_eq!(parse(&format!("{refresh}{more}")).unwrap_err(), expected, "{more}");
+    }
+    let params = Params::from_form(refresh).unwrap();
+    assert_eq!(TokenRequest::parse(Some("Bearer x"), &params).unwrap_err().code, ErrorCode::InvalidClient);
 }
 
 #[test]

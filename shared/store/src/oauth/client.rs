@@ -26,6 +26,20 @@ impl Store {
         client.query_opt(&statement, &[&client_id]).await?.as_ref().map(client_of).transpose()
     }
 
+    /// The `client_id` of the client that a refresh token was issued to, whatever the token is still worth.
+    pub async fn client_of_refresh(&self, refresh: &TokenHash) -> Result<Option<String>, StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT c.client_id
+                   FROM refresh_token r JOIN oauth_grant g ON g.id = r.grant_id JOIN oauth_client c ON c.id = g.client_id
+                  WHERE r.token_hash = $1",
+            )
+            .await?;
+        let row = client.query_opt(&statement, &[&refresh.as_bytes().as_slice()]).await?;
+        Ok(row.map(|row| row.try_get("client_id")).transpose()?)
+    }
+
     /// Keeps the id of a client's assertion until the assertion expires, and forgets those that have. False: the client
     /// used it before (RFC 7523 section 3). Of two at the same time, the primary key lets one through.
     pub async fn use_assertion(&self, client_id: i32, used: &SingleUse) -> Result<bool, StoreError> {
