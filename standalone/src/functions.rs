@@ -55,6 +55,7 @@ pub const FUNCTIONS: &[Function] = &[
     oauth_introspect::FUNCTION,
     oauth_jwks::FUNCTION,
     oauth_logout::FUNCTION,
+    oauth_par::FUNCTION,
     oauth_revoke::FUNCTION,
     oauth_token::FUNCTION,
     oauth_userinfo::FUNCTION,

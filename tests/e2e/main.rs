@@ -53,6 +53,7 @@ mod observation_upload_rules;
 mod observation_window;
 mod organization_members;
 mod organizations;
+mod par;
 mod patient_identifiers;
 mod patients;
 mod practitioner_clients;

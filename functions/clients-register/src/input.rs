@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use store::{ClientRecord, RegisteredClient};
 
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 16] = [
     "name",
     "redirectUris",
     "grantTypes",
@@ -21,6 +21,7 @@ const KNOWN: [&str; 15] = [
     "skipAuthorization",
     "resourceServer",
     "wholeAccess",
+    "requirePushedAuthorizationRequests",
     "postLogoutRedirectUris",
     "invitationUrl",
     "actsAs",
@@ -44,6 +45,7 @@ pub(crate) struct Wanted {
     skip_authorization: bool,
     is_resource_server: bool,
     whole_access: bool,
+    requires_pushed_requests: bool,
     post_logout_redirect_uris: Vec<String>,
     invitation_url: Option<String>,
     acts_as: Option<i32>,
@@ -64,6 +66,7 @@ impl Default for Wanted {
             skip_authorization: false,
             is_resource_server: false,
             whole_access: false,
+            requires_pushed_requests: false,
             post_logout_redirect_uris: Vec::new(),
             invitation_url: None,
             acts_as: None,
@@ -86,6 +89,7 @@ impl From<RegisteredClient> for Wanted {
             skip_authorization: known.skip_authorization,
             is_resource_server: known.resource_server,
             whole_access: known.whole_access,
+            requires_pushed_requests: known.require_pushed_authorization_requests,
             post_logout_redirect_uris: known.post_logout_redirect_uris,
             invitation_url: known.summary.invitation_url,
             acts_as: known.acts_as,
@@ -144,6 +148,8 @@ impl Wanted {
         if fields.has("postLogoutRedirectUris") {
             self.post_logout_redirect_uris = texts(fields, "postLogoutRedirectUris", MAX_URL)?;
         }
+        self.requires_pushed_requests =
+            fields.flag("requirePushedAuthorizationRequests")?.unwrap_or(self.requires_pushed_requests);
         self.whole_access = fields.flag("wholeAccess")?.unwrap_or(self.whole_access);
         self.is_resource_server = fields.flag("resourceServer")?.unwrap_or(self.is_resource_server);
         self.check()
@@ -187,6 +193,7 @@ impl Wanted {
             skip_authorization: self.skip_authorization,
             is_resource_server: self.is_resource_server,
             whole_access: self.whole_access,
+            requires_pushed_requests: self.requires_pushed_requests,
             post_logout_redirect_uris: &self.post_logout_redirect_uris,
             invitation_url: self.invitation_url.as_deref(),
             acts_as: self.acts_as,

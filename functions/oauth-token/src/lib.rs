@@ -7,7 +7,7 @@ use audit::{Action, Context, RefusedBy, Target};
 use authz::{ClientId, Layer};
 use http::{StatusCode, header};
 use oauth::{
-    Client, ClientKind, ErrorCode, OAuthError, Params, Secret,
+    Client, ClientKind, OAuthError, Params, Secret,
     client_auth::ClientAuthentication,
     discovery::Endpoints,
     dpop::Proof,
@@ -39,7 +39,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let mut context = request.audit(None, Action::Execute, "Token");
     let client = client::authenticate(app, &context, &sender(store, &context, &asked).await?).await?;
     context.client_id = Some(ClientId(client.id));
-    let proof = proof(app, request, store, &context).await?;
+    let proof = client::proof(app, request, &context).await?;
     let tokens = Tokens { access: Secret::generate()?, refresh: Secret::generate()? };
     let new = new_tokens(app, &client, &tokens, proof.as_ref());
     let now = app.now();
@@ -70,18 +70,6 @@ async fn sender(store: &Store, context: &Context, asked: &TokenRequest) -> Resul
     match client_id {
         Some(client_id) => Ok(ClientAuthentication::by_token(client_id)),
         None => Err(worthless(store, context).await),
-    }
-}
-
-/// The proof of the request, to whose key the tokens are bound (RFC 9449 section 5). One that is not good is recorded.
-async fn proof(app: &App, request: &Request, store: &Store, context: &Context) -> Result<Option<Proof>, Failure> {
-    match request.proof(app, None).await {
-        Err(Failure::Unproved) => {
-            store.record_refusal(context, &Target::nothing(), RefusedBy::Layer(Layer::Token)).await?;
-            let text = "The proof of possession is not good.";
-            Err(OAuthError::new(ErrorCode::InvalidDpopProof, text).into())
-        }
-        other => other,
     }
 }
 

@@ -11,12 +11,14 @@ use form_urlencoded::Serializer;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::client::{Client, GrantType};
-use crate::dpop::Thumbprint;
+use crate::dpop::{Proof, Thumbprint};
 use crate::error::{ErrorCode, OAuthError};
 use crate::params::{Params, is_vschar};
 use crate::pkce::{self, Challenge};
+use crate::pushed::{self, Pushed};
 use crate::redirect;
 use crate::scope::Scope;
+use crate::token::Secret;
 
 const MAX_STATE: usize = 2048;
 const MAX_NONCE: usize = 512;
@@ -57,12 +59,32 @@ pub enum PageError {
     /// The redirect URI is not one of the client's.
     #[error("The redirect URI is not registered for the client.")]
     UnknownRedirectUri,
+    /// No pushed request of the client has this reference now.
+    #[error("The request has expired or was answered already. Please go back to the app and start again.")]
+    UnknownReference,
+}
+
+/// How a request came here.
+#[derive(Debug, Clone)]
+enum Way {
+    /// By the browser, in full.
+    Browser,
+    /// By the client itself, to be pushed.
+    Pushing,
+    /// By the client itself; the browser brought the reference.
+    Pushed {
+        /// The reference.
+        request_uri: String,
+        /// When it was first brought.
+        opened_at: Timestamp,
+    },
 }
 
 /// A request of which only the client's name is known.
 pub struct AuthorizeRequest {
     params: Params,
     client_id: String,
+    way: Way,
 }
 
 impl AuthorizeRequest {
@@ -74,7 +96,31 @@ impl AuthorizeRequest {
     {
         let params = Params::from_pairs(pairs).map_err(|_| PageError::TooLarge)?;
         let client_id = params.get("client_id").ok().flatten().ok_or(PageError::NoClient)?.to_owned();
-        Ok(Self { params, client_id })
+        Ok(Self { params, client_id, way: Way::Browser })
+    }
+
+    /// Takes the form of a client that pushes a request (RFC 9126 2.1). The client is authenticated already.
+    pub fn pushing(params: &Params, client: &Client, proof: Option<&Proof>) -> Result<Self, OAuthError> {
+        let client_id = client.client_id.clone();
+        let params = pushed::parameters(params, &KNOWN, &client_id, proof)?;
+        Ok(Self { params, client_id, way: Way::Pushing })
+    }
+
+    /// The reference to a pushed request, if the browser brings one: look the request up by its hash and the client.
+    #[must_use]
+    pub fn reference(&self) -> Option<Secret> {
+        pushed::reference(self.params.get("request_uri").ok().flatten()?)
+    }
+
+    /// The request that the reference stands for. Parameters beside the reference do not count (RFC 9126 4, RFC 9101 5).
+    pub fn resolve(self, pushed: &Pushed) -> Result<Self, PageError> {
+        let request_uri = self.params.get("request_uri").ok().flatten().ok_or(PageError::UnknownReference)?.to_owned();
+        let params = Params::from_form(&pushed.parameters).map_err(|_| PageError::TooLarge)?;
+        // RFC 9126 2.2: the reference is bound to the client that pushed the request.
+        if params.get("client_id").ok().flatten() != Some(self.client_id.as_str()) {
+            return Err(PageError::UnknownReference);
+        }
+        Ok(Self { params, client_id: self.client_id, way: Way::Pushed { request_uri, opened_at: pushed.opened_at } })
     }
 
     /// The client to look up.
@@ -98,7 +144,7 @@ impl AuthorizeRequest {
         let state = self.params.get("state").ok().flatten();
         let state = state.filter(|state| is_state(state)).map(str::to_owned);
         let return_to = ReturnTo { redirect_uri: uri.to_owned(), state };
-        Ok(Addressed { params: self.params, return_to })
+        Ok(Addressed { params: self.params, return_to, way: self.way })
     }
 }
 
@@ -150,6 +196,7 @@ impl Refusal {
 pub struct Addressed {
     params: Params,
     return_to: ReturnTo,
+    way: Way,
 }
 
 impl Addressed {
@@ -168,6 +215,10 @@ impl Addressed {
             params.get(name)?;
         }
         refuse_request_objects(params)?;
+        // RFC 9126 6.
+        if client.requires_pushed_requests && matches!(self.way, Way::Browser) {
+            return Err(OAuthError::invalid_request("The client has to push its requests."));
+        }
         check_response(params)?;
         if !client.may_use(GrantType::AuthorizationCode) {
             return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "The client may not ask for a code."));
@@ -185,6 +236,7 @@ impl Addressed {
             prompt: Prompt::parse(params.get("prompt")?)?,
             max_age: max_age(params)?,
             params: params.clone(),
+            way: self.way.clone(),
         })
     }
 }
@@ -204,6 +256,7 @@ pub struct Authorization {
     prompt: Prompt,
     max_age: Option<SignedDuration>,
     params: Params,
+    way: Way,
 }
 
 /// What the caller knows about the browser.
@@ -248,11 +301,22 @@ impl Authorization {
         self.refuse(ErrorCode::AccessDenied, "The user did not agree.")
     }
 
+    /// The parameters to store when the request is pushed, as a form.
+    #[must_use]
+    pub fn parameters(&self) -> String {
+        Serializer::new(String::new()).extend_pairs(self.params.pairs()).finish()
+    }
+
     /// The query of this request for the way back from the login page. What a login has just satisfied,
-    /// `prompt=login` and `max_age=0`, is left out, else the user would log in for ever.
+    /// `prompt=login` and `max_age=0`, is left out, else the user would log in for ever. Of a pushed request it is the
+    /// reference.
     #[must_use]
     pub fn query_after_login(&self) -> String {
         let mut query = Serializer::new(String::new());
+        if let Way::Pushed { request_uri, .. } = &self.way {
+            let client_id = self.params.get("client_id").ok().flatten().unwrap_or_default();
+            return query.append_pair("client_id", client_id).append_pair("request_uri", request_uri).finish();
+        }
         for (name, value) in self.params.pairs().filter(|(name, _)| KNOWN.contains(name)) {
             match (name, value) {
                 ("prompt", _) if self.prompt == Prompt::Login => {}
@@ -273,6 +337,12 @@ impl Authorization {
     }
 
     fn is_fresh(&self, session: &Session, now: Timestamp) -> bool {
+        // A pushed request stays as it is. Who signed in since it was opened did so for it.
+        if let Way::Pushed { opened_at, .. } = self.way
+            && session.auth_time >= opened_at
+        {
+            return true;
+        }
         let age = now.duration_since(session.auth_time);
         !self.prompt.asks_login() && self.max_age.is_none_or(|max| age < max)
     }

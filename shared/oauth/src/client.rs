@@ -30,6 +30,8 @@ pub struct Client {
     /// Whether a token of the client that names no SMART scope has all the access of its user: for the operator's own
     /// clients, which ask for `openid` alone. For any other client such a token is a sign-in and opens no data.
     pub whole_access: bool,
+    /// Whether its authorization requests count only when they are pushed (RFC 9126 6).
+    pub requires_pushed_requests: bool,
 }
 
 impl Client {

@@ -26,6 +26,7 @@ pub mod logout;
 pub mod params;
 pub mod password;
 pub mod pkce;
+pub mod pushed;
 pub mod redirect;
 pub mod registration;
 pub mod scope;

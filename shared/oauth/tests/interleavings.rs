@@ -75,6 +75,7 @@ fn client(id: i32) -> Client {
         skip_authorization: true,
         is_resource_server: false,
         whole_access: false,
+        requires_pushed_requests: false,
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Settings {
     pub session_idle_seconds: i32,
     /// `REQUIRE_SECOND_FACTOR_FOR_SUPER_ADMINS`: `true` (default) or `false`.
     pub super_admins_need_factor: bool,
+    /// `REQUIRE_PUSHED_AUTHORIZATION_REQUESTS`: `true` when every client has to push its requests, or `false` (default).
+    pub requires_pushed_requests: bool,
     /// `INVITATION_SECONDS`: how long an invitation can be redeemed (7 days).
     pub invitation_seconds: i64,
     /// `INVITATION_WINDOW_SECONDS`: how long a redeemed invitation can be redeemed again (12 hours).
@@ -64,6 +66,7 @@ impl Settings {
                 .ok_or(ConfigError::Invalid("CORS_ALLOWED_ORIGINS", "use origins such as https://app.example"))?,
             session_idle_seconds: number(&lookup, "SESSION_IDLE_SECONDS", 30 * 60)?,
             super_admins_need_factor: flag(&lookup, "REQUIRE_SECOND_FACTOR_FOR_SUPER_ADMINS", true)?,
+            requires_pushed_requests: flag(&lookup, "REQUIRE_PUSHED_AUTHORIZATION_REQUESTS", false)?,
             invitation_seconds: lifetime(&lookup, "INVITATION_SECONDS", 7 * 24 * 3600)?,
             invitation_window_seconds: number(&lookup, "INVITATION_WINDOW_SECONDS", 12 * 3600)?,
             invitation_email_only: match lookup("INVITATION_EMAIL_ONLY").as_deref() {
@@ -144,6 +147,16 @@ fn lifetime(lookup: impl Fn(&str) -> Option<String>, name: &'static str, default
     Ok(seconds)
 }
 
+/// `true` or `false`.
+fn flag(lookup: impl Fn(&str) -> Option<String>, name: &'static str, default: bool) -> Result<bool, ConfigError> {
+    match lookup(name).as_deref() {
+        None => Ok(default),
+        Some("true") => Ok(true),
+        Some("false") => Ok(false),
+        Some(_) => Err(ConfigError::Invalid(name, "use true or false")),
+    }
+}
+
 /// A positive number.
 fn number<T: FromStr + PartialOrd + Default>(
     lookup: impl Fn(&str) -> Option<String>,
@@ -200,6 +213,7 @@ mod tests {
             ("RATE_LIMIT_PER_MINUTE", "-1"),
             ("RATE_LIMIT_PER_MINUTE", "many"),
             ("REASON_REQUIRED", "1"),
+            ("REQUIRE_PUSHED_AUTHORIZATION_REQUESTS", "1"),
         ] {
             let error = settings(&[("SITE_URL", "https://a"), (name, value)]).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");

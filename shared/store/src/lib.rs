@@ -28,6 +28,7 @@ mod patient;
 mod pool;
 mod practitioner;
 mod rate_limit;
+mod pushed_request;
 mod refusal;
 mod session;
 mod setting;
@@ -68,6 +69,7 @@ pub use organization::{
 pub use patient::{Creation, Identifier, Lookup, NewPatient, Patient, PatientFilter, PatientPage, TextFilter};
 pub use pool::Store;
 pub use practitioner::{Practitioner, PractitionerAccount, PractitionerPage};
+pub use pushed_request::NewPushedRequest;
 pub use session::{GrantEntry, LoginSession, NewSession, SessionEntry};
 pub use setting::{NewSetting, Setting, SettingChange};
 pub use single_sign_on::{LinkedSession, Outsider, SignOutOrder, SsoAccount, SsoAttempt};

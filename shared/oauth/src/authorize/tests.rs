@@ -31,6 +31,7 @@ fn client() -> Client {
         skip_authorization: true,
         is_resource_server: false,
         whole_access: false,
+        requires_pushed_requests: false,
     }
 }
 

@@ -20,6 +20,7 @@ fn client(client_id: &str, kind: ClientKind) -> Client {
         skip_authorization: false,
         is_resource_server: false,
         whole_access: false,
+        requires_pushed_requests: false,
     }
 }
 

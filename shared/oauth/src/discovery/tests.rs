@@ -12,8 +12,8 @@ fn endpoints() -> Endpoints {
 
 fn documents() -> [Value; 3] {
     [
-        serde_json::to_value(OpenIdConfiguration::new(&endpoints())).unwrap(),
-        serde_json::to_value(ServerMetadata::new(&endpoints())).unwrap(),
+        serde_json::to_value(OpenIdConfiguration::new(&endpoints(), false)).unwrap(),
+        serde_json::to_value(ServerMetadata::new(&endpoints(), true)).unwrap(),
         serde_json::to_value(SmartConfiguration::new(&endpoints())).unwrap(),
     ]
 }
@@ -32,6 +32,11 @@ fn the_endpoints_are_under_the_issuer() {
     for document in [&openid, &server, &smart] {
         assert_eq!(document["revocation_endpoint"], "https://e.example/o/revoke_token/");
         assert_eq!(document["introspection_endpoint"], "https://e.example/o/introspect/");
+    }
+    for (document, requires) in [(&openid, false), (&server, true)] {
+        // RFC 9126 5.
+        assert_eq!(document["pushed_authorization_request_endpoint"], "https://e.example/o/par/");
+        assert_eq!(document["require_pushed_authorization_requests"], requires);
     }
     assert_eq!(openid["userinfo_endpoint"], "https://e.example/o/userinfo/");
     assert_eq!(openid["end_session_endpoint"], "https://e.example/o/logout/");

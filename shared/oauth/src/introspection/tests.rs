@@ -18,6 +18,7 @@ fn client(id: i32, kind: ClientKind, is_resource_server: bool) -> Client {
         skip_authorization: false,
         is_resource_server,
         whole_access: false,
+        requires_pushed_requests: false,
     }
 }
 

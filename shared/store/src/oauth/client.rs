@@ -12,7 +12,8 @@ use tokio_postgres::{
 
 /// The column list of a client.
 const CLIENT: &str = "c.id, c.client_id, c.name, c.secret_hash, c.redirect_uris, c.grant_types, c.scopes,
-  c.skip_authorization, c.token_endpoint_auth_method, c.jwks, c.jwks_uri, c.is_resource_server, c.whole_access";
+  c.skip_authorization, c.token_endpoint_auth_method, c.jwks, c.jwks_uri, c.is_resource_server, c.whole_access,
+  c.require_pushed_requests";
 
 impl Store {
     /// The client with this `client_id`.
@@ -75,6 +76,7 @@ fn client_of(row: &Row) -> Result<Client, StoreError> {
         skip_authorization: row.try_get("skip_authorization")?,
         is_resource_server: row.try_get("is_resource_server")?,
         whole_access: row.try_get("whole_access")?,
+        requires_pushed_requests: row.try_get("require_pushed_requests")?,
     })
 }
 

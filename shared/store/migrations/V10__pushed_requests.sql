@@ -1,0 +1,17 @@
+-- What clients ask for before anybody signs in, what their tokens are for, and who is known elsewhere.
+
+-- Whether a client's authorization requests count only when they are pushed (RFC 9126 section 6).
+ALTER TABLE oauth_client ADD COLUMN require_pushed_requests boolean NOT NULL DEFAULT false;
+GRANT INSERT (require_pushed_requests), UPDATE (require_pushed_requests) ON oauth_client TO jhe_app;
+
+-- Requests that clients pushed (RFC 9126), by the hash of the reference that the browser brings. A request goes when it is
+-- answered or its time is over.
+CREATE TABLE pushed_request (
+  reference_hash bytea PRIMARY KEY CHECK (length(reference_hash) = 32),
+  client_id      int NOT NULL REFERENCES oauth_client ON DELETE CASCADE,
+  parameters     text NOT NULL,
+  opened_at      timestamptz, -- when a browser first brought the reference
+  expires_at     timestamptz NOT NULL
+);
+CREATE INDEX pushed_request_end ON pushed_request (expires_at);
+GRANT SELECT, INSERT, DELETE, UPDATE (opened_at, expires_at) ON pushed_request TO jhe_app;
