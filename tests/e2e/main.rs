@@ -59,6 +59,7 @@ mod patients;
 mod practitioner_clients;
 mod rate_limit;
 mod reason;
+mod resource;
 mod rest_matrix;
 mod rest_paging;
 mod revocation;

@@ -19,7 +19,7 @@ const KNOWN: [&str; 16] = [
     "jwks",
     "jwksUri",
     "skipAuthorization",
-    "resourceServer",
+    "resourceUri",
     "wholeAccess",
     "requirePushedAuthorizationRequests",
     "postLogoutRedirectUris",
@@ -43,7 +43,7 @@ pub(crate) struct Wanted {
     jwks: Option<Value>,
     jwks_uri: Option<String>,
     skip_authorization: bool,
-    is_resource_server: bool,
+    resource_uri: Option<String>,
     whole_access: bool,
     requires_pushed_requests: bool,
     post_logout_redirect_uris: Vec<String>,
@@ -64,7 +64,7 @@ impl Default for Wanted {
             jwks: None,
             jwks_uri: None,
             skip_authorization: false,
-            is_resource_server: false,
+            resource_uri: None,
             whole_access: false,
             requires_pushed_requests: false,
             post_logout_redirect_uris: Vec::new(),
@@ -87,7 +87,7 @@ impl From<RegisteredClient> for Wanted {
             jwks: known.jwks,
             jwks_uri: known.jwks_uri,
             skip_authorization: known.skip_authorization,
-            is_resource_server: known.resource_server,
+            resource_uri: known.resource_uri,
             whole_access: known.whole_access,
             requires_pushed_requests: known.require_pushed_authorization_requests,
             post_logout_redirect_uris: known.post_logout_redirect_uris,
@@ -151,7 +151,9 @@ impl Wanted {
         self.requires_pushed_requests =
             fields.flag("requirePushedAuthorizationRequests")?.unwrap_or(self.requires_pushed_requests);
         self.whole_access = fields.flag("wholeAccess")?.unwrap_or(self.whole_access);
-        self.is_resource_server = fields.flag("resourceServer")?.unwrap_or(self.is_resource_server);
+        if fields.has("resourceUri") {
+            self.resource_uri = fields.optional_text("resourceUri", MAX_URL)?;
+        }
         self.check()
     }
 
@@ -167,7 +169,7 @@ impl Wanted {
             auth_method: self.auth_method,
             keys,
             jwks_uri: self.jwks_uri.as_deref(),
-            is_resource_server: self.is_resource_server,
+            resource_uri: self.resource_uri.as_deref(),
             invitation_url: self.invitation_url.as_deref(),
             acts_as: self.acts_as.is_some(),
         };
@@ -191,7 +193,7 @@ impl Wanted {
             jwks: self.jwks.as_ref(),
             jwks_uri: self.jwks_uri.as_deref(),
             skip_authorization: self.skip_authorization,
-            is_resource_server: self.is_resource_server,
+            resource_uri: self.resource_uri.as_deref(),
             whole_access: self.whole_access,
             requires_pushed_requests: self.requires_pushed_requests,
             post_logout_redirect_uris: &self.post_logout_redirect_uris,

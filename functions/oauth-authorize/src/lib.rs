@@ -18,7 +18,7 @@ use oauth::{
 use runtime::{
     App, Failure, Function, Needs, Protocol, Request, Response,
     browser::{self, SignedIn},
-    redirect,
+    client, redirect,
 };
 use store::NewCode;
 
@@ -49,6 +49,9 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         Ok(authorization) => authorization,
         Err(refusal) => return answer.refuse(&refusal).await,
     };
+    if !client::knows(app, &authorization.audience).await? {
+        return answer.refuse(&authorization.unknown_resource()).await;
+    }
     let signed_in = browser::signed_in(app, request).await?;
     // An earlier consent does not count: a public client cannot prove that it is the same (RFC 6749 section 10.2).
     let session = signed_in.as_ref().map(|one| Session { auth_time: one.session.started_at, has_consented: false });
@@ -167,6 +170,7 @@ impl Asked<'_> {
             user: signed_in.session.user,
             client: self.client.id,
             scope: &self.authorization.scope,
+            audience: &self.authorization.audience,
             auth_time: signed_in.session.started_at,
             redirect_uri: self.authorization.return_to.redirect_uri(),
             challenge: &self.authorization.challenge,

@@ -10,6 +10,7 @@ use oauth::{
     client_auth::ClientAuthentication,
     error::OAuthError,
     pushed,
+    resource::Audience,
 };
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, client, json};
 use serde::Serialize;
@@ -40,6 +41,9 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     // RFC 9126 2.1: the request is judged as the authorization endpoint would; every error is told to the client (2.3).
     let addressed = asked.for_client(&client).map_err(refusal)?;
     let authorization = addressed.validate(&client).map_err(|refusal| refusal.error)?;
+    if !client::knows(app, &authorization.audience).await? {
+        return Err(Audience::unknown().into());
+    }
     let reference = Secret::generate()?;
     let new = NewPushedRequest {
         reference: reference.hash(),

@@ -11,7 +11,7 @@ use oauth::{
     client_auth::ClientAuthentication,
     discovery::Endpoints,
     dpop::Proof,
-    grant::{self, GrantError},
+    grant::{self, GrantError, Terms},
     id_token::{IdTokenClaims, IdTokenFacts},
     scope::{LAUNCH_PATIENT, OPENID},
     token_request::{Grant, TokenRequest},
@@ -42,17 +42,18 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let proof = client::proof(app, request, &context).await?;
     let tokens = Tokens { access: Secret::generate()?, refresh: Secret::generate()? };
     let new = new_tokens(app, &client, &tokens, proof.as_ref());
-    let now = app.now();
+    let settings = &app.settings;
+    let terms = Terms { now: app.now(), lifetimes: &settings.lifetimes, site_url: &settings.site_url };
     let outcome = match &asked.grant {
-        Grant::ClientCredentials(scope) => {
-            return client_credentials::issue(app, store, &context, &client, scope.as_ref(), proof.as_ref()).await;
+        Grant::ClientCredentials(service) => {
+            return client_credentials::issue(app, store, &context, &client, service, proof.as_ref()).await;
         }
         Grant::AuthorizationCode(code) => {
-            let decide = |record: &_| grant::redeem_code(record, code, &client, proof.as_ref(), now);
+            let decide = |record: &_| grant::redeem_code(record, code, &client, proof.as_ref(), &terms);
             store.redeem_code(&context, &code.code.hash(), &new, decide).await
         }
         Grant::RefreshToken(refresh) => {
-            let decide = |record: &_| grant::rotate_refresh(record, refresh, &client, proof.as_ref(), now);
+            let decide = |record: &_| grant::rotate_refresh(record, refresh, &client, proof.as_ref(), &terms);
             store.rotate_refresh(&context, &refresh.refresh_token.hash(), &new, decide).await
         }
     };

@@ -17,19 +17,24 @@ use crate::params::{Params, is_vschar};
 use crate::pkce::{self, Challenge};
 use crate::pushed::{self, Pushed};
 use crate::redirect;
+use crate::resource::Audience;
 use crate::scope::Scope;
 use crate::token::Secret;
 
 const MAX_STATE: usize = 2048;
 const MAX_NONCE: usize = 512;
 
+/// The one parameter that may come several times (RFC 8707 2).
+const RESOURCE: &str = "resource";
+
 /// The parameters that count. Any other is ignored (RFC 6749 3.1).
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "client_id",
     "redirect_uri",
     "response_type",
     "response_mode",
     "scope",
+    RESOURCE,
     "state",
     "nonce",
     "code_challenge",
@@ -211,7 +216,7 @@ impl Addressed {
     fn check(&self, client: &Client) -> Result<Authorization, OAuthError> {
         let params = &self.params;
         // RFC 6749 3.1: no parameter twice.
-        for name in KNOWN {
+        for name in KNOWN.into_iter().filter(|name| *name != RESOURCE) {
             params.get(name)?;
         }
         refuse_request_objects(params)?;
@@ -231,6 +236,7 @@ impl Addressed {
             return_to: self.return_to.clone(),
             challenge: challenge(params)?,
             scope: scope(params, client)?,
+            audience: Audience::asked(params)?,
             nonce: nonce(params)?,
             key: key(params)?,
             prompt: Prompt::parse(params.get("prompt")?)?,
@@ -249,6 +255,8 @@ pub struct Authorization {
     pub challenge: Challenge,
     /// What the client may have of what it asked for, to be stored with the code.
     pub scope: Scope,
+    /// What the tokens are for, to be stored with the code: known to exist, but for what is elsewhere.
+    pub audience: Audience,
     /// The nonce, to be stored with the code.
     pub nonce: Option<String>,
     /// The key that the code is bound to, to be stored with it.
@@ -293,6 +301,12 @@ impl Authorization {
             Some(session) if self.needs_consent(client, session) => Ok(NextStep::AskConsent),
             Some(_) => Ok(NextStep::IssueCode),
         }
+    }
+
+    /// The refusal to send when a resource elsewhere does not exist (RFC 8707 2.1).
+    #[must_use]
+    pub fn unknown_resource(&self) -> Refusal {
+        Refusal { return_to: self.return_to.clone(), error: Audience::unknown() }
     }
 
     /// The refusal to send when the user says no.

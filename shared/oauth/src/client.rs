@@ -25,8 +25,8 @@ pub struct Client {
     pub scopes: Scope,
     /// Whether users are not asked to agree, because the operator vouches for the client.
     pub skip_authorization: bool,
-    /// Whether it serves resources, and so may introspect tokens of other clients (RFC 7662 2.1).
-    pub is_resource_server: bool,
+    /// The URI by which others name it (RFC 8707 2), if it serves resources: it may introspect tokens for them (RFC 7662 2.1).
+    pub resource_uri: Option<String>,
     /// Whether a token of the client that names no SMART scope has all the access of its user: for the operator's own
     /// clients, which ask for `openid` alone. For any other client such a token is a sign-in and opens no data.
     pub whole_access: bool,

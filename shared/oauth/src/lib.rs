@@ -29,6 +29,7 @@ pub mod pkce;
 pub mod pushed;
 pub mod redirect;
 pub mod registration;
+pub mod resource;
 pub mod scope;
 pub mod signing;
 pub mod smart;

@@ -5,6 +5,7 @@ use audit::{Context, RefusedBy, Target};
 use authz::Layer;
 use oauth::{
     Client, ErrorCode, KeySet, OAuthError, client_auth::ClientAuthentication, discovery::Endpoints, dpop::Proof,
+    resource::Audience,
 };
 use std::sync::Arc;
 use store::Store;
@@ -33,6 +34,13 @@ pub async fn proof(app: &App, request: &Request, context: &Context) -> Result<Op
         }
         other => other,
     }
+}
+
+/// Whether everything that a token is asked for exists: of this server, or a resource server that is registered (RFC 8707
+/// section 2).
+pub async fn knows(app: &App, audience: &Audience) -> Result<bool, Failure> {
+    let elsewhere: Vec<&str> = audience.elsewhere(&app.settings.site_url).collect();
+    Ok(elsewhere.is_empty() || app.store().await?.are_resources(&elsewhere).await?)
 }
 
 async fn proved(

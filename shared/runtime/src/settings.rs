@@ -15,7 +15,8 @@ pub struct Settings {
     pub site_url: String,
     /// `UPLOAD_WHEN_REVOKED`: `store` (default) or `reject` data whose consent was granted once and is revoked.
     pub when_revoked: WhenRevoked,
-    /// `ACCESS_TOKEN_SECONDS` (900), `REFRESH_TOKEN_SECONDS` (14 days), `SESSION_SECONDS` (12 hours).
+    /// `ACCESS_TOKEN_SECONDS` (900), `REFRESH_TOKEN_SECONDS` (14 days), `SESSION_SECONDS` (12 hours),
+    /// `GRANT_SECONDS` (365 days).
     pub lifetimes: Lifetimes,
     /// `CORS_ALLOWED_ORIGINS`: origins that may read answers in a browser, besides those of registered clients.
     pub cors_origins: Vec<String>,
@@ -60,6 +61,7 @@ impl Settings {
                 access: seconds("ACCESS_TOKEN_SECONDS", defaults.access)?,
                 refresh: seconds("REFRESH_TOKEN_SECONDS", defaults.refresh)?,
                 session: seconds("SESSION_SECONDS", defaults.session)?,
+                grant: seconds("GRANT_SECONDS", defaults.grant)?,
                 ..defaults
             },
             cors_origins: cors::origins(&lookup("CORS_ALLOWED_ORIGINS").unwrap_or_default())
@@ -145,16 +147,6 @@ fn lifetime(lookup: impl Fn(&str) -> Option<String>, name: &'static str, default
         return Err(ConfigError::Invalid(name, "it is longer than ten years"));
     }
     Ok(seconds)
-}
-
-/// `true` or `false`.
-fn flag(lookup: impl Fn(&str) -> Option<String>, name: &'static str, default: bool) -> Result<bool, ConfigError> {
-    match lookup(name).as_deref() {
-        None => Ok(default),
-        Some("true") => Ok(true),
-        Some("false") => Ok(false),
-        Some(_) => Err(ConfigError::Invalid(name, "use true or false")),
-    }
 }
 
 /// A positive number.

@@ -48,8 +48,8 @@ pub struct RegisteredClient {
     pub jwks_uri: Option<String>,
     /// Whether users are not asked to agree.
     pub skip_authorization: bool,
-    /// Whether it may introspect tokens of other clients.
-    pub resource_server: bool,
+    /// The URI by which others name it, if it serves resources.
+    pub resource_uri: Option<String>,
     /// Whether its tokens without SMART scopes have all the access of their users.
     pub whole_access: bool,
     /// Whether its authorization requests count only when they are pushed.
@@ -83,8 +83,8 @@ pub struct ClientRecord<'a> {
     pub jwks_uri: Option<&'a str>,
     /// Whether users are not asked to agree.
     pub skip_authorization: bool,
-    /// Whether it may introspect tokens of other clients.
-    pub is_resource_server: bool,
+    /// The URI by which others name it, if it serves resources.
+    pub resource_uri: Option<&'a str>,
     /// Whether its tokens without SMART scopes have all the access of their users.
     pub whole_access: bool,
     /// Whether its authorization requests count only when they are pushed.
@@ -142,7 +142,7 @@ pub struct NewOwnClient<'a> {
 
 const LIST: &str = "
 SELECT c.id, c.name, c.client_id, c.invitation_url, c.redirect_uris, c.grant_types, c.scopes, c.token_endpoint_auth_method,
-       c.jwks, c.jwks_uri, c.skip_authorization, c.is_resource_server, c.acts_as, c.owned_by, c.created_at, c.whole_access,
+       c.jwks, c.jwks_uri, c.skip_authorization, c.resource_uri, c.acts_as, c.owned_by, c.created_at, c.whole_access,
        c.post_logout_redirect_uris, c.require_pushed_requests
   FROM oauth_client c
  WHERE c.deleted_at IS NULL AND (cardinality($1::int[]) = 0 OR c.id = ANY ($1)) AND ($2 OR c.owned_by IS NULL)
@@ -164,7 +164,7 @@ const TYPES: [Type; 16] = [
     Type::JSONB,
     Type::TEXT,
     Type::BOOL,
-    Type::BOOL,
+    Type::TEXT,
     Type::TEXT,
     Type::INT4,
     Type::BOOL,
@@ -200,7 +200,7 @@ impl<'a> Values<'a> {
             &self.jwks,
             &record.jwks_uri,
             &record.skip_authorization,
-            &record.is_resource_server,
+            &record.resource_uri,
             &record.invitation_url,
             &record.acts_as,
             &record.whole_access,
@@ -241,7 +241,7 @@ impl Store {
                     "WITH changed AS (
                        INSERT INTO oauth_client (client_id, secret_hash, name, redirect_uris, grant_types, scopes,
                                                  token_endpoint_auth_method, jwks, jwks_uri, skip_authorization,
-                                                 is_resource_server, invitation_url, acts_as, whole_access,
+                                                 resource_uri, invitation_url, acts_as, whole_access,
                                                  post_logout_redirect_uris, require_pushed_requests)
                        SELECT $17, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16 WHERE {ACTABLE} RETURNING id
                      ) {CHANGED}"
@@ -272,7 +272,7 @@ impl Store {
                        UPDATE oauth_client
                           SET secret_hash = CASE WHEN $18 THEN secret_hash ELSE $2 END, name = $3, redirect_uris = $4,
                               grant_types = $5, scopes = $6, token_endpoint_auth_method = $7, jwks = $8, jwks_uri = $9,
-                              skip_authorization = $10, is_resource_server = $11, invitation_url = $12, acts_as = $13,
+                              skip_authorization = $10, resource_uri = $11, invitation_url = $12, acts_as = $13,
                               whole_access = $14, post_logout_redirect_uris = $15, require_pushed_requests = $16
                         WHERE id = $17 AND deleted_at IS NULL AND owned_by IS NULL AND {ACTABLE} RETURNING id
                      ) {CHANGED}"
@@ -391,7 +391,7 @@ fn registered(row: &Row) -> Result<RegisteredClient, StoreError> {
         jwks: row.try_get::<_, Option<Json<Value>>>("jwks")?.map(|Json(keys)| keys),
         jwks_uri: row.try_get("jwks_uri")?,
         skip_authorization: row.try_get("skip_authorization")?,
-        resource_server: row.try_get("is_resource_server")?,
+        resource_uri: row.try_get("resource_uri")?,
         whole_access: row.try_get("whole_access")?,
         require_pushed_authorization_requests: row.try_get("require_pushed_requests")?,
         post_logout_redirect_uris: row.try_get("post_logout_redirect_uris")?,

@@ -29,7 +29,7 @@ fn client() -> Client {
         grant_types: vec![GrantType::AuthorizationCode],
         scopes: Scope::parse("openid email offline_access").unwrap(),
         skip_authorization: true,
-        is_resource_server: false,
+        resource_uri: None,
         whole_access: false,
         requires_pushed_requests: false,
     }
@@ -118,6 +118,7 @@ fn other_errors_redirect_rfc_6749_4_1_2_1() {
         ("code_challenge_method", "s256", ErrorCode::InvalidRequest),
         ("scope", "admin", ErrorCode::InvalidScope),
         ("scope", "openid  email", ErrorCode::InvalidScope),
+        ("resource", "/FHIR/R5", ErrorCode::InvalidTarget),
         ("nonce", &long, ErrorCode::InvalidRequest),
         ("nonce", "a\nb", ErrorCode::InvalidRequest),
         ("prompt", "none login", ErrorCode::InvalidRequest),
@@ -138,16 +139,21 @@ fn other_errors_redirect_rfc_6749_4_1_2_1() {
 
 #[test]
 fn a_repeated_parameter_is_refused_rfc_6749_3_1() {
-    for name in KNOWN.iter().filter(|name| !["client_id", "redirect_uri"].contains(name)) {
+    for name in KNOWN.iter().filter(|name| !["client_id", "redirect_uri", "resource"].contains(name)) {
         let mut pairs = with(name, "code");
         pairs.push(((*name).to_owned(), "code".to_owned()));
         let refusal = addressed(pairs).unwrap().validate(&client()).err().unwrap();
         assert_eq!(refusal.error, OAuthError::invalid_request("A parameter is repeated."), "{name}");
         assert_eq!(refusal.location(ISSUER).contains("state="), *name != "state", "{name}");
     }
+    let mut pairs = with("unknown", "a");
+    pairs.push(("unknown".to_owned(), "b".to_owned()));
+    assert!(addressed(pairs).unwrap().validate(&client()).is_ok(), "an unknown parameter is ignored");
     let mut pairs = with("resource", "https://a.example");
     pairs.push(("resource".to_owned(), "https://b.example".to_owned()));
-    assert!(addressed(pairs).unwrap().validate(&client()).is_ok(), "an unknown parameter is ignored");
+    let authorization = addressed(pairs).unwrap().validate(&client()).ok().unwrap();
+    assert_eq!(authorization.audience.uris(), ["https://a.example", "https://b.example"], "RFC 8707 2");
+    assert_eq!(authorization.query_after_login().matches("resource=").count(), 2);
 }
 
 #[test]

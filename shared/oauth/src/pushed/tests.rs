@@ -19,7 +19,7 @@ fn client() -> Client {
         grant_types: vec![GrantType::AuthorizationCode],
         scopes: Scope::parse("openid").unwrap(),
         skip_authorization: true,
-        is_resource_server: false,
+        resource_uri: None,
         whole_access: false,
         requires_pushed_requests: true,
     }

@@ -8,6 +8,7 @@ use oauth::{
     Scope, TokenHash,
     dpop::Thumbprint,
     introspection::{LiveToken, TokenKind},
+    resource::Audience,
 };
 use tokio_postgres::types::{Json, Type};
 
@@ -18,6 +19,8 @@ pub struct NewAccess<'a> {
     pub client: i32,
     /// What is granted.
     pub scope: &'a Scope,
+    /// What the token is for.
+    pub audience: &'a Audience,
     /// The token's hash.
     pub hash: TokenHash,
     /// From when on it is worth nothing.
@@ -43,18 +46,19 @@ WITH acting AS MATERIALIZED (
     FROM oauth_client c JOIN app_user u ON u.id = c.acts_as JOIN practitioner p ON p.user_id = u.id
    WHERE c.id = $2 AND c.deleted_at IS NULL AND u.is_active AND NOT u.is_superuser
 ), granted AS (
-  INSERT INTO oauth_grant (user_id, client_id, scope, auth_time) SELECT id, $2, $3, clock_timestamp() FROM acting RETURNING id
+  INSERT INTO oauth_grant (user_id, client_id, scope, auth_time, audience)
+  SELECT id, $2, $3, clock_timestamp(), $7 FROM acting RETURNING id
 ), issued AS (
-  INSERT INTO access_token (token_hash, grant_id, scope, expires_at, dpop_jkt) SELECT $4, id, $3, $5, $6 FROM granted
+  INSERT INTO access_token (token_hash, grant_id, scope, expires_at, dpop_jkt, audience) SELECT $4, id, $3, $5, $6, $7 FROM granted
 )";
 
 const LIVE: &str = "
-SELECT 'access' AS kind, g.client_id AS client, c.client_id, g.user_id, t.scope, t.issued_at, t.expires_at, t.dpop_jkt
+SELECT 'access' AS kind, g.client_id AS client, c.client_id, g.user_id, t.scope, t.audience, t.issued_at, t.expires_at, t.dpop_jkt
   FROM access_token t JOIN oauth_grant g ON g.id = t.grant_id
   JOIN oauth_client c ON c.id = g.client_id AND c.deleted_at IS NULL JOIN app_user u ON u.id = g.user_id AND u.is_active
  WHERE t.token_hash = $1 AND t.expires_at > statement_timestamp() AND t.revoked_at IS NULL AND g.revoked_at IS NULL
 UNION ALL
-SELECT 'refresh', g.client_id, c.client_id, g.user_id, g.scope, r.issued_at, r.expires_at, r.dpop_jkt
+SELECT 'refresh', g.client_id, c.client_id, g.user_id, g.scope, g.audience, r.issued_at, r.expires_at, r.dpop_jkt
   FROM refresh_token r JOIN oauth_grant g ON g.id = r.grant_id
   JOIN oauth_client c ON c.id = g.client_id AND c.deleted_at IS NULL JOIN app_user u ON u.id = g.user_id AND u.is_active
  WHERE r.token_hash = $1 AND r.expires_at > statement_timestamp() AND r.used_at IS NULL AND g.revoked_at IS NULL";
@@ -87,7 +91,7 @@ impl Store {
                     "{ISSUE}
                      SELECT audit_record($1 || {ACTING}, 'allowed', NULL, '{{}}', '{{}}', '{{}}', '{{}}') FROM acting u"
                 ),
-                &[Type::JSONB, Type::INT4, Type::TEXT, Type::BYTEA, Type::TIMESTAMPTZ, Type::TEXT],
+                &[Type::JSONB, Type::INT4, Type::TEXT, Type::BYTEA, Type::TIMESTAMPTZ, Type::TEXT, Type::TEXT_ARRAY],
             )
             .await?;
         let scope = new.scope.to_string();
@@ -95,7 +99,15 @@ impl Store {
         let issued = client
             .query_opt(
                 &statement,
-                &[&Json(context), &new.client, &scope, &hash, &new.expires_at, &new.key.map(Thumbprint::as_str)],
+                &[
+                    &Json(context),
+                    &new.client,
+                    &scope,
+                    &hash,
+                    &new.expires_at,
+                    &new.key.map(Thumbprint::as_str),
+                    &new.audience.uris(),
+                ],
             )
             .await?;
         Ok(issued.is_some())
@@ -114,6 +126,7 @@ impl Store {
             client_id: row.try_get("client_id")?,
             user: row.try_get("user_id")?,
             scope: row.try_get("scope")?,
+            audience: Audience::of(row.try_get("audience")?),
             issued_at: row.try_get("issued_at")?,
             expires_at: row.try_get("expires_at")?,
             key: row.try_get("dpop_jkt")?,
