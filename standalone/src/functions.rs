@@ -58,6 +58,7 @@ pub const FUNCTIONS: &[Function] = &[
     oauth_par::FUNCTION,
     oauth_revoke::FUNCTION,
     oauth_token::FUNCTION,
+    oauth_token_exchange::FUNCTION,
     oauth_userinfo::FUNCTION,
     organizations_change::FUNCTION,
     organizations_list::FUNCTION,

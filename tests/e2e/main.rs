@@ -69,5 +69,6 @@ mod source_policy;
 mod static_pkce;
 mod studies;
 mod template;
+mod token_exchange;
 mod user_accounts;
 mod user_standing;

@@ -187,6 +187,7 @@ REST = [
     Step("oauth-token-client", 200, lambda a, v: "refresh_token" not in a.json, lambda a: {"client_token": a.json["access_token"]}),
     Step("oauth-par", 201, lambda a, v: a.json["request_uri"].startswith("urn:ietf:params:oauth:request_uri:") and a.json["expires_in"] == 90),
     Step("oauth-introspect", 200, lambda a, v: a.json["active"] and a.json["sub"] == "10004"),
+    Step("oauth-token-exchange", 400, lambda a, v: a.json["error"] == "unauthorized_client"),
     Step("oauth-revoke", 200, lambda a, v: a.text == ""),
     Step("oauth-introspect-revoked", 200, lambda a, v: a.json == {"active": False}),
     Step("practitioner-clients-manage-delete", 204, lambda a, v: a.text == ""),

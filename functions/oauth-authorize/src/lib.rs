@@ -36,7 +36,8 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let client = app.store().await?.client(asked.client_id()).await?;
     let mut client = client.ok_or_else(|| page(PageError::UnknownClient))?;
     client.requires_pushed_requests |= app.settings.requires_pushed_requests;
-    let endpoints = Endpoints::new(&app.settings.site_url);
+    let site_url = app.settings.site_url.as_str();
+    let endpoints = Endpoints::new(site_url);
     let reference = asked.reference().map(|reference| reference.hash());
     let asked = match &reference {
         Some(reference) => resolve(app, request, &client, asked, reference).await?,
@@ -55,7 +56,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let signed_in = browser::signed_in(app, request).await?;
     // An earlier consent does not count: a public client cannot prove that it is the same (RFC 6749 section 10.2).
     let session = signed_in.as_ref().map(|one| Session { auth_time: one.session.started_at, has_consented: false });
-    let step = match authorization.next_step(&client, session.as_ref(), app.now()) {
+    let step = match authorization.next_step(&client, site_url, session.as_ref(), app.now()) {
         Ok(step) => step,
         Err(refusal) => return answer.refuse(&refusal).await,
     };
@@ -64,7 +65,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         && asked.needs_email_code(signed_in).await?
     {
         // For the client it is as if nobody were signed in (OpenID Connect Core 1.0 section 3.1.2.6).
-        return match authorization.next_step(&client, None, app.now()) {
+        return match authorization.next_step(&client, site_url, None, app.now()) {
             Err(refusal) => answer.refuse(&refusal).await,
             Ok(_) => Ok(asked.email_code()),
         };
@@ -187,6 +188,6 @@ impl Asked<'_> {
         let email = profile.ok_or(Failure::NotFound)?.email;
         let binding = consent::binding(signed_in, self.authorization);
         let token = self.app.form_key().await?.issue(consent::FORM, &binding)?;
-        Ok(consent::page(self.client, self.authorization, &email, &token))
+        Ok(consent::page(&self.app.settings, self.client, self.authorization, &email, &token))
     }
 }

@@ -31,6 +31,7 @@ pub(crate) async fn issue(
     let lifetime = app.settings.lifetimes.access;
     let new = NewAccess {
         client: client.id,
+        person: None,
         scope: &scope,
         audience: &asked.audience,
         hash: access.hash(),
@@ -47,6 +48,7 @@ pub(crate) async fn issue(
         scope,
         refresh_token: None,
         patient: None,
+        issued_token_type: None,
         id_token: None,
     };
     Ok(json(StatusCode::OK, &answer)?)

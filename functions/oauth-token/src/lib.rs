@@ -142,6 +142,7 @@ async fn answer(
         is_bound,
         expires_in: lifetimes.access.as_secs(),
         refresh_token: granted.refresh_scope.is_some().then_some(tokens.refresh),
+        issued_token_type: None,
         patient: subject.patient.filter(|_| granted.scope.contains(LAUNCH_PATIENT)),
         scope: granted.scope,
         id_token,

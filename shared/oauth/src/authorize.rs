@@ -289,16 +289,22 @@ pub enum NextStep {
 
 impl Authorization {
     /// Decides by the prompt (OpenID Connect Core 3.1.2.1) and the session, if there is one.
-    pub fn next_step(&self, client: &Client, session: Option<&Session>, now: Timestamp) -> Result<NextStep, Refusal> {
+    pub fn next_step(
+        &self,
+        client: &Client,
+        site_url: &str,
+        session: Option<&Session>,
+        now: Timestamp,
+    ) -> Result<NextStep, Refusal> {
         let fresh = session.filter(|session| self.is_fresh(session, now));
         let silent = self.prompt == Prompt::None;
         match fresh {
             None if silent => Err(self.refuse(ErrorCode::LoginRequired, "The user is not logged in.")),
             None => Ok(NextStep::LogIn),
-            Some(session) if self.needs_consent(client, session) && silent => {
+            Some(session) if self.needs_consent(client, site_url, session) && silent => {
                 Err(self.refuse(ErrorCode::ConsentRequired, "The user has not agreed."))
             }
-            Some(session) if self.needs_consent(client, session) => Ok(NextStep::AskConsent),
+            Some(session) if self.needs_consent(client, site_url, session) => Ok(NextStep::AskConsent),
             Some(_) => Ok(NextStep::IssueCode),
         }
     }
@@ -361,8 +367,9 @@ impl Authorization {
         !self.prompt.asks_login() && self.max_age.is_none_or(|max| age < max)
     }
 
-    fn needs_consent(&self, client: &Client, session: &Session) -> bool {
-        self.prompt.asks_consent() || (!client.skip_authorization && !session.has_consented)
+    fn needs_consent(&self, client: &Client, site_url: &str, session: &Session) -> bool {
+        let is_vouched_for = client.skips_consent(self.return_to.redirect_uri(), site_url);
+        self.prompt.asks_consent() || (!is_vouched_for && !session.has_consented)
     }
 }
 

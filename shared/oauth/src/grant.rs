@@ -32,13 +32,18 @@ pub struct Lifetimes {
 }
 
 impl Lifetimes {
-    /// When an authorization ends that nobody ended before. One for the time that the user is online ends with the longest
-    /// session (SMART App Launch 2.2, `online_access`).
+    /// How long an authorization lasts at most. One for the time that the user is online ends with the longest session (SMART
+    /// App Launch 2.2, `online_access`).
+    #[must_use]
+    pub fn longest(&self, scope: &Scope) -> SignedDuration {
+        let is_online = scope.contains(ONLINE_ACCESS) && !scope.contains(OFFLINE_ACCESS);
+        if is_online { self.session.min(self.grant) } else { self.grant }
+    }
+
+    /// When an authorization ends that nobody ended before.
     #[must_use]
     pub fn end_of_grant(&self, auth_time: Timestamp, scope: &Scope) -> Timestamp {
-        let is_online = scope.contains(ONLINE_ACCESS) && !scope.contains(OFFLINE_ACCESS);
-        let longest = if is_online { self.session.min(self.grant) } else { self.grant };
-        auth_time.checked_add(longest).unwrap_or(Timestamp::MAX)
+        auth_time.checked_add(self.longest(scope)).unwrap_or(Timestamp::MAX)
     }
 }
 

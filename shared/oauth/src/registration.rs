@@ -80,6 +80,9 @@ impl Registration<'_> {
         if has(GrantType::ClientCredentials) && self.auth_method == AuthMethod::None {
             say("grantTypes", "client_credentials is for clients that prove who they are.");
         }
+        if has(GrantType::TokenExchange) && self.auth_method == AuthMethod::None {
+            say("grantTypes", "Tokens are exchanged by clients that prove who they are.");
+        }
         if has(GrantType::ClientCredentials) != self.acts_as {
             say("actsAs", "Goes with client_credentials: the practitioner's account that the client acts as.");
         }

@@ -18,8 +18,13 @@ pub struct Audience(Vec<String>);
 impl Audience {
     /// What a request asks for (RFC 8707 2). That others than this server exist is for the caller to look up.
     pub fn asked(params: &Params) -> Result<Self, OAuthError> {
+        Self::named_by(params, &["resource"])
+    }
+
+    /// What a request asks for by parameters of these names.
+    pub(crate) fn named_by(params: &Params, names: &[&str]) -> Result<Self, OAuthError> {
         let mut uris: Vec<String> = Vec::new();
-        for uri in params.all("resource") {
+        for uri in names.iter().flat_map(|name| params.all(name)) {
             if !is_resource(uri) || uris.len() >= MAX_RESOURCES {
                 return Err(Self::unknown());
             }

@@ -72,7 +72,7 @@ impl TokenRequest {
             Some(GrantType::AuthorizationCode) => Grant::AuthorizationCode(CodeExchange::parse(params)?),
             Some(GrantType::RefreshToken) => Grant::RefreshToken(RefreshExchange::parse(params)?),
             Some(GrantType::ClientCredentials) => Grant::ClientCredentials(ServiceRequest::parse(params)?),
-            None => return Err(unsupported),
+            Some(GrantType::TokenExchange) | None => return Err(unsupported),
         };
         let client = match grant {
             Grant::RefreshToken(_) if !ClientAuthentication::is_attempted(authorization, params)? => None,

@@ -22,3 +22,13 @@ ALTER TABLE oauth_client ADD COLUMN resource_uri text;
 ALTER TABLE oauth_grant ADD COLUMN audience text[] NOT NULL DEFAULT '{}'; -- '{}': this server
 ALTER TABLE access_token ADD COLUMN audience text[] NOT NULL DEFAULT '{}'; -- of the grant's
 GRANT INSERT (resource_uri), UPDATE (resource_uri) ON oauth_client TO jhe_app;
+
+-- Practitioners as other providers call them, for token exchange (RFC 8693). Only the database's owner links an account.
+CREATE TABLE linked_person (
+  issuer  text NOT NULL,
+  name    text NOT NULL,
+  user_id int NOT NULL REFERENCES app_user ON DELETE CASCADE,
+  PRIMARY KEY (issuer, name)
+);
+CREATE INDEX linked_person_user ON linked_person (user_id);
+GRANT SELECT ON linked_person TO jhe_app;

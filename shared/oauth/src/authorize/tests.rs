@@ -6,6 +6,7 @@ use crate::client::ClientKind;
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const URI: &str = "https://a.example/cb";
 const ISSUER: &str = "https://e.example/o";
+const SITE: &str = "https://e.example";
 
 /// A request that is right.
 const GOOD: [(&str, &str); 8] = [
@@ -195,7 +196,20 @@ fn the_user_logs_in_then_agrees_then_a_code_is_issued() {
         (asking.clone(), Some(session(0, false)), NextStep::AskConsent),
         (asking, Some(session(0, true)), NextStep::IssueCode),
     ] {
-        assert_eq!(authorization.next_step(&client, session.as_ref(), at(100)), Ok(expected));
+        assert_eq!(authorization.next_step(&client, SITE, session.as_ref(), at(100)), Ok(expected));
+    }
+}
+
+#[test]
+fn the_user_is_always_asked_when_any_app_could_get_the_answer_rfc_8252_8_6() {
+    for (uri, site, expected) in [
+        ("http://127.0.0.1:5555/cb", SITE, NextStep::AskConsent),
+        ("http://127.0.0.1:5555/cb", "http://localhost:8000", NextStep::IssueCode),
+        (URI, SITE, NextStep::IssueCode),
+    ] {
+        let authorization = validate("redirect_uri", uri).ok().unwrap();
+        let step = authorization.next_step(&client(), site, Some(&session(0, false)), at(100));
+        assert_eq!(step, Ok(expected), "{uri} {site}");
     }
 }
 
@@ -205,7 +219,7 @@ fn prompt_none_shows_nothing_openid_connect_3_1_2_1() {
     asking.skip_authorization = false;
     let authorization = validate("prompt", "none").ok().unwrap();
     let step = |client: &Client, session: Option<Session>| {
-        authorization.next_step(client, session.as_ref(), at(100)).map_err(|refusal| refusal.error.code)
+        authorization.next_step(client, SITE, session.as_ref(), at(100)).map_err(|refusal| refusal.error.code)
     };
     assert_eq!(step(&client(), None), Err(ErrorCode::LoginRequired));
     assert_eq!(step(&client(), Some(session(0, false))), Ok(NextStep::IssueCode));
@@ -223,11 +237,11 @@ fn prompt_asks_again_once_openid_connect_3_1_2_1() {
         ("consent login", NextStep::LogIn, NextStep::AskConsent),
     ] {
         let authorization = validate("prompt", prompt).ok().unwrap();
-        assert_eq!(authorization.next_step(&client(), Some(&known), at(100)), Ok(first), "{prompt}");
+        assert_eq!(authorization.next_step(&client(), SITE, Some(&known), at(100)), Ok(first), "{prompt}");
         let query = authorization.query_after_login();
         let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let again = addressed(pairs).unwrap().validate(&client()).ok().unwrap();
-        assert_eq!(again.next_step(&client(), Some(&known), at(100)), Ok(second), "{prompt}");
+        assert_eq!(again.next_step(&client(), SITE, Some(&known), at(100)), Ok(second), "{prompt}");
         assert_eq!(again.return_to, authorization.return_to);
         assert_eq!(again.nonce, authorization.nonce);
     }
@@ -242,7 +256,7 @@ fn an_old_login_is_renewed_openid_connect_3_1_2_1() {
         ("4294967295", 0, NextStep::IssueCode),
     ] {
         let authorization = validate("max_age", max_age).ok().unwrap();
-        let step = authorization.next_step(&client(), Some(&session(auth_time, true)), at(100));
+        let step = authorization.next_step(&client(), SITE, Some(&session(auth_time, true)), at(100));
         assert_eq!(step, Ok(expected), "{max_age} {auth_time}");
         assert_eq!(authorization.query_after_login().contains("max_age"), max_age != "0");
     }

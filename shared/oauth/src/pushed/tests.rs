@@ -4,6 +4,7 @@ use crate::client::{Client, ClientKind, GrantType};
 use crate::scope::Scope;
 use crate::token::TokenHash;
 
+const SITE: &str = "https://e.example";
 const KEY: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
 const OTHER_KEY: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const FORM: &str = "response_type=code&redirect_uri=https%3A%2F%2Fa.example%2Fcb&scope=openid&state=xyz\
@@ -130,7 +131,7 @@ fn who_signs_in_for_the_request_signs_in_once() {
         let authorization = bring(&brought("r"), &parameters).ok().unwrap();
         for (auth_time, step) in [(99, NextStep::LogIn), (100, NextStep::IssueCode), (150, NextStep::IssueCode)] {
             let session = Session { auth_time: at(auth_time), has_consented: false };
-            let next = authorization.next_step(&client(), Some(&session), at(200));
+            let next = authorization.next_step(&client(), SITE, Some(&session), at(200));
             assert_eq!(next, Ok(step), "{prompt} {auth_time}");
         }
     }

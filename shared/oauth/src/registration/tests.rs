@@ -136,6 +136,11 @@ fn grants_fit_together_and_fit_the_client_rfc_6749_4_4() {
             "a public server",
         ),
         (
+            Wanted { grant_types: [CODE, &[GrantType::TokenExchange]].concat(), ..Wanted::default() },
+            vec!["grantTypes"],
+            "a public client that exchanges",
+        ),
+        (
             Wanted { auth_method: AuthMethod::SecretBasic, resource_uri: Some("/api"), ..Wanted::default() },
             vec!["resourceUri"],
             "no URI",

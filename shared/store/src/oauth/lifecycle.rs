@@ -2,7 +2,7 @@
 
 use crate::{Store, StoreError, oauth::ACTING};
 use audit::{Context, RefusedBy};
-use authz::Layer;
+use authz::{Layer, UserId};
 use jiff::Timestamp;
 use oauth::{
     Scope, TokenHash,
@@ -12,11 +12,13 @@ use oauth::{
 };
 use tokio_postgres::types::{Json, Type};
 
-/// An access token to store for a client that acts by its own credentials.
+/// An access token to store for a client that acts by its own credentials, or for a person another provider vouches for.
 #[derive(Debug)]
 pub struct NewAccess<'a> {
     /// The client's row.
     pub client: i32,
+    /// The practitioner who signed in at another provider, and when. None: the account that the client acts as.
+    pub person: Option<(UserId, Timestamp)>,
     /// What is granted.
     pub scope: &'a Scope,
     /// What the token is for.
@@ -43,11 +45,11 @@ pub enum Revocation {
 const ISSUE: &str = "
 WITH acting AS MATERIALIZED (
   SELECT u.id, u.user_type, u.is_superuser
-    FROM oauth_client c JOIN app_user u ON u.id = c.acts_as JOIN practitioner p ON p.user_id = u.id
+    FROM oauth_client c JOIN app_user u ON u.id = coalesce($8, c.acts_as) JOIN practitioner p ON p.user_id = u.id
    WHERE c.id = $2 AND c.deleted_at IS NULL AND u.is_active AND NOT u.is_superuser
 ), granted AS (
   INSERT INTO oauth_grant (user_id, client_id, scope, auth_time, audience)
-  SELECT id, $2, $3, clock_timestamp(), $7 FROM acting RETURNING id
+  SELECT id, $2, $3, coalesce($9, clock_timestamp()), $7 FROM acting RETURNING id
 ), issued AS (
   INSERT INTO access_token (token_hash, grant_id, scope, expires_at, dpop_jkt, audience) SELECT $4, id, $3, $5, $6, $7 FROM granted
 )";
@@ -80,7 +82,7 @@ WITH found AS MATERIALIZED (
 )";
 
 impl Store {
-    /// Issues an access token for the practitioner's account that a client acts as, with the audit record, in one
+    /// Issues an access token for the account of a practitioner, that the client acts as or that signed in elsewhere, with the audit record, in one
     /// statement. False: the account is not active, or not a practitioner's, and nothing is issued. A super admin is not
     /// acted as: their second factor must not be replaced by a client's secret.
     pub async fn issue_to_client(&self, context: &Context, new: &NewAccess<'_>) -> Result<bool, StoreError> {
@@ -91,7 +93,17 @@ impl Store {
                     "{ISSUE}
                      SELECT audit_record($1 || {ACTING}, 'allowed', NULL, '{{}}', '{{}}', '{{}}', '{{}}') FROM acting u"
                 ),
-                &[Type::JSONB, Type::INT4, Type::TEXT, Type::BYTEA, Type::TIMESTAMPTZ, Type::TEXT, Type::TEXT_ARRAY],
+                &[
+                    Type::JSONB,
+                    Type::INT4,
+                    Type::TEXT,
+                    Type::BYTEA,
+                    Type::TIMESTAMPTZ,
+                    Type::TEXT,
+                    Type::TEXT_ARRAY,
+                    Type::INT4,
+                    Type::TIMESTAMPTZ,
+                ],
             )
             .await?;
         let scope = new.scope.to_string();
@@ -107,6 +119,8 @@ impl Store {
                     &new.expires_at,
                     &new.key.map(Thumbprint::as_str),
                     &new.audience.uris(),
+                    &new.person.map(|(user, _)| user.0),
+                    &new.person.map(|(_, signed_in_at)| signed_in_at),
                 ],
             )
             .await?;
