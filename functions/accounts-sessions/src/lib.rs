@@ -87,12 +87,12 @@ fn grant_item(grant: &GrantEntry, site_url: &str, token: &str) -> String {
     let renewed = grant.renewed_at.map(|at| format!(", last renewed {}", date(at))).unwrap_or_default();
     format!(
         "<li><div><p><strong>{name}</strong></p><p class=\"hint\">Allowed {}{renewed}. Ends {} unless renewed.</p>\
-         <p>It can:</p><ul>{can}</ul></div>{}</li>",
+         <p>It can:</p>{can}</div>{}</li>",
         date(grant.granted_at),
         date(grant.expires_at),
         button(token, "app", &grant.id.0.to_string(), "End", &format!(" the access of {}", grant.client)),
         name = escape(&grant.client),
-        can = can.iter().map(|item| format!("<li>{}</li>", escape(item))).collect::<String>(),
+        can = pages::list(&can),
     )
 }
 

@@ -50,7 +50,7 @@ pub(crate) fn page(
     let renews = client.may_use(GrantType::RefreshToken);
     let body = format!(
         "<p><strong>{name}</strong> asks to use JupyterHealth Exchange as <strong>{email}</strong>.</p>\
-         <p>It will be able to:</p><ul>{items}</ul>\
+         <p>It will be able to:</p>{items}\
          <p>{duration}</p><p>You will be sent to <strong>{host}</strong>.</p>\
          <form method=\"post\" action=\"/o/authorize/?{query}\">\
          <input type=\"hidden\" name=\"{FORM_FIELD}\" value=\"{token}\">\
@@ -58,7 +58,7 @@ pub(crate) fn page(
          <button name=\"decision\" value=\"deny\" class=\"quiet\">Deny</button></form>",
         name = escape(&client.name),
         email = escape(email),
-        items = items.iter().map(|item| format!("<li>{}</li>", escape(item))).collect::<String>(),
+        items = pages::list(&items),
         duration = words::of_duration(&settings.lifetimes, &authorization.scope, renews),
         host = escape(destination(authorization.return_to.redirect_uri())),
         query = escape(&authorization.query_after_login()),

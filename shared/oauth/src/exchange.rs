@@ -58,7 +58,7 @@ impl ExchangeRequest {
         if !SUBJECT_TYPES.contains(&kind) {
             return Err(OAuthError::invalid_request("The subject_token_type is not supported."));
         }
-        if !params.get("requested_token_type")?.is_none_or(|kind| kind == ACCESS_TOKEN) {
+        if params.get("requested_token_type")?.is_some_and(|kind| kind != ACCESS_TOKEN) {
             return Err(OAuthError::invalid_request("Only access tokens are issued."));
         }
         // RFC 8693 1.1: nobody acts on behalf of the practitioner.

@@ -10,6 +10,7 @@ use store::{ConfigError, WhenRevoked};
 
 /// What a deployment can choose. Every field names its variable.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Settings {
     /// `SITE_URL`: the public URL of the deployment, without a slash at the end.
     pub site_url: String,
