@@ -63,6 +63,10 @@ async fn a_person_sees_where_they_are_signed_in_and_which_apps_have_access() {
     assert!(page.text.contains("App &lt;b&gt;") && page.text.contains("This browser"), "{}", page.text);
     assert_eq!(values(&page.text, "session").len(), 1, "the other one can be ended, this one has its own way out");
     assert!(!values(&page.text, "app").is_empty());
+    // What was allowed, in the same words (ASVS 10.7.3).
+    for words in ["It can:", "see your e-mail address", "go on while you are not using it", "unless renewed"] {
+        assert!(page.text.contains(words), "{words}: {}", page.text);
+    }
     let anonymous = Browser::new(&world).get(PAGE).await;
     assert_eq!(anonymous.header("location"), "/accounts/login/?next=%2Faccounts%2Fsessions%2F");
 }

@@ -226,3 +226,36 @@ async fn a_proof_is_looked_at_once_for_a_request_that_has_an_idempotency_key() {
     let again = search(&proof()).await;
     assert_eq!((again.header("idempotency-replayed"), &again.text), ("true", &first.text));
 }
+
+#[tokio::test]
+async fn a_pushed_request_binds_its_code_to_the_key_of_its_proof_rfc_9449_10_1() {
+    let world = World::new().await;
+    let key = Key::new();
+    let browser = Browser::signed_in(&world, "ll_patient_peter").await;
+    let (_, query) = world
+        .authorize_path()
+        .await
+        .split_once('?')
+        .map(|(path, query)| (path.to_owned(), query.to_owned()))
+        .expect("a query");
+    let push = async |more: String, proof: &str| {
+        let request =
+            world.anonymous(Method::POST, "/o/par/").header("content-type", "application/x-www-form-urlencoded");
+        Reply::to(request.header("dpop", proof).body(format!("{query}{more}"))).await
+    };
+    let proof = || key.proof("POST", &format!("{}/o/par/", world.base), None);
+    let wrong = [
+        (format!("&dpop_jkt={}", Key::new().thumbprint()), proof()),
+        (String::new(), token_proof(&world, &key)),
+        (String::new(), "x".to_owned()),
+    ];
+    for (more, proof) in wrong {
+        let reply = push(more, &proof).await;
+        assert_eq!((reply.status.as_u16(), &reply.json()["error"]), (400, &json!("invalid_dpop_proof")), "{proof}");
+    }
+    let reply = push(format!("&dpop_jkt={}", key.thumbprint()), &proof()).await.json();
+    let reference = format!("/o/authorize/?client_id={CLIENT}&request_uri={}", text(&reply, "request_uri"));
+    let code = location(&browser.get(&reference).await).1["code"].clone();
+    assert_eq!(exchange(&world, &code, &[]).await.1["error"], "invalid_grant");
+    assert_eq!(exchange(&world, &code, &[token_proof(&world, &key)]).await.0, StatusCode::OK);
+}

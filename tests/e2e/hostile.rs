@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The routes that answer without an access token, and why.
-pub const PUBLIC: [(&str, &str); 50] = [
+pub const PUBLIC: [(&str, &str); 53] = [
     ("GET /", "says what it is"),
     ("GET /health", "whether it runs"),
     ("GET /FHIR/R5/metadata", "what it can do"),
@@ -23,6 +23,9 @@ pub const PUBLIC: [(&str, &str); 50] = [
     ("GET /o/.well-known/openid-configuration/", "where to get a token"),
     ("GET /o/.well-known/jwks.json", "public keys"),
     ("POST /o/token/", "gives the token: a code or a refresh token is asked"),
+    ("POST /o/par/", "asks for the client, which a public one only names"),
+    ("POST /o/token-exchange", "the token of another provider is the credential"),
+    ("POST /o/token-exchange/", "the token of another provider is the credential"),
     ("POST /o/introspect/", "asks for the client's credentials"),
     ("POST /o/revoke_token/", "asks for the client's credentials"),
     ("GET /o/authorize/", "leads to the login page"),

@@ -8,6 +8,7 @@ use aws_lc_rs::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use end_to_end::{
     World, answer,
+    application::application,
     browser::{Browser, CHALLENGE, CLIENT, VERIFIER, form_token, location, with_query},
 };
 use reqwest::{Method, StatusCode};
@@ -241,6 +242,11 @@ async fn a_client_that_is_not_trusted_gets_a_code_only_when_the_person_allows_it
     let page = browser.get(&path).await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.text.contains("&lt;b&gt;App&lt;/b&gt;") && !page.text.contains("<b>"), "a name is text");
+    // ASVS 10.7.2
+    for words in ["manager_mary@example.com", "see your e-mail address", "localhost:8000", "It lasts 365 days at most"]
+    {
+        assert!(page.text.contains(words), "{words}: {}", page.text);
+    }
     let token = form_token(&page);
 
     let other = Browser::signed_in(&world, "member_megan").await;
@@ -264,6 +270,23 @@ async fn a_client_that_is_not_trusted_gets_a_code_only_when_the_person_allows_it
     let allowed = browser.post(&path, &[("decision", "allow"), ("csrfmiddlewaretoken", &token)]).await;
     let code = location(&allowed).1["code"].clone();
     assert_eq!(world.exchange(&code, VERIFIER).await.0, StatusCode::OK);
+}
+
+// ASVS 10.7.1
+#[tokio::test]
+async fn a_person_is_asked_whenever_any_app_of_the_device_could_get_the_answer_rfc_8252_8_6() {
+    let world = World::with(&[("SITE_URL", "https://jhe.example")]).await;
+    let uris = ["https://app.example/cb", "http://127.0.0.1/cb", "http://localhost:8000/cb", "org.example.app:/cb"];
+    for (method, asked) in [("none", [false, true, true, true]), ("client_secret_basic", [false; 4])] {
+        let client = world.register(&application(method, &json!({ "redirectUris": uris }))).await;
+        let browser = Browser::signed_in(&world, "manager_mary").await;
+        for (uri, asked) in uris.into_iter().zip(asked) {
+            let named = [("client_id", client["clientId"].as_str()), ("redirect_uri", Some(uri))];
+            let reply = browser.get(&changed(&world, &named).await).await;
+            assert_eq!(reply.status.as_u16(), if asked { 200 } else { 302 }, "{method} {uri}: {}", reply.text);
+            assert_eq!(reply.text.contains("Allow access?"), asked, "{method} {uri}");
+        }
+    }
 }
 
 #[tokio::test]

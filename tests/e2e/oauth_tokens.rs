@@ -137,6 +137,48 @@ async fn a_refresh_token_is_bound_to_its_client_its_time_and_its_user() {
     assert_invalid_grant("expired", &world.refresh(refresh).await);
 }
 
+// ASVS 10.4.8
+#[tokio::test]
+async fn an_authorization_ends_a_year_after_the_sign_in_however_often_it_is_renewed() {
+    let world = World::new().await;
+    let mut tokens = world.tokens("manager_mary").await;
+    let left = "SELECT round(extract(epoch FROM max(expires_at) - clock_timestamp()))::bigint FROM refresh_token";
+    for (age, seconds) in [("0 days", 14 * 86_400), ("350 days", 14 * 86_400), ("360 days", 5 * 86_400)] {
+        world.sql(&format!("UPDATE oauth_grant SET auth_time = clock_timestamp() - interval '{age}'")).await;
+        let (status, renewed) = world.refresh(text(&tokens, "refresh_token")).await;
+        assert_eq!(status, StatusCode::OK, "{age}: {renewed}");
+        world.sql("DELETE FROM refresh_token WHERE used_at IS NOT NULL").await;
+        let found = world.count(left).await;
+        assert!((seconds - 10..=seconds + 1).contains(&found), "{age}: {found}");
+        tokens = renewed;
+    }
+    world.sql("UPDATE oauth_grant SET auth_time = clock_timestamp() - interval '365 days'").await;
+    assert_invalid_grant("over", &world.refresh(text(&tokens, "refresh_token")).await);
+
+    let short = World::with(&[("GRANT_SECONDS", "60")]).await;
+    let tokens = short.tokens("manager_mary").await;
+    assert!(short.count(left).await <= 60, "by setting");
+    short.sql("UPDATE oauth_grant SET auth_time = clock_timestamp() - interval '60 seconds'").await;
+    assert_invalid_grant("over by setting", &short.refresh(text(&tokens, "refresh_token")).await);
+}
+
+// SMART App Launch 2.2, `online_access`
+#[tokio::test]
+async fn an_authorization_for_the_time_online_ends_with_the_longest_session() {
+    let world = World::new().await;
+    world.sql("UPDATE oauth_client SET scopes = '{openid,online_access,offline_access}' WHERE id = 4").await;
+    for (scope, over) in [("openid online_access", true), ("openid online_access offline_access", false)] {
+        let path = world.authorize_path().await.replace("openid+email+offline_access", &scope.replace(' ', "+"));
+        let browser = Browser::signed_in(&world, "manager_mary").await;
+        let code = location(&browser.get(&path).await).1["code"].clone();
+        let (_, tokens) = world.exchange(&code, VERIFIER).await;
+        assert_eq!(tokens["scope"], scope);
+        world.sql("UPDATE oauth_grant SET auth_time = clock_timestamp() - interval '12 hours'").await;
+        let (status, _) = world.refresh(text(&tokens, "refresh_token")).await;
+        assert_eq!(status == StatusCode::BAD_REQUEST, over, "{scope}");
+    }
+}
+
 #[tokio::test]
 async fn a_public_client_need_not_name_itself_beside_its_refresh_token_rfc_6749_6() {
     let world = World::new().await;

@@ -113,11 +113,12 @@ async fn a_client_introspects_its_own_tokens_rfc_7662_2_2() {
     let client = app(&world).await;
     let tokens = world.tokens_of("manager_mary", &client).await;
     let access = introspect(&world, &client, member(&tokens, "access_token")).await;
-    let members = ["active", "client_id", "exp", "iat", "iss", "scope", "sub", "token_type"];
+    let members = ["active", "aud", "client_id", "exp", "iat", "iss", "scope", "sub", "token_type"];
     assert_eq!(keys(&access), members.into());
     assert_eq!((&access["active"], &access["sub"]), (&json!(true), &json!("10002")));
     assert_eq!(access["client_id"], client["clientId"]);
     assert_eq!((&access["scope"], &access["token_type"]), (&json!("openid email"), &json!("Bearer")));
+    assert_eq!(access["aud"], json!([world.base]), "who names no resource means this server");
     assert_eq!(access["iss"], json!(format!("{}/o", world.base)));
     let lifetime = access["exp"].as_i64().unwrap() - access["iat"].as_i64().unwrap();
     assert!((895..=901).contains(&lifetime), "{lifetime}");
@@ -141,14 +142,18 @@ async fn a_client_introspects_its_own_tokens_rfc_7662_2_2() {
 }
 
 #[tokio::test]
-async fn a_token_of_another_client_is_shown_to_resource_servers_alone_rfc_7662_4() {
+async fn a_token_of_another_client_is_shown_to_the_resource_server_that_it_is_for_rfc_7662_4() {
     let world = World::new().await;
     let (client, other) = (app(&world).await, app(&world).await);
-    let server = world.register(&application("client_secret_basic", &json!({ "resourceServer": true }))).await;
+    let server = world.register(&application("client_secret_basic", &json!({ "resourceUri": world.base }))).await;
+    let elsewhere = json!({ "resourceUri": "https://api.example" });
+    let elsewhere = world.register(&application("client_secret_basic", &elsewhere)).await;
     let tokens = world.tokens_of("manager_mary", &client).await;
     let (access, held) = (member(&tokens, "access_token"), member(&tokens, "refresh_token"));
     for token in [access, held] {
-        assert_eq!(introspect(&world, &other, token).await, json!({ "active": false }));
+        for client in [&other, &elsewhere] {
+            assert_eq!(introspect(&world, client, token).await, json!({ "active": false }));
+        }
     }
     assert_eq!(introspect(&world, &server, access).await["active"], json!(true));
     assert_eq!(introspect(&world, &server, held).await, json!({ "active": false }), "no business of an API");

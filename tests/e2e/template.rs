@@ -123,7 +123,7 @@ fn every_function_has_an_event_of_its_own() {
 
 /// Where a secret is judged, or a mail is sent to whom the caller names.
 fn is_guarded(method: &str, path: &str) -> bool {
-    const PLACES: [&str; 13] = [
+    const PLACES: [&str; 15] = [
         "/accounts/email-code/",
         "/accounts/login/",
         "/accounts/password/",
@@ -135,6 +135,8 @@ fn is_guarded(method: &str, path: &str) -> bool {
         "/accounts/verify/",
         "/api/v1/invitation/{invitation}",
         "/o/par/",
+        "/o/token-exchange",
+        "/o/token-exchange/",
         "/o/token/",
         "/saml2/acs/",
     ];

@@ -39,6 +39,8 @@ class World:
     def __init__(self, database: str):
         psql("postgres", "-c", f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
         psql("postgres", "-c", f"CREATE DATABASE {database} TEMPLATE jhe_template")
+        # A deployment with TLS asks before it sends a code to an app on the device, as the demo's is.
+        psql(database, "-c", "UPDATE oauth_client SET redirect_uris = '{https://app.example/auth/callback}'")
         self.database = database
         self.id_token_key = rsa_key()
         self.keys = {"link_key": random_key(), "form_key": random_key(), "factor_key": random_key(), "id_token_key": self.id_token_key, "saml_key": rsa_key()}

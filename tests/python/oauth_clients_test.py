@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import time
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import requests
 from authlib.integrations.requests_client import OAuth2Session as AuthlibSession
@@ -165,6 +166,23 @@ def requests_oauthlib(count: Count, jhe: Instance, meta: dict) -> None:
     count.check(f"{what}: a backend service", accepts(jhe, token["access_token"]), True)
 
 
+def pushed(count: Count, jhe: Instance, meta: dict) -> None:
+    """Neither library pushes requests itself: the form is the query that each would send."""
+    what = "a pushed request"
+    client = register(jhe, "client_secret_basic", requirePushedAuthorizationRequests=True)
+    basic = HTTPBasicAuth(client["clientId"], client["clientSecret"])
+    session = OAuth2Session(client["clientId"], redirect_uri=REDIRECT_URI, scope=SCOPE.split(), pkce="S256")
+    url, _ = session.authorization_url(meta["authorization_endpoint"])
+    count.check(f"{what}: nothing else counts", "error=invalid_request" in callback(jhe, url), True)
+    form = dict(parse_qsl(urlsplit(url).query))
+    answer = requests.post(meta["pushed_authorization_request_endpoint"], data=form, auth=basic, timeout=30)
+    count.check(f"{what}: is taken", answer.status_code, 201)
+    query = urlencode({"client_id": client["clientId"], "request_uri": answer.json()["request_uri"]})
+    response = callback(jhe, f"{meta['authorization_endpoint']}?{query}")
+    token = session.fetch_token(meta["token_endpoint"], authorization_response=response, auth=basic)
+    count.check(f"{what}: the code flow", accepts(jhe, token["access_token"]), True)
+
+
 def own_key(count: Count, jhe: Instance, meta: dict) -> None:
     headers = {"Authorization": f"Bearer {jhe.token('viewer_victor')}"}
     made = requests.post(f"{jhe.base}/api/v1/practitioner_clients", json={"label": "bench"}, headers=headers, timeout=30).json()
@@ -188,6 +206,7 @@ def main() -> int:
             authlib_by_secret(count, jhe, meta, method)
         authlib_by_key(count, jhe, meta)
         requests_oauthlib(count, jhe, meta)
+        pushed(count, jhe, meta)
         own_key(count, jhe, meta)
     print(f"{count.passed} passed, {count.failed} failed")
     return 1 if count.failed else 0

@@ -240,7 +240,7 @@ fn app(database: &str, base: &str, secrets: &std::path::Path, settings: &[(&str,
     let defaults = [("MAIL_TRANSPORT", "directory"), ("MAIL_DIRECTORY", mail.as_str()), ("RATE_LIMIT_PER_MINUTE", "0")];
     let mut variables: HashMap<String, String> =
         defaults.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    variables.insert("SITE_URL".to_owned(), base.to_owned());
+    variables.entry("SITE_URL".to_owned()).or_insert_with(|| base.to_owned());
     variables.insert("DB_NAME".to_owned(), database.to_owned());
     // What goes through a pooler instead of straight to PostgreSQL: see `make test-pooler`.
     let pooler = |name: &str| std::env::var(format!("POOLER_{name}")).ok();

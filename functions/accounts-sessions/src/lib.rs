@@ -6,7 +6,7 @@ use authz::GrantId;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::Method;
 use jiff::Timestamp;
-use oauth::TokenHash;
+use oauth::{TokenHash, words};
 use runtime::{
     App, Failure, Function, Needs, Protocol, Request, Response,
     browser::{self, FORM_FIELD, Form, SignedIn, field},
@@ -50,7 +50,8 @@ async fn show(app: &App, request: &Request, signed_in: &SignedIn) -> Result<Resp
         let grants = if grants.is_empty() {
             "<p>No app has access to your account.</p>".to_owned()
         } else {
-            let items: String = grants.iter().map(|one| grant_item(one, token)).collect();
+            let site_url = &app.settings.site_url;
+            let items: String = grants.iter().map(|one| grant_item(one, site_url, token)).collect();
             format!("<ul class=\"list\">{items}</ul>")
         };
         let body = format!(
@@ -79,13 +80,19 @@ fn session_item(session: &SessionEntry, is_current: bool, token: &str) -> String
     )
 }
 
-fn grant_item(grant: &GrantEntry, token: &str) -> String {
+/// An app, with what it may do in the words in which that was allowed (OWASP ASVS 5.0 10.7.3).
+fn grant_item(grant: &GrantEntry, site_url: &str, token: &str) -> String {
+    let mut can = words::of_scope(&grant.scope, grant.whole_access);
+    can.extend(words::of_audience(&grant.audience, site_url));
     let renewed = grant.renewed_at.map(|at| format!(", last renewed {}", date(at))).unwrap_or_default();
     format!(
-        "<li><div><p><strong>{name}</strong></p><p class=\"hint\">Allowed {}{renewed}</p></div>{}</li>",
+        "<li><div><p><strong>{name}</strong></p><p class=\"hint\">Allowed {}{renewed}. Ends {} unless renewed.</p>\
+         <p>It can:</p>{can}</div>{}</li>",
         date(grant.granted_at),
+        date(grant.expires_at),
         button(token, "app", &grant.id.0.to_string(), "End", &format!(" the access of {}", grant.client)),
         name = escape(&grant.client),
+        can = pages::list(&can),
     )
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use store::{ClientRecord, RegisteredClient};
 
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 16] = [
     "name",
     "redirectUris",
     "grantTypes",
@@ -19,8 +19,9 @@ const KNOWN: [&str; 15] = [
     "jwks",
     "jwksUri",
     "skipAuthorization",
-    "resourceServer",
+    "resourceUri",
     "wholeAccess",
+    "requirePushedAuthorizationRequests",
     "postLogoutRedirectUris",
     "invitationUrl",
     "actsAs",
@@ -42,8 +43,9 @@ pub(crate) struct Wanted {
     jwks: Option<Value>,
     jwks_uri: Option<String>,
     skip_authorization: bool,
-    is_resource_server: bool,
+    resource_uri: Option<String>,
     whole_access: bool,
+    requires_pushed_requests: bool,
     post_logout_redirect_uris: Vec<String>,
     invitation_url: Option<String>,
     acts_as: Option<i32>,
@@ -62,8 +64,9 @@ impl Default for Wanted {
             jwks: None,
             jwks_uri: None,
             skip_authorization: false,
-            is_resource_server: false,
+            resource_uri: None,
             whole_access: false,
+            requires_pushed_requests: false,
             post_logout_redirect_uris: Vec::new(),
             invitation_url: None,
             acts_as: None,
@@ -84,8 +87,9 @@ impl From<RegisteredClient> for Wanted {
             jwks: known.jwks,
             jwks_uri: known.jwks_uri,
             skip_authorization: known.skip_authorization,
-            is_resource_server: known.resource_server,
+            resource_uri: known.resource_uri,
             whole_access: known.whole_access,
+            requires_pushed_requests: known.require_pushed_authorization_requests,
             post_logout_redirect_uris: known.post_logout_redirect_uris,
             invitation_url: known.summary.invitation_url,
             acts_as: known.acts_as,
@@ -144,8 +148,12 @@ impl Wanted {
         if fields.has("postLogoutRedirectUris") {
             self.post_logout_redirect_uris = texts(fields, "postLogoutRedirectUris", MAX_URL)?;
         }
+        self.requires_pushed_requests =
+            fields.flag("requirePushedAuthorizationRequests")?.unwrap_or(self.requires_pushed_requests);
         self.whole_access = fields.flag("wholeAccess")?.unwrap_or(self.whole_access);
-        self.is_resource_server = fields.flag("resourceServer")?.unwrap_or(self.is_resource_server);
+        if fields.has("resourceUri") {
+            self.resource_uri = fields.optional_text("resourceUri", MAX_URL)?;
+        }
         self.check()
     }
 
@@ -161,7 +169,7 @@ impl Wanted {
             auth_method: self.auth_method,
             keys,
             jwks_uri: self.jwks_uri.as_deref(),
-            is_resource_server: self.is_resource_server,
+            resource_uri: self.resource_uri.as_deref(),
             invitation_url: self.invitation_url.as_deref(),
             acts_as: self.acts_as.is_some(),
         };
@@ -185,8 +193,9 @@ impl Wanted {
             jwks: self.jwks.as_ref(),
             jwks_uri: self.jwks_uri.as_deref(),
             skip_authorization: self.skip_authorization,
-            is_resource_server: self.is_resource_server,
+            resource_uri: self.resource_uri.as_deref(),
             whole_access: self.whole_access,
+            requires_pushed_requests: self.requires_pushed_requests,
             post_logout_redirect_uris: &self.post_logout_redirect_uris,
             invitation_url: self.invitation_url.as_deref(),
             acts_as: self.acts_as,

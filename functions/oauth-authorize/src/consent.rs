@@ -1,14 +1,9 @@
 //! The page on which a person allows a client, or does not.
 
 use http::StatusCode;
-use oauth::{
-    Client, Scope,
-    authorize::Authorization,
-    scope::{EMAIL, FHIR_USER, LAUNCH_PATIENT, OFFLINE_ACCESS, OPENID, PROFILE},
-    smart::{self, Level, SmartScope},
-};
+use oauth::{Client, GrantType, authorize::Authorization, words};
 use runtime::{
-    Failure, Interaction, Response,
+    Failure, Response, Settings,
     browser::{FORM_FIELD, SignedIn, field},
     html,
     pages::{self, escape},
@@ -43,60 +38,33 @@ pub(crate) fn binding(signed_in: &SignedIn, authorization: &Authorization) -> St
 }
 
 /// The page.
-pub(crate) fn page(client: &Client, authorization: &Authorization, email: &str, token: &str) -> Response {
+pub(crate) fn page(
+    settings: &Settings,
+    client: &Client,
+    authorization: &Authorization,
+    email: &str,
+    token: &str,
+) -> Response {
+    let mut items = words::of_scope(&authorization.scope, client.whole_access);
+    items.extend(words::of_audience(&authorization.audience, &settings.site_url));
+    let renews = client.may_use(GrantType::RefreshToken);
     let body = format!(
         "<p><strong>{name}</strong> asks to use JupyterHealth Exchange as <strong>{email}</strong>.</p>\
-         <p>It will be able to:</p><ul>{items}</ul>\
-         <p>You will be sent to <strong>{host}</strong>.</p>\
+         <p>It will be able to:</p>{items}\
+         <p>{duration}</p><p>You will be sent to <strong>{host}</strong>.</p>\
          <form method=\"post\" action=\"/o/authorize/?{query}\">\
          <input type=\"hidden\" name=\"{FORM_FIELD}\" value=\"{token}\">\
          <button name=\"decision\" value=\"allow\">Allow</button>\
          <button name=\"decision\" value=\"deny\" class=\"quiet\">Deny</button></form>",
         name = escape(&client.name),
         email = escape(email),
-        items = items(&authorization.scope, client.whole_access),
+        items = pages::list(&items),
+        duration = words::of_duration(&settings.lifetimes, &authorization.scope, renews),
         host = escape(destination(authorization.return_to.redirect_uri())),
         query = escape(&authorization.query_after_login()),
         token = escape(token),
     );
     html(StatusCode::OK, pages::page("Allow access?", &body))
-}
-
-/// What a scope means to a person. A client of whole access that names no SMART scope acts for the user in everything.
-fn items(scope: &Scope, whole_access: bool) -> String {
-    let everything = whole_access && !smart::is_named(scope);
-    let meanings = scope.iter().map(|token| match token {
-        OPENID => "know the number of your account".to_owned(),
-        EMAIL => "see your e-mail address".to_owned(),
-        PROFILE => "see your name".to_owned(),
-        FHIR_USER => "know which patient or practitioner you are".to_owned(),
-        LAUNCH_PATIENT => "know which patient you are".to_owned(),
-        OFFLINE_ACCESS => "go on while you are not using it".to_owned(),
-        other => SmartScope::parse(other).map_or_else(|| escape(other), |smart| records(&smart)),
-    });
-    let first = everything.then(|| "see and do what you can see and do there".to_owned());
-    let all: Vec<String> = first.into_iter().chain(meanings).collect();
-    format!("<li>{}</li>", all.join("</li><li>"))
-}
-
-/// What a SMART scope means to a person.
-fn records(scope: &SmartScope<'_>) -> String {
-    let verbs: Vec<&str> = scope
-        .interactions()
-        .map(|interaction| match interaction {
-            Interaction::Create => "add",
-            Interaction::Read => "read",
-            Interaction::Update => "change",
-            Interaction::Delete => "delete",
-            Interaction::Search => "search",
-        })
-        .collect();
-    let what = scope.resource().map_or_else(|| "records of every kind".to_owned(), |kind| format!("{kind} records"));
-    let whose = match scope.level() {
-        Level::Patient => "about you",
-        Level::User | Level::System => "that you have access to",
-    };
-    format!("{} {what} {whose}", verbs.join(", "))
 }
 
 /// The host of a redirect URI, or the scheme of an app's own.
@@ -136,26 +104,6 @@ mod tests {
             ("org.example.app://cb", "org.example.app"),
         ] {
             assert_eq!(destination(uri), host, "{uri}");
-        }
-    }
-
-    #[test]
-    fn a_scope_is_explained_and_never_markup() {
-        let explained = items(&Scope::parse("email <b>").unwrap(), false);
-        assert_eq!(explained, "<li>see your e-mail address</li><li>&lt;b&gt;</li>");
-    }
-
-    #[test]
-    fn a_person_sees_whether_the_app_may_do_everything_or_what() {
-        let everything = "see and do what you can see and do there";
-        for (scope, whole_access, expected) in [
-            ("openid", true, vec![everything, "know the number of your account"]),
-            ("openid", false, vec!["know the number of your account"]),
-            ("patient/Observation.rs", true, vec!["read, search Observation records about you"]),
-            ("user/*.read", false, vec!["read, search records of every kind that you have access to"]),
-        ] {
-            let expected = format!("<li>{}</li>", expected.join("</li><li>"));
-            assert_eq!(items(&Scope::parse(scope).unwrap(), whole_access), expected, "{scope} {whole_access}");
         }
     }
 }

@@ -2,22 +2,23 @@
 //! 3.1.2). Public: whoever comes without a session is sent to sign in.
 //!
 //! A code can be issued on GET, as OAuth has it: the request comes from the client's page. It is worth nothing without
-//! the verifier that only the client has.
+//! the verifier that only the client has. A pushed request (RFC 9126) is used up by any answer to its client.
 
 mod consent;
 
-use audit::Action;
+use audit::{Action, RefusedBy, Target};
+use authz::Layer;
 use consent::Decision;
 use http::Method;
 use oauth::{
-    Client, Secret,
-    authorize::{Authorization, AuthorizeRequest, NextStep, PageError, Session},
+    Client, Secret, TokenHash,
+    authorize::{Authorization, AuthorizeRequest, NextStep, PageError, Refusal, Session},
     discovery::Endpoints,
 };
 use runtime::{
     App, Failure, Function, Needs, Protocol, Request, Response,
     browser::{self, SignedIn},
-    redirect,
+    client, redirect,
 };
 use store::NewCode;
 
@@ -32,30 +33,42 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         _ => return Err(Failure::MethodNotAllowed),
     };
     let asked = AuthorizeRequest::parse(request.query().into_iter().chain(form.clone())).map_err(page)?;
-    let client = app.store().await?.client(asked.client_id()).await?.ok_or_else(|| page(PageError::UnknownClient))?;
+    let client = app.store().await?.client(asked.client_id()).await?;
+    let mut client = client.ok_or_else(|| page(PageError::UnknownClient))?;
+    client.requires_pushed_requests |= app.settings.requires_pushed_requests;
+    let site_url = app.settings.site_url.as_str();
+    let endpoints = Endpoints::new(site_url);
+    let reference = asked.reference().map(|reference| reference.hash());
+    let asked = match &reference {
+        Some(reference) => resolve(app, request, &client, asked, reference).await?,
+        None => asked,
+    };
+    let answer = Answer { app, client: client.id, issuer: endpoints.issuer(), reference };
     let addressed = asked.for_client(&client).map_err(page)?;
     // From here on the redirect URI is the client's own, and errors go there.
-    let endpoints = Endpoints::new(&app.settings.site_url);
     let authorization = match addressed.validate(&client) {
         Ok(authorization) => authorization,
-        Err(refusal) => return Ok(redirect(&refusal.location(endpoints.issuer()))),
+        Err(refusal) => return answer.refuse(&refusal).await,
     };
+    if !client::knows(app, &authorization.audience).await? {
+        return answer.refuse(&authorization.unknown_resource()).await;
+    }
     let signed_in = browser::signed_in(app, request).await?;
     // An earlier consent does not count: a public client cannot prove that it is the same (RFC 6749 section 10.2).
     let session = signed_in.as_ref().map(|one| Session { auth_time: one.session.started_at, has_consented: false });
-    let step = match authorization.next_step(&client, session.as_ref(), app.now()) {
+    let step = match authorization.next_step(&client, site_url, session.as_ref(), app.now()) {
         Ok(step) => step,
-        Err(refusal) => return Ok(redirect(&refusal.location(endpoints.issuer()))),
+        Err(refusal) => return answer.refuse(&refusal).await,
     };
-    let asked = Asked { app, request, client: &client, authorization: &authorization, endpoints: &endpoints };
+    let asked = Asked { app, request, client: &client, authorization: &authorization, answer: &answer };
     if let Some(signed_in) = signed_in.as_ref().filter(|_| step != NextStep::LogIn)
         && asked.needs_email_code(signed_in).await?
     {
         // For the client it is as if nobody were signed in (OpenID Connect Core 1.0 section 3.1.2.6).
-        return Ok(match authorization.next_step(&client, None, app.now()) {
-            Err(refusal) => redirect(&refusal.location(endpoints.issuer())),
-            Ok(_) => asked.email_code(),
-        });
+        return match authorization.next_step(&client, site_url, None, app.now()) {
+            Err(refusal) => answer.refuse(&refusal).await,
+            Ok(_) => Ok(asked.email_code()),
+        };
     }
     match (step, &signed_in) {
         (NextStep::LogIn, _) | (_, None) => Ok(asked.sign_in()),
@@ -67,7 +80,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
                 browser::check_form(app, request, consent::FORM, &binding, token).await?;
                 match decision {
                     Decision::Allow => asked.issue_code(signed_in).await,
-                    Decision::Deny => Ok(redirect(&authorization.denied().location(endpoints.issuer()))),
+                    Decision::Deny => answer.refuse(&authorization.denied()).await,
                 }
             }
         },
@@ -79,13 +92,55 @@ fn page(error: PageError) -> Failure {
     Failure::Invalid(error.to_string())
 }
 
+/// The pushed request that the browser brought the reference of. A reference that stands for nothing is recorded.
+async fn resolve(
+    app: &App,
+    request: &Request,
+    client: &Client,
+    asked: AuthorizeRequest,
+    reference: &TokenHash,
+) -> Result<AuthorizeRequest, Failure> {
+    let store = app.store().await?;
+    let Some(pushed) = store.open_pushed_request(reference, client.id).await? else {
+        let context = request.audit(None, Action::Execute, "Authorization");
+        store.record_refusal(&context, &Target::nothing(), RefusedBy::Layer(Layer::Token)).await?;
+        return Err(page(PageError::UnknownReference));
+    };
+    asked.resolve(&pushed).map_err(page)
+}
+
+/// The way of an answer to the client.
+struct Answer<'a> {
+    app: &'a App,
+    client: i32,
+    issuer: &'a str,
+    reference: Option<TokenHash>,
+}
+
+impl Answer<'_> {
+    /// Uses up the request, if it was pushed: it is answered once (RFC 9126 section 7.3).
+    async fn begin(&self) -> Result<(), Failure> {
+        match &self.reference {
+            Some(reference) if !self.app.store().await?.use_pushed_request(reference, self.client).await? => {
+                Err(page(PageError::UnknownReference))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn refuse(&self, refusal: &Refusal) -> Result<Response, Failure> {
+        self.begin().await?;
+        Ok(redirect(&refusal.location(self.issuer)))
+    }
+}
+
 /// A valid request, to be answered.
 struct Asked<'a> {
     app: &'a App,
     request: &'a Request,
     client: &'a Client,
     authorization: &'a Authorization,
-    endpoints: &'a Endpoints,
+    answer: &'a Answer<'a>,
 }
 
 impl Asked<'_> {
@@ -108,6 +163,7 @@ impl Asked<'_> {
     }
 
     async fn issue_code(&self, signed_in: &SignedIn) -> Result<Response, Failure> {
+        self.answer.begin().await?;
         let code = Secret::generate()?;
         let context = self.request.audit(None, Action::Execute, "Authorization");
         let new = NewCode {
@@ -115,6 +171,7 @@ impl Asked<'_> {
             user: signed_in.session.user,
             client: self.client.id,
             scope: &self.authorization.scope,
+            audience: &self.authorization.audience,
             auth_time: signed_in.session.started_at,
             redirect_uri: self.authorization.return_to.redirect_uri(),
             challenge: &self.authorization.challenge,
@@ -123,7 +180,7 @@ impl Asked<'_> {
             expires_at: self.app.now() + self.app.settings.lifetimes.code,
         };
         self.app.store().await?.issue_code(&context, &new).await?;
-        Ok(redirect(&self.authorization.return_to.with_code(code.expose(), self.endpoints.issuer())))
+        Ok(redirect(&self.authorization.return_to.with_code(code.expose(), self.answer.issuer)))
     }
 
     async fn ask(&self, signed_in: &SignedIn) -> Result<Response, Failure> {
@@ -131,6 +188,6 @@ impl Asked<'_> {
         let email = profile.ok_or(Failure::NotFound)?.email;
         let binding = consent::binding(signed_in, self.authorization);
         let token = self.app.form_key().await?.issue(consent::FORM, &binding)?;
-        Ok(consent::page(self.client, self.authorization, &email, &token))
+        Ok(consent::page(&self.app.settings, self.client, self.authorization, &email, &token))
     }
 }

@@ -17,9 +17,10 @@ pub const FUNCTION: Function = Function::new("oauth-discovery", Protocol::OAuth,
 
 fn document(app: &App, request: &Request) -> Result<Response, Failure> {
     let endpoints = Endpoints::new(&app.settings.site_url);
+    let requires_pushed = app.settings.requires_pushed_requests;
     let mut response = match Document::at(request.path()).ok_or(Failure::NotFound)? {
-        Document::OpenId => json(StatusCode::OK, &OpenIdConfiguration::new(&endpoints))?,
-        Document::Server => json(StatusCode::OK, &ServerMetadata::new(&endpoints))?,
+        Document::OpenId => json(StatusCode::OK, &OpenIdConfiguration::new(&endpoints, requires_pushed))?,
+        Document::Server => json(StatusCode::OK, &ServerMetadata::new(&endpoints, requires_pushed))?,
         Document::Smart => json(StatusCode::OK, &SmartConfiguration::new(&endpoints))?,
     };
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));

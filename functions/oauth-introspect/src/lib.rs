@@ -27,9 +27,10 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         store.record_refusal(&context, &Target::nothing(), refused).await?;
         return Err(error.into());
     }
-    let token = store.live_token(&asked.token.hash()).await?.filter(|token| token.is_shown_to(&client));
+    let site_url = &app.settings.site_url;
+    let token = store.live_token(&asked.token.hash()).await?.filter(|token| token.is_shown_to(&client, site_url));
     let answer = if let Some(token) = token {
-        Introspection::active(token, Endpoints::new(&app.settings.site_url).issuer())
+        Introspection::active(token, Endpoints::new(site_url).issuer(), site_url)
     } else {
         // Of a token that is not its own the client learns as little as of one that nobody has (RFC 7662 2.2).
         store.record_refusal(&context, &Target::nothing(), refused).await?;

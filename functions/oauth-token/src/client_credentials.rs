@@ -3,8 +3,11 @@
 use audit::{Context, RefusedBy, Target};
 use authz::Layer;
 use http::StatusCode;
-use oauth::{Client, OAuthError, Scope, Secret, dpop::Proof, grant, token_response::TokenResponse};
-use runtime::{App, Failure, Response, json};
+use oauth::{
+    Client, OAuthError, Secret, dpop::Proof, grant, resource::Audience, token_request::ServiceRequest,
+    token_response::TokenResponse,
+};
+use runtime::{App, Failure, Response, client, json};
 use store::{NewAccess, Store};
 
 /// An access token for the client, which is authenticated. No refresh token (RFC 6749 section 4.4.3) and no `id_token`:
@@ -14,10 +17,13 @@ pub(crate) async fn issue(
     store: &Store,
     context: &Context,
     client: &Client,
-    asked: Option<&Scope>,
+    asked: &ServiceRequest,
     proof: Option<&Proof>,
 ) -> Result<Response, Failure> {
-    let scope = match grant::client_credentials(client, asked) {
+    if !client::knows(app, &asked.audience).await? {
+        return Err(refused(store, context, Audience::unknown()).await);
+    }
+    let scope = match grant::client_credentials(client, asked.scope.as_ref()) {
         Ok(scope) => scope,
         Err(error) => return Err(refused(store, context, error.answer()).await),
     };
@@ -25,7 +31,9 @@ pub(crate) async fn issue(
     let lifetime = app.settings.lifetimes.access;
     let new = NewAccess {
         client: client.id,
+        person: None,
         scope: &scope,
+        audience: &asked.audience,
         hash: access.hash(),
         expires_at: app.now() + lifetime,
         key: proof.map(|proof| &proof.key),
@@ -40,6 +48,7 @@ pub(crate) async fn issue(
         scope,
         refresh_token: None,
         patient: None,
+        issued_token_type: None,
         id_token: None,
     };
     Ok(json(StatusCode::OK, &answer)?)

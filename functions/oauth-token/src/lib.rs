@@ -7,11 +7,11 @@ use audit::{Action, Context, RefusedBy, Target};
 use authz::{ClientId, Layer};
 use http::{StatusCode, header};
 use oauth::{
-    Client, ClientKind, ErrorCode, OAuthError, Params, Secret,
+    Client, ClientKind, OAuthError, Params, Secret,
     client_auth::ClientAuthentication,
     discovery::Endpoints,
     dpop::Proof,
-    grant::{self, GrantError},
+    grant::{self, GrantError, Terms},
     id_token::{IdTokenClaims, IdTokenFacts},
     scope::{LAUNCH_PATIENT, OPENID},
     token_request::{Grant, TokenRequest},
@@ -39,20 +39,21 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let mut context = request.audit(None, Action::Execute, "Token");
     let client = client::authenticate(app, &context, &sender(store, &context, &asked).await?).await?;
     context.client_id = Some(ClientId(client.id));
-    let proof = proof(app, request, store, &context).await?;
+    let proof = client::proof(app, request, &context).await?;
     let tokens = Tokens { access: Secret::generate()?, refresh: Secret::generate()? };
     let new = new_tokens(app, &client, &tokens, proof.as_ref());
-    let now = app.now();
+    let settings = &app.settings;
+    let terms = Terms { now: app.now(), lifetimes: &settings.lifetimes, site_url: &settings.site_url };
     let outcome = match &asked.grant {
-        Grant::ClientCredentials(scope) => {
-            return client_credentials::issue(app, store, &context, &client, scope.as_ref(), proof.as_ref()).await;
+        Grant::ClientCredentials(service) => {
+            return client_credentials::issue(app, store, &context, &client, service, proof.as_ref()).await;
         }
         Grant::AuthorizationCode(code) => {
-            let decide = |record: &_| grant::redeem_code(record, code, &client, proof.as_ref(), now);
+            let decide = |record: &_| grant::redeem_code(record, code, &client, proof.as_ref(), &terms);
             store.redeem_code(&context, &code.code.hash(), &new, decide).await
         }
         Grant::RefreshToken(refresh) => {
-            let decide = |record: &_| grant::rotate_refresh(record, refresh, &client, proof.as_ref(), now);
+            let decide = |record: &_| grant::rotate_refresh(record, refresh, &client, proof.as_ref(), &terms);
             store.rotate_refresh(&context, &refresh.refresh_token.hash(), &new, decide).await
         }
     };
@@ -70,18 +71,6 @@ async fn sender(store: &Store, context: &Context, asked: &TokenRequest) -> Resul
     match client_id {
         Some(client_id) => Ok(ClientAuthentication::by_token(client_id)),
         None => Err(worthless(store, context).await),
-    }
-}
-
-/// The proof of the request, to whose key the tokens are bound (RFC 9449 section 5). One that is not good is recorded.
-async fn proof(app: &App, request: &Request, store: &Store, context: &Context) -> Result<Option<Proof>, Failure> {
-    match request.proof(app, None).await {
-        Err(Failure::Unproved) => {
-            store.record_refusal(context, &Target::nothing(), RefusedBy::Layer(Layer::Token)).await?;
-            let text = "The proof of possession is not good.";
-            Err(OAuthError::new(ErrorCode::InvalidDpopProof, text).into())
-        }
-        other => other,
     }
 }
 
@@ -153,6 +142,7 @@ async fn answer(
         is_bound,
         expires_in: lifetimes.access.as_secs(),
         refresh_token: granted.refresh_scope.is_some().then_some(tokens.refresh),
+        issued_token_type: None,
         patient: subject.patient.filter(|_| granted.scope.contains(LAUNCH_PATIENT)),
         scope: granted.scope,
         id_token,

@@ -14,7 +14,7 @@ use runtime::{
 };
 use saml::{Expectation, Pending, Refusal, SignIn};
 use single_sign_on::{Purpose, SingleSignOn, clear_pending, pending, refuse};
-use store::{NewSession, Outsider, SsoAccount, SsoAttempt};
+use store::{NewSession, Outsider, SsoAttempt};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -52,7 +52,7 @@ async fn sign_in(app: &App, request: &Request, sign_on: &SingleSignOn) -> Result
         SsoAttempt::Fresh(account) => account,
     };
     let user = match account {
-        Some(account) => permitted(account),
+        Some(account) => account::vouched_for(account),
         None => create(app, request, sign_on, &person, &email).await?,
     };
     match user {
@@ -86,23 +86,6 @@ async fn judge(
     }))
 }
 
-/// Why an account is not signed in by an identity provider.
-type Barred = (RefusedBy, &'static str);
-
-/// Whether an account may be signed in by an identity provider. The one place where that is decided: a patient never, and
-/// a super admin neither, whose password and second factor are ours to check.
-fn permitted(account: SsoAccount) -> Result<UserId, Barred> {
-    if !account.is_active {
-        Err((RefusedBy::Layer(Layer::Token), "closed_account"))
-    } else if account.is_superuser {
-        Err((RefusedBy::Layer(Layer::UserType), "second_factor"))
-    } else if account.is_practitioner {
-        Ok(account.id)
-    } else {
-        Err((RefusedBy::Layer(Layer::UserType), "no_practitioner"))
-    }
-}
-
 /// A new account, where the deployment wants that.
 async fn create(
     app: &App,
@@ -110,7 +93,7 @@ async fn create(
     sign_on: &SingleSignOn,
     person: &SignIn,
     email: &str,
-) -> Result<Result<UserId, Barred>, Failure> {
+) -> Result<Result<UserId, account::Barred>, Failure> {
     if !sign_on.settings.creates_accounts {
         return Ok(Err((RefusedBy::NotFound, "no_account")));
     }
@@ -174,22 +157,4 @@ async fn start(
     let mut response = redirect(next);
     browser::set_session(&app.settings, &mut response, &token);
     Ok(response)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_an_active_practitioner_is_signed_in() {
-        let good = SsoAccount { id: UserId(1), is_active: true, is_superuser: false, is_practitioner: true };
-        assert_eq!(permitted(good), Ok(UserId(1)));
-        for (account, reason) in [
-            (SsoAccount { is_active: false, ..good }, "closed_account"),
-            (SsoAccount { is_superuser: true, ..good }, "second_factor"),
-            (SsoAccount { is_practitioner: false, ..good }, "no_practitioner"),
-        ] {
-            assert_eq!(permitted(account).err().map(|(_, reason)| reason), Some(reason));
-        }
-    }
 }

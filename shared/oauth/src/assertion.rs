@@ -1,21 +1,16 @@
 //! Signed client assertions, `private_key_jwt` (RFC 7521, RFC 7523, OpenID Connect Core 9, SMART Backend Services).
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use crate::discovery::Endpoints;
-use crate::keys::{Algorithm, KeySet};
+use crate::jws::{Jws, Recipients, is_id};
+use crate::keys::KeySet;
 use crate::token::TokenHash;
 
 /// The value of `client_assertion_type` (RFC 7523 2.2).
 pub const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// Longer than any assertion that holds what it needs.
-const MAX_CHARACTERS: usize = 8 * 1024;
-/// Longer than any `jti` or `kid`.
-const MAX_ID: usize = 512;
 /// How far ahead `exp` may be: SMART Backend Services says five minutes.
 const MAX_AHEAD: SignedDuration = SignedDuration::from_mins(5);
 /// How far the client's clock may be ahead of ours.
@@ -49,13 +44,7 @@ pub enum AssertionError {
 
 /// An assertion as presented. Nothing in it is proved before [`Assertion::verify`].
 #[derive(Clone)]
-pub struct Assertion {
-    message: String,
-    signature: String,
-    algorithm: Algorithm,
-    kid: Option<String>,
-    claims: Claims,
-}
+pub struct Assertion(Jws<Claims>);
 
 impl std::fmt::Debug for Assertion {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -63,45 +52,16 @@ impl std::fmt::Debug for Assertion {
     }
 }
 
-/// The header (RFC 7515 4.1). `crit` names extensions that must be understood; we know none.
-#[derive(Deserialize)]
-struct Header {
-    alg: String,
-    kid: Option<String>,
-    crit: Option<serde::de::IgnoredAny>,
-}
-
 /// The claims of RFC 7523 3. A claim that comes twice is an error.
 #[derive(Clone, Deserialize)]
 struct Claims {
     iss: String,
     sub: String,
-    aud: Audience,
+    aud: Recipients,
     exp: i64,
     nbf: Option<i64>,
     iat: Option<i64>,
     jti: String,
-}
-
-/// `aud`: one text, or a list (RFC 7519 4.1.3).
-#[derive(Clone, Deserialize)]
-#[serde(untagged)]
-enum Audience {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl Audience {
-    /// The only audience, if there is just one.
-    fn sole(&self) -> Option<&str> {
-        match self {
-            Self::One(one) => Some(one),
-            Self::Many(many) => match many.as_slice() {
-                [one] => Some(one),
-                _ => None,
-            },
-        }
-    }
 }
 
 /// A proved assertion. It counts only when its id was not used before: keep the id until the assertion expires.
@@ -117,37 +77,19 @@ pub struct SingleUse {
 impl Assertion {
     /// Reads a compact JWS (RFC 7515 7.1) with the claims of RFC 7523 3.
     pub fn parse(jwt: &str) -> Result<Self, AssertionError> {
-        let malformed = AssertionError::Malformed;
-        if jwt.len() > MAX_CHARACTERS {
-            return Err(malformed);
-        }
-        let (message, signature) = jwt.rsplit_once('.').ok_or(malformed)?;
-        let (header, claims) = message.split_once('.').ok_or(malformed)?;
-        let header: Header = decoded(header)?;
-        let claims: Claims = decoded(claims)?;
-        let is_id = |text: &str| !text.is_empty() && text.len() <= MAX_ID;
-        if header.crit.is_some() || !is_id(&claims.jti) || !header.kid.as_deref().is_none_or(is_id) {
-            return Err(malformed);
-        }
-        Ok(Self {
-            message: message.to_owned(),
-            signature: signature.to_owned(),
-            algorithm: Algorithm::parse(&header.alg).ok_or(malformed)?,
-            kid: header.kid,
-            claims,
-        })
+        Jws::<Claims>::parse(jwt).filter(|jws| is_id(&jws.claims.jti)).map(Self).ok_or(AssertionError::Malformed)
     }
 
     /// The client that the assertion claims to be of: look it up.
     #[must_use]
     pub fn subject(&self) -> &str {
-        &self.claims.sub
+        &self.0.claims.sub
     }
 
     /// The id of the key that the assertion names.
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
-        self.kid.as_deref()
+        self.0.kid()
     }
 
     /// Whether the client made this assertion, for us, for now.
@@ -161,7 +103,7 @@ impl Assertion {
         endpoints: &Endpoints,
         now: Timestamp,
     ) -> Result<SingleUse, AssertionError> {
-        let claims = &self.claims;
+        let claims = &self.0.claims;
         // RFC 7523 3 (1, 2): the issuer and the subject are the client.
         if claims.iss != client_id || claims.sub != client_id {
             return Err(AssertionError::WrongClient);
@@ -186,16 +128,11 @@ impl Assertion {
             }
         }
         // RFC 7523 3 (9).
-        if !keys.verifies(self.algorithm, self.kid(), &self.message, &self.signature) {
+        if !self.0.is_by(keys) {
             return Err(AssertionError::WrongSignature);
         }
         Ok(SingleUse { id: TokenHash::of(&claims.jti), expires_at })
     }
-}
-
-fn decoded<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, AssertionError> {
-    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| AssertionError::Malformed)?;
-    serde_json::from_slice(&bytes).map_err(|_| AssertionError::Malformed)
 }
 
 #[cfg(test)]

@@ -11,23 +11,30 @@ use form_urlencoded::Serializer;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::client::{Client, GrantType};
-use crate::dpop::Thumbprint;
+use crate::dpop::{Proof, Thumbprint};
 use crate::error::{ErrorCode, OAuthError};
 use crate::params::{Params, is_vschar};
 use crate::pkce::{self, Challenge};
+use crate::pushed::{self, Pushed};
 use crate::redirect;
+use crate::resource::Audience;
 use crate::scope::Scope;
+use crate::token::Secret;
 
 const MAX_STATE: usize = 2048;
 const MAX_NONCE: usize = 512;
 
+/// The one parameter that may come several times (RFC 8707 2).
+const RESOURCE: &str = "resource";
+
 /// The parameters that count. Any other is ignored (RFC 6749 3.1).
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "client_id",
     "redirect_uri",
     "response_type",
     "response_mode",
     "scope",
+    RESOURCE,
     "state",
     "nonce",
     "code_challenge",
@@ -57,12 +64,32 @@ pub enum PageError {
     /// The redirect URI is not one of the client's.
     #[error("The redirect URI is not registered for the client.")]
     UnknownRedirectUri,
+    /// No pushed request of the client has this reference now.
+    #[error("The request has expired or was answered already. Please go back to the app and start again.")]
+    UnknownReference,
+}
+
+/// How a request came here.
+#[derive(Debug, Clone)]
+enum Way {
+    /// By the browser, in full.
+    Browser,
+    /// By the client itself, to be pushed.
+    Pushing,
+    /// By the client itself; the browser brought the reference.
+    Pushed {
+        /// The reference.
+        request_uri: String,
+        /// When it was first brought.
+        opened_at: Timestamp,
+    },
 }
 
 /// A request of which only the client's name is known.
 pub struct AuthorizeRequest {
     params: Params,
     client_id: String,
+    way: Way,
 }
 
 impl AuthorizeRequest {
@@ -74,7 +101,31 @@ impl AuthorizeRequest {
     {
         let params = Params::from_pairs(pairs).map_err(|_| PageError::TooLarge)?;
         let client_id = params.get("client_id").ok().flatten().ok_or(PageError::NoClient)?.to_owned();
-        Ok(Self { params, client_id })
+        Ok(Self { params, client_id, way: Way::Browser })
+    }
+
+    /// Takes the form of a client that pushes a request (RFC 9126 2.1). The client is authenticated already.
+    pub fn pushing(params: &Params, client: &Client, proof: Option<&Proof>) -> Result<Self, OAuthError> {
+        let client_id = client.client_id.clone();
+        let params = pushed::parameters(params, &KNOWN, &client_id, proof)?;
+        Ok(Self { params, client_id, way: Way::Pushing })
+    }
+
+    /// The reference to a pushed request, if the browser brings one: look the request up by its hash and the client.
+    #[must_use]
+    pub fn reference(&self) -> Option<Secret> {
+        pushed::reference(self.params.get("request_uri").ok().flatten()?)
+    }
+
+    /// The request that the reference stands for. Parameters beside the reference do not count (RFC 9126 4, RFC 9101 5).
+    pub fn resolve(self, pushed: &Pushed) -> Result<Self, PageError> {
+        let request_uri = self.params.get("request_uri").ok().flatten().ok_or(PageError::UnknownReference)?.to_owned();
+        let params = Params::from_form(&pushed.parameters).map_err(|_| PageError::TooLarge)?;
+        // RFC 9126 2.2: the reference is bound to the client that pushed the request.
+        if params.get("client_id").ok().flatten() != Some(self.client_id.as_str()) {
+            return Err(PageError::UnknownReference);
+        }
+        Ok(Self { params, client_id: self.client_id, way: Way::Pushed { request_uri, opened_at: pushed.opened_at } })
     }
 
     /// The client to look up.
@@ -98,7 +149,7 @@ impl AuthorizeRequest {
         let state = self.params.get("state").ok().flatten();
         let state = state.filter(|state| is_state(state)).map(str::to_owned);
         let return_to = ReturnTo { redirect_uri: uri.to_owned(), state };
-        Ok(Addressed { params: self.params, return_to })
+        Ok(Addressed { params: self.params, return_to, way: self.way })
     }
 }
 
@@ -150,6 +201,7 @@ impl Refusal {
 pub struct Addressed {
     params: Params,
     return_to: ReturnTo,
+    way: Way,
 }
 
 impl Addressed {
@@ -164,10 +216,14 @@ impl Addressed {
     fn check(&self, client: &Client) -> Result<Authorization, OAuthError> {
         let params = &self.params;
         // RFC 6749 3.1: no parameter twice.
-        for name in KNOWN {
+        for name in KNOWN.into_iter().filter(|name| *name != RESOURCE) {
             params.get(name)?;
         }
         refuse_request_objects(params)?;
+        // RFC 9126 6.
+        if client.requires_pushed_requests && matches!(self.way, Way::Browser) {
+            return Err(OAuthError::invalid_request("The client has to push its requests."));
+        }
         check_response(params)?;
         if !client.may_use(GrantType::AuthorizationCode) {
             return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "The client may not ask for a code."));
@@ -180,11 +236,13 @@ impl Addressed {
             return_to: self.return_to.clone(),
             challenge: challenge(params)?,
             scope: scope(params, client)?,
+            audience: Audience::asked(params)?,
             nonce: nonce(params)?,
             key: key(params)?,
             prompt: Prompt::parse(params.get("prompt")?)?,
             max_age: max_age(params)?,
             params: params.clone(),
+            way: self.way.clone(),
         })
     }
 }
@@ -197,6 +255,8 @@ pub struct Authorization {
     pub challenge: Challenge,
     /// What the client may have of what it asked for, to be stored with the code.
     pub scope: Scope,
+    /// What the tokens are for, to be stored with the code: known to exist, but for what is elsewhere.
+    pub audience: Audience,
     /// The nonce, to be stored with the code.
     pub nonce: Option<String>,
     /// The key that the code is bound to, to be stored with it.
@@ -204,6 +264,7 @@ pub struct Authorization {
     prompt: Prompt,
     max_age: Option<SignedDuration>,
     params: Params,
+    way: Way,
 }
 
 /// What the caller knows about the browser.
@@ -228,18 +289,30 @@ pub enum NextStep {
 
 impl Authorization {
     /// Decides by the prompt (OpenID Connect Core 3.1.2.1) and the session, if there is one.
-    pub fn next_step(&self, client: &Client, session: Option<&Session>, now: Timestamp) -> Result<NextStep, Refusal> {
+    pub fn next_step(
+        &self,
+        client: &Client,
+        site_url: &str,
+        session: Option<&Session>,
+        now: Timestamp,
+    ) -> Result<NextStep, Refusal> {
         let fresh = session.filter(|session| self.is_fresh(session, now));
         let silent = self.prompt == Prompt::None;
         match fresh {
             None if silent => Err(self.refuse(ErrorCode::LoginRequired, "The user is not logged in.")),
             None => Ok(NextStep::LogIn),
-            Some(session) if self.needs_consent(client, session) && silent => {
+            Some(session) if self.needs_consent(client, site_url, session) && silent => {
                 Err(self.refuse(ErrorCode::ConsentRequired, "The user has not agreed."))
             }
-            Some(session) if self.needs_consent(client, session) => Ok(NextStep::AskConsent),
+            Some(session) if self.needs_consent(client, site_url, session) => Ok(NextStep::AskConsent),
             Some(_) => Ok(NextStep::IssueCode),
         }
+    }
+
+    /// The refusal to send when a resource elsewhere does not exist (RFC 8707 2.1).
+    #[must_use]
+    pub fn unknown_resource(&self) -> Refusal {
+        Refusal { return_to: self.return_to.clone(), error: Audience::unknown() }
     }
 
     /// The refusal to send when the user says no.
@@ -248,11 +321,22 @@ impl Authorization {
         self.refuse(ErrorCode::AccessDenied, "The user did not agree.")
     }
 
+    /// The parameters to store when the request is pushed, as a form.
+    #[must_use]
+    pub fn parameters(&self) -> String {
+        Serializer::new(String::new()).extend_pairs(self.params.pairs()).finish()
+    }
+
     /// The query of this request for the way back from the login page. What a login has just satisfied,
-    /// `prompt=login` and `max_age=0`, is left out, else the user would log in for ever.
+    /// `prompt=login` and `max_age=0`, is left out, else the user would log in for ever. Of a pushed request it is the
+    /// reference.
     #[must_use]
     pub fn query_after_login(&self) -> String {
         let mut query = Serializer::new(String::new());
+        if let Way::Pushed { request_uri, .. } = &self.way {
+            let client_id = self.params.get("client_id").ok().flatten().unwrap_or_default();
+            return query.append_pair("client_id", client_id).append_pair("request_uri", request_uri).finish();
+        }
         for (name, value) in self.params.pairs().filter(|(name, _)| KNOWN.contains(name)) {
             match (name, value) {
                 ("prompt", _) if self.prompt == Prompt::Login => {}
@@ -273,12 +357,19 @@ impl Authorization {
     }
 
     fn is_fresh(&self, session: &Session, now: Timestamp) -> bool {
+        // A pushed request stays as it is. Who signed in since it was opened did so for it.
+        if let Way::Pushed { opened_at, .. } = self.way
+            && session.auth_time >= opened_at
+        {
+            return true;
+        }
         let age = now.duration_since(session.auth_time);
         !self.prompt.asks_login() && self.max_age.is_none_or(|max| age < max)
     }
 
-    fn needs_consent(&self, client: &Client, session: &Session) -> bool {
-        self.prompt.asks_consent() || (!client.skip_authorization && !session.has_consented)
+    fn needs_consent(&self, client: &Client, site_url: &str, session: &Session) -> bool {
+        let is_vouched_for = client.skips_consent(self.return_to.redirect_uri(), site_url);
+        self.prompt.asks_consent() || (!is_vouched_for && !session.has_consented)
     }
 }
 

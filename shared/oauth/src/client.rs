@@ -2,6 +2,7 @@
 
 use crate::error::{ErrorCode, OAuthError};
 use crate::keys::KeySet;
+use crate::redirect;
 use crate::scope::{LAUNCH_PATIENT, Scope};
 use crate::smart::{self, Level, SmartScope};
 use crate::token::TokenHash;
@@ -25,11 +26,13 @@ pub struct Client {
     pub scopes: Scope,
     /// Whether users are not asked to agree, because the operator vouches for the client.
     pub skip_authorization: bool,
-    /// Whether it serves resources, and so may introspect tokens of other clients (RFC 7662 2.1).
-    pub is_resource_server: bool,
+    /// The URI by which others name it (RFC 8707 2), if it serves resources: it may introspect tokens for them (RFC 7662 2.1).
+    pub resource_uri: Option<String>,
     /// Whether a token of the client that names no SMART scope has all the access of its user: for the operator's own
     /// clients, which ask for `openid` alone. For any other client such a token is a sign-in and opens no data.
     pub whole_access: bool,
+    /// Whether its authorization requests count only when they are pushed (RFC 9126 6).
+    pub requires_pushed_requests: bool,
 }
 
 impl Client {
@@ -37,6 +40,16 @@ impl Client {
     #[must_use]
     pub fn may_use(&self, grant: GrantType) -> bool {
         self.grant_types.contains(&grant)
+    }
+
+    /// Whether users are not asked to agree to a response at this URI. A public client on their device could be any app there,
+    /// so the operator cannot vouch for it (RFC 8252 8.6, OWASP ASVS 5.0 10.7.1); unless the server is on the same device and
+    /// reached without TLS, as nobody's but a developer's is.
+    #[must_use]
+    pub fn skips_consent(&self, redirect_uri: &str, site_url: &str) -> bool {
+        let is_anybody = matches!(self.kind, ClientKind::Public) && redirect::is_on_device(redirect_uri);
+        let is_developers = redirect_uri.starts_with("http://") && site_url.starts_with("http://");
+        self.skip_authorization && (!is_anybody || is_developers)
     }
 
     /// What the client may have of what it asks for, by a grant. Without a scope parameter, all that it is registered for.
@@ -140,11 +153,14 @@ pub enum GrantType {
     RefreshToken,
     /// RFC 6749 4.4.
     ClientCredentials,
+    /// RFC 8693, at an endpoint of its own.
+    TokenExchange,
 }
 
 impl GrantType {
-    /// Every grant, as the metadata lists them.
-    pub const ALL: [Self; 3] = [Self::AuthorizationCode, Self::RefreshToken, Self::ClientCredentials];
+    /// Every grant.
+    pub const ALL: [Self; 4] =
+        [Self::AuthorizationCode, Self::RefreshToken, Self::ClientCredentials, Self::TokenExchange];
 
     /// The value of `grant_type`.
     #[must_use]
@@ -153,6 +169,7 @@ impl GrantType {
             Self::AuthorizationCode => "authorization_code",
             Self::RefreshToken => "refresh_token",
             Self::ClientCredentials => "client_credentials",
+            Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
         }
     }
 
@@ -160,5 +177,42 @@ impl GrantType {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|grant| grant.as_str() == text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_vouches_for_a_public_client_on_a_device_rfc_8252_8_6() {
+        let client = |kind: ClientKind, skip_authorization| Client {
+            id: 1,
+            client_id: "app".to_owned(),
+            name: String::new(),
+            kind,
+            redirect_uris: vec![],
+            grant_types: vec![],
+            scopes: Scope::default(),
+            skip_authorization,
+            resource_uri: None,
+            whole_access: false,
+            requires_pushed_requests: false,
+        };
+        let confidential = ClientKind::Confidential(Credential::SecretBasic(TokenHash::of("s")));
+        for (uri, site, public) in [
+            ("https://app.example/cb", "https://e.example", true),
+            ("http://127.0.0.1:5000/cb", "https://e.example", false),
+            ("http://localhost:8000/cb", "https://e.example", false),
+            ("http://[::1]/cb", "https://e.example", false),
+            ("org.example.app:/cb", "https://e.example", false),
+            ("http://localhost:8000/cb", "http://localhost:8000", true),
+            ("org.example.app:/cb", "http://localhost:8000", false),
+        ] {
+            assert_eq!(client(ClientKind::Public, true).skips_consent(uri, site), public, "{uri} {site}");
+            assert!(client(confidential.clone(), true).skips_consent(uri, site), "{uri}: it proves who it is");
+            assert!(!client(confidential.clone(), false).skips_consent(uri, site));
+            assert!(!client(ClientKind::Public, false).skips_consent(uri, site));
+        }
     }
 }

@@ -46,6 +46,12 @@ impl Endpoints {
         format!("{}/token/", self.issuer)
     }
 
+    /// Where authorization requests are pushed (RFC 9126).
+    #[must_use]
+    pub fn pushed_authorization_request(&self) -> String {
+        format!("{}/par/", self.issuer)
+    }
+
     /// Where tokens are revoked (RFC 7009).
     #[must_use]
     pub fn revocation(&self) -> String {
@@ -136,13 +142,15 @@ pub struct ServerMetadata {
     introspection_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
     code_challenge_methods_supported: &'static [&'static str],
     dpop_signing_alg_values_supported: &'static [&'static str],
+    pushed_authorization_request_endpoint: String,
+    require_pushed_authorization_requests: bool,
     authorization_response_iss_parameter_supported: bool,
 }
 
 impl ServerMetadata {
-    /// The document at `/.well-known/oauth-authorization-server`.
+    /// The document at `/.well-known/oauth-authorization-server`. `requires_pushed`: no client may do without (RFC 9126 5).
     #[must_use]
-    pub fn new(endpoints: &Endpoints) -> Self {
+    pub fn new(endpoints: &Endpoints, requires_pushed: bool) -> Self {
         Self {
             issuer: endpoints.issuer.clone(),
             authorization_endpoint: endpoints.authorization(),
@@ -162,6 +170,8 @@ impl ServerMetadata {
             introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
             code_challenge_methods_supported: CHALLENGE_METHODS,
             dpop_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+            pushed_authorization_request_endpoint: endpoints.pushed_authorization_request(),
+            require_pushed_authorization_requests: requires_pushed,
             authorization_response_iss_parameter_supported: true,
         }
     }
@@ -186,9 +196,9 @@ pub struct OpenIdConfiguration {
 impl OpenIdConfiguration {
     /// The document at `/.well-known/openid-configuration` under the issuer.
     #[must_use]
-    pub fn new(endpoints: &Endpoints) -> Self {
+    pub fn new(endpoints: &Endpoints, requires_pushed: bool) -> Self {
         Self {
-            server: ServerMetadata::new(endpoints),
+            server: ServerMetadata::new(endpoints, requires_pushed),
             userinfo_endpoint: endpoints.userinfo(),
             end_session_endpoint: endpoints.end_session(),
             subject_types_supported: &["public"],

@@ -4,7 +4,7 @@
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-/// The error codes of RFC 6749 4.1.2.1 and 5.2, RFC 6750 3.1 and OpenID Connect Core 3.1.2.6.
+/// The error codes of RFC 6749 4.1.2.1 and 5.2, RFC 6750 3.1, RFC 8707 2 and OpenID Connect Core 3.1.2.6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorCode {
     /// A parameter is missing, repeated, or malformed.
@@ -35,6 +35,8 @@ pub enum ErrorCode {
     RequestNotSupported,
     /// The `request_uri` parameter is not supported.
     RequestUriNotSupported,
+    /// A resource is malformed, unknown, or not for this client (RFC 8707 2).
+    InvalidTarget,
     /// The proof of possession is missing or not good (RFC 9449 5).
     InvalidDpopProof,
     /// The access token is missing, unknown, expired or revoked (RFC 6750).
@@ -62,6 +64,7 @@ impl ErrorCode {
             Self::ConsentRequired => "consent_required",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
+            Self::InvalidTarget => "invalid_target",
             Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",

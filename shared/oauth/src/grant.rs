@@ -10,7 +10,8 @@ use crate::client::{Client, ClientKind, GrantType};
 use crate::dpop::{self, Proof, Thumbprint};
 use crate::error::{ErrorCode, OAuthError};
 use crate::pkce::Challenge;
-use crate::scope::{OFFLINE_ACCESS, Scope};
+use crate::resource::Audience;
+use crate::scope::{OFFLINE_ACCESS, ONLINE_ACCESS, Scope};
 use crate::token_request::{CodeExchange, RefreshExchange};
 
 /// How long things live.
@@ -26,6 +27,24 @@ pub struct Lifetimes {
     pub id_token: SignedDuration,
     /// A login session.
     pub session: SignedDuration,
+    /// An authorization since the user logged in, however often it is renewed.
+    pub grant: SignedDuration,
+}
+
+impl Lifetimes {
+    /// How long an authorization lasts at most. One for the time that the user is online ends with the longest session (SMART
+    /// App Launch 2.2, `online_access`).
+    #[must_use]
+    pub fn longest(&self, scope: &Scope) -> SignedDuration {
+        let is_online = scope.contains(ONLINE_ACCESS) && !scope.contains(OFFLINE_ACCESS);
+        if is_online { self.session.min(self.grant) } else { self.grant }
+    }
+
+    /// When an authorization ends that nobody ended before.
+    #[must_use]
+    pub fn end_of_grant(&self, auth_time: Timestamp, scope: &Scope) -> Timestamp {
+        auth_time.checked_add(self.longest(scope)).unwrap_or(Timestamp::MAX)
+    }
 }
 
 impl Default for Lifetimes {
@@ -36,8 +55,20 @@ impl Default for Lifetimes {
             refresh: SignedDuration::from_hours(14 * 24),
             id_token: SignedDuration::from_mins(15),
             session: SignedDuration::from_hours(12),
+            grant: SignedDuration::from_hours(365 * 24),
         }
     }
+}
+
+/// What every decision goes by, besides the records.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// The time.
+    pub now: Timestamp,
+    /// How long things live.
+    pub lifetimes: &'a Lifetimes,
+    /// The URL of this server, the resource that is meant when none is named.
+    pub site_url: &'a str,
 }
 
 /// An authorization code as stored.
@@ -53,6 +84,8 @@ pub struct CodeRecord {
     pub challenge: Challenge,
     /// What was granted.
     pub scope: Scope,
+    /// What tokens may be for.
+    pub audience: Audience,
     /// The nonce of the authorization request.
     pub nonce: Option<String>,
     /// The key that the authorization request named, `dpop_jkt`.
@@ -74,6 +107,8 @@ pub struct RefreshRecord {
     pub user: i32,
     /// What was granted.
     pub scope: Scope,
+    /// What tokens may be for.
+    pub audience: Audience,
     /// When the user logged in.
     pub auth_time: Timestamp,
     /// From when on it is worth nothing.
@@ -95,6 +130,10 @@ pub struct Granted {
     pub scope: Scope,
     /// The scope of the refresh token, if one is to be issued. RFC 6749 6: that of its predecessor.
     pub refresh_scope: Option<Scope>,
+    /// What the access token is for.
+    pub audience: Audience,
+    /// When the authorization ends, and with it the refresh token at the latest.
+    pub ends_at: Timestamp,
     /// The nonce for the `id_token`.
     pub nonce: Option<String>,
     /// When the user logged in.
@@ -134,6 +173,9 @@ pub enum GrantError {
     /// Nothing of the scope may be had.
     #[error("nothing of the scope may be had")]
     NoScope,
+    /// A resource that was not granted.
+    #[error("a resource that was not granted")]
+    WrongTarget,
 }
 
 impl GrantError {
@@ -152,6 +194,7 @@ impl GrantError {
             }
             Self::ScopeTooWide => OAuthError::new(ErrorCode::InvalidScope, "The scope exceeds what was granted."),
             Self::NoScope => OAuthError::new(ErrorCode::InvalidScope, "The client may have nothing of the scope."),
+            Self::WrongTarget => Audience::unknown(),
             _ => OAuthError::invalid_grant(),
         }
     }
@@ -163,7 +206,7 @@ pub fn redeem_code(
     request: &CodeExchange,
     client: &Client,
     proof: Option<&Proof>,
-    now: Timestamp,
+    terms: &Terms<'_>,
 ) -> Result<Granted, GrantError> {
     if !client.may_use(GrantType::AuthorizationCode) {
         return Err(GrantError::NotRegistered);
@@ -179,7 +222,7 @@ pub fn redeem_code(
         return Err(GrantError::Replay);
     }
     // RFC 6749 4.1.2: a code is short-lived.
-    if now >= record.expires_at {
+    if terms.now >= record.expires_at {
         return Err(GrantError::Expired);
     }
     // RFC 6749 4.1.3: the redirect URIs are identical.
@@ -191,10 +234,13 @@ pub fn redeem_code(
     if !record.challenge.is_met_by(&request.verifier) {
         return Err(GrantError::WrongVerifier);
     }
+    let ends_at = terms.lifetimes.end_of_grant(record.auth_time, &record.scope);
     Ok(Granted {
         user: record.user,
         scope: record.scope.clone(),
         refresh_scope: client.may_use(GrantType::RefreshToken).then(|| record.scope.clone()),
+        audience: narrowed(&record.audience, &request.audience, terms)?,
+        ends_at,
         nonce: record.nonce.clone(),
         auth_time: record.auth_time,
     })
@@ -206,7 +252,7 @@ pub fn rotate_refresh(
     request: &RefreshExchange,
     client: &Client,
     proof: Option<&Proof>,
-    now: Timestamp,
+    terms: &Terms<'_>,
 ) -> Result<Granted, GrantError> {
     if !client.may_use(GrantType::RefreshToken) {
         return Err(GrantError::NotRegistered);
@@ -223,7 +269,9 @@ pub fn rotate_refresh(
     if record.revoked_at.is_some() {
         return Err(GrantError::Revoked);
     }
-    if now >= record.expires_at {
+    // OWASP ASVS 5.0 10.4.8: an authorization ends at some time, however often it was renewed.
+    let ends_at = terms.lifetimes.end_of_grant(record.auth_time, &record.scope);
+    if terms.now >= record.expires_at || terms.now >= ends_at {
         return Err(GrantError::Expired);
     }
     // RFC 9449 5: the refresh token of a public client is worth nothing without its key.
@@ -238,10 +286,17 @@ pub fn rotate_refresh(
         user: record.user,
         scope,
         refresh_scope: Some(record.scope.clone()),
+        audience: narrowed(&record.audience, &request.audience, terms)?,
+        ends_at,
         // OpenID Connect Core 12.2: an id_token from a refresh should have no nonce.
         nonce: None,
         auth_time: record.auth_time,
     })
+}
+
+/// What the access token is for (RFC 8707 2.2).
+fn narrowed(granted: &Audience, asked: &Audience, terms: &Terms<'_>) -> Result<Audience, GrantError> {
+    granted.narrowed(asked, terms.site_url).ok_or(GrantError::WrongTarget)
 }
 
 /// What a client may have by its own credentials (RFC 6749 4.4). The client is authenticated already.
@@ -254,7 +309,7 @@ pub fn client_credentials(client: &Client, asked: Option<&Scope>) -> Result<Scop
         return Err(GrantError::NotRegistered);
     }
     let scope = client.grantable(asked, GrantType::ClientCredentials).map_err(|_| GrantError::NoScope)?;
-    let scope = scope.filter(|token| token != OFFLINE_ACCESS);
+    let scope = scope.filter(|token| token != OFFLINE_ACCESS && token != ONLINE_ACCESS);
     if scope.is_empty() { Err(GrantError::NoScope) } else { Ok(scope) }
 }
 

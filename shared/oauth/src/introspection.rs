@@ -7,6 +7,7 @@ use crate::client::{Client, ClientKind};
 use crate::client_auth::ClientAuthentication;
 use crate::error::OAuthError;
 use crate::params::Params;
+use crate::resource::Audience;
 use crate::token::Secret;
 
 /// A request about a token. `token_type_hint` is not read: a token is looked for among all of its kinds
@@ -57,6 +58,8 @@ pub struct LiveToken {
     pub user: i32,
     /// What it allows, space separated.
     pub scope: String,
+    /// What it is for.
+    pub audience: Audience,
     /// When it was issued, if that is known.
     pub issued_at: Option<Timestamp>,
     /// From when on it is worth nothing.
@@ -66,10 +69,11 @@ pub struct LiveToken {
 }
 
 impl LiveToken {
-    /// Whether this client may learn of the token (RFC 7662 4): its own, or an access token that a resource server was sent.
+    /// Whether this client may learn of the token (RFC 7662 4): its own, or an access token that is for it as a resource server.
     #[must_use]
-    pub const fn is_shown_to(&self, client: &Client) -> bool {
-        self.client == client.id || (client.is_resource_server && matches!(self.kind, TokenKind::Access))
+    pub fn is_shown_to(&self, client: &Client, site_url: &str) -> bool {
+        let is_for = |uri: &String| self.kind == TokenKind::Access && self.audience.is_for(uri, site_url);
+        self.client == client.id || client.resource_uri.as_ref().is_some_and(is_for)
     }
 }
 
@@ -91,6 +95,8 @@ struct Members {
     iat: Option<i64>,
     iss: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     token_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation>,
@@ -111,7 +117,8 @@ impl Introspection {
 
     /// A token that is good now.
     #[must_use]
-    pub fn active(token: LiveToken, issuer: &str) -> Self {
+    pub fn active(token: LiveToken, issuer: &str, site_url: &str) -> Self {
+        let aud = (token.kind == TokenKind::Access).then(|| token.audience.told(site_url));
         Self {
             active: true,
             token: Some(Members {
@@ -121,6 +128,7 @@ impl Introspection {
                 exp: token.expires_at.as_second(),
                 iat: token.issued_at.map(Timestamp::as_second),
                 iss: issuer.to_owned(),
+                aud,
                 token_type: match token.kind {
                     TokenKind::Access if token.key.is_some() => Some("DPoP"),
                     TokenKind::Access => Some("Bearer"),

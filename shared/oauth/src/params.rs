@@ -52,6 +52,11 @@ impl Params {
         }
     }
 
+    /// The values of a parameter that may come several times (RFC 8707 2).
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
     /// The value of a parameter that must be there.
     pub fn require(&self, name: &str, missing: &'static str) -> Result<&str, OAuthError> {
         self.get(name)?.ok_or(OAuthError::invalid_request(missing))

@@ -122,6 +122,13 @@ fn loopback_without_port(uri: &str) -> Option<(&str, &str)> {
     matches!(host, "127.0.0.1" | "[::1]").then_some((host, after))
 }
 
+/// Whether nobody can tell which app on a device gets what is sent to a URI: plain http on the device, where any app can listen,
+/// or a scheme, which any app can claim (RFC 8252 8.6).
+#[must_use]
+pub fn is_on_device(uri: &str) -> bool {
+    !uri.starts_with("https://")
+}
+
 fn is_this_device(authority: &str) -> bool {
     host_and_port(authority).is_some_and(|(host, _)| matches!(host, "127.0.0.1" | "[::1]" | "localhost"))
 }

@@ -3,6 +3,7 @@
 use crate::client::{AuthMethod, GrantType};
 use crate::keys::KeySetError;
 use crate::redirect;
+use crate::resource;
 use crate::scope::Scope;
 
 /// More redirect URIs than a client has.
@@ -26,8 +27,8 @@ pub struct Registration<'a> {
     pub keys: Option<Result<(), KeySetError>>,
     /// Where its public keys are.
     pub jwks_uri: Option<&'a str>,
-    /// Whether it may introspect tokens of other clients.
-    pub is_resource_server: bool,
+    /// The URI by which others name it, if it serves resources.
+    pub resource_uri: Option<&'a str>,
     /// The link in invitations.
     pub invitation_url: Option<&'a str>,
     /// Whether an account is named that it acts as.
@@ -55,8 +56,11 @@ impl Registration<'_> {
         if self.scopes.is_empty() {
             say("scopes", "Name at least one scope.");
         }
-        if self.is_resource_server && self.auth_method == AuthMethod::None {
-            say("resourceServer", "A public client cannot introspect tokens.");
+        if self.resource_uri.is_some() && self.auth_method == AuthMethod::None {
+            say("resourceUri", "A public client cannot introspect tokens.");
+        }
+        if self.resource_uri.is_some_and(|uri| !resource::is_resource(uri)) {
+            say("resourceUri", "Enter an absolute URI without a fragment.");
         }
         if self.invitation_url.is_some_and(|url| !is_link(url) || !url.contains("CODE")) {
             say("invitationUrl", "Enter a URL, https or http on this device, with CODE where the code goes.");
@@ -75,6 +79,9 @@ impl Registration<'_> {
         // RFC 6749 4.4.
         if has(GrantType::ClientCredentials) && self.auth_method == AuthMethod::None {
             say("grantTypes", "client_credentials is for clients that prove who they are.");
+        }
+        if has(GrantType::TokenExchange) && self.auth_method == AuthMethod::None {
+            say("grantTypes", "Tokens are exchanged by clients that prove who they are.");
         }
         if has(GrantType::ClientCredentials) != self.acts_as {
             say("actsAs", "Goes with client_credentials: the practitioner's account that the client acts as.");

@@ -10,6 +10,8 @@ pub const PROFILE: &str = "profile";
 pub const EMAIL: &str = "email";
 /// Asks for a refresh token (OpenID Connect Core 11).
 pub const OFFLINE_ACCESS: &str = "offline_access";
+/// Asks for a refresh token that lasts while the user is online (SMART App Launch 2.2).
+pub const ONLINE_ACCESS: &str = "online_access";
 
 /// Asks for the patient in context beside the access token (SMART App Launch 2.2, "Requesting context data").
 pub const LAUNCH_PATIENT: &str = "launch/patient";
@@ -19,11 +21,12 @@ pub const FHIR_USER: &str = "fhirUser";
 
 /// The scopes this server lists. Of the SMART scopes it knows more: every resource type that it serves, every combination of
 /// letters, and the words of version 1.
-pub const SUPPORTED: [&str; 10] = [
+pub const SUPPORTED: [&str; 11] = [
     OPENID,
     PROFILE,
     EMAIL,
     OFFLINE_ACCESS,
+    ONLINE_ACCESS,
     FHIR_USER,
     LAUNCH_PATIENT,
     "patient/*.rs",

@@ -5,6 +5,7 @@ use crate::client_auth::ClientAuthentication;
 use crate::error::{ErrorCode, OAuthError};
 use crate::params::Params;
 use crate::pkce::Verifier;
+use crate::resource::Audience;
 use crate::scope::Scope;
 use crate::token::Secret;
 
@@ -25,8 +26,8 @@ pub enum Grant {
     AuthorizationCode(CodeExchange),
     /// `refresh_token`.
     RefreshToken(RefreshExchange),
-    /// `client_credentials`, with the scope that is asked for (RFC 6749 4.4.2).
-    ClientCredentials(Option<Scope>),
+    /// `client_credentials`.
+    ClientCredentials(ServiceRequest),
 }
 
 /// The parameters of RFC 6749 4.1.3 and RFC 7636 4.5.
@@ -38,6 +39,8 @@ pub struct CodeExchange {
     pub redirect_uri: String,
     /// The verifier.
     pub verifier: Verifier,
+    /// What the access token is to be for (RFC 8707 2.2).
+    pub audience: Audience,
 }
 
 /// The parameters of RFC 6749 6.
@@ -47,6 +50,17 @@ pub struct RefreshExchange {
     pub refresh_token: Secret,
     /// A narrower scope for the new access token.
     pub scope: Option<Scope>,
+    /// What the new access token is to be for (RFC 8707 2.2).
+    pub audience: Audience,
+}
+
+/// The parameters of RFC 6749 4.4.2.
+#[derive(Debug)]
+pub struct ServiceRequest {
+    /// What is asked for.
+    pub scope: Option<Scope>,
+    /// What the access token is to be for (RFC 8707 2.2).
+    pub audience: Audience,
 }
 
 impl TokenRequest {
@@ -57,8 +71,8 @@ impl TokenRequest {
         let grant = match GrantType::parse(grant_type) {
             Some(GrantType::AuthorizationCode) => Grant::AuthorizationCode(CodeExchange::parse(params)?),
             Some(GrantType::RefreshToken) => Grant::RefreshToken(RefreshExchange::parse(params)?),
-            Some(GrantType::ClientCredentials) => Grant::ClientCredentials(scope(params)?),
-            None => return Err(unsupported),
+            Some(GrantType::ClientCredentials) => Grant::ClientCredentials(ServiceRequest::parse(params)?),
+            Some(GrantType::TokenExchange) | None => return Err(unsupported),
         };
         let client = match grant {
             Grant::RefreshToken(_) if !ClientAuthentication::is_attempted(authorization, params)? => None,
@@ -75,14 +89,22 @@ impl CodeExchange {
         let verifier = params.require("code_verifier", "The code_verifier is missing.")?;
         // A verifier without the syntax of one cannot meet any challenge (RFC 7636 4.6).
         let verifier = Verifier::parse(verifier).ok_or(OAuthError::invalid_grant())?;
-        Ok(Self { code: Secret::presented(code), redirect_uri: redirect_uri.to_owned(), verifier })
+        let audience = Audience::asked(params)?;
+        Ok(Self { code: Secret::presented(code), redirect_uri: redirect_uri.to_owned(), verifier, audience })
     }
 }
 
 impl RefreshExchange {
     fn parse(params: &Params) -> Result<Self, OAuthError> {
         let token = params.require("refresh_token", "The refresh_token is missing.")?;
-        Ok(Self { refresh_token: Secret::presented(token), scope: scope(params)? })
+        let audience = Audience::asked(params)?;
+        Ok(Self { refresh_token: Secret::presented(token), scope: scope(params)?, audience })
+    }
+}
+
+impl ServiceRequest {
+    fn parse(params: &Params) -> Result<Self, OAuthError> {
+        Ok(Self { scope: scope(params)?, audience: Audience::asked(params)? })
     }
 }
 

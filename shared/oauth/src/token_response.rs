@@ -21,13 +21,20 @@ pub struct TokenResponse {
     /// The patient in context, if the client asked for it and the user is a patient (SMART App Launch 2.2, "Launch context
     /// arrives with your `access_token`").
     pub patient: Option<i32>,
+    /// The type of the token, where it is said (RFC 8693 2.2.1).
+    pub issued_token_type: Option<&'static str>,
     /// The signed `id_token`, if `openid` was granted.
     pub id_token: Option<Secret>,
 }
 
 impl Serialize for TokenResponse {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let optional = [self.refresh_token.is_some(), self.id_token.is_some(), self.patient.is_some()];
+        let optional = [
+            self.refresh_token.is_some(),
+            self.id_token.is_some(),
+            self.patient.is_some(),
+            self.issued_token_type.is_some(),
+        ];
         let fields = 4 + optional.into_iter().filter(|is_there| *is_there).count();
         let mut body = serializer.serialize_struct("TokenResponse", fields)?;
         body.serialize_field("access_token", self.access_token.expose())?;
@@ -42,6 +49,9 @@ impl Serialize for TokenResponse {
         }
         if let Some(patient) = self.patient {
             body.serialize_field("patient", &patient.to_string())?;
+        }
+        if let Some(kind) = self.issued_token_type {
+            body.serialize_field("issued_token_type", kind)?;
         }
         body.end()
     }
@@ -61,6 +71,7 @@ mod tests {
             refresh_token: Some(Secret::presented("r")),
             id_token: Some(Secret::presented("i")),
             patient: None,
+            issued_token_type: None,
         };
         assert_eq!(
             serde_json::to_string(&response).unwrap(),

@@ -6,11 +6,12 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used)]
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use oauth::{
     Client, ClientKind, GrantType, Scope, Secret,
-    grant::{CodeRecord, GrantError, Granted, Lifetimes, RefreshRecord, redeem_code, rotate_refresh},
+    grant::{CodeRecord, GrantError, Granted, Lifetimes, RefreshRecord, Terms, redeem_code, rotate_refresh},
     pkce::Verifier,
+    resource::Audience,
     token_request::{CodeExchange, RefreshExchange},
 };
 use proptest::prelude::*;
@@ -19,6 +20,8 @@ const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const OTHER_VERIFIER: &str = "eBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const URI: &str = "https://a.example/cb";
 const CLIENTS: i32 = 2;
+/// How many seconds an authorization lasts: few enough that the walks come to its end.
+const LONGEST: i64 = 30 * 86_400;
 
 /// What somebody does. Indices are taken modulo what there is.
 #[derive(Clone, Debug)]
@@ -52,12 +55,17 @@ struct Token {
     ended: bool,
 }
 
+struct Grant {
+    client: i32,
+    began_at: Timestamp,
+    revoked_at: Option<Timestamp>,
+}
+
 /// The records, and what the store writes after each decision.
 struct Server {
     now: Timestamp,
     lifetimes: Lifetimes,
-    /// For each grant its client, and when it was revoked.
-    grants: Vec<(i32, Option<Timestamp>)>,
+    grants: Vec<Grant>,
     codes: Vec<(usize, CodeRecord)>,
     refresh: Vec<Token>,
     access: Vec<Token>,
@@ -73,8 +81,9 @@ fn client(id: i32) -> Client {
         grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
         scopes: scope(),
         skip_authorization: true,
-        is_resource_server: false,
+        resource_uri: None,
         whole_access: false,
+        requires_pushed_requests: false,
     }
 }
 
@@ -85,18 +94,19 @@ fn scope() -> Scope {
 impl Server {
     fn new() -> Self {
         let now = Timestamp::from_second(1_000_000).unwrap();
-        let lifetimes = Lifetimes::default();
+        let lifetimes = Lifetimes { grant: SignedDuration::from_secs(LONGEST), ..Lifetimes::default() };
         Self { now, lifetimes, grants: vec![], codes: vec![], refresh: vec![], access: vec![] }
     }
 
     fn issue(&mut self, client: i32) {
-        self.grants.push((client, None));
+        self.grants.push(Grant { client, began_at: self.now, revoked_at: None });
         let record = CodeRecord {
             client,
             user: 10002,
             redirect_uri: URI.to_owned(),
             challenge: Verifier::parse(VERIFIER).unwrap().challenge(),
             scope: scope(),
+            audience: Audience::default(),
             nonce: None,
             key: None,
             auth_time: self.now,
@@ -111,9 +121,11 @@ impl Server {
             code: Secret::presented("c"),
             redirect_uri: URI.to_owned(),
             verifier: Verifier::parse(verifier).unwrap(),
+            audience: Audience::default(),
         };
+        let terms = Terms { now: self.now, lifetimes: &self.lifetimes, site_url: "https://e.example" };
         let (grant, record) = &mut self.codes[code];
-        let decision = redeem_code(record, &request, &client(by), None, self.now);
+        let decision = redeem_code(record, &request, &client(by), None, &terms);
         if decision.is_ok() {
             record.used_at = Some(self.now);
         }
@@ -123,19 +135,22 @@ impl Server {
 
     fn refresh(&mut self, token: usize, by: i32, asked: Option<Scope>) -> bool {
         let held = &self.refresh[token];
-        let (owner, revoked_at) = self.grants[held.grant];
+        let Grant { client: owner, began_at, revoked_at } = self.grants[held.grant];
         let record = RefreshRecord {
             client: owner,
             user: 10002,
             scope: scope(),
-            auth_time: self.now,
+            audience: Audience::default(),
+            auth_time: began_at,
             expires_at: held.expires_at,
             key: None,
             rotated_at: held.ended.then_some(self.now),
             revoked_at,
         };
-        let request = RefreshExchange { refresh_token: Secret::presented("r"), scope: asked };
-        let decision = rotate_refresh(&record, &request, &client(by), None, self.now);
+        let audience = Audience::default();
+        let request = RefreshExchange { refresh_token: Secret::presented("r"), scope: asked, audience };
+        let terms = Terms { now: self.now, lifetimes: &self.lifetimes, site_url: "https://e.example" };
+        let decision = rotate_refresh(&record, &request, &client(by), None, &terms);
         let grant = held.grant;
         if decision.is_ok() {
             self.refresh[token].ended = true;
@@ -149,7 +164,8 @@ impl Server {
                 let token = |lifetime| Token { grant, expires_at: self.now + lifetime, ended: false };
                 self.access.push(token(self.lifetimes.access));
                 if granted.refresh_scope.is_some() {
-                    self.refresh.push(token(self.lifetimes.refresh));
+                    let refresh = token(self.lifetimes.refresh);
+                    self.refresh.push(Token { expires_at: refresh.expires_at.min(granted.ends_at), ..refresh });
                 }
             }
             Err(error) if error.revokes_family() => self.end(grant),
@@ -159,11 +175,11 @@ impl Server {
     }
 
     fn end(&mut self, grant: usize) {
-        self.grants[grant].1.get_or_insert(self.now);
+        self.grants[grant].revoked_at.get_or_insert(self.now);
     }
 
     fn accepts(&self, token: &Token) -> bool {
-        !token.ended && self.now < token.expires_at && self.grants[token.grant].1.is_none()
+        !token.ended && self.now < token.expires_at && self.grants[token.grant].revoked_at.is_none()
     }
 }
 
@@ -209,7 +225,7 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
         let (next_refresh, next_access) = (server.refresh.len(), server.access.len());
         match *step {
             Step::Wait { seconds } => {
-                server.now += jiff::SignedDuration::from_secs(seconds);
+                server.now += SignedDuration::from_secs(seconds);
                 expected.now += seconds;
             }
             Step::Issue { client } => {
@@ -241,7 +257,8 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
                 let family = &mut expected.families[number];
                 let own = family.client == client;
                 let (_, issued_at, used) = family.refresh[position];
-                let good = own && !used && !family.over && now - issued_at < 14 * 86_400 && !too_wide;
+                let in_time = now - issued_at < 14 * 86_400 && now - family.issued_at < LONGEST;
+                let good = own && !used && !family.over && in_time && !too_wide;
                 family.over |= own && used;
                 family.refresh[position].2 |= good;
                 prop_assert_eq!(got, good, "{:?}", step);
@@ -253,7 +270,7 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
                 let place = token % server.refresh.len();
                 let grant = server.refresh[place].grant;
                 // RFC 7009 2.1: only the client that holds the token.
-                if server.grants[grant].0 == client {
+                if server.grants[grant].client == client {
                     server.end(grant);
                 }
                 let (number, _) = expected.family_of(|family| &family.refresh, place);
@@ -261,7 +278,7 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
             }
             Step::RevokeAccess { token, client } if !server.access.is_empty() => {
                 let place = token % server.access.len();
-                if server.grants[server.access[place].grant].0 == client {
+                if server.grants[server.access[place].grant].client == client {
                     server.access[place].ended = true;
                 }
                 let (number, position) = expected.family_of(|family| &family.access, place);

@@ -15,7 +15,7 @@ use oauth::{
     token::random_bytes,
 };
 use std::time::Duration;
-use store::{Account, NewSession};
+use store::{Account, NewSession, SsoAccount};
 use tokio::sync::Semaphore;
 
 /// The longest e-mail address that mail can be sent to (RFC 5321 section 4.5.3.1.3).
@@ -168,6 +168,23 @@ pub async fn after_password(app: &App, request: &Request, account: &Account, nex
     Ok(response)
 }
 
+/// Why an account is not opened by an identity provider.
+pub type Barred = (RefusedBy, &'static str);
+
+/// Whether an account may be opened by an identity provider. The one place where that is decided: a patient never, and a
+/// super admin neither, whose password and second factor are ours to check.
+pub const fn vouched_for(account: SsoAccount) -> Result<UserId, Barred> {
+    if !account.is_active {
+        Err((RefusedBy::Layer(Layer::Token), "closed_account"))
+    } else if account.is_superuser {
+        Err((RefusedBy::Layer(Layer::UserType), "second_factor"))
+    } else if account.is_practitioner {
+        Ok(account.id)
+    } else {
+        Err((RefusedBy::Layer(Layer::UserType), "no_practitioner"))
+    }
+}
+
 /// Starts a session with a new token, whatever the browser had before: nobody can plant one in advance. The open second
 /// step of the browser ends.
 pub async fn start(
@@ -199,6 +216,19 @@ pub async fn start(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_active_practitioner_is_opened_by_an_identity_provider() {
+        let good = SsoAccount { id: UserId(1), is_active: true, is_superuser: false, is_practitioner: true };
+        assert_eq!(vouched_for(good), Ok(UserId(1)));
+        for (account, reason) in [
+            (SsoAccount { is_active: false, ..good }, "closed_account"),
+            (SsoAccount { is_superuser: true, ..good }, "second_factor"),
+            (SsoAccount { is_practitioner: false, ..good }, "no_practitioner"),
+        ] {
+            assert_eq!(vouched_for(account).err().map(|(_, reason)| reason), Some(reason));
+        }
+    }
 
     #[test]
     fn the_spelling_of_an_address_does_not_matter() {

@@ -1,9 +1,12 @@
 //! Clients that call an endpoint of OAuth themselves, and have to prove who they are.
 
-use crate::{App, Failure};
+use crate::{App, Failure, Request};
 use audit::{Context, RefusedBy, Target};
 use authz::Layer;
-use oauth::{Client, KeySet, OAuthError, client_auth::ClientAuthentication, discovery::Endpoints};
+use oauth::{
+    Client, ErrorCode, KeySet, OAuthError, client_auth::ClientAuthentication, discovery::Endpoints, dpop::Proof,
+    resource::Audience,
+};
 use std::sync::Arc;
 use store::Store;
 
@@ -17,6 +20,27 @@ pub async fn authenticate(app: &App, context: &Context, sender: &ClientAuthentic
             Err(error.into())
         }
     }
+}
+
+/// The proof of possession that came with the request, if one did, to whose key what is issued is bound (RFC 9449 sections 5
+/// and 10.1). One that is not good is recorded.
+pub async fn proof(app: &App, request: &Request, context: &Context) -> Result<Option<Proof>, Failure> {
+    match request.proof(app, None).await {
+        Err(Failure::Unproved) => {
+            let store = app.store().await?;
+            store.record_refusal(context, &Target::nothing(), RefusedBy::Layer(Layer::Token)).await?;
+            let text = "The proof of possession is not good.";
+            Err(OAuthError::new(ErrorCode::InvalidDpopProof, text).into())
+        }
+        other => other,
+    }
+}
+
+/// Whether everything that a token is asked for exists: of this server, or a resource server that is registered (RFC 8707
+/// section 2).
+pub async fn knows(app: &App, audience: &Audience) -> Result<bool, Failure> {
+    let elsewhere: Vec<&str> = audience.elsewhere(&app.settings.site_url).collect();
+    Ok(elsewhere.is_empty() || app.store().await?.are_resources(&elsewhere).await?)
 }
 
 async fn proved(

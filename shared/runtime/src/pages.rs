@@ -194,6 +194,13 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
+/// A list of texts.
+#[must_use]
+pub fn list(texts: &[String]) -> String {
+    let items: Vec<String> = texts.iter().map(|text| format!("<li>{}</li>", escape(text))).collect();
+    format!("<ul>{}</ul>", items.concat())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,5 +245,11 @@ mod tests {
         let html = account("Password", "/accounts/password/", "<p>x</p>");
         assert_eq!(html.matches("aria-current").count(), 2, "in the style and once in the page");
         assert!(html.contains("</nav><h1>Password</h1><p>x</p></main>"), "{html}");
+    }
+
+    #[test]
+    fn a_list_holds_texts_and_never_markup() {
+        let texts = ["see your name".to_owned(), "<b>".to_owned()];
+        assert_eq!(list(&texts), "<ul><li>see your name</li><li>&lt;b&gt;</li></ul>");
     }
 }

@@ -176,8 +176,8 @@ impl Request {
 
     /// Who asks, by the access token in the `Authorization` header (RFC 6750 section 2.1, RFC 9449 section 7.1), whatever the
     /// token may be used for: most routes ask [`Request::actor`] or [`Request::fhir_actor`] instead. A token in the URL or in
-    /// a form is never looked at. A token that is not valid, or not proved to be the sender's, is recorded. The request counts
-    /// against the caller's rate.
+    /// a form is never looked at. A token that is not valid, for another resource (RFC 8707), or not proved to be the sender's,
+    /// is recorded. The request counts against the caller's rate.
     pub async fn authenticated(&self, app: &App) -> Result<Authenticated, Failure> {
         if let Some(caller) = self.caller.get() {
             return Ok(caller.clone());
@@ -199,6 +199,7 @@ impl Request {
         let (scheme, token) = self.access_token().ok_or(Failure::Unauthenticated)?;
         let store = app.store().await?;
         let failure = match store.authenticate(token.hash().as_bytes()).await? {
+            Some(caller) if !caller.audience.opens(self.path(), &app.settings.site_url) => Failure::Unauthenticated,
             Some(caller) => match self.is_proved(app, scheme, &token, &caller).await {
                 Ok(()) => return Ok(caller),
                 Err(failure) => failure,

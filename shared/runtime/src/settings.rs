@@ -10,12 +10,14 @@ use store::{ConfigError, WhenRevoked};
 
 /// What a deployment can choose. Every field names its variable.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Settings {
     /// `SITE_URL`: the public URL of the deployment, without a slash at the end.
     pub site_url: String,
     /// `UPLOAD_WHEN_REVOKED`: `store` (default) or `reject` data whose consent was granted once and is revoked.
     pub when_revoked: WhenRevoked,
-    /// `ACCESS_TOKEN_SECONDS` (900), `REFRESH_TOKEN_SECONDS` (14 days), `SESSION_SECONDS` (12 hours).
+    /// `ACCESS_TOKEN_SECONDS` (900), `REFRESH_TOKEN_SECONDS` (14 days), `SESSION_SECONDS` (12 hours),
+    /// `GRANT_SECONDS` (365 days).
     pub lifetimes: Lifetimes,
     /// `CORS_ALLOWED_ORIGINS`: origins that may read answers in a browser, besides those of registered clients.
     pub cors_origins: Vec<String>,
@@ -23,6 +25,8 @@ pub struct Settings {
     pub session_idle_seconds: i32,
     /// `REQUIRE_SECOND_FACTOR_FOR_SUPER_ADMINS`: `true` (default) or `false`.
     pub super_admins_need_factor: bool,
+    /// `REQUIRE_PUSHED_AUTHORIZATION_REQUESTS`: `true` when every client has to push its requests, or `false` (default).
+    pub requires_pushed_requests: bool,
     /// `INVITATION_SECONDS`: how long an invitation can be redeemed (7 days).
     pub invitation_seconds: i64,
     /// `INVITATION_WINDOW_SECONDS`: how long a redeemed invitation can be redeemed again (12 hours).
@@ -58,12 +62,14 @@ impl Settings {
                 access: seconds("ACCESS_TOKEN_SECONDS", defaults.access)?,
                 refresh: seconds("REFRESH_TOKEN_SECONDS", defaults.refresh)?,
                 session: seconds("SESSION_SECONDS", defaults.session)?,
+                grant: seconds("GRANT_SECONDS", defaults.grant)?,
                 ..defaults
             },
             cors_origins: cors::origins(&lookup("CORS_ALLOWED_ORIGINS").unwrap_or_default())
                 .ok_or(ConfigError::Invalid("CORS_ALLOWED_ORIGINS", "use origins such as https://app.example"))?,
             session_idle_seconds: number(&lookup, "SESSION_IDLE_SECONDS", 30 * 60)?,
             super_admins_need_factor: flag(&lookup, "REQUIRE_SECOND_FACTOR_FOR_SUPER_ADMINS", true)?,
+            requires_pushed_requests: flag(&lookup, "REQUIRE_PUSHED_AUTHORIZATION_REQUESTS", false)?,
             invitation_seconds: lifetime(&lookup, "INVITATION_SECONDS", 7 * 24 * 3600)?,
             invitation_window_seconds: number(&lookup, "INVITATION_WINDOW_SECONDS", 12 * 3600)?,
             invitation_email_only: match lookup("INVITATION_EMAIL_ONLY").as_deref() {
@@ -200,6 +206,7 @@ mod tests {
             ("RATE_LIMIT_PER_MINUTE", "-1"),
             ("RATE_LIMIT_PER_MINUTE", "many"),
             ("REASON_REQUIRED", "1"),
+            ("REQUIRE_PUSHED_AUTHORIZATION_REQUESTS", "1"),
         ] {
             let error = settings(&[("SITE_URL", "https://a"), (name, value)]).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");

@@ -48,10 +48,12 @@ pub struct RegisteredClient {
     pub jwks_uri: Option<String>,
     /// Whether users are not asked to agree.
     pub skip_authorization: bool,
-    /// Whether it may introspect tokens of other clients.
-    pub resource_server: bool,
+    /// The URI by which others name it, if it serves resources.
+    pub resource_uri: Option<String>,
     /// Whether its tokens without SMART scopes have all the access of their users.
     pub whole_access: bool,
+    /// Whether its authorization requests count only when they are pushed.
+    pub require_pushed_authorization_requests: bool,
     /// Where a browser may be sent after it signed out.
     pub post_logout_redirect_uris: Vec<String>,
     /// The account for which it gets tokens by its own credentials.
@@ -81,10 +83,12 @@ pub struct ClientRecord<'a> {
     pub jwks_uri: Option<&'a str>,
     /// Whether users are not asked to agree.
     pub skip_authorization: bool,
-    /// Whether it may introspect tokens of other clients.
-    pub is_resource_server: bool,
+    /// The URI by which others name it, if it serves resources.
+    pub resource_uri: Option<&'a str>,
     /// Whether its tokens without SMART scopes have all the access of their users.
     pub whole_access: bool,
+    /// Whether its authorization requests count only when they are pushed.
+    pub requires_pushed_requests: bool,
     /// Where a browser may be sent after it signed out.
     pub post_logout_redirect_uris: &'a [String],
     /// The link in invitations.
@@ -138,8 +142,8 @@ pub struct NewOwnClient<'a> {
 
 const LIST: &str = "
 SELECT c.id, c.name, c.client_id, c.invitation_url, c.redirect_uris, c.grant_types, c.scopes, c.token_endpoint_auth_method,
-       c.jwks, c.jwks_uri, c.skip_authorization, c.is_resource_server, c.acts_as, c.owned_by, c.created_at, c.whole_access,
-       c.post_logout_redirect_uris
+       c.jwks, c.jwks_uri, c.skip_authorization, c.resource_uri, c.acts_as, c.owned_by, c.created_at, c.whole_access,
+       c.post_logout_redirect_uris, c.require_pushed_requests
   FROM oauth_client c
  WHERE c.deleted_at IS NULL AND (cardinality($1::int[]) = 0 OR c.id = ANY ($1)) AND ($2 OR c.owned_by IS NULL)
  ORDER BY c.id";
@@ -149,7 +153,7 @@ const ACTABLE: &str = "($13::int IS NULL OR EXISTS (
   SELECT FROM app_user u JOIN practitioner p ON p.user_id = u.id WHERE u.id = $13 AND u.is_active AND NOT u.is_superuser))";
 
 /// The types of [`Values`]: 1 is the audit context, 2 the secret's hash, and from 3 on the [`ClientRecord`].
-const TYPES: [Type; 15] = [
+const TYPES: [Type; 16] = [
     Type::JSONB,
     Type::BYTEA,
     Type::TEXT,
@@ -160,11 +164,12 @@ const TYPES: [Type; 15] = [
     Type::JSONB,
     Type::TEXT,
     Type::BOOL,
-    Type::BOOL,
+    Type::TEXT,
     Type::TEXT,
     Type::INT4,
     Type::BOOL,
     Type::TEXT_ARRAY,
+    Type::BOOL,
 ];
 
 /// What registering a client and changing one store alike, in a form that the driver can borrow.
@@ -195,11 +200,12 @@ impl<'a> Values<'a> {
             &self.jwks,
             &record.jwks_uri,
             &record.skip_authorization,
-            &record.is_resource_server,
+            &record.resource_uri,
             &record.invitation_url,
             &record.acts_as,
             &record.whole_access,
             &record.post_logout_redirect_uris,
+            &record.requires_pushed_requests,
         ];
         parameters.extend_from_slice(own);
         parameters
@@ -235,9 +241,9 @@ impl Store {
                     "WITH changed AS (
                        INSERT INTO oauth_client (client_id, secret_hash, name, redirect_uris, grant_types, scopes,
                                                  token_endpoint_auth_method, jwks, jwks_uri, skip_authorization,
-                                                 is_resource_server, invitation_url, acts_as, whole_access,
-                                                 post_logout_redirect_uris)
-                       SELECT $16, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 WHERE {ACTABLE} RETURNING id
+                                                 resource_uri, invitation_url, acts_as, whole_access,
+                                                 post_logout_redirect_uris, require_pushed_requests)
+                       SELECT $17, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16 WHERE {ACTABLE} RETURNING id
                      ) {CHANGED}"
                 ),
                 &types,
@@ -264,11 +270,11 @@ impl Store {
                 &format!(
                     "WITH changed AS (
                        UPDATE oauth_client
-                          SET secret_hash = CASE WHEN $17 THEN secret_hash ELSE $2 END, name = $3, redirect_uris = $4,
+                          SET secret_hash = CASE WHEN $18 THEN secret_hash ELSE $2 END, name = $3, redirect_uris = $4,
                               grant_types = $5, scopes = $6, token_endpoint_auth_method = $7, jwks = $8, jwks_uri = $9,
-                              skip_authorization = $10, is_resource_server = $11, invitation_url = $12, acts_as = $13,
-                              whole_access = $14, post_logout_redirect_uris = $15
-                        WHERE id = $16 AND deleted_at IS NULL AND owned_by IS NULL AND {ACTABLE} RETURNING id
+                              skip_authorization = $10, resource_uri = $11, invitation_url = $12, acts_as = $13,
+                              whole_access = $14, post_logout_redirect_uris = $15, require_pushed_requests = $16
+                        WHERE id = $17 AND deleted_at IS NULL AND owned_by IS NULL AND {ACTABLE} RETURNING id
                      ) {CHANGED}"
                 ),
                 &types,
@@ -385,8 +391,9 @@ fn registered(row: &Row) -> Result<RegisteredClient, StoreError> {
         jwks: row.try_get::<_, Option<Json<Value>>>("jwks")?.map(|Json(keys)| keys),
         jwks_uri: row.try_get("jwks_uri")?,
         skip_authorization: row.try_get("skip_authorization")?,
-        resource_server: row.try_get("is_resource_server")?,
+        resource_uri: row.try_get("resource_uri")?,
         whole_access: row.try_get("whole_access")?,
+        require_pushed_authorization_requests: row.try_get("require_pushed_requests")?,
         post_logout_redirect_uris: row.try_get("post_logout_redirect_uris")?,
         acts_as: row.try_get("acts_as")?,
         owned_by: row.try_get("owned_by")?,

@@ -27,6 +27,7 @@ mod organization;
 mod patient;
 mod pool;
 mod practitioner;
+mod pushed_request;
 mod rate_limit;
 mod refusal;
 mod session;
@@ -68,6 +69,7 @@ pub use organization::{
 pub use patient::{Creation, Identifier, Lookup, NewPatient, Patient, PatientFilter, PatientPage, TextFilter};
 pub use pool::Store;
 pub use practitioner::{Practitioner, PractitionerAccount, PractitionerPage};
+pub use pushed_request::NewPushedRequest;
 pub use session::{GrantEntry, LoginSession, NewSession, SessionEntry};
 pub use setting::{NewSetting, Setting, SettingChange};
 pub use single_sign_on::{LinkedSession, Outsider, SignOutOrder, SsoAccount, SsoAttempt};

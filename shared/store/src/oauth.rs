@@ -19,6 +19,7 @@ use oauth::{
     grant::{CodeRecord, GrantError, Granted, RefreshRecord},
     id_token::Subject,
     pkce::Challenge,
+    resource::Audience,
 };
 use tokio_postgres::{
     Row,
@@ -36,6 +37,8 @@ pub struct NewCode<'a> {
     pub client: i32,
     /// What was granted.
     pub scope: &'a Scope,
+    /// What tokens may be for.
+    pub audience: &'a Audience,
     /// When the user logged in.
     pub auth_time: Timestamp,
     /// The redirect URI of the request.
@@ -101,7 +104,7 @@ impl Store {
         let transaction = client.transaction().await?;
         let statement = transaction
             .prepare_cached(&format!(
-                "SELECT c.grant_id, g.client_id, g.user_id, c.redirect_uri, c.code_challenge, g.scope, c.nonce, c.dpop_jkt, g.auth_time,
+                "SELECT c.grant_id, g.client_id, g.user_id, c.redirect_uri, c.code_challenge, g.scope, g.audience, c.nonce, c.dpop_jkt, g.auth_time,
                         c.expires_at, c.used_at, u.email, u.first_name, u.last_name,
                         (SELECT id FROM patient WHERE user_id = u.id) AS patient_id,
                         (SELECT id FROM practitioner WHERE user_id = u.id) AS practitioner_id
@@ -120,6 +123,7 @@ impl Store {
             redirect_uri: row.try_get("redirect_uri")?,
             challenge: Challenge::parse(row.try_get("code_challenge")?).ok_or(StoreError::Corrupt("code_challenge"))?,
             scope: scope_of(&row, "scope")?,
+            audience: Audience::of(row.try_get("audience")?),
             nonce: row.try_get("nonce")?,
             key: key_of(&row)?,
             auth_time: row.try_get("auth_time")?,
@@ -156,7 +160,7 @@ impl Store {
         let transaction = client.transaction().await?;
         let statement = transaction
             .prepare_cached(
-                "SELECT r.grant_id, g.client_id, g.user_id, g.scope, g.auth_time, r.dpop_jkt, r.expires_at, r.used_at, g.revoked_at,
+                "SELECT r.grant_id, g.client_id, g.user_id, g.scope, g.audience, g.auth_time, r.dpop_jkt, r.expires_at, r.used_at, g.revoked_at,
                         u.email, u.first_name, u.last_name,
                         (SELECT id FROM patient WHERE user_id = u.id) AS patient_id,
                         (SELECT id FROM practitioner WHERE user_id = u.id) AS practitioner_id
@@ -173,6 +177,7 @@ impl Store {
             client: row.try_get("client_id")?,
             user: row.try_get("user_id")?,
             scope: scope_of(&row, "scope")?,
+            audience: Audience::of(row.try_get("audience")?),
             auth_time: row.try_get("auth_time")?,
             expires_at: row.try_get("expires_at")?,
             key: key_of(&row)?,
@@ -205,7 +210,7 @@ pub(crate) async fn insert_code(
         .prepare_typed_cached(
             &format!(
                 "WITH granted AS (
-                   INSERT INTO oauth_grant (user_id, client_id, scope, auth_time) VALUES ($2, $3, $4, $5) RETURNING id
+                   INSERT INTO oauth_grant (user_id, client_id, scope, auth_time, audience) VALUES ($2, $3, $4, $5, $13) RETURNING id
                  ), issued AS (
                    INSERT INTO oauth_code (code_hash, grant_id, redirect_uri, code_challenge, nonce, issued_at, expires_at, dpop_jkt)
                    SELECT $6, id, $7, $8, $9, clock_timestamp(), $10, $11 FROM granted
@@ -227,6 +232,7 @@ pub(crate) async fn insert_code(
                 Type::TIMESTAMPTZ,
                 Type::TEXT,
                 Type::INT4_ARRAY,
+                Type::TEXT_ARRAY,
             ],
         )
         .await?;
@@ -246,6 +252,7 @@ pub(crate) async fn insert_code(
                 &code.expires_at,
                 &code.key.map(Thumbprint::as_str),
                 &organizations,
+                &code.audience.uris(),
             ],
         )
         .await?;
@@ -301,7 +308,7 @@ async fn issue_tokens(
     let refresh_key = tokens.refresh_key.as_ref().map(Thumbprint::as_str);
     let access = transaction
         .prepare_cached(
-            "INSERT INTO access_token (token_hash, grant_id, scope, expires_at, dpop_jkt) VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO access_token (token_hash, grant_id, scope, expires_at, dpop_jkt, audience) VALUES ($1, $2, $3, $4, $5, $6)",
         )
         .await?;
     transaction
@@ -313,20 +320,19 @@ async fn issue_tokens(
                 &granted.scope.to_string(),
                 &tokens.access_expires_at,
                 &access_key,
+                &granted.audience.uris(),
             ],
         )
         .await?;
     if granted.refresh_scope.is_some() {
+        let expires_at = tokens.refresh_expires_at.min(granted.ends_at);
         let refresh = transaction
             .prepare_cached(
                 "INSERT INTO refresh_token (token_hash, grant_id, expires_at, dpop_jkt) VALUES ($1, $2, $3, $4)",
             )
             .await?;
         transaction
-            .execute(
-                &refresh,
-                &[&tokens.refresh.as_bytes().as_slice(), &grant.0, &tokens.refresh_expires_at, &refresh_key],
-            )
+            .execute(&refresh, &[&tokens.refresh.as_bytes().as_slice(), &grant.0, &expires_at, &refresh_key])
             .await?;
     }
     Ok(())

@@ -1,10 +1,13 @@
 //! Browser sessions, and the open second step before one.
 
-use crate::{Store, StoreError, oauth::ACTING};
+use crate::{
+    Store, StoreError,
+    oauth::{ACTING, scope_of},
+};
 use audit::Context;
 use authz::{GrantId, UserId};
 use jiff::Timestamp;
-use oauth::TokenHash;
+use oauth::{Scope, TokenHash, resource::Audience};
 use tokio_postgres::types::{Json, Type};
 
 /// A browser's session to start.
@@ -61,6 +64,14 @@ pub struct GrantEntry {
     pub granted_at: Timestamp,
     /// When the app last renewed its access.
     pub renewed_at: Option<Timestamp>,
+    /// What the app may do.
+    pub scope: Scope,
+    /// Where else than here it uses the access.
+    pub audience: Audience,
+    /// Whether it acts for the user in everything when the scope does not say less.
+    pub whole_access: bool,
+    /// Until when the access lasts if it is not renewed.
+    pub expires_at: Timestamp,
 }
 
 /// A session that was not used for $2 seconds has ended. The use is written at most once a minute.
@@ -240,12 +251,15 @@ impl Store {
         let client = self.connection().await?;
         let statement = client
             .prepare_cached(
-                "SELECT g.id, c.name, g.granted_at, (SELECT max(used_at) FROM refresh_token WHERE grant_id = g.id) AS renewed_at
+                "SELECT g.id, c.name, c.whole_access, g.granted_at, g.scope, g.audience, live.expires_at,
+                        (SELECT max(used_at) FROM refresh_token WHERE grant_id = g.id) AS renewed_at
                    FROM oauth_grant g JOIN oauth_client c ON c.id = g.client_id
-                  WHERE g.user_id = $1 AND g.revoked_at IS NULL
-                    AND (EXISTS (SELECT FROM access_token a WHERE a.grant_id = g.id AND a.expires_at > statement_timestamp())
-                         OR EXISTS (SELECT FROM refresh_token r WHERE r.grant_id = g.id AND r.used_at IS NULL
-                                       AND r.expires_at > statement_timestamp()))
+                   CROSS JOIN LATERAL (
+                     SELECT max(t.expires_at) AS expires_at
+                       FROM (SELECT expires_at FROM access_token WHERE grant_id = g.id AND revoked_at IS NULL
+                             UNION ALL
+                             SELECT expires_at FROM refresh_token WHERE grant_id = g.id AND used_at IS NULL) t) live
+                  WHERE g.user_id = $1 AND g.revoked_at IS NULL AND live.expires_at > statement_timestamp()
                   ORDER BY g.granted_at DESC, g.id DESC LIMIT 100",
             )
             .await?;
@@ -257,6 +271,10 @@ impl Store {
                     client: row.try_get("name")?,
                     granted_at: row.try_get("granted_at")?,
                     renewed_at: row.try_get("renewed_at")?,
+                    scope: scope_of(row, "scope")?,
+                    audience: Audience::of(row.try_get("audience")?),
+                    whole_access: row.try_get("whole_access")?,
+                    expires_at: row.try_get("expires_at")?,
                 })
             })
             .collect()

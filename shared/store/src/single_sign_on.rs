@@ -1,13 +1,17 @@
-//! Single sign-on: the messages of an identity provider that were used, and the sessions that it started.
+//! Single sign-on: the messages of an identity provider that were used, the sessions that it started, and the tokens of
+//! another provider that are exchanged.
 
 use crate::{Store, StoreError, oauth::ACTING};
 use audit::{Context, RefusedBy};
 use authz::UserId;
 use jiff::Timestamp;
 use oauth::TokenHash;
-use tokio_postgres::types::{Json, Type};
+use tokio_postgres::{
+    Row,
+    types::{Json, Type},
+};
 
-/// The account of an address.
+/// The account of a person whom an identity provider vouches for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SsoAccount {
     /// The user.
@@ -20,12 +24,12 @@ pub struct SsoAccount {
     pub is_practitioner: bool,
 }
 
-/// What became of an assertion that was right.
+/// What became of an assertion or a token that was right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SsoAttempt {
     /// It was used before.
     Replayed,
-    /// This is its first use. None: the address has no account.
+    /// This is its first use. None: the person has no account.
     Fresh(Option<SsoAccount>),
 }
 
@@ -75,6 +79,25 @@ const USE: &str = "
   lapsed AS (DELETE FROM used_message WHERE lapses_at < clock_timestamp() - interval '1 day'),
   used AS (INSERT INTO used_message (id_hash, lapses_at) VALUES ($1, $2) ON CONFLICT (id_hash) DO NOTHING RETURNING 1)";
 
+/// The account `u` of a person, if it was the message's first use.
+const ACCOUNT: &str = "
+  SELECT EXISTS (SELECT FROM used) AS fresh, u.id, u.is_active, u.is_superuser,
+         u.user_type = 'practitioner' AND EXISTS (SELECT FROM practitioner p WHERE p.user_id = u.id)
+           AND NOT EXISTS (SELECT FROM patient p WHERE p.user_id = u.id) AS is_practitioner";
+
+fn attempt_of(row: &Row) -> Result<SsoAttempt, StoreError> {
+    if !row.try_get::<_, bool>("fresh")? {
+        return Ok(SsoAttempt::Replayed);
+    }
+    let Some(id) = row.try_get::<_, Option<i32>>("id")? else { return Ok(SsoAttempt::Fresh(None)) };
+    Ok(SsoAttempt::Fresh(Some(SsoAccount {
+        id: UserId(id),
+        is_active: row.try_get("is_active")?,
+        is_superuser: row.try_get("is_superuser")?,
+        is_practitioner: row.try_get("is_practitioner")?,
+    })))
+}
+
 impl Store {
     /// Uses an assertion, and finds the account of its address (in lower case), in one statement.
     pub async fn begin_single_sign_on(
@@ -84,29 +107,33 @@ impl Store {
         email: &str,
     ) -> Result<SsoAttempt, StoreError> {
         let client = self.connection().await?;
-        let statement = client
-            .prepare_typed_cached(
-                &format!(
-                    "WITH {USE}
-                     SELECT EXISTS (SELECT FROM used) AS fresh, u.id, u.is_active, u.is_superuser,
-                            u.user_type = 'practitioner' AND EXISTS (SELECT FROM practitioner p WHERE p.user_id = u.id)
-                              AND NOT EXISTS (SELECT FROM patient p WHERE p.user_id = u.id) AS is_practitioner
-                       FROM (VALUES ($3)) asked (email) LEFT JOIN app_user u ON lower(u.email) = asked.email"
-                ),
-                &[Type::BYTEA, Type::TIMESTAMPTZ, Type::TEXT],
-            )
-            .await?;
+        let types = [Type::BYTEA, Type::TIMESTAMPTZ, Type::TEXT];
+        let statement = format!(
+            "WITH {USE} {ACCOUNT} FROM (VALUES ($3)) asked (email) LEFT JOIN app_user u ON lower(u.email) = asked.email"
+        );
+        let statement = client.prepare_typed_cached(&statement, &types).await?;
         let row = client.query_one(&statement, &[&assertion.as_bytes().as_slice(), &lapses_at, &email]).await?;
-        if !row.try_get::<_, bool>("fresh")? {
-            return Ok(SsoAttempt::Replayed);
-        }
-        let Some(id) = row.try_get::<_, Option<i32>>("id")? else { return Ok(SsoAttempt::Fresh(None)) };
-        Ok(SsoAttempt::Fresh(Some(SsoAccount {
-            id: UserId(id),
-            is_active: row.try_get("is_active")?,
-            is_superuser: row.try_get("is_superuser")?,
-            is_practitioner: row.try_get("is_practitioner")?,
-        })))
+        attempt_of(&row)
+    }
+
+    /// Uses a token of another provider, and finds the account that is linked to the person it names, in one statement.
+    pub async fn begin_token_exchange(
+        &self,
+        token: &TokenHash,
+        lapses_at: Timestamp,
+        issuer: &str,
+        name: &str,
+    ) -> Result<SsoAttempt, StoreError> {
+        let client = self.connection().await?;
+        let types = [Type::BYTEA, Type::TIMESTAMPTZ, Type::TEXT, Type::TEXT];
+        let statement = format!(
+            "WITH {USE} {ACCOUNT} FROM (VALUES ($3, $4)) asked (issuer, name)
+               LEFT JOIN linked_person l ON l.issuer = asked.issuer AND l.name = asked.name
+               LEFT JOIN app_user u ON u.id = l.user_id"
+        );
+        let statement = client.prepare_typed_cached(&statement, &types).await?;
+        let row = client.query_one(&statement, &[&token.as_bytes().as_slice(), &lapses_at, &issuer, &name]).await?;
+        attempt_of(&row)
     }
 
     /// Makes a practitioner of no organization, with the audit record, in one statement. None when the address got an

@@ -5,7 +5,7 @@ use crate::{
     oauth::{key_of, scope_of},
 };
 use authz::{Actor, ClientId, PatientId, PractitionerId, Principal, UserId};
-use oauth::{Scope, dpop::Thumbprint, smart};
+use oauth::{Scope, dpop::Thumbprint, resource::Audience, smart};
 
 /// The caller behind a valid access token.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub struct Authenticated {
     pub actor: Actor,
     /// The scope of the token.
     pub scope: Scope,
+    /// What the token is for.
+    pub audience: Audience,
     /// Whether the token has all the access of its user: its client is one of the operator's own, and neither the token nor
     /// the grant that it comes from names a SMART scope.
     pub whole_access: bool,
@@ -30,7 +32,7 @@ impl Store {
         let client = self.connection().await?;
         let statement = client
             .prepare_cached(
-                "SELECT g.user_id, g.client_id, t.scope, t.dpop_jkt, g.scope AS granted, c.whole_access, u.is_superuser,
+                "SELECT g.user_id, g.client_id, t.scope, t.dpop_jkt, t.audience, g.scope AS granted, c.whole_access, u.is_superuser,
                         c.acts_as IS NOT DISTINCT FROM g.user_id AS is_by_client,
                         p.id AS patient_id, pr.id AS practitioner_id
                    FROM access_token t
@@ -69,6 +71,7 @@ impl Store {
             },
             key: key_of(&row)?,
             is_by_client: row.try_get("is_by_client")?,
+            audience: Audience::of(row.try_get("audience")?),
             whole_access: row.try_get("whole_access")? && !smart::is_named(&scope_of(&row, "granted")?),
             scope: scope_of(&row, "scope")?,
         }))

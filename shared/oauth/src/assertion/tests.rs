@@ -1,7 +1,10 @@
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::keys::Algorithm;
 use crate::keys::tests::{P256, P384, RSA, set};
 
 const NOW: i64 = 1_000_000;
@@ -98,7 +101,7 @@ fn every_claim_that_is_needed_is_there_rfc_7523_3() {
         assert_eq!(judge(&P384.sign(Algorithm::Es384, None, &claims)), Err(AssertionError::Malformed), "{member}");
     }
     assert_eq!(with("jti", json!("")), Err(AssertionError::Malformed));
-    assert_eq!(with("jti", json!("j".repeat(MAX_ID + 1))), Err(AssertionError::Malformed));
+    assert_eq!(with("jti", json!("j".repeat(crate::jws::MAX_ID + 1))), Err(AssertionError::Malformed));
 }
 
 #[test]
@@ -134,7 +137,7 @@ fn no_signature_and_symmetric_ones_are_no_signature_rfc_8725_3_1() {
 
 #[test]
 fn what_is_no_jwt_is_refused() {
-    let long = "a".repeat(MAX_CHARACTERS + 1);
+    let long = "a".repeat(10_000);
     for text in ["", ".", "..", "a.b.c", "a.b.c.d", "!.!.!", long.as_str()] {
         assert_eq!(judge(text), Err(AssertionError::Malformed), "{text}");
     }

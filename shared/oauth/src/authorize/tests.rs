@@ -6,6 +6,7 @@ use crate::client::ClientKind;
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const URI: &str = "https://a.example/cb";
 const ISSUER: &str = "https://e.example/o";
+const SITE: &str = "https://e.example";
 
 /// A request that is right.
 const GOOD: [(&str, &str); 8] = [
@@ -29,8 +30,9 @@ fn client() -> Client {
         grant_types: vec![GrantType::AuthorizationCode],
         scopes: Scope::parse("openid email offline_access").unwrap(),
         skip_authorization: true,
-        is_resource_server: false,
+        resource_uri: None,
         whole_access: false,
+        requires_pushed_requests: false,
     }
 }
 
@@ -117,6 +119,7 @@ fn other_errors_redirect_rfc_6749_4_1_2_1() {
         ("code_challenge_method", "s256", ErrorCode::InvalidRequest),
         ("scope", "admin", ErrorCode::InvalidScope),
         ("scope", "openid  email", ErrorCode::InvalidScope),
+        ("resource", "/FHIR/R5", ErrorCode::InvalidTarget),
         ("nonce", &long, ErrorCode::InvalidRequest),
         ("nonce", "a\nb", ErrorCode::InvalidRequest),
         ("prompt", "none login", ErrorCode::InvalidRequest),
@@ -137,16 +140,21 @@ fn other_errors_redirect_rfc_6749_4_1_2_1() {
 
 #[test]
 fn a_repeated_parameter_is_refused_rfc_6749_3_1() {
-    for name in KNOWN.iter().filter(|name| !["client_id", "redirect_uri"].contains(name)) {
+    for name in KNOWN.iter().filter(|name| !["client_id", "redirect_uri", "resource"].contains(name)) {
         let mut pairs = with(name, "code");
         pairs.push(((*name).to_owned(), "code".to_owned()));
         let refusal = addressed(pairs).unwrap().validate(&client()).err().unwrap();
         assert_eq!(refusal.error, OAuthError::invalid_request("A parameter is repeated."), "{name}");
         assert_eq!(refusal.location(ISSUER).contains("state="), *name != "state", "{name}");
     }
+    let mut pairs = with("unknown", "a");
+    pairs.push(("unknown".to_owned(), "b".to_owned()));
+    assert!(addressed(pairs).unwrap().validate(&client()).is_ok(), "an unknown parameter is ignored");
     let mut pairs = with("resource", "https://a.example");
     pairs.push(("resource".to_owned(), "https://b.example".to_owned()));
-    assert!(addressed(pairs).unwrap().validate(&client()).is_ok(), "an unknown parameter is ignored");
+    let authorization = addressed(pairs).unwrap().validate(&client()).ok().unwrap();
+    assert_eq!(authorization.audience.uris(), ["https://a.example", "https://b.example"], "RFC 8707 2");
+    assert_eq!(authorization.query_after_login().matches("resource=").count(), 2);
 }
 
 #[test]
@@ -188,7 +196,20 @@ fn the_user_logs_in_then_agrees_then_a_code_is_issued() {
         (asking.clone(), Some(session(0, false)), NextStep::AskConsent),
         (asking, Some(session(0, true)), NextStep::IssueCode),
     ] {
-        assert_eq!(authorization.next_step(&client, session.as_ref(), at(100)), Ok(expected));
+        assert_eq!(authorization.next_step(&client, SITE, session.as_ref(), at(100)), Ok(expected));
+    }
+}
+
+#[test]
+fn the_user_is_always_asked_when_any_app_could_get_the_answer_rfc_8252_8_6() {
+    for (uri, site, expected) in [
+        ("http://127.0.0.1:5555/cb", SITE, NextStep::AskConsent),
+        ("http://127.0.0.1:5555/cb", "http://localhost:8000", NextStep::IssueCode),
+        (URI, SITE, NextStep::IssueCode),
+    ] {
+        let authorization = validate("redirect_uri", uri).ok().unwrap();
+        let step = authorization.next_step(&client(), site, Some(&session(0, false)), at(100));
+        assert_eq!(step, Ok(expected), "{uri} {site}");
     }
 }
 
@@ -198,7 +219,7 @@ fn prompt_none_shows_nothing_openid_connect_3_1_2_1() {
     asking.skip_authorization = false;
     let authorization = validate("prompt", "none").ok().unwrap();
     let step = |client: &Client, session: Option<Session>| {
-        authorization.next_step(client, session.as_ref(), at(100)).map_err(|refusal| refusal.error.code)
+        authorization.next_step(client, SITE, session.as_ref(), at(100)).map_err(|refusal| refusal.error.code)
     };
     assert_eq!(step(&client(), None), Err(ErrorCode::LoginRequired));
     assert_eq!(step(&client(), Some(session(0, false))), Ok(NextStep::IssueCode));
@@ -216,11 +237,11 @@ fn prompt_asks_again_once_openid_connect_3_1_2_1() {
         ("consent login", NextStep::LogIn, NextStep::AskConsent),
     ] {
         let authorization = validate("prompt", prompt).ok().unwrap();
-        assert_eq!(authorization.next_step(&client(), Some(&known), at(100)), Ok(first), "{prompt}");
+        assert_eq!(authorization.next_step(&client(), SITE, Some(&known), at(100)), Ok(first), "{prompt}");
         let query = authorization.query_after_login();
         let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let again = addressed(pairs).unwrap().validate(&client()).ok().unwrap();
-        assert_eq!(again.next_step(&client(), Some(&known), at(100)), Ok(second), "{prompt}");
+        assert_eq!(again.next_step(&client(), SITE, Some(&known), at(100)), Ok(second), "{prompt}");
         assert_eq!(again.return_to, authorization.return_to);
         assert_eq!(again.nonce, authorization.nonce);
     }
@@ -235,7 +256,7 @@ fn an_old_login_is_renewed_openid_connect_3_1_2_1() {
         ("4294967295", 0, NextStep::IssueCode),
     ] {
         let authorization = validate("max_age", max_age).ok().unwrap();
-        let step = authorization.next_step(&client(), Some(&session(auth_time, true)), at(100));
+        let step = authorization.next_step(&client(), SITE, Some(&session(auth_time, true)), at(100));
         assert_eq!(step, Ok(expected), "{max_age} {auth_time}");
         assert_eq!(authorization.query_after_login().contains("max_age"), max_age != "0");
     }

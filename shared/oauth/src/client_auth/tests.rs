@@ -18,8 +18,9 @@ fn client(client_id: &str, kind: ClientKind) -> Client {
         grant_types: vec![],
         scopes: Scope::default(),
         skip_authorization: false,
-        is_resource_server: false,
+        resource_uri: None,
         whole_access: false,
+        requires_pushed_requests: false,
     }
 }
 

@@ -12,8 +12,8 @@ fn endpoints() -> Endpoints {
 
 fn documents() -> [Value; 3] {
     [
-        serde_json::to_value(OpenIdConfiguration::new(&endpoints())).unwrap(),
-        serde_json::to_value(ServerMetadata::new(&endpoints())).unwrap(),
+        serde_json::to_value(OpenIdConfiguration::new(&endpoints(), false)).unwrap(),
+        serde_json::to_value(ServerMetadata::new(&endpoints(), true)).unwrap(),
         serde_json::to_value(SmartConfiguration::new(&endpoints())).unwrap(),
     ]
 }
@@ -33,6 +33,11 @@ fn the_endpoints_are_under_the_issuer() {
         assert_eq!(document["revocation_endpoint"], "https://e.example/o/revoke_token/");
         assert_eq!(document["introspection_endpoint"], "https://e.example/o/introspect/");
     }
+    for (document, requires) in [(&openid, false), (&server, true)] {
+        // RFC 9126 5.
+        assert_eq!(document["pushed_authorization_request_endpoint"], "https://e.example/o/par/");
+        assert_eq!(document["require_pushed_authorization_requests"], requires);
+    }
     assert_eq!(openid["userinfo_endpoint"], "https://e.example/o/userinfo/");
     assert_eq!(openid["end_session_endpoint"], "https://e.example/o/logout/");
     assert_eq!(Endpoints::new("https://e.example/").issuer(), "https://e.example/o");
@@ -40,10 +45,13 @@ fn the_endpoints_are_under_the_issuer() {
 
 #[test]
 fn only_what_is_offered_is_listed() {
+    // RFC 8414 2: tokens are exchanged elsewhere, so a client that reads this must not try it at the token endpoint.
+    let mut at_token_endpoint = GrantType::ALL.map(GrantType::as_str).to_vec();
+    at_token_endpoint.retain(|name| *name != GrantType::TokenExchange.as_str());
     for document in documents() {
         assert_eq!(document["response_types_supported"], json!(["code"]));
         assert_eq!(document["code_challenge_methods_supported"], json!(["S256"]));
-        assert_eq!(document["grant_types_supported"], json!(GrantType::ALL.map(GrantType::as_str)));
+        assert_eq!(document["grant_types_supported"], json!(at_token_endpoint));
         let methods = AuthMethod::ALL.map(AuthMethod::as_str);
         assert_eq!(document["token_endpoint_auth_methods_supported"], json!(methods));
         let algorithms = Algorithm::ALL.map(Algorithm::as_str);

@@ -6,7 +6,10 @@ use crate::error::ErrorCode;
 use crate::scope::Scope;
 use crate::token::TokenHash;
 
-fn client(id: i32, kind: ClientKind, is_resource_server: bool) -> Client {
+const SITE: &str = "https://e.example";
+const API: &str = "https://api.example";
+
+fn client(id: i32, kind: ClientKind, resource_uri: Option<&str>) -> Client {
     Client {
         id,
         client_id: format!("app{id}"),
@@ -16,13 +19,14 @@ fn client(id: i32, kind: ClientKind, is_resource_server: bool) -> Client {
         grant_types: vec![],
         scopes: Scope::default(),
         skip_authorization: false,
-        is_resource_server,
+        resource_uri: resource_uri.map(str::to_owned),
         whole_access: false,
+        requires_pushed_requests: false,
     }
 }
 
-fn confidential(id: i32, is_resource_server: bool) -> Client {
-    client(id, ClientKind::Confidential(Credential::SecretBasic(TokenHash::of("s"))), is_resource_server)
+fn confidential(id: i32, resource_uri: Option<&str>) -> Client {
+    client(id, ClientKind::Confidential(Credential::SecretBasic(TokenHash::of("s"))), resource_uri)
 }
 
 fn token(kind: TokenKind) -> LiveToken {
@@ -32,6 +36,7 @@ fn token(kind: TokenKind) -> LiveToken {
         client_id: "app7".to_owned(),
         user: 10002,
         scope: "openid email".to_owned(),
+        audience: Audience::default(),
         issued_at: Some(Timestamp::from_second(1000).unwrap()),
         expires_at: Timestamp::from_second(1900).unwrap(),
         key: None,
@@ -39,34 +44,43 @@ fn token(kind: TokenKind) -> LiveToken {
 }
 
 #[test]
-fn a_client_sees_its_own_tokens_and_a_resource_server_access_tokens_rfc_7662_4() {
-    for (client, access, refresh) in [
-        (confidential(7, false), true, true),
-        (confidential(7, true), true, true),
-        (confidential(8, false), false, false),
-        (confidential(8, true), true, false),
+fn a_client_sees_its_own_tokens_and_a_resource_server_access_tokens_for_it_rfc_7662_4() {
+    let for_both = [SITE.to_owned(), API.to_owned()];
+    for (client, of_site, of_both, refresh) in [
+        (confidential(7, None), true, true, true),
+        (confidential(7, Some(API)), true, true, true),
+        (confidential(8, None), false, false, false),
+        (confidential(8, Some(API)), false, true, false),
+        (confidential(8, Some(SITE)), true, true, false),
+        (confidential(8, Some("https://other.example")), false, false, false),
     ] {
-        assert_eq!(token(TokenKind::Access).is_shown_to(&client), access, "{client:?}");
-        assert_eq!(token(TokenKind::Refresh).is_shown_to(&client), refresh, "{client:?}");
+        let shown = |kind, audience: &[String]| {
+            let token = LiveToken { audience: Audience::of(audience.to_vec()), ..token(kind) };
+            token.is_shown_to(&client, SITE)
+        };
+        assert_eq!(shown(TokenKind::Access, &[]), of_site, "{client:?}");
+        assert_eq!(shown(TokenKind::Access, &for_both), of_both, "{client:?}");
+        assert_eq!(shown(TokenKind::Refresh, &for_both), refresh, "{client:?}");
     }
 }
 
 #[test]
 fn a_public_client_may_not_introspect_rfc_7662_2_1() {
-    assert!(may_introspect(&confidential(7, false)).is_ok());
-    assert_eq!(may_introspect(&client(7, ClientKind::Public, false)), Err(OAuthError::invalid_client()));
+    assert!(may_introspect(&confidential(7, None)).is_ok());
+    assert_eq!(may_introspect(&client(7, ClientKind::Public, None)), Err(OAuthError::invalid_client()));
 }
 
 #[test]
 fn the_answer_has_the_members_of_rfc_7662_2_2_that_are_needed() {
     let value = |answer: &Introspection| serde_json::to_value(answer).unwrap();
     assert_eq!(
-        value(&Introspection::active(token(TokenKind::Access), "https://e.example/o")),
+        value(&Introspection::active(token(TokenKind::Access), "https://e.example/o", SITE)),
         json!({ "active": true, "scope": "openid email", "client_id": "app7", "sub": "10002", "exp": 1900, "iat": 1000,
-                "iss": "https://e.example/o", "token_type": "Bearer" })
+                "iss": "https://e.example/o", "aud": [SITE], "token_type": "Bearer" })
     );
-    let refresh = value(&Introspection::active(token(TokenKind::Refresh), "i"));
+    let refresh = value(&Introspection::active(token(TokenKind::Refresh), "i", SITE));
     assert_eq!(refresh.get("token_type"), None);
+    assert_eq!(refresh.get("aud"), None, "it is for this server's token endpoint");
     assert_eq!(refresh.get("username"), None::<&Value>);
 }
 
@@ -89,7 +103,7 @@ fn a_bound_token_is_shown_with_its_key_rfc_9449_6_2() {
     let shown = |kind| {
         let bound =
             LiveToken { kind, key: Some("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".to_owned()), ..token(kind) };
-        serde_json::to_value(Introspection::active(bound, "https://e.example/o")).unwrap()
+        serde_json::to_value(Introspection::active(bound, "https://e.example/o", SITE)).unwrap()
     };
     let access = shown(TokenKind::Access);
     assert_eq!(access["cnf"], serde_json::json!({ "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" }));

@@ -13,7 +13,7 @@ struct Wanted {
     auth_method: AuthMethod,
     keys: Option<Result<(), KeySetError>>,
     jwks_uri: Option<&'static str>,
-    is_resource_server: bool,
+    resource_uri: Option<&'static str>,
     invitation_url: Option<&'static str>,
     acts_as: bool,
 }
@@ -28,7 +28,7 @@ impl Default for Wanted {
             auth_method: AuthMethod::None,
             keys: None,
             jwks_uri: None,
-            is_resource_server: false,
+            resource_uri: None,
             invitation_url: None,
             acts_as: false,
         }
@@ -58,7 +58,7 @@ impl Wanted {
             auth_method: self.auth_method,
             keys: self.keys,
             jwks_uri: self.jwks_uri,
-            is_resource_server: self.is_resource_server,
+            resource_uri: self.resource_uri,
             invitation_url: self.invitation_url,
             acts_as: self.acts_as,
         };
@@ -72,7 +72,14 @@ impl Wanted {
 fn what_is_right_is_accepted() {
     for (wanted, what) in [
         (Wanted::default(), "a public client"),
-        (Wanted { auth_method: AuthMethod::SecretBasic, is_resource_server: true, ..Wanted::default() }, "a server"),
+        (
+            Wanted {
+                auth_method: AuthMethod::SecretBasic,
+                resource_uri: Some("https://api.example"),
+                ..Wanted::default()
+            },
+            "a server",
+        ),
         (Wanted::service(), "a backend service with keys"),
         (Wanted { keys: None, jwks_uri: Some("https://a.example/jwks"), ..Wanted::service() }, "with a URL"),
         (Wanted { invitation_url: Some("https://a.example?invitation=CODE"), ..Wanted::default() }, "with invitations"),
@@ -123,7 +130,21 @@ fn grants_fit_together_and_fit_the_client_rfc_6749_4_4() {
         (Wanted { acts_as: false, ..Wanted::service() }, vec!["actsAs"], "a service for nobody"),
         (Wanted { acts_as: true, ..Wanted::default() }, vec!["actsAs"], "an app that acts as somebody"),
         (Wanted { redirect_uris: code, ..Wanted::service() }, vec!["redirectUris"], "a service with a redirect URI"),
-        (Wanted { is_resource_server: true, ..Wanted::default() }, vec!["resourceServer"], "a public server"),
+        (
+            Wanted { resource_uri: Some("https://api.example"), ..Wanted::default() },
+            vec!["resourceUri"],
+            "a public server",
+        ),
+        (
+            Wanted { grant_types: [CODE, &[GrantType::TokenExchange]].concat(), ..Wanted::default() },
+            vec!["grantTypes"],
+            "a public client that exchanges",
+        ),
+        (
+            Wanted { auth_method: AuthMethod::SecretBasic, resource_uri: Some("/api"), ..Wanted::default() },
+            vec!["resourceUri"],
+            "no URI",
+        ),
         (Wanted { scopes: Scope::default(), ..Wanted::default() }, vec!["scopes"], "no scope"),
     ] {
         assert_eq!(wanted.wrong(), fields, "{what}");

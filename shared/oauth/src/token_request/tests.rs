@@ -52,8 +52,26 @@ fn only_a_refresh_may_come_without_a_client_rfc_6749_6() {
 fn client_credentials_rfc_6749_4_4_2() {
     for (form, expected) in [("", None), ("&scope=openid+email", Some("openid email"))] {
         let request = parse(&format!("grant_type=client_credentials&client_id=app&client_secret=s{form}")).unwrap();
-        let Grant::ClientCredentials(scope) = request.grant else { panic!("not client credentials") };
-        assert_eq!(scope.map(|scope| scope.to_string()).as_deref(), expected);
+        let Grant::ClientCredentials(service) = request.grant else { panic!("not client credentials") };
+        assert_eq!(service.scope.map(|scope| scope.to_string()).as_deref(), expected);
+    }
+}
+
+#[test]
+fn every_exchange_may_name_resources_rfc_8707_2_2() {
+    let named = |form: &str| {
+        parse(form).map(|request| match request.grant {
+            Grant::AuthorizationCode(exchange) => exchange.audience,
+            Grant::RefreshToken(exchange) => exchange.audience,
+            Grant::ClientCredentials(service) => service.audience,
+        })
+    };
+    let refresh = "grant_type=refresh_token&refresh_token=r1&client_id=app";
+    for form in [code_form().as_str(), refresh, "grant_type=client_credentials&client_id=app"] {
+        assert_eq!(named(form), Ok(Audience::default()));
+        let both = named(&format!("{form}&resource=https://a.example&resource=https://b.example")).unwrap();
+        assert_eq!(both.uris(), ["https://a.example", "https://b.example"]);
+        assert_eq!(named(&format!("{form}&resource=/a")), Err(ErrorCode::InvalidTarget));
     }
 }
 

@@ -3,7 +3,7 @@ use crate::{RequestParts, text_json};
 use authz::{Actor, ClientId, Principal, UserId};
 use bytes::Bytes;
 use http::HeaderMap;
-use oauth::Scope;
+use oauth::{Scope, resource::Audience};
 use std::collections::HashMap;
 
 const ACTOR: Actor = Actor { user: UserId(1), client: ClientId(2), principal: Principal::SuperAdmin };
@@ -28,7 +28,8 @@ fn request(method: Method, keys: &[&[u8]], query: &str, body: &'static str) -> R
 }
 
 fn caller(whole_access: bool, scope: &str) -> Authenticated {
-    Authenticated { actor: ACTOR, scope: Scope::parse(scope).unwrap(), whole_access, key: None, is_by_client: false }
+    let (scope, audience) = (Scope::parse(scope).unwrap(), Audience::default());
+    Authenticated { actor: ACTOR, scope, audience, whole_access, key: None, is_by_client: false }
 }
 
 fn seal(secret: u8, key: &str, actor: &Actor, fingerprint: u8) -> Seal {

@@ -12,7 +12,7 @@ use audit::{Context, RefusedBy};
 use authz::UserId;
 use deadpool_postgres::Transaction;
 use jiff::Timestamp;
-use oauth::{TokenHash, pkce::Challenge};
+use oauth::{TokenHash, pkce::Challenge, resource::Audience};
 use tokio_postgres::{
     Row,
     types::{Json, Type},
@@ -159,6 +159,7 @@ async fn redeem(
         user: UserId(row.try_get("user_id")?),
         client: client_row,
         scope: &scope_of(row, "scope")?,
+        audience: &Audience::default(),
         auth_time: code.now,
         redirect_uri: &redirect_uri,
         challenge: code.static_challenge.filter(|_| static_pkce).unwrap_or(code.challenge),

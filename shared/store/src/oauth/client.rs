@@ -12,7 +12,8 @@ use tokio_postgres::{
 
 /// The column list of a client.
 const CLIENT: &str = "c.id, c.client_id, c.name, c.secret_hash, c.redirect_uris, c.grant_types, c.scopes,
-  c.skip_authorization, c.token_endpoint_auth_method, c.jwks, c.jwks_uri, c.is_resource_server, c.whole_access";
+  c.skip_authorization, c.token_endpoint_auth_method, c.jwks, c.jwks_uri, c.resource_uri, c.whole_access,
+  c.require_pushed_requests";
 
 impl Store {
     /// The client with this `client_id`.
@@ -38,6 +39,20 @@ impl Store {
             .await?;
         let row = client.query_opt(&statement, &[&refresh.as_bytes().as_slice()]).await?;
         Ok(row.map(|row| row.try_get("client_id")).transpose()?)
+    }
+
+    /// Whether each of these URIs is that of a resource server (RFC 8707 section 2).
+    pub async fn are_resources(&self, uris: &[&str]) -> Result<bool, StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_typed_cached(
+                "SELECT bool_and(EXISTS (
+                   SELECT FROM oauth_client c WHERE rtrim(c.resource_uri, '/') = rtrim(asked.uri, '/') AND c.deleted_at IS NULL))
+                   FROM unnest($1) asked (uri)",
+                &[Type::TEXT_ARRAY],
+            )
+            .await?;
+        Ok(client.query_one(&statement, &[&uris]).await?.try_get::<_, Option<bool>>(0)?.unwrap_or(true))
     }
 
     /// Keeps the id of a client's assertion until the assertion expires, and forgets those that have. False: the client
@@ -73,8 +88,9 @@ fn client_of(row: &Row) -> Result<Client, StoreError> {
             .collect::<Result<_, _>>()?,
         scopes: Scope::parse(&scopes.join(" ")).map_err(|_| StoreError::Corrupt("scopes"))?,
         skip_authorization: row.try_get("skip_authorization")?,
-        is_resource_server: row.try_get("is_resource_server")?,
+        resource_uri: row.try_get("resource_uri")?,
         whole_access: row.try_get("whole_access")?,
+        requires_pushed_requests: row.try_get("require_pushed_requests")?,
     })
 }
 

@@ -2,22 +2,27 @@
 
 use crate::{Store, StoreError, oauth::ACTING};
 use audit::{Context, RefusedBy};
-use authz::Layer;
+use authz::{Layer, UserId};
 use jiff::Timestamp;
 use oauth::{
     Scope, TokenHash,
     dpop::Thumbprint,
     introspection::{LiveToken, TokenKind},
+    resource::Audience,
 };
 use tokio_postgres::types::{Json, Type};
 
-/// An access token to store for a client that acts by its own credentials.
+/// An access token to store for a client that acts by its own credentials, or for a person another provider vouches for.
 #[derive(Debug)]
 pub struct NewAccess<'a> {
     /// The client's row.
     pub client: i32,
+    /// The practitioner who signed in at another provider, and when. None: the account that the client acts as.
+    pub person: Option<(UserId, Timestamp)>,
     /// What is granted.
     pub scope: &'a Scope,
+    /// What the token is for.
+    pub audience: &'a Audience,
     /// The token's hash.
     pub hash: TokenHash,
     /// From when on it is worth nothing.
@@ -40,21 +45,22 @@ pub enum Revocation {
 const ISSUE: &str = "
 WITH acting AS MATERIALIZED (
   SELECT u.id, u.user_type, u.is_superuser
-    FROM oauth_client c JOIN app_user u ON u.id = c.acts_as JOIN practitioner p ON p.user_id = u.id
+    FROM oauth_client c JOIN app_user u ON u.id = coalesce($8, c.acts_as) JOIN practitioner p ON p.user_id = u.id
    WHERE c.id = $2 AND c.deleted_at IS NULL AND u.is_active AND NOT u.is_superuser
 ), granted AS (
-  INSERT INTO oauth_grant (user_id, client_id, scope, auth_time) SELECT id, $2, $3, clock_timestamp() FROM acting RETURNING id
+  INSERT INTO oauth_grant (user_id, client_id, scope, auth_time, audience)
+  SELECT id, $2, $3, coalesce($9, clock_timestamp()), $7 FROM acting RETURNING id
 ), issued AS (
-  INSERT INTO access_token (token_hash, grant_id, scope, expires_at, dpop_jkt) SELECT $4, id, $3, $5, $6 FROM granted
+  INSERT INTO access_token (token_hash, grant_id, scope, expires_at, dpop_jkt, audience) SELECT $4, id, $3, $5, $6, $7 FROM granted
 )";
 
 const LIVE: &str = "
-SELECT 'access' AS kind, g.client_id AS client, c.client_id, g.user_id, t.scope, t.issued_at, t.expires_at, t.dpop_jkt
+SELECT 'access' AS kind, g.client_id AS client, c.client_id, g.user_id, t.scope, t.audience, t.issued_at, t.expires_at, t.dpop_jkt
   FROM access_token t JOIN oauth_grant g ON g.id = t.grant_id
   JOIN oauth_client c ON c.id = g.client_id AND c.deleted_at IS NULL JOIN app_user u ON u.id = g.user_id AND u.is_active
  WHERE t.token_hash = $1 AND t.expires_at > statement_timestamp() AND t.revoked_at IS NULL AND g.revoked_at IS NULL
 UNION ALL
-SELECT 'refresh', g.client_id, c.client_id, g.user_id, g.scope, r.issued_at, r.expires_at, r.dpop_jkt
+SELECT 'refresh', g.client_id, c.client_id, g.user_id, g.scope, g.audience, r.issued_at, r.expires_at, r.dpop_jkt
   FROM refresh_token r JOIN oauth_grant g ON g.id = r.grant_id
   JOIN oauth_client c ON c.id = g.client_id AND c.deleted_at IS NULL JOIN app_user u ON u.id = g.user_id AND u.is_active
  WHERE r.token_hash = $1 AND r.expires_at > statement_timestamp() AND r.used_at IS NULL AND g.revoked_at IS NULL";
@@ -76,7 +82,7 @@ WITH found AS MATERIALIZED (
 )";
 
 impl Store {
-    /// Issues an access token for the practitioner's account that a client acts as, with the audit record, in one
+    /// Issues an access token for the account of a practitioner, that the client acts as or that signed in elsewhere, with the audit record, in one
     /// statement. False: the account is not active, or not a practitioner's, and nothing is issued. A super admin is not
     /// acted as: their second factor must not be replaced by a client's secret.
     pub async fn issue_to_client(&self, context: &Context, new: &NewAccess<'_>) -> Result<bool, StoreError> {
@@ -87,7 +93,17 @@ impl Store {
                     "{ISSUE}
                      SELECT audit_record($1 || {ACTING}, 'allowed', NULL, '{{}}', '{{}}', '{{}}', '{{}}') FROM acting u"
                 ),
-                &[Type::JSONB, Type::INT4, Type::TEXT, Type::BYTEA, Type::TIMESTAMPTZ, Type::TEXT],
+                &[
+                    Type::JSONB,
+                    Type::INT4,
+                    Type::TEXT,
+                    Type::BYTEA,
+                    Type::TIMESTAMPTZ,
+                    Type::TEXT,
+                    Type::TEXT_ARRAY,
+                    Type::INT4,
+                    Type::TIMESTAMPTZ,
+                ],
             )
             .await?;
         let scope = new.scope.to_string();
@@ -95,7 +111,17 @@ impl Store {
         let issued = client
             .query_opt(
                 &statement,
-                &[&Json(context), &new.client, &scope, &hash, &new.expires_at, &new.key.map(Thumbprint::as_str)],
+                &[
+                    &Json(context),
+                    &new.client,
+                    &scope,
+                    &hash,
+                    &new.expires_at,
+                    &new.key.map(Thumbprint::as_str),
+                    &new.audience.uris(),
+                    &new.person.map(|(user, _)| user.0),
+                    &new.person.map(|(_, signed_in_at)| signed_in_at),
+                ],
             )
             .await?;
         Ok(issued.is_some())
@@ -114,6 +140,7 @@ impl Store {
             client_id: row.try_get("client_id")?,
             user: row.try_get("user_id")?,
             scope: row.try_get("scope")?,
+            audience: Audience::of(row.try_get("audience")?),
             issued_at: row.try_get("issued_at")?,
             expires_at: row.try_get("expires_at")?,
             key: row.try_get("dpop_jkt")?,
