@@ -44,14 +44,10 @@ impl StudyStatus {
     /// they were shown. Nothing leaves the archive. A completed study may be taken up again; [`Life::followed_by`] says until when.
     #[must_use]
     pub const fn may_become(self, next: Self) -> bool {
-        match (self, next) {
-            (Self::Draft, Self::Draft | Self::Active | Self::Archived)
-            | (Self::Active, Self::Active | Self::Completed | Self::Archived)
-            | (Self::Completed, Self::Completed | Self::Active | Self::Archived)
-            | (Self::Archived, Self::Archived) => true,
-            (Self::Draft, Self::Completed)
-            | (Self::Active | Self::Completed, Self::Draft)
-            | (Self::Archived, Self::Draft | Self::Active | Self::Completed) => false,
+        match self {
+            Self::Draft => !matches!(next, Self::Completed),
+            Self::Active | Self::Completed => !matches!(next, Self::Draft),
+            Self::Archived => matches!(next, Self::Archived),
         }
     }
 }
