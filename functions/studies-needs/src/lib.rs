@@ -123,12 +123,10 @@ async fn named(app: &App, request: &Request, actor: &Actor, id: StudyId, part: P
     let fields = Fields::parse(request)?;
     fields.check(part.body(), Completeness::Whole)?;
     let named = fields.id(part.field())?;
-    match store.studies(Reader::from(actor), &[id.0], None).await?.pop() {
-        Some(study) => Ok((study, named)),
-        None => {
-            // Only a super admin gets here with a study that does not exist.
-            store.record_refusal(&context, &target, RefusedBy::NotFound).await?;
-            Err(Failure::NotFound)
-        }
+    if let Some(study) = store.studies(Reader::from(actor), &[id.0], None).await?.pop() {
+        return Ok((study, named));
     }
+    // Only a super admin gets here with a study that does not exist.
+    store.record_refusal(&context, &target, RefusedBy::NotFound).await?;
+    Err(Failure::NotFound)
 }
