@@ -141,7 +141,7 @@ async fn a_read_and_an_upload_are_recorded_with_their_observation() {
 async fn a_refusal_names_the_layer_that_refused() {
     let world = World::new().await;
     // Peter leaves the heart rate's study, Pat's study of glucose ends, and Pamela withdraws her heart rate.
-    world.sql("UPDATE study SET status = 'completed' WHERE id = 30003").await;
+    world.sql("UPDATE study SET status = 'completed', access_until = clock_timestamp() WHERE id = 30003").await;
     world.sql("DELETE FROM study_patient WHERE patient_id = 40001 AND study_id = 30001").await;
     world.record_consent(40002, 30001, 50004, "withdrawn").await;
     let pressure = |identifier| observation(40001, 70001, &blood_pressure(120, AT), identifier);

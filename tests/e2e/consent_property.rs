@@ -5,8 +5,10 @@ use audit::{Action, Context};
 use authz::{
     PractitionerId,
     consent::{Access, Decision, StudyFacts, access},
+    study::{AccessUntil, Life, Plan, StudyStatus},
 };
 use end_to_end::World;
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use std::collections::{BTreeMap, BTreeSet};
 use store::{ObservationQuery, ReadOutcome, Reader, Store};
 
@@ -40,7 +42,7 @@ struct Model {
     patients: BTreeSet<(i32, i32)>,
     enrolled: BTreeSet<(i32, i32)>,
     requested: BTreeSet<(i32, i32)>,
-    active: BTreeSet<i32>,
+    lives: BTreeMap<i32, Life>,
     decisions: BTreeMap<(i32, i32, i32), Decision>,
     /// Observation to (patient, scope).
     observations: BTreeMap<i64, (i32, i32)>,
@@ -56,7 +58,7 @@ impl Model {
                 patient_of_organization: self.patients.contains(&(organization, patient)),
                 enrolled: self.enrolled.contains(&(study, patient)),
                 requested: self.requested.contains(&(study, scope)),
-                active: self.active.contains(&study),
+                gives_access: self.lives[&study].access.allows(Timestamp::now()),
                 decision: self.decisions.get(&(patient, study, scope)).copied().unwrap_or(Decision::Pending),
             })
             .collect()
@@ -102,7 +104,6 @@ async fn start(world: &World) -> Model {
         "ALTER TABLE consent_event DISABLE TRIGGER consent_event_immutable",
         "DELETE FROM consent_event",
         "ALTER TABLE consent_event ENABLE TRIGGER consent_event_immutable",
-        "UPDATE study SET status = 'active'",
     ] {
         world.sql(statement).await;
     }
@@ -120,7 +121,8 @@ async fn start(world: &World) -> Model {
         }
     }
     for (study, organization) in STUDIES {
-        model.active.insert(study);
+        let life = Plan { status: StudyStatus::Active, starts_on: None, ends_on: None }.begins(GRACE).expect("a life");
+        model.lives.insert(study, life);
         for scope in SCOPES {
             model.requested.insert((study, scope));
             world.sql(&format!("INSERT INTO study_scope_request VALUES ({study}, {scope})")).await;
@@ -146,6 +148,45 @@ async fn upload(world: &World, model: &mut Model, patient: i32, scope: i32) {
         ))
         .await;
     model.observations.insert(rows[0].get(0), (patient, scope));
+}
+
+/// How long researchers keep access after an end.
+const GRACE: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// The next life of a study, by a change that was made today or some time ago; where nothing may follow, that of a new study.
+fn change_of_life(life: Life, choose: &mut Choices) -> Life {
+    let day = |days: i64| -> Date {
+        (Timestamp::now() + SignedDuration::from_hours(24 * days)).to_zoned(TimeZone::UTC).date()
+    };
+    let plan = Plan {
+        status: choose.of(&[
+            StudyStatus::Active,
+            StudyStatus::Active,
+            StudyStatus::Completed,
+            StudyStatus::Draft,
+            StudyStatus::Archived,
+        ]),
+        starts_on: None,
+        ends_on: choose.of(&[None, None, Some(10), Some(0), Some(-10), Some(-40)]).map(day),
+    };
+    let at = Timestamp::now() - SignedDuration::from_hours(24 * choose.of(&[0, 20, 40]));
+    life.followed_by(plan, at, GRACE)
+        .or_else(|_| plan.begins(GRACE))
+        .unwrap_or_else(|_| Plan { status: StudyStatus::Active, ..plan }.begins(GRACE).expect("a life"))
+}
+
+/// A life as the database keeps it.
+fn live(study: i32, life: Life) -> String {
+    let access = match life.access {
+        AccessUntil::Never => "-infinity".to_owned(),
+        AccessUntil::Always => "infinity".to_owned(),
+        AccessUntil::Until(end) => end.to_string(),
+    };
+    let ends_on = life.ends_on.map_or("NULL".to_owned(), |day| format!("'{day}'"));
+    format!(
+        "UPDATE study SET status = '{}', ends_on = {ends_on}, access_until = '{access}' WHERE id = {study}",
+        life.status.name()
+    )
 }
 
 /// One step: a random change, made in the database and in the model. Returns it in words.
@@ -191,7 +232,10 @@ async fn step(world: &World, model: &mut Model, choose: &mut Choices) -> String 
             format!("DELETE FROM study_patient WHERE study_id = {study} AND patient_id = {patient}")
         }
         6 => {
-            model.requested.insert((study, scope));
+            if model.requested.insert((study, scope)) {
+                // Who decided before the study asked, decided about another request.
+                model.decisions.retain(|(_, of, about), _| (*of, *about) != (study, scope));
+            }
             format!("INSERT INTO study_scope_request VALUES ({study}, {scope}) ON CONFLICT DO NOTHING")
         }
         7 if choose.below(3) == 0 => {
@@ -199,13 +243,9 @@ async fn step(world: &World, model: &mut Model, choose: &mut Choices) -> String 
             format!("DELETE FROM study_scope_request WHERE study_id = {study} AND scope_id = {scope}")
         }
         8 => {
-            let status = choose.of(&["active", "active", "draft", "completed", "archived"]);
-            if status == "active" {
-                model.active.insert(study)
-            } else {
-                model.active.remove(&study)
-            };
-            format!("UPDATE study SET status = '{status}' WHERE id = {study}")
+            let life = change_of_life(model.lives[&study], choose);
+            model.lives.insert(study, life);
+            live(study, life)
         }
         9 => {
             upload(world, model, patient, scope).await;

@@ -60,7 +60,19 @@ async fn the_state_names_what_is_decided_what_is_pending_and_what_may_be_had() {
     let study = &state["studies"][0];
     assert_eq!(
         keys(study),
-        BTreeSet::from(["dataSources", "description", "id", "name", "organization", "scopeConsents"])
+        BTreeSet::from([
+            "accessUntil",
+            "dataSources",
+            "description",
+            "endsOn",
+            "id",
+            "name",
+            "organization",
+            "researchersHaveAccess",
+            "scopeConsents",
+            "startsOn",
+            "status"
+        ])
     );
     assert_eq!(keys(&study["organization"]), BTreeSet::from(["id", "name", "type"]));
     assert_eq!(keys(&study["dataSources"][0]), BTreeSet::from(["id", "name", "supportedScopes", "type"]));

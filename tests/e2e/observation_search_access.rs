@@ -122,8 +122,11 @@ async fn each_condition_of_the_rule_is_needed() {
         "DELETE FROM organization_member WHERE practitioner_id = 80004",
         "DELETE FROM study_patient WHERE patient_id = 40001",
         "DELETE FROM study_scope_request WHERE study_id = 30001 AND scope_id = 50002",
-        "UPDATE study SET status = 'completed' WHERE id = 30001",
-        "UPDATE study SET status = 'draft' WHERE id = 30001",
+        "UPDATE study_scope_request SET requested_at = clock_timestamp() WHERE study_id = 30001 AND scope_id = 50002",
+        "UPDATE study SET status = 'completed', access_until = clock_timestamp() WHERE id = 30001",
+        "UPDATE study SET ends_on = '2020-01-01', access_until = '2020-01-31' WHERE id = 30001",
+        "UPDATE study SET status = 'archived', access_until = '-infinity' WHERE id = 30001",
+        "UPDATE study SET status = 'draft', access_until = '-infinity' WHERE id = 30001",
         "INSERT INTO consent_event (patient_id, study_id, scope_id, decision, decided_by, request_id)
            VALUES (40001, 30001, 50002, 'withdrawn', 10006, 'test')",
         "INSERT INTO consent_event (patient_id, study_id, scope_id, decision, actions, decided_by, request_id)

@@ -47,7 +47,13 @@ fn is_public(route: &Route) -> bool {
 
 /// The path with Peter's data in it, and the parameters that the route needs.
 pub fn path(route: &Route) -> String {
+    let under = |base: &str| route.path.starts_with(base);
     let id = match route.path.split('/').rev().nth(usize::from(route.path.ends_with('}'))) {
+        _ if under("/api/v1/studies") => "30001",
+        _ if under("/api/v1/clients/{id}/") => "1",
+        // What is deleted is needed by nobody.
+        _ if name(route) == "DELETE /api/v1/data_sources/{id}" => "70006",
+        _ if under("/api/v1/data_sources") => "70001",
         Some("Observation") => "60001",
         // What is read is the one that can be invited; what is deleted is needed by nobody.
         Some("clients") => {
@@ -58,7 +64,7 @@ pub fn path(route: &Route) -> String {
             }
         }
         Some("Group") => "30001",
-        Some("Device" | "data_sources") => "70001",
+        Some("Device") => "70001",
         Some("Organization" | "organizations") => "20003",
         // Who is ended is none of the callers.
         Some("users") if route.path.starts_with("/api/v1/users") => {
@@ -74,7 +80,6 @@ pub fn path(route: &Route) -> String {
         Some("jhe_settings") if route.method == "DELETE" => "4",
         Some("jhe_settings") => "2",
         _ if route.path.starts_with("/api/v1/organizations") => "20003",
-        _ if route.path.starts_with("/api/v1/studies") => "30001",
         _ => "40001",
     };
     // Redeeming takes a token, everything else an id.
@@ -137,6 +142,23 @@ pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
         "PATCH /api/v1/practitioners/{id}" => json!({ "nameFamily": "Rosales" }),
         "POST /api/v1/jhe_settings" => json!({ "key": "k", "valueType": "string", "value": "v" }),
         "PATCH /api/v1/jhe_settings/{id}" => json!({ "value": "Exchange" }),
+        "POST /api/v1/studies" => json!({ "name": "N", "description": "D", "organization": 20003 }),
+        "PATCH /api/v1/studies/{id}" => json!({ "name": "Lifespan Study on BP & HR" }),
+        "POST /api/v1/studies/{id}/scope_requests" | "POST /api/v1/data_sources/{id}/supported_scopes" => {
+            json!({ "scopeCodeId": 50001 })
+        }
+        "DELETE /api/v1/studies/{id}/scope_requests" => json!({ "scopeCodeId": 50011 }),
+        "DELETE /api/v1/data_sources/{id}/supported_scopes" => json!({ "scopeCodeId": 50004 }),
+        "POST /api/v1/studies/{id}/data_sources" | "POST /api/v1/clients/{id}/data_sources" => {
+            json!({ "dataSourceId": 70002 })
+        }
+        "DELETE /api/v1/studies/{id}/data_sources" | "DELETE /api/v1/clients/{id}/data_sources" => {
+            json!({ "dataSourceId": 70005 })
+        }
+        "POST /api/v1/studies/{id}/clients" => json!({ "clientId": 4 }),
+        "DELETE /api/v1/studies/{id}/clients" => json!({ "clientId": 3 }),
+        "POST /api/v1/data_sources" => json!({ "name": "n", "type": "personal_device" }),
+        "PATCH /api/v1/data_sources/{id}" => json!({ "name": "CareX" }),
         "POST /api/v1/studies/{id}/patients" => json!({ "patientIds": [40001] }),
         "DELETE /api/v1/studies/{id}/patients" => json!({ "patientIds": [40003] }),
         name if name.ends_with("/api/v1/patients/{id}/consents") && route.method != "GET" => {

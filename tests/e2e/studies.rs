@@ -32,7 +32,8 @@ async fn everybody_lists_the_studies_of_their_own_organizations_and_patients_the
     assert_eq!(
         study,
         json!({ "id": 30001, "name": "Lifespan Study on BP & HR", "description": "Blood Pressure & Heart Rate",
-                "organization": { "id": 20003, "name": "Lifespan Lab", "type": "laboratory" }, "iconUrl": null })
+                "organization": { "id": 20003, "name": "Lifespan Lab", "type": "laboratory" }, "iconUrl": null,
+                "status": "active", "startsOn": null, "endsOn": null, "accessUntil": null, "retentionPolicy": null })
     );
     assert_eq!(world.get("viewer_victor", "/api/v1/studies?organization_id=20008").await.0, StatusCode::FORBIDDEN);
     for (user, study) in
@@ -159,11 +160,8 @@ async fn nobody_is_enrolled_when_one_is_not_a_patient_of_the_organization() {
         ("member_megan", json!([99_999_999_999_i64])),
     ] {
         let (status, body) = enrol(&world, user, 30001, Method::POST, &patients).await;
-        assert_eq!(
-            (status, keys(&body)),
-            (StatusCode::BAD_REQUEST, BTreeSet::from(["patientIds"])),
-            "{user} {patients}: {body}"
-        );
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{user} {patients}: {body}");
+        assert!(keys(&body).iter().all(|name| name.starts_with("patientIds")), "{user} {patients}: {body}");
         assert_eq!(world.count("SELECT count(*) FROM study_patient").await, before, "{user} {patients}");
     }
 }

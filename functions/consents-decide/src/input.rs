@@ -28,7 +28,6 @@ impl Decisions {
 /// Who decides: a patient themself; a practitioner must say on what authorization.
 pub fn decided_by(fields: &Fields, actor: &Actor) -> Result<DecidedBy, Failure> {
     const REFERENCE: &str = "authorizationReference";
-    fields.only(&["studyScopeConsents", REFERENCE])?;
     match actor.principal {
         Principal::Patient(_) => match fields.optional_text(REFERENCE, 200)? {
             None => Ok(DecidedBy::Patient),
@@ -43,12 +42,12 @@ pub fn decisions(fields: &Fields, withdraw: bool) -> Result<Decisions, Failure> 
     let mut decisions = Decisions { changes: Vec::new(), places: Vec::new() };
     for (index, item) in fields.array("studyScopeConsents")?.iter().enumerate() {
         let place = format!("studyScopeConsents[{index}]");
-        let item = object(&place, item, &["studyId", "scopeConsents"])?;
+        let item = object(&place, item)?;
         let study = item.id("studyId").map_err(|failure| within(&place, failure))?;
         let scopes = item.array("scopeConsents").map_err(|failure| within(&place, failure))?;
         for (index, scope) in scopes.iter().enumerate() {
             let place = format!("{place}.scopeConsents[{index}]");
-            let scope = object(&place, scope, &["codingSystem", "codingCode", "consented", "actions"])?;
+            let scope = object(&place, scope)?;
             let change = change(study, &scope, withdraw).map_err(|failure| within(&place, failure))?;
             decisions.changes.push(change);
             decisions.places.push(place);
@@ -94,10 +93,8 @@ fn once_each(decisions: &Decisions) -> Result<(), Failure> {
     Ok(())
 }
 
-fn object(place: &str, value: &serde_json::Value, known: &[&str]) -> Result<Fields, Failure> {
-    let fields = Fields::of(value).ok_or_else(|| Failure::field(place, "Expected an object."))?;
-    fields.only(known).map_err(|failure| within(place, failure))?;
-    Ok(fields)
+fn object(place: &str, value: &serde_json::Value) -> Result<Fields, Failure> {
+    Fields::of(value).ok_or_else(|| Failure::field(place, "Expected an object."))
 }
 
 /// The failure with the place in front of its fields' names.
@@ -113,11 +110,21 @@ fn within(place: &str, failure: Failure) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use api::{
+        Completeness,
+        shapes::consent::{NEW_DECISIONS, WITHDRAWALS},
+    };
     use authz::{ClientId, PatientId, PractitionerId, UserId};
     use serde_json::{Value, json};
 
     fn fields(body: &Value) -> Fields {
         Fields::of(body).unwrap()
+    }
+
+    /// The decisions of a body, as the handler reads them.
+    fn read(fields: &Fields, withdraw: bool) -> Result<Decisions, Failure> {
+        fields.check(if withdraw { &WITHDRAWALS } else { &NEW_DECISIONS }, Completeness::Whole)?;
+        decisions(fields, withdraw)
     }
 
     fn one(scope: &Value) -> Value {
@@ -140,7 +147,7 @@ mod tests {
             (Value::Null, true, ConsentDecision::Withdrawn),
         ] {
             let body = one(&json!({"codingSystem": "s", "codingCode": "c", "consented": consented}));
-            let decisions = decisions(&fields(&body), withdraw).unwrap();
+            let decisions = read(&fields(&body), withdraw).unwrap();
             let change = decisions.changes.first().unwrap();
             assert_eq!((change.decision, change.study, change.actions.as_str()), (decision, 30001, "rs"));
         }
@@ -158,13 +165,13 @@ mod tests {
             (json!({"codingSystem": "s", "codingCode": "c", "consented": true, "extra": 1}), ".extra"),
             (json!(5), ""),
         ] {
-            assert_eq!(names(decisions(&fields(&one(&scope)), false)), format!("{place}{field}"));
+            assert_eq!(names(read(&fields(&one(&scope)), false)), format!("{place}{field}"));
         }
         for body in [json!({}), json!({"studyScopeConsents": 5}), json!({"studyScopeConsents": []})] {
-            assert_eq!(names(decisions(&fields(&body), false)), "studyScopeConsents");
+            assert_eq!(names(read(&fields(&body), false)), "studyScopeConsents");
         }
         let body = json!({"studyScopeConsents": [{"studyId": "x", "scopeConsents": []}]});
-        assert_eq!(names(decisions(&fields(&body), false)), "studyScopeConsents[0].studyId");
+        assert_eq!(names(read(&fields(&body), false)), "studyScopeConsents[0].studyId");
     }
 
     #[test]
@@ -172,10 +179,10 @@ mod tests {
         let scope = json!({"codingSystem": "s", "codingCode": "c", "consented": true});
         let body = json!({"studyScopeConsents": [
             {"studyId": 1, "scopeConsents": [scope]}, {"studyId": 2, "scopeConsents": [scope]}]});
-        assert_eq!(decisions(&fields(&body), false).unwrap().changes.len(), 2);
+        assert_eq!(read(&fields(&body), false).unwrap().changes.len(), 2);
         let body = json!({"studyScopeConsents": [
             {"studyId": 1, "scopeConsents": [scope]}, {"studyId": 1, "scopeConsents": [scope]}]});
-        assert_eq!(names(decisions(&fields(&body), false)), "studyScopeConsents[1].scopeConsents[0]");
+        assert_eq!(names(read(&fields(&body), false)), "studyScopeConsents[1].scopeConsents[0]");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `GET /api/v1/patients/{id}/consents/history`: every decision about a patient's data, newest first; with
 //! `at`, those up to that instant.
 
+use api::{Content, Kind, Operation, PAGE, Parameter, parameter, shapes};
 use audit::Action;
 use jiff::Timestamp;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, rest::List};
@@ -9,7 +10,19 @@ use store::{ConsentEvent, Named, Reader, Scope};
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("consents-history", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+    Function::new("consents-history", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)))
+        .describing(&OPERATIONS);
+
+const AT: [Parameter; 1] =
+    [parameter("at", Kind::Instant, "Only decisions up to this instant, which is not in the future.")];
+
+const OPERATIONS: [Operation; 1] = [Operation::new(
+    "GET /api/v1/patients/{id}/consents/history",
+    "Every decision about a patient's data, newest first",
+    "The patient. Every role in an organization of the patient: decisions about its studies. Super admins.",
+)
+.with(&[&PAGE, &AT])
+.answers(&[(200, Content::Page(&shapes::consent::CONSENT_EVENT))])];
 
 /// An event of the ledger.
 #[derive(Serialize)]

@@ -1,6 +1,7 @@
 //! The state of a patient's consents, in the shape of `/api/v1`.
 
-use jiff::Timestamp;
+use authz::study::{Plan, StudyStatus};
+use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
 use store::{ConsentDecision, ConsentState, DataSource, Patient, Scope, ScopeState, StudyConsents};
 
@@ -41,6 +42,11 @@ struct Study<'a> {
     description: &'a str,
     organization: Organization<'a>,
     data_sources: &'a [DataSource],
+    status: StudyStatus,
+    starts_on: Option<Date>,
+    ends_on: Option<Date>,
+    access_until: Option<Timestamp>,
+    researchers_have_access: bool,
 }
 
 #[derive(Serialize)]
@@ -63,27 +69,52 @@ struct ScopeConsent<'a> {
 }
 
 impl<'a> Consents<'a> {
-    /// The response for a state.
+    /// The response for a state: of the present, or of the past, in which no study had ended.
     #[must_use]
-    pub fn new(state: &'a ConsentState) -> Self {
+    pub fn new(state: &'a ConsentState, moment: Moment) -> Self {
         let studies = &state.studies;
         Self {
             patient: &state.patient,
-            consolidated_consented_scopes: consolidated(studies),
-            studies_pending_consent: with_scopes(studies, false)
+            consolidated_consented_scopes: consolidated(studies, moment),
+            studies_pending_consent: pending(studies, moment)
                 .map(|(study, pending_scope_consents)| Pending { study, pending_scope_consents })
                 .collect(),
-            studies: with_scopes(studies, true)
+            studies: decided(studies, moment)
                 .map(|(study, scope_consents)| Decided { study, scope_consents })
                 .collect(),
         }
     }
 }
 
-fn consolidated(studies: &[StudyConsents]) -> Vec<&Scope> {
+/// When the state is of. A study has one life, and the past of the ledger does not tell where in it the study was.
+#[derive(Clone, Copy, Debug)]
+pub enum Moment {
+    /// Now.
+    Now(Timestamp),
+    /// An instant that was asked for.
+    Past,
+}
+
+impl Moment {
+    /// Whether patients can consent to the study.
+    fn is_open(self, study: &StudyConsents) -> bool {
+        let plan = Plan { status: study.status, starts_on: study.starts_on, ends_on: study.ends_on };
+        match self {
+            Self::Now(now) => plan.is_open(now),
+            Self::Past => true,
+        }
+    }
+
+    /// Whether the study gives its researchers access.
+    const fn gives_access(self, study: &StudyConsents) -> bool {
+        matches!(self, Self::Past) || study.gives_access
+    }
+}
+
+fn consolidated(studies: &[StudyConsents], moment: Moment) -> Vec<&Scope> {
     let mut scopes: Vec<&Scope> = studies
         .iter()
-        .filter(|study| study.enrolled)
+        .filter(|study| study.enrolled && moment.gives_access(study))
         .flat_map(|study| &study.scopes)
         .filter(|state| state.decision == Some(ConsentDecision::Granted))
         .map(|state| &state.scope)
@@ -93,13 +124,26 @@ fn consolidated(studies: &[StudyConsents]) -> Vec<&Scope> {
     scopes
 }
 
-/// The studies that have scopes which are decided, or which are not, with those scopes.
-fn with_scopes(studies: &[StudyConsents], decided: bool) -> impl Iterator<Item = (Study<'_>, Vec<ScopeConsent<'_>>)> {
+/// The studies that wait for a decision, with the scopes of which nothing is decided. One that has ended waits for none.
+fn pending(studies: &[StudyConsents], moment: Moment) -> impl Iterator<Item = (Study<'_>, Vec<ScopeConsent<'_>>)> {
+    studies
+        .iter()
+        .filter(move |study| moment.is_open(study))
+        .map(|study| (Study::from(study), scopes(study, false)))
+        .filter(|(_, scopes)| !scopes.is_empty())
+}
+
+/// The studies of which something is decided, with those scopes, and those that have ended, with none if need be.
+fn decided(studies: &[StudyConsents], moment: Moment) -> impl Iterator<Item = (Study<'_>, Vec<ScopeConsent<'_>>)> {
     studies.iter().filter_map(move |study| {
-        let scopes: Vec<_> =
-            study.scopes.iter().map(ScopeConsent::from).filter(|scope| scope.consented.is_some() == decided).collect();
-        (!scopes.is_empty()).then(|| (Study::from(study), scopes))
+        let scopes = scopes(study, true);
+        (!scopes.is_empty() || !moment.is_open(study)).then(|| (Study::from(study), scopes))
     })
+}
+
+/// The scopes of a study that are decided, or that are not.
+fn scopes(study: &StudyConsents, decided: bool) -> Vec<ScopeConsent<'_>> {
+    study.scopes.iter().map(ScopeConsent::from).filter(|scope| scope.consented.is_some() == decided).collect()
 }
 
 impl<'a> From<&'a StudyConsents> for Study<'a> {
@@ -114,6 +158,11 @@ impl<'a> From<&'a StudyConsents> for Study<'a> {
                 kind: &study.organization_type,
             },
             data_sources: &study.data_sources,
+            status: study.status,
+            starts_on: study.starts_on,
+            ends_on: study.ends_on,
+            access_until: study.access_until,
+            researchers_have_access: study.gives_access,
         }
     }
 }
@@ -136,6 +185,14 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn now() -> Moment {
+        Moment::Now("2026-11-22T10:00:00Z".parse().unwrap())
+    }
+
+    fn ids<'a>(studies: impl Iterator<Item = (Study<'a>, Vec<ScopeConsent<'a>>)>) -> Vec<(i32, Vec<i32>)> {
+        studies.map(|(study, scopes)| (study.id, scopes.iter().map(|scope| scope.code.id).collect())).collect()
+    }
+
     fn scope(id: i32, decision: Option<ConsentDecision>) -> ScopeState {
         ScopeState {
             scope: Scope { id, coding_system: "s".into(), coding_code: id.to_string(), text: "t".into() },
@@ -155,6 +212,11 @@ mod tests {
             organization_type: "laboratory".into(),
             data_sources: Vec::new(),
             enrolled: true,
+            status: StudyStatus::Active,
+            starts_on: None,
+            ends_on: None,
+            access_until: None,
+            gives_access: true,
             scopes,
         }
     }
@@ -168,31 +230,50 @@ mod tests {
             study(3, vec![scope(6, None)]),
             study(4, vec![]),
         ];
-        let ids = |decided| -> Vec<(i32, Vec<i32>)> {
-            with_scopes(&studies, decided)
-                .map(|(study, scopes)| (study.id, scopes.iter().map(|scope| scope.code.id).collect()))
-                .collect()
+        assert_eq!(ids(decided(&studies, now())), [(1, vec![5]), (2, vec![5, 4])]);
+        assert_eq!(ids(pending(&studies, now())), [(1, vec![6, 7]), (3, vec![6])]);
+        assert_eq!(consolidated(&studies, now()).iter().map(|scope| scope.id).collect::<Vec<_>>(), [5]);
+        let left = [StudyConsents { enrolled: false, ..study(5, vec![scope(5, Some(Granted))]) }];
+        assert!(consolidated(&left, now()).is_empty(), "a study that the patient left may have nothing");
+        assert_eq!(decided(&left, now()).count(), 1, "and the grant can be seen");
+    }
+
+    #[test]
+    fn a_study_that_has_ended_waits_for_nothing_and_is_still_shown() {
+        use ConsentDecision::Granted;
+        let ended = |gives_access| {
+            [
+                StudyConsents {
+                    status: StudyStatus::Completed,
+                    gives_access,
+                    ..study(1, vec![scope(5, Some(Granted)), scope(6, None)])
+                },
+                StudyConsents { ends_on: "2026-11-21".parse().ok(), gives_access, ..study(2, vec![scope(6, None)]) },
+            ]
         };
-        assert_eq!(ids(true), [(1, vec![5]), (2, vec![5, 4])]);
-        assert_eq!(ids(false), [(1, vec![6, 7]), (3, vec![6])]);
-        assert_eq!(consolidated(&studies).iter().map(|scope| scope.id).collect::<Vec<_>>(), [5]);
-        let ended = [StudyConsents { enrolled: false, ..study(5, vec![scope(5, Some(Granted))]) }];
-        assert!(consolidated(&ended).is_empty(), "a study that the patient left may have nothing");
-        assert_eq!(with_scopes(&ended, true).count(), 1, "and the grant can be seen");
+        for gives_access in [true, false] {
+            let studies = ended(gives_access);
+            assert_eq!(pending(&studies, now()).count(), 0);
+            assert_eq!(ids(decided(&studies, now())), [(1, vec![5]), (2, vec![])]);
+            assert_eq!(consolidated(&studies, now()).len(), usize::from(gives_access), "while researchers have access");
+            assert_eq!(ids(pending(&studies, Moment::Past)), [(1, vec![6]), (2, vec![6])], "the past is as it was");
+            assert_eq!(consolidated(&studies, Moment::Past).len(), 1);
+        }
     }
 
     #[test]
     fn the_shapes_are_those_of_existing_apps() {
         let studies = [study(1, vec![scope(5, Some(ConsentDecision::Granted)), scope(6, None)])];
-        let (shown, scopes) = with_scopes(&studies, true).next().unwrap();
+        let (shown, scopes) = decided(&studies, now()).next().unwrap();
         assert_eq!(
             serde_json::to_value(Decided { study: shown, scope_consents: scopes }).unwrap(),
             json!({"id": 1, "name": "n", "description": "d", "dataSources": [],
+                "status": "active", "startsOn": null, "endsOn": null, "accessUntil": null, "researchersHaveAccess": true,
                 "organization": {"id": 20003, "name": "Lifespan Lab", "type": "laboratory"},
                 "scopeConsents": [{"code": {"id": 5, "codingSystem": "s", "codingCode": "5", "text": "t"},
                     "consented": true, "consentedTime": "2026-11-21T18:53:43.098276Z", "actions": "rs"}]})
         );
-        let (_, scopes) = with_scopes(&studies, false).next().unwrap();
+        let (_, scopes) = pending(&studies, now()).next().unwrap();
         assert_eq!(
             serde_json::to_value(&scopes).unwrap(),
             json!([{"code": {"id": 6, "codingSystem": "s", "codingCode": "6", "text": "t"},

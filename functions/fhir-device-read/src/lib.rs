@@ -9,5 +9,5 @@ pub const FUNCTION: Function =
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     request.fhir_actor(app, "Device", Interaction::Read).await?;
     let id = request.id_variable("id")?;
-    directory::read(&app.store().await?.data_sources(&[id]).await?)
+    directory::read(&app.store().await?.data_source(id).await?)
 }

@@ -84,6 +84,9 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
                 "This client is set to static PKCE, which is not configured here.",
             ));
         }
+        Issue::StudiesEnded => {
+            return Err(Failure::Conflict("The patient's studies that use this app have ended."));
+        }
         Issue::TooMany => return Err(Failure::TooManyRequests(WAIT)),
     };
     if issued.static_pkce {

@@ -1,7 +1,7 @@
 //! `GET /api/v1/studies`: the caller's studies, or those of one organization.
 
 use api::{Content, Kind, Operation, PAGE, Parameter, parameter, shapes};
-use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, directory, rest::List};
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, directory, rest::List, study};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -16,11 +16,11 @@ const OPERATIONS: [Operation; 1] = [Operation::new(
     "Practitioners: those of their organizations. Patients: those they are enrolled in.",
 )
 .with(&[&PAGE, &FILTERS])
-.answers(&[(200, Content::Page(&shapes::STUDY))])];
+.answers(&[(200, Content::Page(&shapes::study::STUDY))])];
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     let list = List::parse(app, request, actor.user).await?;
     let rows = directory::studies(app, request, &actor, &[], list.id("organization_id")?).await?;
-    list.whole(app, &rows)
+    list.whole(app, &rows.iter().map(study::read).collect::<Vec<_>>())
 }

@@ -1,6 +1,7 @@
 //! The response to an enrolment.
 
 use jiff::{Timestamp, civil::Date};
+use runtime::study::Of;
 use serde::Serialize;
 use store::{Enrolment, Study};
 
@@ -14,21 +15,8 @@ pub struct Enrolled<'a> {
 #[derive(Serialize)]
 struct StudyPatient<'a> {
     id: i32,
-    study: StudyBody<'a>,
+    study: Of<'a>,
     patient: PatientBody<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct StudyBody<'a> {
-    id: i32,
-    name: &'a str,
-    description: &'a str,
-    icon_url: Option<&'a str>,
-    last_updated: Timestamp,
-    organization: i32,
-    /// This patient, and not everyone in the study: the answer does not grow with the study.
-    patients: [i32; 1],
 }
 
 #[derive(Serialize)]
@@ -52,15 +40,7 @@ impl<'a> Enrolled<'a> {
             .iter()
             .map(|Enrolment { id, patient }| StudyPatient {
                 id: *id,
-                study: StudyBody {
-                    id: study.id,
-                    name: &study.name,
-                    description: &study.description,
-                    icon_url: study.icon_url.as_deref(),
-                    last_updated: study.last_updated,
-                    organization: study.organization.id,
-                    patients: [patient.id],
-                },
+                study: Of::new(study, Some(patient.id)),
                 patient: PatientBody {
                     id: patient.id,
                     name_family: &patient.name_family,

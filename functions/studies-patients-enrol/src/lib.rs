@@ -3,6 +3,10 @@
 
 mod body;
 
+use api::{
+    Completeness, Content, Operation,
+    shapes::study::{ENROLMENTS, WHICH_PATIENTS},
+};
 use audit::{Action, RefusedBy, Target};
 use authz::{Permission, StudyId};
 use http::{Method, StatusCode};
@@ -13,7 +17,30 @@ use store::Reader;
 pub const FUNCTION: Function =
     Function::new("studies-patients-enrol", Protocol::Rest, Needs::Database, |app, request| {
         Box::pin(handle(app, request))
-    });
+    })
+    .describing(&OPERATIONS);
+
+const WHO: &str = "Members and managers of the study's organization; super admins.";
+
+const OPERATIONS: [Operation; 2] = [
+    Operation::new(
+        "POST /api/v1/studies/{id}/patients",
+        "Enrol patients of the study's organization: all or none. Who is enrolled already stays so",
+        WHO,
+    )
+    .takes(&WHICH_PATIENTS)
+    .answers(&[(201, Content::Object(&ENROLMENTS))]),
+    Operation::new(
+        "DELETE /api/v1/studies/{id}/patients",
+        "End enrolments. What was consented stays in the ledger, and shows nothing",
+        WHO,
+    )
+    .takes(&WHICH_PATIENTS)
+    .answers(&[(204, Content::Nothing)]),
+];
+
+/// Told when the study takes nobody.
+const NOT_OPEN: &str = "Patients are enrolled in active studies only, and not after their last day.";
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
@@ -37,6 +64,10 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         store.end_enrolment(&context, id, &patients).await?;
         return Ok(no_content());
     }
+    if !study.life.plan().is_open(app.now()) {
+        store.record_refusal(&context, &target, RefusedBy::Invalid).await?;
+        return Err(Failure::Conflict(NOT_OPEN));
+    }
     let enrolments = store
         .enrol(&context, Reader::from(&actor), id, &patients)
         .await?
@@ -47,6 +78,6 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
 /// The patients that the body names.
 fn patients(request: &Request) -> Result<Vec<i32>, Failure> {
     let fields = Fields::parse(request)?;
-    fields.only(&["patientIds"])?;
+    fields.check(&WHICH_PATIENTS, Completeness::Whole)?;
     fields.ids("patientIds")
 }

@@ -1,5 +1,6 @@
 //! `GET /api/v1/studies/{id}/patients`: the patients who are enrolled in a study.
 
+use api::{Content, Operation, PAGE, shapes};
 use audit::{Action, RefusedBy, Target};
 use authz::{Layer, Principal, StudyId};
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, patient, rest::List};
@@ -9,7 +10,16 @@ use store::{PatientPage, Reader};
 pub const FUNCTION: Function =
     Function::new("studies-patients-list", Protocol::Rest, Needs::Database, |app, request| {
         Box::pin(handle(app, request))
-    });
+    })
+    .describing(&OPERATIONS);
+
+const OPERATIONS: [Operation; 1] = [Operation::new(
+    "GET /api/v1/studies/{id}/patients",
+    "The patients who are enrolled in a study",
+    "Every role in the study's organization; super admins. To patients the list is empty.",
+)
+.with(&[&PAGE])
+.answers(&[(200, Content::Page(&shapes::PATIENT))])];
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;

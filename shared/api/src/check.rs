@@ -21,6 +21,9 @@ const NOT_A_NUMBER: &str = "A valid integer is required.";
 const NOT_A_TEXT: &str = "Not a valid string.";
 const NULL: &str = "This field may not be null.";
 
+/// The control characters that a text with lines may have.
+pub const LINES: [char; 3] = ['\n', '\r', '\t'];
+
 impl Shape {
     /// All that is wrong with an object. No value is repeated.
     #[must_use]
@@ -95,7 +98,8 @@ impl Kind {
             Self::Integer => ensure(whole_number(value).is_some_and(|id| i32::try_from(id).is_ok()), NOT_A_NUMBER),
             Self::Long => ensure(whole_number(value).is_some(), NOT_A_NUMBER),
             Self::Boolean => ensure(value.is_boolean(), "Must be a valid boolean."),
-            Self::Text(limit) => check_text(text()?, *limit),
+            Self::Text(limit) => check_text(text()?, *limit, char::is_control),
+            Self::Lines(limit) => check_text(text()?, *limit, |c| c.is_control() && !LINES.contains(&c)),
             Self::AnyText => text().map(drop),
             Self::Email => ensure(is_email(text()?), "Enter a valid email address."),
             Self::Date => ensure(date(text()?).is_some(), "Enter a valid date, as in 1990-01-31."),
@@ -116,12 +120,12 @@ fn add(problems: &mut Problems, at: &str, problem: &str) {
     problems.entry(at.to_owned()).or_default().push(problem.to_owned());
 }
 
-fn check_text(text: &str, limit: usize) -> Result<(), String> {
+fn check_text(text: &str, limit: usize, is_refused: impl Fn(char) -> bool) -> Result<(), String> {
     if text.is_empty() {
         Err("This field may not be blank.".to_owned())
     } else if text.chars().count() > limit {
         Err(format!("Ensure this field has no more than {limit} characters."))
-    } else if text.chars().any(char::is_control) {
+    } else if text.chars().any(is_refused) {
         Err("Control characters are not allowed.".to_owned())
     } else {
         Ok(())

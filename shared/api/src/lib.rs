@@ -7,7 +7,7 @@ mod check;
 pub mod openapi;
 pub mod shapes;
 
-pub use check::{Completeness, Problems, is_email, snake_case};
+pub use check::{Completeness, LINES, Problems, is_email, snake_case};
 
 /// What a value is.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,8 @@ pub enum Kind {
     Boolean,
     /// A text of 1 to so many characters, without control characters.
     Text(usize),
+    /// The same, and it may have lines.
+    Lines(usize),
     /// A text of any length, which may be empty: of answers.
     AnyText,
     /// A mailbox of RFC 5321 in its common form.

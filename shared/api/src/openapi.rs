@@ -178,7 +178,7 @@ fn kind(of: &Kind, schemas: &mut BTreeMap<&'static str, Value>) -> Value {
         Kind::Integer => json!({ "type": "integer", "format": "int32", "minimum": i32::MIN, "maximum": i32::MAX }),
         Kind::Long => json!({ "type": "integer", "format": "int64" }),
         Kind::Boolean => json!({ "type": "boolean" }),
-        Kind::Text(limit) => json!({ "type": "string", "minLength": 1, "maxLength": limit }),
+        Kind::Text(limit) | Kind::Lines(limit) => json!({ "type": "string", "minLength": 1, "maxLength": limit }),
         Kind::AnyText => json!({ "type": "string" }),
         Kind::Email => json!({ "type": "string", "format": "email", "maxLength": 254 }),
         Kind::Date => json!({ "type": "string", "format": "date" }),

@@ -1,7 +1,10 @@
 //! The objects of `/api/v1` that more than one operation takes or answers.
 
 mod account;
+pub mod consent;
+pub mod data_source;
 mod organization;
+pub mod study;
 
 pub use account::{MEMBER, PRACTITIONER, SETTINGS, USER};
 pub use organization::{NEW_ORGANIZATION, ORGANIZATION_CHANGE, ORGANIZATION_TYPES};
@@ -22,17 +25,6 @@ pub const SCOPE: Shape = Shape {
     ],
 };
 
-/// A data source, a FHIR Device.
-pub const DATA_SOURCE: Shape = Shape {
-    name: "DataSource",
-    fields: &[
-        required("id", Kind::Integer).about("From 70001."),
-        required("name", Kind::AnyText),
-        required("type", Kind::AnyText),
-        required("supportedScopes", Kind::List(&Kind::Object(&SCOPE), 1_000)),
-    ],
-};
-
 /// An organization as the caller sees it.
 pub const ORGANIZATION: Shape = Shape {
     name: "Organization",
@@ -44,24 +36,6 @@ pub const ORGANIZATION: Shape = Shape {
         required("currentUserRole", Kind::OrNull(&Kind::OneOf(&["viewer", "member", "manager", "super_user"]))),
         required("children", Kind::List(&Kind::Named("Organization"), 10_000))
             .about("Filled where a tree is asked for."),
-    ],
-};
-
-/// The organization of a study.
-pub const STUDY_ORGANIZATION: Shape = Shape {
-    name: "StudyOrganization",
-    fields: &[required("id", Kind::Integer), required("name", Kind::AnyText), required("type", Kind::AnyText)],
-};
-
-/// A study, a FHIR Group.
-pub const STUDY: Shape = Shape {
-    name: "Study",
-    fields: &[
-        required("id", Kind::Integer).about("From 30001."),
-        required("name", Kind::AnyText),
-        required("description", Kind::AnyText),
-        required("organization", Kind::Object(&STUDY_ORGANIZATION)),
-        required("iconUrl", Kind::OrNull(&Kind::AnyText)),
     ],
 };
 

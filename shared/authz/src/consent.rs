@@ -26,9 +26,10 @@ pub struct StudyFacts {
     pub enrolled: bool,
     /// The study asks for the scope.
     pub requested: bool,
-    /// The study is active.
-    pub active: bool,
-    /// The patient's latest decision for (study, scope).
+    /// Researchers have access by the study: it is active, or its grace period lasts (`authz::study`).
+    pub gives_access: bool,
+    /// The patient's latest decision for (study, scope) since the study asks for the scope. A request that was taken back and
+    /// made again asks anew.
     pub decision: Decision,
 }
 
@@ -75,7 +76,7 @@ pub fn access(access: Access, studies: &[StudyFacts]) -> Result<(), Layer> {
 const fn judge(access: Access, facts: StudyFacts) -> Result<(), Layer> {
     if !facts.practitioner_is_member || !facts.patient_of_organization {
         Err(Layer::Organization)
-    } else if !facts.enrolled || !facts.requested || !facts.active {
+    } else if !facts.enrolled || !facts.requested || !facts.gives_access {
         Err(Layer::Enrolment)
     } else if !facts.decision.allows(access) {
         Err(Layer::Consent)
@@ -104,7 +105,7 @@ mod tests {
                 patient_of_organization: bits & 2 != 0,
                 enrolled: bits & 4 != 0,
                 requested: bits & 8 != 0,
-                active: bits & 16 != 0,
+                gives_access: bits & 16 != 0,
                 decision,
             })
         })
@@ -122,7 +123,7 @@ mod tests {
                     && facts.patient_of_organization
                     && facts.enrolled
                     && facts.requested
-                    && facts.active
+                    && facts.gives_access
                     && consented;
                 assert_eq!(access(act, &[facts]).is_ok(), expected, "{act:?} {facts:?}");
             }
@@ -135,7 +136,7 @@ mod tests {
             let refused = access(Access::Search, &[facts]).err();
             if !facts.practitioner_is_member || !facts.patient_of_organization {
                 assert_eq!(refused, Some(Layer::Organization));
-            } else if !facts.enrolled || !facts.requested || !facts.active {
+            } else if !facts.enrolled || !facts.requested || !facts.gives_access {
                 assert_eq!(refused, Some(Layer::Enrolment));
             } else if !facts.decision.allows(Access::Search) {
                 assert_eq!(refused, Some(Layer::Consent));

@@ -9,6 +9,7 @@ pub mod actor;
 pub mod consent;
 pub mod id;
 pub mod permission;
+pub mod study;
 
 pub use actor::{Actor, Principal};
 pub use id::{
@@ -16,3 +17,4 @@ pub use id::{
     StudyId, UserId,
 };
 pub use permission::{Basis, Layer, Permission, Refusal, Role, Visibility, permit};
+pub use study::StudyStatus;

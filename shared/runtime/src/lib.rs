@@ -29,6 +29,7 @@ mod response;
 pub mod rest;
 pub mod search;
 mod settings;
+pub mod study;
 pub mod telemetry;
 pub mod upload;
 mod version;
@@ -40,7 +41,7 @@ pub use key_sets::{KeySets, KeySetsError};
 pub use oauth::smart::Interaction;
 pub use rate::RateLimit;
 pub use request::{Request, RequestParts};
-pub use response::{Response, html, json, no_content, read_response, redirect, text_json};
+pub use response::{Response, empty, html, json, no_content, read_response, redirect, text_json};
 pub use settings::Settings;
 pub use version::versioned;
 

@@ -25,8 +25,14 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Response, serd
 /// A response without content.
 #[must_use]
 pub fn no_content() -> Response {
+    empty(StatusCode::NO_CONTENT)
+}
+
+/// A response with nothing but its status.
+#[must_use]
+pub fn empty(status: StatusCode) -> Response {
     let mut response = http::Response::new(Bytes::new());
-    *response.status_mut() = StatusCode::NO_CONTENT;
+    *response.status_mut() = status;
     response
 }
 

@@ -1,10 +1,10 @@
 //! What the routes of `/api/v1` share: pages and fields.
 
 use crate::{App, Failure, Request, Response, json};
-use api::{Completeness, Shape, snake_case};
+use api::{Completeness, LINES, Shape, snake_case};
 use fhir::{cursor::Position, search};
 use http::StatusCode;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -222,12 +222,21 @@ impl Fields {
 
     /// A text of 1 to `limit` characters, without control characters; surrounding blanks are removed.
     pub fn optional_text(&self, name: &str, limit: usize) -> Result<Option<String>, Failure> {
+        self.trimmed(name, limit, char::is_control)
+    }
+
+    /// A text of 1 to `limit` characters that may have lines, and must be there.
+    pub fn lines(&self, name: &str, limit: usize) -> Result<String, Failure> {
+        self.trimmed(name, limit, |c| c.is_control() && !LINES.contains(&c))?.ok_or_else(|| required(name))
+    }
+
+    fn trimmed(&self, name: &str, limit: usize, is_refused: impl Fn(char) -> bool) -> Result<Option<String>, Failure> {
         let Some(value) = self.value(name) else { return Ok(None) };
         let text = value.as_str().map(str::trim).ok_or_else(|| Failure::field(name, "Not a valid string."))?;
         if text.chars().count() > limit {
             return Err(Failure::field(name, &format!("Ensure this field has no more than {limit} characters.")));
         }
-        if text.chars().any(char::is_control) {
+        if text.chars().any(is_refused) {
             return Err(Failure::field(name, "Control characters are not allowed."));
         }
         Ok((!text.is_empty()).then(|| text.to_owned()))
@@ -276,6 +285,18 @@ impl Fields {
     #[must_use]
     pub fn of(value: &Value) -> Option<Self> {
         value.as_object().cloned().map(Self)
+    }
+
+    /// A day, if the field is there.
+    pub fn optional_date(&self, name: &str) -> Result<Option<Date>, Failure> {
+        let Some(text) = self.optional_text(name, 10)? else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| Failure::field(name, "Enter a valid date, as in 1990-01-31."))
+    }
+
+    /// The fields of an object, if the field is there.
+    #[must_use]
+    pub fn object(&self, name: &str) -> Option<Self> {
+        self.value(name).and_then(Self::of)
     }
 
     /// True or false, if the field is there.

@@ -1,6 +1,7 @@
 //! Settings of the functions, from the environment.
 
 use crate::{RateLimit, cors};
+use jiff::SignedDuration;
 use oauth::{
     grant::Lifetimes,
     pkce::{Challenge, Verifier},
@@ -38,6 +39,8 @@ pub struct Settings {
     pub rate_limit: Option<RateLimit>,
     /// `REASON_REQUIRED`: `true` when super admins have to say why; `false` by default.
     pub reason_required: bool,
+    /// `STUDY_GRACE_DAYS`: how long researchers keep access after the end of a study (30 days).
+    pub study_grace: SignedDuration,
     /// `PATIENT_AUTHORIZATION_CODE_CHALLENGE`, or the challenge of `PATIENT_AUTHORIZATION_CODE_VERIFIER`: what the apps of
     /// clients set to static PKCE answer to.
     pub static_challenge: Option<Challenge>,
@@ -48,9 +51,8 @@ impl Settings {
     pub fn from_env(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let site_url = lookup("SITE_URL").ok_or(ConfigError::Missing("SITE_URL"))?;
         let defaults = Lifetimes::default();
-        let seconds = |name, default: jiff::SignedDuration| {
-            lifetime(&lookup, name, default.as_secs()).map(jiff::SignedDuration::from_secs)
-        };
+        let seconds =
+            |name, default: SignedDuration| lifetime(&lookup, name, default.as_secs()).map(SignedDuration::from_secs);
         Ok(Self {
             site_url: checked_site_url(&site_url)?,
             when_revoked: match lookup("UPLOAD_WHEN_REVOKED").as_deref() {
@@ -79,6 +81,7 @@ impl Settings {
             },
             rate_limit: rate_limit(&lookup)?,
             reason_required: flag(&lookup, "REASON_REQUIRED", false)?,
+            study_grace: study_grace(&lookup)?,
             static_challenge: static_challenge(&lookup)?,
         })
     }
@@ -137,6 +140,14 @@ fn checked_site_url(text: &str) -> Result<String, ConfigError> {
         return Err(ConfigError::Invalid("SITE_URL", "use an https URL, or http on localhost"));
     }
     Ok(url.to_owned())
+}
+
+/// Days to finish in what was begun: to lock the data set and check it once more. None at all is a choice, too.
+fn study_grace(lookup: impl Fn(&str) -> Option<String>) -> Result<SignedDuration, ConfigError> {
+    const NAME: &str = "STUDY_GRACE_DAYS";
+    let Some(text) = lookup(NAME) else { return Ok(SignedDuration::from_hours(30 * 24)) };
+    let days = text.parse().ok().filter(|days| (0..=3660).contains(days));
+    days.map(|days: i64| SignedDuration::from_hours(days * 24)).ok_or(ConfigError::Invalid(NAME, "use 0 to 3660 days"))
 }
 
 /// The longest lifetime, ten years in seconds: an end that no calendar holds must not come up at a request.
@@ -202,6 +213,9 @@ mod tests {
             ("PATIENT_AUTHORIZATION_CODE_CHALLENGE", "short"),
             ("SESSION_SECONDS", "9223372036854775807"),
             ("SESSION_IDLE_SECONDS", "0"),
+            ("STUDY_GRACE_DAYS", "-1"),
+            ("STUDY_GRACE_DAYS", "month"),
+            ("STUDY_GRACE_DAYS", "99999"),
             ("REQUIRE_SECOND_FACTOR_FOR_SUPER_ADMINS", "no"),
             ("RATE_LIMIT_PER_MINUTE", "-1"),
             ("RATE_LIMIT_PER_MINUTE", "many"),
@@ -221,6 +235,15 @@ mod tests {
                 .chain(value.map(|value| ("RATE_LIMIT_PER_MINUTE", value)))
                 .collect();
             assert_eq!(settings(&pairs).unwrap().rate_limit, RateLimit::per_minute(expected), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn the_grace_period_of_studies_can_be_none() {
+        for (pairs, days) in [(&[][..], 30), (&[("STUDY_GRACE_DAYS", "0")], 0), (&[("STUDY_GRACE_DAYS", "3660")], 3660)]
+        {
+            let pairs = [&[("SITE_URL", "https://a")], pairs].concat();
+            assert_eq!(settings(&pairs).unwrap().study_grace.as_hours(), days * 24, "{pairs:?}");
         }
     }
 

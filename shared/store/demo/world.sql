@@ -94,6 +94,8 @@ INSERT INTO study_data_source (study_id, data_source_id) VALUES
 
 INSERT INTO study_client (study_id, client_id) VALUES (30001, 1), (30001, 3), (30002, 1), (30003, 2), (30004, 2), (30005, 2);
 
+INSERT INTO client_data_source (client_id, data_source_id) VALUES (1, 70001), (1, 70005), (2, 70002), (2, 70003);
+
 INSERT INTO study_patient (study_id, organization_id, patient_id) VALUES
   (30001, 20003, 40001), (30002, 20003, 40001), (30001, 20003, 40002), (30002, 20003, 40002),
   (30003, 20006, 40005), (30004, 20007, 40003), (30005, 20008, 40004), (30005, 20008, 40005);

@@ -2,10 +2,13 @@
 
 mod read;
 
-use crate::{DataSource, Named, Patient, Scope, Store, StoreError};
+use crate::{DataSource, Named, Patient, Scope, Store, StoreError, study::status};
 use audit::{Context, RefusedBy};
-use authz::{Actor, PatientId};
-use jiff::Timestamp;
+use authz::{
+    Actor, PatientId,
+    study::{Plan, StudyStatus},
+};
+use jiff::{Timestamp, civil::Date};
 use serde::Deserialize;
 use tokio_postgres::types::{Json, Type};
 
@@ -123,6 +126,16 @@ pub struct StudyConsents {
     pub organization_type: String,
     /// The data sources that it uses.
     pub data_sources: Vec<DataSource>,
+    /// Its status now.
+    pub status: StudyStatus,
+    /// The day on which it starts.
+    pub starts_on: Option<Date>,
+    /// The last day on which it runs.
+    pub ends_on: Option<Date>,
+    /// Until when its researchers have access, if that is set.
+    pub access_until: Option<Timestamp>,
+    /// Whether they have access now.
+    pub gives_access: bool,
     /// False when the enrolment ended and a grant still stands: it shows nothing, and can be taken back.
     pub enrolled: bool,
     /// The scopes that it asks for; of an ended enrolment, those whose grant stands.
@@ -170,17 +183,18 @@ pub struct ConsentHistory {
     pub total: i64,
 }
 
-/// What a decision must meet: the enrolment, the request, what is decided so far, and the practitioner's role in the study's
+/// What a decision must meet: the study's life, the enrolment, the request, what is decided so far, and the practitioner's role in the study's
 /// organization.
 const FACTS: &str = "
 SELECT i.n, e.id AS enrolment, s.id AS scope_id, s.text,
        EXISTS (SELECT FROM study_scope_request r WHERE r.study_id = i.study_id AND r.scope_id = s.id) AS requested,
        EXISTS (SELECT FROM consent_current c
                 WHERE c.patient_id = $1 AND c.study_id = i.study_id AND c.scope_id = s.id AND c.decision = 'granted') AS granted,
-       (SELECT m.role::text FROM study t JOIN organization_member m ON m.organization_id = t.organization_id
-         WHERE t.id = i.study_id AND m.practitioner_id = $5) AS role
+       (SELECT m.role::text FROM organization_member m
+         WHERE m.organization_id = t.organization_id AND m.practitioner_id = $5) AS role, t.status, t.starts_on, t.ends_on
   FROM unnest($2::int[], $3::text[], $4::text[]) WITH ORDINALITY AS i(study_id, system, code, n)
-  LEFT JOIN study_patient e ON e.study_id = i.study_id AND e.patient_id = $1
+  LEFT JOIN study t ON t.id = i.study_id
+  LEFT JOIN study_patient e ON e.study_id = t.id AND e.patient_id = $1
   LEFT JOIN scope s ON s.code = i.code AND s.system = i.system
  ORDER BY i.n";
 
@@ -195,6 +209,8 @@ RETURNING id, decided_at";
 /// What the caller of [`Store::decide_consents`] judges a change by.
 #[derive(Clone, Debug)]
 pub struct ConsentFacts {
+    /// Where the study is in its life; none when there is no such study.
+    pub study: Option<Plan>,
     /// The enrolment; none when the patient is not enrolled in the study.
     pub enrolment: Option<i32>,
     /// The scope; none when no scope has this code.
@@ -209,23 +225,23 @@ pub struct ConsentFacts {
 
 impl Store {
     /// Appends decisions, all or none, with the audit record, in one transaction. `judge` decides each change by its
-    /// facts and gives who decides; its refusal is recorded and returned with the position of the change.
-    pub async fn decide_consents(
+    /// facts; its refusal is recorded and returned with the position of the change.
+    pub async fn decide_consents<E: Copy + Into<RefusedBy>>(
         &self,
         context: &Context,
         actor: &Actor,
         patient: PatientId,
         decided_by: &DecidedBy,
         changes: &[ConsentChange],
-        judge: impl Fn(ConsentDecision, &ConsentFacts) -> Result<(), RefusedBy> + Sync,
-    ) -> Result<Result<Vec<ConsentOutcome>, (usize, RefusedBy)>, StoreError> {
+        judge: impl Fn(ConsentDecision, &ConsentFacts) -> Result<(), E> + Sync,
+    ) -> Result<Result<Vec<ConsentOutcome>, (usize, E)>, StoreError> {
         let studies: Vec<i32> = changes.iter().map(|change| change.study).collect();
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
         let facts = facts(&transaction, patient, actor.practitioner(), changes).await?;
         for (position, (facts, change)) in facts.iter().zip(changes).enumerate() {
             if let Err(reason) = judge(change.decision, facts) {
-                record_change(&transaction, context, Some(reason), &studies, patient).await?;
+                record_change(&transaction, context, Some(reason.into()), &studies, patient).await?;
                 transaction.commit().await?;
                 return Ok(Err((position, reason)));
             }
@@ -262,7 +278,10 @@ async fn facts(
                 text: text.unwrap_or_default(),
             });
             let role = row.try_get::<_, Option<&str>>("role")?.map(str::parse).transpose();
+            let (starts_on, ends_on) = (row.try_get("starts_on")?, row.try_get("ends_on")?);
+            let status = row.try_get::<_, Option<&str>>("status")?.map(status).transpose()?;
             Ok(ConsentFacts {
+                study: status.map(|status| Plan { status, starts_on, ends_on }),
                 enrolment: row.try_get("enrolment")?,
                 scope,
                 requested: row.try_get("requested")?,

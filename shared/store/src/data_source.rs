@@ -1,8 +1,13 @@
 //! Data sources and the scopes that they can supply: a catalogue, the same for every caller.
 
+mod change;
+
+pub use change::SourceParts;
+
 use crate::{Store, StoreError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::sync::LazyLock;
 use tokio_postgres::types::{Json, Type};
 
 /// A scope: a kind of health data that a study can ask for.
@@ -37,21 +42,59 @@ pub struct DataSource {
     pub last_updated: Timestamp,
 }
 
-const LIST: &str = "
+/// What the data source `d` supplies, as a list in JSON.
+const SUPPORTED: &str = "
+coalesce((SELECT jsonb_agg(jsonb_build_object('id', s.id, 'codingSystem', s.system, 'codingCode', s.code, 'text', s.text) ORDER BY s.id)
+            FROM data_source_scope x JOIN scope s ON s.id = x.scope_id
+           WHERE x.data_source_id = d.id), '[]')";
+
+/// 1 ids, 2 whether deleted ones too.
+static LIST: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
 SELECT d.id, d.name, d.type, d.last_updated,
-       coalesce((SELECT jsonb_agg(jsonb_build_object('id', s.id, 'codingSystem', s.system, 'codingCode', s.code, 'text', s.text) ORDER BY s.id)
-                   FROM data_source_scope x JOIN scope s ON s.id = x.scope_id
-                  WHERE x.data_source_id = d.id), '[]') AS supported_scopes
+       {SUPPORTED} AS supported_scopes
   FROM data_source d
- WHERE cardinality($1::int[]) = 0 OR d.id = ANY ($1)
- ORDER BY d.id";
+ WHERE (cardinality($1::int[]) = 0 OR d.id = ANY ($1))
+   AND ($2 OR d.deleted_at IS NULL)
+ ORDER BY d.id"
+    )
+});
+
+/// The data sources of the client `$1` as a list in JSON.
+static OF_CLIENT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
+SELECT coalesce((SELECT jsonb_agg(jsonb_build_object('id', d.id, 'name', d.name, 'type', d.type, 'supportedScopes', {SUPPORTED}) ORDER BY d.id)
+                   FROM client_data_source l JOIN data_source d ON d.id = l.data_source_id AND d.deleted_at IS NULL
+                  WHERE l.client_id = c.id), '[]') AS sources
+  FROM oauth_client c WHERE c.id = $1 AND c.deleted_at IS NULL AND c.owned_by IS NULL"
+    )
+});
 
 impl Store {
     /// The data sources; with ids, only those.
     pub async fn data_sources(&self, ids: &[i32]) -> Result<Vec<DataSource>, StoreError> {
+        self.sources(ids, false).await
+    }
+
+    /// The data source with this id, deleted or not: observations name it.
+    pub async fn data_source(&self, id: i32) -> Result<Vec<DataSource>, StoreError> {
+        self.sources(&[id], true).await
+    }
+
+    /// The data sources of a registered client; none when there is no such client.
+    pub async fn client_data_sources(&self, id: i32) -> Result<Option<Vec<DataSource>>, StoreError> {
         let client = self.connection().await?;
-        let statement = client.prepare_typed_cached(LIST, &[Type::INT4_ARRAY]).await?;
-        let rows = client.query(&statement, &[&ids]).await?;
+        let statement = client.prepare_typed_cached(&OF_CLIENT, &[Type::INT4]).await?;
+        let row = client.query_opt(&statement, &[&id]).await?;
+        row.map(|row| Ok(row.try_get::<_, Json<Vec<DataSource>>>("sources")?.0)).transpose()
+    }
+
+    async fn sources(&self, ids: &[i32], deleted_too: bool) -> Result<Vec<DataSource>, StoreError> {
+        let client = self.connection().await?;
+        let statement = client.prepare_typed_cached(&LIST, &[Type::INT4_ARRAY, Type::BOOL]).await?;
+        let rows = client.query(&statement, &[&ids, &deleted_too]).await?;
         rows.iter()
             .map(|row| {
                 Ok(DataSource {

@@ -19,6 +19,7 @@ mod error;
 mod factor;
 mod idempotency;
 mod invitation;
+mod link;
 mod logout;
 mod migrate;
 mod oauth;
@@ -47,7 +48,7 @@ pub use consent::{
     ConsentChange, ConsentDecision, ConsentEvent, ConsentFacts, ConsentHistory, ConsentOutcome, ConsentState,
     DecidedBy, ScopeState, StudyConsents,
 };
-pub use data_source::{DataSource, Scope};
+pub use data_source::{DataSource, Scope, SourceParts};
 pub use enrolment::Enrolment;
 pub use error::StoreError;
 pub use factor::{Authenticator, NewAuthenticator};
@@ -56,6 +57,7 @@ pub use invitation::{
     Invitation, InvitationCode, InvitationFilter, InvitationPage, Issue, IssuedInvitation, NewInvitation, Rate,
     Redemption,
 };
+pub use link::Added;
 pub use logout::LogoutClient;
 pub use migrate::{LoginError, connect_owner, create_database, create_login, migrate};
 pub use oauth::{Exchanged, NewAccess, NewCode, NewTokens, Revocation};
@@ -73,6 +75,6 @@ pub use pushed_request::NewPushedRequest;
 pub use session::{GrantEntry, LoginSession, NewSession, SessionEntry};
 pub use setting::{NewSetting, Setting, SettingChange};
 pub use single_sign_on::{LinkedSession, Outsider, SignOutOrder, SsoAccount, SsoAttempt};
-pub use study::{Study, StudyOrganization};
+pub use study::{Deletion, RetentionPolicy, Study, StudyNeed, StudyOrganization, StudyRecord};
 pub use token::Authenticated;
 pub use user::{NewUser, Profile, Standing, StandingChange, User, UserChange, UserPage};

@@ -1,9 +1,20 @@
 //! Studies.
 
+mod change;
+mod needs;
+
+pub use change::{Deletion, StudyRecord};
+pub use needs::StudyNeed;
+
 use crate::{Store, StoreError, observation::Reader};
-use jiff::Timestamp;
+use authz::study::{AccessUntil, Life, StudyStatus};
+use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
-use tokio_postgres::types::Type;
+use std::sync::LazyLock;
+use tokio_postgres::{
+    Row,
+    types::{Timestamp as Finite, Type},
+};
 
 /// The organization of a study, as a study shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -17,9 +28,17 @@ pub struct StudyOrganization {
     pub kind: String,
 }
 
+/// How long the data of a study are kept after its end, and by what rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RetentionPolicy {
+    /// The name or the address of the policy.
+    pub reference: Option<String>,
+    /// How many days.
+    pub days: Option<i32>,
+}
+
 /// A study, a FHIR Group.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug)]
 pub struct Study {
     /// From 30001.
     pub id: i32,
@@ -31,25 +50,45 @@ pub struct Study {
     pub organization: StudyOrganization,
     /// A picture for patients' apps.
     pub icon_url: Option<String>,
-    /// `draft`, `active`, `completed` or `archived`.
-    #[serde(skip)]
-    pub status: String,
+    /// Where it is in its life.
+    pub life: Life,
+    /// How long its data are kept.
+    pub retention: Option<RetentionPolicy>,
     /// When it last changed.
-    #[serde(skip)]
     pub last_updated: Timestamp,
 }
 
-/// Practitioners see the studies of their organizations, patients those in which they are enrolled.
+/// The columns of a [`Study`]: `s` is the study, `o` its organization.
+const COLUMNS: &str = "
+s.id, s.name, s.description, s.icon_url, s.status, s.starts_on, s.ends_on, s.access_until, s.retention_reference, s.retention_days,
+s.last_updated, o.id AS organization_id, o.name AS organization_name, o.type AS organization_type";
+
+/// Practitioners see the studies of their organizations, patients those in which they are enrolled: 1 to 3 the reader.
 const VISIBLE: &str = "
-SELECT s.id, s.name, s.description, s.icon_url, s.status, s.last_updated,
-       o.id AS organization_id, o.name AS organization_name, o.type AS organization_type
+($3
+ OR EXISTS (SELECT FROM organization_member m WHERE m.organization_id = s.organization_id AND m.practitioner_id = $1)
+ OR EXISTS (SELECT FROM study_patient e WHERE e.study_id = s.id AND e.patient_id = $2))";
+
+static LIST: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
+SELECT {COLUMNS}
   FROM study s JOIN organization o ON o.id = s.organization_id
- WHERE ($3
-        OR EXISTS (SELECT FROM organization_member m WHERE m.organization_id = s.organization_id AND m.practitioner_id = $1)
-        OR EXISTS (SELECT FROM study_patient e WHERE e.study_id = s.id AND e.patient_id = $2))
+ WHERE {VISIBLE}
    AND (cardinality($4::int[]) = 0 OR s.id = ANY ($4))
    AND ($5::int IS NULL OR s.organization_id = $5)
- ORDER BY s.name, s.id";
+ ORDER BY s.name, s.id"
+    )
+});
+
+/// The role, in the organization of the study `s`, of the practitioner who acts; `$1` is the audit context.
+const ACTING_ROLE: &str = "
+(SELECT m.role FROM practitioner p JOIN organization_member m ON m.practitioner_id = p.id
+  WHERE p.user_id = ($1->>'actor_user_id')::int AND $1->>'actor_type' = 'practitioner' AND m.organization_id = s.organization_id)";
+
+/// A study that takes no new patients, consents, invitations or requests, as `authz::study::Plan::has_ended` says; `s` is the study.
+pub(crate) const HAS_ENDED: &str = "
+(s.status IN ('completed', 'archived') OR coalesce(s.ends_on < (now() AT TIME ZONE 'UTC')::date, false))";
 
 impl Store {
     /// The studies that the reader may see. With ids, only those; with an organization, only its.
@@ -62,25 +101,50 @@ impl Store {
         let (practitioner, patient, privileged) = reader.parts();
         let client = self.connection().await?;
         let statement = client
-            .prepare_typed_cached(VISIBLE, &[Type::INT4, Type::INT4, Type::BOOL, Type::INT4_ARRAY, Type::INT4])
+            .prepare_typed_cached(&LIST, &[Type::INT4, Type::INT4, Type::BOOL, Type::INT4_ARRAY, Type::INT4])
             .await?;
         let rows = client.query(&statement, &[&practitioner, &patient, &privileged, &ids, &organization]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Study {
-                    id: row.try_get("id")?,
-                    name: row.try_get("name")?,
-                    description: row.try_get("description")?,
-                    organization: StudyOrganization {
-                        id: row.try_get("organization_id")?,
-                        name: row.try_get("organization_name")?,
-                        kind: row.try_get("organization_type")?,
-                    },
-                    icon_url: row.try_get("icon_url")?,
-                    status: row.try_get("status")?,
-                    last_updated: row.try_get("last_updated")?,
-                })
-            })
-            .collect()
+        rows.iter().map(study).collect()
     }
+}
+
+/// The study of a row with [`COLUMNS`].
+fn study(row: &Row) -> Result<Study, StoreError> {
+    Ok(Study {
+        id: row.try_get("id")?,
+        name: row.try_get("name")?,
+        description: row.try_get("description")?,
+        organization: StudyOrganization {
+            id: row.try_get("organization_id")?,
+            name: row.try_get("organization_name")?,
+            kind: row.try_get("organization_type")?,
+        },
+        icon_url: row.try_get("icon_url")?,
+        life: Life {
+            status: status(row.try_get("status")?)?,
+            starts_on: row.try_get::<_, Option<Date>>("starts_on")?,
+            ends_on: row.try_get::<_, Option<Date>>("ends_on")?,
+            access: access(row.try_get("access_until")?),
+        },
+        retention: retention(row.try_get("retention_reference")?, row.try_get("retention_days")?),
+        last_updated: row.try_get("last_updated")?,
+    })
+}
+
+/// The status with this name.
+pub(crate) fn status(name: &str) -> Result<StudyStatus, StoreError> {
+    name.parse().map_err(|_| StoreError::Corrupt("status"))
+}
+
+/// Until when researchers have access, as the database has it.
+const fn access(until: Finite<Timestamp>) -> AccessUntil {
+    match until {
+        Finite::NegInfinity => AccessUntil::Never,
+        Finite::PosInfinity => AccessUntil::Always,
+        Finite::Value(end) => AccessUntil::Until(end),
+    }
+}
+
+fn retention(reference: Option<String>, days: Option<i32>) -> Option<RetentionPolicy> {
+    (reference.is_some() || days.is_some()).then_some(RetentionPolicy { reference, days })
 }

@@ -27,7 +27,7 @@ const OUTCOME: &str = "outcome AS MATERIALIZED (
 ///
 /// A practitioner sees the studies of their own organizations only: decisions about others are not theirs to know.
 /// In the present enrolments count, and grants that outlive theirs, so that they can be taken back; for the past, any study
-/// that the ledger names.
+/// that the ledger names. A request that was taken back and made again asks anew: what was decided before counts no more.
 static STATE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
@@ -35,6 +35,8 @@ WITH who AS MATERIALIZED (
   SELECT p.* FROM patient p WHERE p.id = $5 AND {VISIBLE}
 ), {OUTCOME}, shown AS MATERIALIZED (
   SELECT s.id, s.name, s.description, o.id AS organization_id, o.name AS organization_name, o.type AS organization_type,
+         s.status, s.starts_on, s.ends_on, CASE WHEN isfinite(s.access_until) THEN s.access_until END AS access_until,
+         s.access_until > now() AS gives_access,
          $6::timestamptz IS NOT NULL
            OR EXISTS (SELECT FROM study_patient e WHERE e.study_id = s.id AND e.patient_id = who.id) AS enrolled
     FROM who JOIN study s ON EXISTS (SELECT FROM study_patient e WHERE e.study_id = s.id AND e.patient_id = who.id)
@@ -46,7 +48,10 @@ WITH who AS MATERIALIZED (
    WHERE $3 OR who.id = $2
       OR EXISTS (SELECT FROM organization_member m WHERE m.organization_id = s.organization_id AND m.practitioner_id = $1)
 ), latest AS MATERIALIZED (
-  SELECT DISTINCT ON (c.study_id, c.scope_id) c.study_id, c.scope_id, c.decision, c.actions, c.decided_at
+  SELECT DISTINCT ON (c.study_id, c.scope_id) c.study_id, c.scope_id, c.decision, c.actions, c.decided_at,
+         $6::timestamptz IS NULL
+           AND EXISTS (SELECT FROM study_scope_request r
+                        WHERE r.study_id = c.study_id AND r.scope_id = c.scope_id AND r.requested_at > c.decided_at) AS asked_anew
     FROM consent_event c JOIN shown ON shown.id = c.study_id
    WHERE c.patient_id = $5 AND ($6::timestamptz IS NULL OR c.decided_at <= $6)
    ORDER BY c.study_id, c.scope_id, c.id DESC
@@ -56,15 +61,16 @@ SELECT a.event_id, a.refused_by,
        coalesce((SELECT jsonb_agg(jsonb_build_object(
            'id', s.id, 'name', s.name, 'description', s.description, 'organization_id', s.organization_id,
            'organization_name', s.organization_name, 'organization_type', s.organization_type, 'enrolled', s.enrolled,
+           'status', s.status, 'starts_on', s.starts_on, 'ends_on', s.ends_on, 'access_until', s.access_until, 'gives_access', s.gives_access,
            'data_sources', coalesce((SELECT jsonb_agg(jsonb_build_object('id', d.id, 'name', d.name, 'type', d.type,
                'supportedScopes', coalesce((SELECT jsonb_agg(jsonb_build_object('id', x.id, 'codingSystem', x.system, 'codingCode', x.code, 'text', x.text) ORDER BY x.id)
                                               FROM data_source_scope y JOIN scope x ON x.id = y.scope_id WHERE y.data_source_id = d.id), '[]')) ORDER BY d.id)
-               FROM study_data_source z JOIN data_source d ON d.id = z.data_source_id WHERE z.study_id = s.id), '[]'),
+               FROM study_data_source z JOIN data_source d ON d.id = z.data_source_id WHERE z.study_id = s.id AND d.deleted_at IS NULL), '[]'),
            'scopes', coalesce((SELECT jsonb_agg(jsonb_build_object(
                'scope', jsonb_build_object('id', x.id, 'codingSystem', x.system, 'codingCode', x.code, 'text', x.text),
                'decision', l.decision, 'actions', l.actions, 'decided_at', l.decided_at) ORDER BY x.id)
                FROM scope x
-               LEFT JOIN latest l ON l.study_id = s.id AND l.scope_id = x.id
+               LEFT JOIN latest l ON l.study_id = s.id AND l.scope_id = x.id AND NOT l.asked_anew
               WHERE l.decision = 'granted'
                  OR s.enrolled
                     AND (l.scope_id IS NOT NULL

@@ -1,11 +1,12 @@
 //! Issuing and ending invitations.
 
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, study::HAS_ENDED};
 use audit::Context;
 use authz::{PatientId, UserId};
 use deadpool_postgres::Transaction;
 use jiff::Timestamp;
 use oauth::{TokenHash, pkce::Challenge};
+use std::sync::LazyLock;
 use tokio_postgres::types::{Json, Type};
 
 /// An invitation to issue.
@@ -64,6 +65,8 @@ pub enum Issue {
     NoClient,
     /// The client is set to static PKCE, and the deployment has no fixed challenge.
     NoChallenge,
+    /// The patient's studies that use the client have all ended.
+    StudiesEnded,
     /// Enough has been sent.
     TooMany,
 }
@@ -76,7 +79,9 @@ const LOCK: &str = "SELECT FROM patient WHERE id = $1 FOR NO KEY UPDATE";
 ///
 /// 1 audit context, 2 patient, 3 client, 4 token, 5 who issues, 6 end, 7 and 8 the most mails (none: not mailed), 9 the
 /// invitation that is replaced, 10 whether there is a fixed challenge.
-const ISSUE: &str = "
+static ISSUE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
 WITH allowing AS MATERIALIZED (
   SELECT o.organization_id, r.role
     FROM patient_organization o
@@ -94,6 +99,10 @@ WITH allowing AS MATERIALIZED (
   SELECT CASE WHEN NOT EXISTS (SELECT FROM who) THEN 'no_patient'
               WHEN NOT EXISTS (SELECT FROM app) THEN 'no_client'
               WHEN (SELECT static_pkce FROM app) AND NOT $10 THEN 'no_challenge'
+              WHEN (SELECT bool_and({HAS_ENDED})
+                      FROM study_client c JOIN study s ON s.id = c.study_id
+                      JOIN study_patient e ON e.study_id = s.id AND e.patient_id = $2
+                     WHERE c.client_id = $3) THEN 'studies_ended'
               WHEN (SELECT count(*) FROM invitation
                      WHERE patient_id = $2 AND emailed AND issued_at > clock_timestamp() - interval '1 day') >= $7
                 OR (SELECT count(*) FROM invitation
@@ -113,8 +122,10 @@ SELECT v.is, i.id, i.last_updated, w.email, c.invitation_url, c.static_pkce,
        audit_record($1, CASE WHEN i.id IS NOT NULL THEN 'allowed' ELSE 'denied' END,
                     CASE WHEN i.id IS NOT NULL THEN NULL WHEN v.is = 'no_patient' THEN 'not_found' ELSE 'invalid' END,
                     ARRAY(SELECT organization_id FROM allowing ORDER BY 1),
-                    '{}', ARRAY(SELECT id FROM who), '{}', (SELECT max(role) FROM allowing)) AS event_id
-  FROM verdict v LEFT JOIN issued i ON true LEFT JOIN who w ON true LEFT JOIN app c ON true";
+                    '{{}}', ARRAY(SELECT id FROM who), '{{}}', (SELECT max(role) FROM allowing)) AS event_id
+  FROM verdict v LEFT JOIN issued i ON true LEFT JOIN who w ON true LEFT JOIN app c ON true"
+    )
+});
 
 const ISSUE_TYPES: [Type; 10] = [
     Type::JSONB,
@@ -196,7 +207,7 @@ async fn issue(
     context: &Context,
     invitation: &NewInvitation<'_>,
 ) -> Result<Issue, StoreError> {
-    let statement = transaction.prepare_typed_cached(ISSUE, &ISSUE_TYPES).await?;
+    let statement = transaction.prepare_typed_cached(&ISSUE, &ISSUE_TYPES).await?;
     let row = transaction
         .query_one(
             &statement,
@@ -225,6 +236,7 @@ async fn issue(
         "no_patient" => Issue::NoPatient,
         "no_client" => Issue::NoClient,
         "no_challenge" => Issue::NoChallenge,
+        "studies_ended" => Issue::StudiesEnded,
         _ => Issue::TooMany,
     })
 }

@@ -112,7 +112,7 @@ SELECT p.id FROM patient p
 
 const FACTS: &str = "
 SELECT i.n, s.id AS scope_id, coalesce(s.text, '') AS display, l.user_id,
-       EXISTS (SELECT FROM data_source d WHERE d.id = i.data_source_id) AS source_known,
+       EXISTS (SELECT FROM data_source d WHERE d.id = i.data_source_id AND d.deleted_at IS NULL) AS source_known,
        (SELECT max(m.role)::text FROM patient_organization o
           JOIN organization_member m ON m.organization_id = o.organization_id
          WHERE o.patient_id = i.patient_id AND m.practitioner_id = $5) AS role,

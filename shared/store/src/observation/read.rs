@@ -33,7 +33,7 @@ WITH target AS MATERIALIZED (
       THEN 'organization'
     WHEN NOT EXISTS (SELECT FROM target t
                        JOIN study_patient e ON e.patient_id = t.patient_id
-                       JOIN study s ON s.id = e.study_id AND s.status = 'active'
+                       JOIN study s ON s.id = e.study_id AND s.access_until > now()
                        JOIN study_scope_request r ON r.study_id = s.id AND r.scope_id = t.scope_id
                        JOIN organization_member m ON m.organization_id = s.organization_id AND m.practitioner_id = $3)
       THEN 'enrolment'

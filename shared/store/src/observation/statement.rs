@@ -181,13 +181,13 @@ lane AS MATERIALIZED (
 
 const FEED_LANES: &str = "
 lane AS MATERIALIZED (
-  SELECT s.id AS study_id, r.scope_id, ARRAY[s.id] AS study_ids, ARRAY[s.organization_id] AS organization_ids, m.role
+  SELECT s.id AS study_id, r.scope_id, r.requested_at, ARRAY[s.id] AS study_ids, ARRAY[s.organization_id] AS organization_ids, m.role
     FROM study s
     JOIN organization_member m ON m.organization_id = s.organization_id AND m.practitioner_id = $2
     JOIN study_scope_request r ON r.study_id = s.id
     JOIN wanted w ON w.scope_id = r.scope_id
     JOIN verdict v ON v.refused_by IS NULL
-   WHERE s.id = $6 AND s.status = 'active'
+   WHERE s.id = $6 AND s.access_until > now()
 )";
 
 /// With a study and no patient named, the patients are those enrolled and the scopes those requested.
@@ -274,7 +274,7 @@ const IN_ORGANIZATION: &str = "((SELECT organization_id FROM asked) IS NULL
 
 /// The consent of a row of the feed, asked again for each row: the feed itself decides nothing. Written as values and not as
 /// EXISTS, which the planner may turn into a join of the whole lane.
-const FEED_CONSENT: &str = "(SELECT c.may_search FROM consent_current c
+const FEED_CONSENT: &str = "(SELECT c.may_search AND c.decided_at >= l.requested_at FROM consent_current c
           WHERE c.patient_id = f.patient_id AND c.study_id = f.study_id AND c.scope_id = f.scope_id)
         AND (SELECT true FROM study_patient e WHERE e.study_id = f.study_id AND e.patient_id = f.patient_id)";
 
@@ -290,7 +290,7 @@ fn windows(times: Times, table: &str, owner: &str) -> String {
         Times::Bounded => format!(
             ",
 lane_window AS MATERIALIZED (
-  SELECT l.{owner}, l.scope_id,
+  SELECT l.*,
          a.end_min - make_interval(secs => coalesce(
            (SELECT max(extract(epoch FROM x.effective_end - x.effective_start)) FROM {table} x
              WHERE x.{owner} = l.{owner} AND x.scope_id = l.scope_id
