@@ -1,6 +1,7 @@
 //! The objects of `/api/v1` that more than one operation takes or answers.
 
 mod account;
+pub mod clients;
 mod organization;
 
 pub use account::{MEMBER, PRACTITIONER, SETTINGS, USER};
