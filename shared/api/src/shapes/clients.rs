@@ -55,6 +55,19 @@ pub const CLIENT_INVITATION: Shape = Shape {
     ],
 };
 
+/// A client that a practitioner made for themself.
+pub const OWN_CLIENT: Shape = Shape {
+    name: "OwnClient",
+    fields: &[
+        ID,
+        required("label", Kind::AnyText),
+        required("created", Kind::OrNull(&Kind::Instant)),
+        NAME,
+        required("key", Kind::OrNull(&Kind::AnyText))
+            .about("What goes after `Authorization: Basic`: in the answer that made it, and null afterwards."),
+    ],
+};
+
 /// What an invitation can be.
 pub const INVITATION_STATUSES: [&str; 4] = ["issued", "redeemed", "reissued", "cancelled"];
 
