@@ -78,12 +78,10 @@ mod tests {
             r#"{{"status":"final","valueAttachment":{{"contentType":"application/json","data":"{}"}}}}"#,
             STANDARD.encode(point)
         );
-        assert_eq!(data_point(&content).unwrap().to_string(), point_in_order(point));
+        let point = data_point(&content).unwrap();
+        assert_eq!(point["header"]["uuid"], "a");
+        assert_eq!(point["body"]["x"]["value"].to_string(), "1.00");
         assert!(matches!(data_point(r#"{"valueAttachment":{"data":"%"}}"#), Err(Failure::Internal(_))));
         assert!(matches!(data_point("{}"), Err(Failure::Internal(_))));
-    }
-
-    fn point_in_order(text: &str) -> String {
-        serde_json::from_str::<Value>(text).unwrap().to_string()
     }
 }

@@ -179,7 +179,7 @@ mod tests {
     fn what_is_no_table_of_patients_is_refused_whole() {
         let long = format!("{HEADER}{}", "a\n".repeat(MAX_ROWS + 1));
         for body in ["", HEADER, "telecomEmail,password\nx,y\n", "nameGiven,name_given\nx,y\n", long.as_str()] {
-            assert!(Rows::new(Format::Csv, body.as_bytes()).is_err(), "{:.60}", body);
+            assert!(Rows::new(Format::Csv, body.as_bytes()).is_err(), "{body:.60}");
         }
         assert!(Rows::new(Format::Csv, b"\xFF\xFEt\0e\0").is_err());
         assert!(Rows::new(Format::NdJson, b" \n\n").is_err());

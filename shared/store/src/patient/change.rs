@@ -87,12 +87,12 @@ WITH was AS MATERIALIZED (
 SELECT v.outcome, v.n,
        audit_record($1, CASE v.outcome WHEN 'done' THEN 'allowed' ELSE 'denied' END, CASE WHEN v.outcome <> 'done' THEN 'invalid' END,
                     ARRAY(SELECT organization_id FROM through ORDER BY 1), '{}', ARRAY[v.id], '{}', (SELECT max(role) FROM through),
-                    CASE WHEN n.id IS NOT NULL THEN (to_jsonb(w) - 'user_id') || jsonb_build_object('identifiers', k.identifiers) END,
-                    CASE WHEN n.id IS NOT NULL THEN (to_jsonb(w) - 'user_id') || to_jsonb(n) || jsonb_build_object('identifiers',
+                    CASE WHEN later.id IS NOT NULL THEN (to_jsonb(w) - 'user_id') || jsonb_build_object('identifiers', k.identifiers) END,
+                    CASE WHEN later.id IS NOT NULL THEN (to_jsonb(w) - 'user_id') || to_jsonb(later) || jsonb_build_object('identifiers',
                       CASE WHEN $10 THEN (SELECT coalesce(jsonb_agg(jsonb_build_array(i.system, i.value) ORDER BY i.system, i.value), '[]')
                                             FROM unnest($11::text[], $12::text[]) AS i(system, value))
                            ELSE k.identifiers END) END) AS event_id
-  FROM verdict v JOIN was w ON w.id = v.id CROSS JOIN known k LEFT JOIN now n ON true";
+  FROM verdict v JOIN was w ON w.id = v.id CROSS JOIN known k LEFT JOIN now later ON true";
 
 /// 1 audit context, 2 patient, 3 organization. The key of the enrolments ends them with the membership.
 const LEAVE: &str = "

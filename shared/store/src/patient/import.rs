@@ -213,9 +213,9 @@ fn imported(row: &Row) -> Result<Imported, StoreError> {
     if let Some(id) = row.try_get("id")? {
         return Ok(Imported::Created(id));
     }
-    match row.try_get::<_, Option<i64>>("position")? {
-        None => Ok(Imported::EmailTaken(row.try_get("own_id")?)),
-        Some(position) => {
+    match (row.try_get::<_, Option<i32>>("own_id")?, row.try_get::<_, Option<i64>>("position")?) {
+        (own @ Some(_), _) | (own, None) => Ok(Imported::EmailTaken(own)),
+        (None, Some(position)) => {
             Ok(Imported::IdentifierTaken(usize::try_from(position).map_err(|_| StoreError::Corrupt("position"))?))
         }
     }
