@@ -109,7 +109,7 @@ async fn what_must_not_be_registered_is_refused_by_name() {
         ("redirectUris", application("none", &json!({ "redirectUris": ["javascript:alert(1)"] }))),
         ("redirectUris", application("none", &json!({ "redirectUris": ["myapp:/cb"] }))),
         ("redirectUris", application("none", &json!({ "redirectUris": [] }))),
-        ("redirectUris", application("none", &json!({ "redirectUris": [1] }))),
+        ("redirectUris[0]", application("none", &json!({ "redirectUris": [1] }))),
         ("grantTypes", application("none", &json!({ "grantTypes": ["password"] }))),
         ("grantTypes", application("none", &json!({ "grantTypes": ["implicit"] }))),
         ("grantTypes", service("none", &json!({}))),

@@ -1,5 +1,6 @@
 //! `GET /api/v1/patients/me/access-log`: who has viewed or changed the data of the patient who asks, newest first.
 
+use api::{Content, Kind, Operation, PAGE, Shape, required};
 use audit::{Action, Target};
 use jiff::Timestamp;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, rest::List};
@@ -8,7 +9,44 @@ use store::{AccessLogEntry, Named};
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("access-log", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+    Function::new("access-log", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)))
+        .describing(&OPERATIONS);
+
+const NAMED: Shape = Shape { name: "Named", fields: &[required("id", Kind::Integer), required("name", Kind::AnyText)] };
+
+const ACTOR: Shape = Shape {
+    name: "AccessLogActor",
+    fields: &[required("id", Kind::Integer), required("email", Kind::AnyText), required("name", Kind::AnyText)],
+};
+
+const ENTRY: Shape = Shape {
+    name: "AccessLogEntry",
+    fields: &[
+        required("id", Kind::Long),
+        required("occurredAt", Kind::Instant),
+        required("actor", Kind::OrNull(&Kind::Object(&ACTOR)))
+            .about("Null when nobody was signed in, or it was another patient."),
+        required("actorType", Kind::OneOf(&["anonymous", "patient", "practitioner", "super_admin", "system"])),
+        required("role", Kind::OrNull(&Kind::OneOf(&["viewer", "member", "manager"]))),
+        required("client", Kind::OrNull(&Kind::Object(&NAMED))).about("The app."),
+        required("studies", Kind::List(&Kind::Object(&NAMED), 10_000)),
+        required("organizations", Kind::List(&Kind::Object(&NAMED), 10_000)),
+        required("action", Kind::OneOf(&["read", "search", "create", "update", "delete", "execute"])),
+        required("resourceType", Kind::AnyText),
+        required("observationIds", Kind::List(&Kind::AnyText, 100_000)),
+        required("outcome", Kind::OneOf(&["allowed", "denied", "failed"])),
+        required("refusedBy", Kind::OrNull(&Kind::AnyText)).about("The layer that refused."),
+        required("privileged", Kind::Boolean).about("Whether it was a super admin."),
+    ],
+};
+
+const OPERATIONS: [Operation; 1] = [Operation::new(
+    "GET /api/v1/patients/me/access-log",
+    "Who has viewed or changed the data of the patient who asks, newest first",
+    "Patients.",
+)
+.with(&[&PAGE])
+.answers(&[(200, Content::Page(&ENTRY))])];
 
 /// An event of the audit.
 #[derive(Serialize)]

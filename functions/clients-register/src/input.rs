@@ -1,5 +1,6 @@
 //! The body of a registration: members that are there replace what was.
 
+use api::{Completeness, Kind, Shape, optional, required};
 use oauth::{
     AuthMethod, GrantType, KeySet, Scope,
     keys::KeySetError,
@@ -10,24 +11,28 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use store::{ClientRecord, RegisteredClient};
 
-const KNOWN: [&str; 16] = [
-    "name",
-    "redirectUris",
-    "grantTypes",
-    "scopes",
-    "tokenEndpointAuthMethod",
-    "jwks",
-    "jwksUri",
-    "skipAuthorization",
-    "resourceUri",
-    "wholeAccess",
-    "requirePushedAuthorizationRequests",
-    "postLogoutRedirectUris",
-    "invitationUrl",
-    "actsAs",
-    "rotateSecret",
-    "clientId",
-];
+/// The body. What is not there is as for a public client that asks its users, or as it was.
+pub(crate) const CLIENT: Shape = Shape {
+    name: "ClientRegistration",
+    fields: &[
+        required("name", Kind::Text(MAX_NAME)),
+        optional("redirectUris", TEXTS).about("https, a loopback address, or an app's own scheme."),
+        optional("grantTypes", TEXTS),
+        optional("scopes", TEXTS).about("The most it may ask for."),
+        optional("tokenEndpointAuthMethod", Kind::Text(MAX_NAME)).about("RFC 7591 section 2."),
+        optional("jwks", Kind::OrNull(&Kind::Document)),
+        optional("jwksUri", Kind::OrNull(&Kind::AnyText)),
+        optional("skipAuthorization", Kind::OrNull(&Kind::Boolean)),
+        optional("resourceUri", Kind::OrNull(&Kind::AnyText)).about("What it is as a resource server (RFC 8707)."),
+        optional("wholeAccess", Kind::OrNull(&Kind::Boolean)),
+        optional("requirePushedAuthorizationRequests", Kind::OrNull(&Kind::Boolean)).about("RFC 9126 section 6."),
+        optional("postLogoutRedirectUris", TEXTS),
+        optional("invitationUrl", Kind::OrNull(&Kind::AnyText)).about("With `CODE` where the code goes."),
+        optional("actsAs", Kind::OrNull(&Kind::Integer)).about("The account that it acts as by `client_credentials`."),
+        optional("rotateSecret", Kind::OrNull(&Kind::Boolean)).about("Make a new secret; the old one ends."),
+    ],
+};
+const TEXTS: Kind = Kind::OrNull(&Kind::List(&Kind::AnyText, MAX_ITEMS));
 const MAX_NAME: usize = 100;
 const MAX_URL: usize = 2048;
 const MAX_ITEMS: usize = 64;
@@ -104,11 +109,8 @@ pub(crate) fn method_has_secret(name: &str) -> bool {
 
 impl Wanted {
     /// The same, with what the body says. All that is wrong is told at once.
-    pub(crate) fn with(mut self, fields: &Fields) -> Result<Self, Failure> {
-        fields.only(&KNOWN)?;
-        if fields.has("clientId") {
-            return Err(Failure::field("clientId", "It is given by the server."));
-        }
+    pub(crate) fn with(mut self, fields: &Fields, completeness: Completeness) -> Result<Self, Failure> {
+        fields.check(&CLIENT, completeness)?;
         if fields.has("name") || self.name.is_empty() {
             self.name = fields.text("name", MAX_NAME)?;
         }

@@ -3,6 +3,7 @@
 
 mod input;
 
+use api::{Completeness, Content, Operation, shapes::clients::CLIENT};
 use audit::{Action, Context, Target};
 use authz::Actor;
 use http::{Method, StatusCode};
@@ -14,7 +15,21 @@ use store::{RegisteredClient, SecretChange, Store};
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("clients-register", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+    Function::new("clients-register", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)))
+        .describing(&OPERATIONS);
+
+const WHO: &str = "Super admins.";
+
+const OPERATIONS: [Operation; 3] = [
+    Operation::new("POST /api/v1/clients", "Register a client; a secret is in the answer and nowhere else", WHO)
+        .takes(&input::CLIENT)
+        .answers(&[(201, Content::Object(&CLIENT))]),
+    Operation::new("PATCH /api/v1/clients/{id}", "Change a registered client", WHO)
+        .changes(&input::CLIENT)
+        .answers(&[(200, Content::Object(&CLIENT))]),
+    Operation::new("DELETE /api/v1/clients/{id}", "End a client and its tokens", WHO)
+        .answers(&[(204, Content::Nothing)]),
+];
 
 /// A client, with the secret that was just made for it.
 #[derive(Serialize)]
@@ -44,7 +59,7 @@ async fn permit(app: &App, request: &Request, actor: &Actor, action: Action) -> 
 async fn register(app: &App, request: &Request, actor: &Actor) -> Result<Response, Failure> {
     let context = permit(app, request, actor, Action::Create).await?;
     let fields = Fields::parse(request)?;
-    let wanted = Wanted::default().with(&fields)?;
+    let wanted = Wanted::default().with(&fields, Completeness::Whole)?;
     let secret = wanted.has_secret().then(Secret::generate).transpose()?;
     let hash = secret.as_ref().map(Secret::hash);
     let store = app.store().await?;
@@ -65,7 +80,7 @@ async fn change(app: &App, request: &Request, actor: &Actor) -> Result<Response,
         return Err(Failure::Forbidden("A practitioner's own client can be deleted, not changed."));
     }
     let had_secret = input::method_has_secret(&known.token_endpoint_auth_method);
-    let wanted = Wanted::from(known).with(&fields)?;
+    let wanted = Wanted::from(known).with(&fields, Completeness::Part)?;
     let needs_new = wanted.has_secret() && (!had_secret || fields.flag("rotateSecret")? == Some(true));
     let secret = needs_new.then(Secret::generate).transpose()?;
     let secret_change = match &secret {

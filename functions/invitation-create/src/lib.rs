@@ -6,6 +6,7 @@
 
 mod mail_text;
 
+use api::{Completeness, Content, Kind, Operation, Shape, optional, required, shapes::clients::INVITATION_STATUSES};
 use audit::{Action, Context, RefusedBy, Target};
 use authz::{Actor, PatientId, Permission};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -20,7 +21,55 @@ use store::{Issue, IssuedInvitation, NewInvitation, Rate};
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("invitation-create", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+    Function::new("invitation-create", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)))
+        .describing(&OPERATIONS);
+
+const SEND: api::Field = optional("sendEmail", Kind::OrNull(&Kind::Boolean))
+    .about("Send the link to the address of the patient's account, and show it to nobody else.");
+
+const NEW: Shape = Shape {
+    name: "NewInvitation",
+    fields: &[
+        required("patientId", Kind::Integer),
+        required("client_id", Kind::Integer).about("The client's row; written with an underscore."),
+        SEND,
+    ],
+};
+
+const AGAIN: Shape = Shape { name: "ReissuedInvitation", fields: &[SEND] };
+
+const ISSUED: Shape = Shape {
+    name: "IssuedInvitation",
+    fields: &[
+        required("id", Kind::Integer).about("From 101."),
+        required("patientId", Kind::Integer),
+        required("client_id", Kind::Integer),
+        required("tokenHash", Kind::AnyText).about("The SHA-256 of the token. Nothing takes it in place of the token."),
+        required("token", Kind::OrNull(&Kind::AnyText)).about("Shown here and nowhere else; null when it was sent."),
+        required("status", Kind::OneOf(&INVITATION_STATUSES)),
+        required("lastUpdated", Kind::Instant),
+        required("invitationLink", Kind::OrNull(&Kind::AnyText)).about("Null when it was sent."),
+    ],
+};
+
+const WHO: &str = "Members and managers of an organization of the patient; super admins.";
+
+const OPERATIONS: [Operation; 2] = [
+    Operation::new(
+        "POST /api/v1/invitation",
+        "Invite a patient's app; open invitations of the same patient and app end",
+        WHO,
+    )
+    .takes(&NEW)
+    .answers(&[(201, Content::Object(&ISSUED))]),
+    Operation::new(
+        "POST /api/v1/invitation/{invitation}/reissue",
+        "Invite the same patient and app again, and end the earlier invitation",
+        WHO,
+    )
+    .takes(&AGAIN)
+    .answers(&[(201, Content::Object(&ISSUED))]),
+];
 
 /// Enough for a patient who deletes a mail by mistake, and too few to annoy anybody.
 const RATE: Rate = Rate { per_patient_and_day: 5, per_sender_and_hour: 100 };
@@ -123,9 +172,9 @@ async fn asked_anew(app: &App, request: &Request, actor: &Actor, context: &Conte
     let fields = Fields::parse(request)?;
     let patient = PatientId(fields.id("patientId")?);
     permit(app, request, actor, context, patient).await?;
+    fields.check(&NEW, Completeness::Whole)?;
     let client = fields.id("client_id")?;
     let mailer = mailer(app, &fields)?;
-    fields.only(&["patientId", "client_id", "sendEmail"])?;
     Ok(Asked { patient, client, replaces: None, mailer })
 }
 
@@ -138,8 +187,8 @@ async fn asked_again(app: &App, request: &Request, actor: &Actor, context: &Cont
     };
     permit(app, request, actor, context, patient).await?;
     let fields = Fields::optional(request)?;
+    fields.check(&AGAIN, Completeness::Whole)?;
     let mailer = mailer(app, &fields)?;
-    fields.only(&["sendEmail"])?;
     Ok(Asked { patient, client, replaces: Some(id), mailer })
 }
 

@@ -1,5 +1,6 @@
 //! `GET /api/v1/invitation/{invitation}`: one invitation of a patient whom the caller may see. Never with its token.
 
+use api::{Content, Operation, shapes::clients::INVITATION};
 use audit::Action;
 use http::StatusCode;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json};
@@ -7,7 +8,15 @@ use store::{InvitationFilter, Reader};
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("invitation-read", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+    Function::new("invitation-read", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)))
+        .describing(&OPERATIONS);
+
+const OPERATIONS: [Operation; 1] = [Operation::new(
+    "GET /api/v1/invitation/{invitation}",
+    "One invitation, never with its token",
+    "Members of an organization of the patient, in any role; the patient; super admins.",
+)
+.answers(&[(200, Content::Object(&INVITATION))])];
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;

@@ -2,6 +2,7 @@
 //! token is the proof. The code answers to the verifier that the token makes, so that the code alone is worth nothing
 //! (RFC 7636). For a client set to static PKCE it answers to the deployment's one verifier.
 
+use api::{Content, Kind, Operation, Shape, required};
 use audit::{Action, RefusedBy, Target};
 use authz::Layer;
 use http::StatusCode;
@@ -17,7 +18,35 @@ use store::{InvitationCode, Redemption};
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("invitation-redeem", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+    Function::new("invitation-redeem", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)))
+        .describing(&OPERATIONS);
+
+const GRANT: Shape = Shape {
+    name: "InvitationGrant",
+    fields: &[
+        required("grant_type", Kind::OneOf(&["authorization_code"])),
+        required("redirect_uri", Kind::AnyText),
+        required("client_id", Kind::AnyText),
+        required("code", Kind::AnyText),
+    ],
+};
+
+const REDEEMED: Shape = Shape {
+    name: "RedeemedInvitation",
+    fields: &[
+        required("grant", Kind::Object(&GRANT)).about("What to send to the token endpoint, with the verifier."),
+        required("token_endpoint", Kind::AnyText),
+        required("expires", Kind::Instant).about("When the code ends."),
+    ],
+};
+
+const OPERATIONS: [Operation; 1] = [Operation::new(
+    "POST /api/v1/invitation/{invitation}",
+    "Exchange an invitation's token for an authorization code",
+    "Whoever has the token.",
+)
+.public()
+.answers(&[(200, Content::Object(&REDEEMED))])];
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let store = app.store().await?;

@@ -1,12 +1,10 @@
 //! `POST /api/v1/patients`: create a patient of an organization, with an account that has no password yet.
 
-mod input;
-
 use api::{Completeness, Content, Operation, shapes};
 use audit::{Action, RefusedBy, Target};
 use authz::{OrganizationId, PatientId, Permission};
 use http::StatusCode;
-use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, patient, rest::Fields, text_json};
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, patient, rest::Fields, text_json};
 use store::{Creation, Reader, StoreError};
 
 /// The function.
@@ -36,7 +34,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let target = Target::organization(organization);
     request.permit(app, &context, &target, &actor, Permission::ManagePatients, role).await?;
     fields.check(&shapes::NEW_PATIENT, Completeness::Whole)?;
-    let new = input::patient(&fields, app.now())?;
+    let new = patient::input::new(&fields, app.now())?;
     // Only a super admin gets here with an organization that does not exist.
     if store.organizations(Reader::from(&actor), &[organization.0]).await?.is_empty() {
         return Err(Failure::field("organizationId", "There is no such organization."));
@@ -54,5 +52,5 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         Err(error) => return Err(error.into()),
     };
     let context = request.audit(Some(&actor), Action::Read, "Patient");
-    Ok(json(StatusCode::CREATED, &patient::by_id(app, &context, &actor, id).await?)?)
+    patient::one(StatusCode::CREATED, &patient::by_id(app, &context, &actor, id).await?)
 }

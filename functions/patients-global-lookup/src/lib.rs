@@ -4,6 +4,7 @@
 //! Of a patient of other organizations only the id is told, with the e-mail that was asked: names and birth dates do not
 //! leave the patient's organizations.
 
+use api::{Content, Kind, Operation, Parameter, Shape, parameter, required, shapes};
 use audit::{Action, Target};
 use authz::{Actor, Permission, Role};
 use http::StatusCode;
@@ -15,7 +16,35 @@ use store::{Lookup, Reader};
 pub const FUNCTION: Function =
     Function::new("patients-global-lookup", Protocol::Rest, Needs::Database, |app, request| {
         Box::pin(handle(app, request))
-    });
+    })
+    .describing(&OPERATIONS);
+
+const EMAIL: Parameter =
+    Parameter { required: true, ..parameter("email", Kind::AnyText, "The e-mail of the account.") };
+
+const FOUND: Shape = Shape {
+    name: "FoundPatient",
+    fields: &[
+        required("id", Kind::Integer).about("From 40001."),
+        required("jheUserId", Kind::OrNull(&Kind::Integer)),
+        required("identifiers", Kind::List(&Kind::Object(&shapes::IDENTIFIER), 100)),
+        required("nameFamily", Kind::OrNull(&Kind::AnyText))
+            .about("Null, as all but id and e-mail, of a patient of others."),
+        required("nameGiven", Kind::OrNull(&Kind::AnyText)),
+        required("birthDate", Kind::OrNull(&Kind::Date)),
+        required("telecomPhone", Kind::OrNull(&Kind::AnyText)),
+        required("telecomEmail", Kind::AnyText),
+        required("organizations", Kind::List(&Kind::Object(&shapes::ORGANIZATION), 10_000)),
+    ],
+};
+
+const OPERATIONS: [Operation; 1] = [Operation::new(
+    "GET /api/v1/patients/global_lookup",
+    "Find a patient by e-mail, also one of other organizations, to ask them into one",
+    "Members and managers of any organization; super admins. Viewers find patients of their own organizations.",
+)
+.with(&[&[EMAIL]])
+.answers(&[(200, Content::List(&FOUND))])];
 
 /// A patient of other organizations: the fields of a record, without what the record says.
 #[derive(Serialize)]

@@ -1,5 +1,6 @@
 //! `GET /api/v1/patients`: the patients of the caller's organizations, or of one organization or study.
 
+use api::{Content, Kind, Operation, PAGE, Parameter, parameter, shapes};
 use audit::{Action, RefusedBy, Target};
 use authz::{Layer, Principal, Refusal};
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, patient, rest::List};
@@ -7,7 +8,21 @@ use store::{PatientPage, Reader};
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("patients-list", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+    Function::new("patients-list", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)))
+        .describing(&OPERATIONS);
+
+const FILTERS: [Parameter; 2] = [
+    parameter("organization_id", Kind::Integer, "Only the patients of this organization."),
+    parameter("study_id", Kind::Integer, "Only the patients enrolled in this study."),
+];
+
+const OPERATIONS: [Operation; 1] = [Operation::new(
+    "GET /api/v1/patients",
+    "The patients of the caller's organizations, or of one organization or study",
+    "Practitioners, of their organizations in any role; super admins, all. Empty for patients.",
+)
+.with(&[&PAGE, &FILTERS])
+.answers(&[(200, Content::Page(&shapes::PATIENT))])];
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;

@@ -1,5 +1,6 @@
 //! `GET /api/v1/practitioner_clients`: the clients that a practitioner made for themselves. Their keys are not told again.
 
+use api::{Content, Operation, PAGE, shapes::clients::OWN_CLIENT};
 use audit::{Action, Target};
 use authz::{Layer, Refusal};
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, rest::List};
@@ -10,7 +11,16 @@ use store::OwnClient;
 pub const FUNCTION: Function =
     Function::new("practitioner-clients-list", Protocol::Rest, Needs::Database, |app, request| {
         Box::pin(handle(app, request))
-    });
+    })
+    .describing(&OPERATIONS);
+
+const OPERATIONS: [Operation; 1] = [Operation::new(
+    "GET /api/v1/practitioner_clients",
+    "The clients that the caller made for themself, without their keys",
+    "Practitioners.",
+)
+.with(&[&PAGE])
+.answers(&[(200, Content::Page(&OWN_CLIENT))])];
 
 /// A client, in the shape of the answer that told its key.
 #[derive(Serialize)]

@@ -2,6 +2,7 @@
 //! as themselves by the grant `client_credentials`, and ends it. The key is in the answer and nowhere else; only the hash of
 //! its secret is kept.
 
+use api::{Completeness, Content, Kind, Operation, Shape, required, shapes::clients::OWN_CLIENT};
 use audit::{Action, Context, Target};
 use authz::{Actor, Layer, PractitionerId, Refusal};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -18,7 +19,26 @@ use store::{NewOwnClient, OwnClient};
 pub const FUNCTION: Function =
     Function::new("practitioner-clients-manage", Protocol::Rest, Needs::Database, |app, request| {
         Box::pin(handle(app, request))
-    });
+    })
+    .describing(&OPERATIONS);
+
+const NEW: Shape = Shape { name: "NewOwnClient", fields: &[required("label", Kind::Text(100))] };
+
+const OPERATIONS: [Operation; 2] = [
+    Operation::new(
+        "POST /api/v1/practitioner_clients",
+        "Make a client that acts as the caller by `client_credentials`; its key is in the answer and nowhere else",
+        "Practitioners.",
+    )
+    .takes(&NEW)
+    .answers(&[(201, Content::Object(&OWN_CLIENT))]),
+    Operation::new(
+        "DELETE /api/v1/practitioner_clients/{id}",
+        "End a client and its tokens",
+        "The practitioner who made it.",
+    )
+    .answers(&[(204, Content::Nothing)]),
+];
 
 /// More than one for every notebook and job of a researcher.
 const LIMIT: i64 = 20;
@@ -56,7 +76,7 @@ async fn permit(
 async fn create(app: &App, request: &Request, actor: &Actor) -> Result<Response, Failure> {
     let (context, practitioner) = permit(app, request, actor, Action::Create).await?;
     let fields = Fields::parse(request)?;
-    fields.only(&["label"])?;
+    fields.check(&NEW, Completeness::Whole)?;
     let label = fields.text("label", 100)?;
     let (client_id, secret) = (Secret::generate()?, Secret::generate()?);
     let new = NewOwnClient {

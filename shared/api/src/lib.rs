@@ -151,6 +151,8 @@ pub struct Operation {
     pub parameters: &'static [&'static [Parameter]],
     /// The body, and whether all of its required members must be there.
     pub body: Option<(&'static Shape, Completeness)>,
+    /// The media types of a body that is no JSON.
+    pub media: &'static [&'static str],
     /// The statuses of success, with what comes with them.
     pub answers: &'static [(u16, Content)],
 }
@@ -159,7 +161,16 @@ impl Operation {
     /// An operation that takes nothing and answers 200.
     #[must_use]
     pub const fn new(route: &'static str, summary: &'static str, who: &'static str) -> Self {
-        Self { route, summary, who, is_public: false, parameters: &[], body: None, answers: &[(200, Content::Nothing)] }
+        Self {
+            route,
+            summary,
+            who,
+            is_public: false,
+            parameters: &[],
+            body: None,
+            media: &[],
+            answers: &[(200, Content::Nothing)],
+        }
     }
 
     /// The same, without a token.
@@ -187,6 +198,13 @@ impl Operation {
     #[must_use]
     pub const fn changes(mut self, shape: &'static Shape) -> Self {
         self.body = Some((shape, Completeness::Part));
+        self
+    }
+
+    /// The same, with a body of one of these media types.
+    #[must_use]
+    pub const fn takes_media(mut self, media: &'static [&'static str]) -> Self {
+        self.media = media;
         self
     }
 

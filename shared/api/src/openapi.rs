@@ -74,6 +74,12 @@ fn describe(operation: &Operation, path: &str, schemas: &mut BTreeMap<&'static s
             let content = json!({ "required": required, "content": { "application/json": { "schema": schema } } });
             members.insert("requestBody".to_owned(), content);
         }
+        if !operation.media.is_empty() {
+            let text = json!({ "schema": { "type": "string" } });
+            let content: Map<String, Value> =
+                operation.media.iter().map(|media| ((*media).to_owned(), text.clone())).collect();
+            members.insert("requestBody".to_owned(), json!({ "required": true, "content": content }));
+        }
         if operation.is_public {
             members.insert("security".to_owned(), json!([]));
         }

@@ -1,9 +1,12 @@
 //! What the routes that answer with patients share.
 
-use crate::{App, Failure, Response, rest::List};
+pub mod input;
+
+use crate::{App, Failure, Response, json, rest::List, versioned};
 use audit::Context;
 use authz::{Actor, PatientId};
 use fhir::resource::{BusinessIdentifier, PersonName};
+use http::StatusCode;
 use store::{Patient, PatientFilter, PatientPage, Reader};
 
 /// The record of one patient, if the caller may see it; recorded in any case.
@@ -12,6 +15,11 @@ pub async fn by_id(app: &App, context: &Context, actor: &Actor, id: PatientId) -
     let page = app.store().await?.patients(context, Reader::from(actor), &filter, false).await?;
     // Whatever refused, the caller is told the same: a patient who may not be seen does not exist.
     page.ok().and_then(|page| page.rows.into_iter().next()).ok_or(Failure::NotFound)
+}
+
+/// The response with one patient, and its version.
+pub fn one(status: StatusCode, patient: &Patient) -> Result<Response, Failure> {
+    Ok(versioned(json(status, patient)?, patient.last_updated))
 }
 
 /// Which page of the patients a list of `/api/v1` asks for.

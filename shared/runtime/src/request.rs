@@ -161,7 +161,8 @@ impl Request {
     }
 
     /// The media type of the body, without parameters.
-    fn media_type(&self) -> Option<String> {
+    #[must_use]
+    pub fn media_type(&self) -> Option<String> {
         self.header(header::CONTENT_TYPE)
             .map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
     }

@@ -1,6 +1,6 @@
 //! What the routes of `/api/v1` share: pages and fields.
 
-use crate::{App, Failure, Request, Response, json};
+use crate::{App, Failure, Request, Response, json, members};
 use api::{Completeness, LINES, Shape, snake_case};
 use fhir::{cursor::Position, search};
 use http::StatusCode;
@@ -36,13 +36,16 @@ pub struct List {
     size: i64,
     /// The key of the last row of the page before.
     pub after: Option<i64>,
+    /// The same with its time, for lists in the order of times.
+    pub position: Option<Position>,
 }
 
 impl List {
     /// Reads the parameters. Bound to the caller by `who`: a link works only for the user it was given to.
     pub async fn parse(app: &App, request: &Request, who: authz::UserId) -> Result<Self, Failure> {
         let path = request.path().to_owned();
-        let mut list = Self { path, filters: Vec::new(), number: 1, size: DEFAULT_PAGE_SIZE, after: None };
+        let mut list =
+            Self { path, filters: Vec::new(), number: 1, size: DEFAULT_PAGE_SIZE, after: None, position: None };
         let mut cursor = None;
         for (name, value) in request.query() {
             let name = snake_case(&name);
@@ -73,6 +76,7 @@ impl List {
                 .open(&list.binding(who), &cursor)
                 .map_err(|_| Failure::field("cursor", "It does not belong to this list."))?;
             list.after = Some(position.id);
+            list.position = Some(position);
         }
         Ok(list)
     }
@@ -89,6 +93,11 @@ impl List {
 
     /// A filter that is an id.
     pub fn id(&self, name: &str) -> Result<Option<i32>, Failure> {
+        self.text(name).map(|value| number(name, value)).transpose()
+    }
+
+    /// A filter that is an id of 64 bits.
+    pub fn long(&self, name: &str) -> Result<Option<i64>, Failure> {
         self.text(name).map(|value| number(name, value)).transpose()
     }
 
@@ -121,14 +130,26 @@ impl List {
         rows: &[T],
         last: Option<i64>,
     ) -> Result<Response, Failure> {
+        self.page_until(app, who, count, rows, last.map(|id| Position { at: 0, id })).await
+    }
+
+    /// As [`List::page`], where the key of a row has a time.
+    pub async fn page_until<T: Serialize>(
+        &self,
+        app: &App,
+        who: authz::UserId,
+        count: i64,
+        rows: &[T],
+        last: Option<Position>,
+    ) -> Result<Response, Failure> {
         if self.number > 1 {
             self.first_row(count)?;
             return Err(Failure::field("page", "Pages of this list have no numbers. Follow the link \"next\"."));
         }
         let next = match last {
             None => None,
-            Some(id) => {
-                let cursor = app.cursor_key().await?.seal(&self.binding(who), &Position { at: 0, id });
+            Some(position) => {
+                let cursor = app.cursor_key().await?.seal(&self.binding(who), &position);
                 Some(self.link(app, "cursor", cursor))
             }
         };
@@ -181,6 +202,13 @@ impl Fields {
             Value::Object(fields) => Ok(Self(fields)),
             _ => Err(Failure::Invalid("The body must be a JSON object.".to_owned())),
         }
+    }
+
+    /// The fields of one JSON object of many: of a line. None when it is no object, or names a member twice.
+    #[must_use]
+    pub fn line(text: &[u8]) -> Option<Self> {
+        members::each_once(text).ok()?;
+        serde_json::from_slice(text).ok().map(Self)
     }
 
     /// The fields of a body that may be absent.

@@ -62,13 +62,17 @@ pub use logout::LogoutClient;
 pub use migrate::{LoginError, connect_owner, create_database, create_login, migrate};
 pub use oauth::{Exchanged, NewAccess, NewCode, NewTokens, Revocation};
 pub use observation::{
-    CodeFilter, Filter, Found, NewObservation, ObservationPage, ObservationQuery, Order, PageSize, ReadOutcome, Reader,
-    Stored, UploadVerdict, WhenRevoked,
+    CodeFilter, Filter, Found, NamedObservation, NamedObservationPage, NewObservation, ObservationPage,
+    ObservationQuery, Order, PageSize, ReadOutcome, Reader, Stored, UploadVerdict, WhenRevoked,
 };
 pub use organization::{
     Deletion, Member, Membership, Misplaced, NewOrganization, Organization, OrganizationChange, RoleChange,
 };
-pub use patient::{Creation, Identifier, Lookup, NewPatient, Patient, PatientFilter, PatientPage, TextFilter};
+pub use patient::{
+    Asking, AskingOrganization, ClientInvitation, Creation, Decision, Identifier, Imported, Lookup, NewPatient,
+    OrganizationRequest, Patient, PatientChange, PatientChanged, PatientClient, PatientFilter, PatientImport,
+    PatientPage, TextFilter,
+};
 pub use pool::Store;
 pub use practitioner::{Practitioner, PractitionerAccount, PractitionerPage};
 pub use pushed_request::NewPushedRequest;

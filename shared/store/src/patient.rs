@@ -1,7 +1,15 @@
 //! Patients: their records, and who may see them.
 
+mod apps;
+mod change;
+mod import;
+mod membership;
 mod search;
 
+pub use apps::{ClientInvitation, PatientClient};
+pub use change::{PatientChange, PatientChanged};
+pub use import::{Imported, PatientImport};
+pub use membership::{Asking, AskingOrganization, Decision, OrganizationRequest};
 pub use search::{PatientFilter, PatientPage, TextFilter};
 
 use crate::{Organization, Store, StoreError, observation::Reader};
@@ -181,7 +189,7 @@ WITH taken AS MATERIALIZED (
   SELECT $2, $3, $4, 'patient' FROM taken WHERE n IS NULL RETURNING id
 ), created AS (
   INSERT INTO patient (user_id, name_given, name_family, birth_date, telecom_phone, telecom_email)
-  SELECT id, $3, $4, $5, $6, $2 FROM account RETURNING id
+  SELECT id, $3, $4, $5, $6, $2 FROM account RETURNING *
 ), identified AS (
   INSERT INTO patient_identifier (patient_id, system, value)
   SELECT created.id, i.system, i.value
@@ -193,7 +201,10 @@ SELECT id, taken.n,
        audit_record($1, CASE WHEN taken.n IS NULL THEN 'allowed' ELSE 'denied' END, CASE WHEN taken.n IS NOT NULL THEN 'invalid' END,
                     ARRAY[$9], '{}', ARRAY(SELECT id FROM created), '{}',
                     (SELECT m.role FROM organization_member m JOIN practitioner p ON p.id = m.practitioner_id
-                      WHERE m.organization_id = $9 AND p.user_id = ($1->>'actor_user_id')::int))
+                      WHERE m.organization_id = $9 AND p.user_id = ($1->>'actor_user_id')::int), NULL,
+                    (to_jsonb(created) - 'user_id') || jsonb_build_object('identifiers',
+                      (SELECT coalesce(jsonb_agg(jsonb_build_array(i.system, i.value) ORDER BY i.system, i.value), '[]')
+                         FROM unnest($7::text[], $8::text[]) AS i(system, value))))
   FROM taken LEFT JOIN created ON true";
 
 impl Store {

@@ -67,6 +67,15 @@ SELECT a.event_id, a.refused_by, o.id, o.last_updated, o.effective_start, o.cont
           FROM verdict v) a
   LEFT JOIN observation o ON o.id = $2 AND a.refused_by IS NULL";
 
+/// The statement of a reader, and its third parameter.
+pub(super) const fn statement(reader: Reader) -> (&'static str, Option<i32>) {
+    match reader {
+        Reader::Practitioner(practitioner) => (PRACTITIONER, Some(practitioner.0)),
+        Reader::Patient(patient) => (UNCONDITIONAL, Some(patient.0)),
+        Reader::Privileged => (UNCONDITIONAL, None),
+    }
+}
+
 impl Store {
     /// Reads an observation, and writes its audit record, in one statement.
     pub async fn read_observation(
@@ -75,11 +84,7 @@ impl Store {
         reader: Reader,
         id: i64,
     ) -> Result<ReadOutcome, StoreError> {
-        let (text, who) = match reader {
-            Reader::Practitioner(practitioner) => (PRACTITIONER, Some(practitioner.0)),
-            Reader::Patient(patient) => (UNCONDITIONAL, Some(patient.0)),
-            Reader::Privileged => (UNCONDITIONAL, None),
-        };
+        let (text, who) = statement(reader);
         let client = self.connection().await?;
         let statement = client.prepare_typed_cached(text, &[Type::JSONB, Type::INT8, Type::INT4]).await?;
         let row = client.query_one(&statement, &[&Json(context), &id, &who]).await?;

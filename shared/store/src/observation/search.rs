@@ -74,8 +74,7 @@ async fn page(
     query: &ObservationQuery,
     values: &Values<'_>,
 ) -> Result<Result<ObservationPage, Layer>, StoreError> {
-    let text = page_statement(source(query), query.order, PageSize::holding(query.count), times(query));
-    let statement = client.prepare_typed_cached(text, &PARAMETERS).await?;
+    let statement = client.prepare_typed_cached(page_text(query), &PARAMETERS).await?;
     let rows = client.query(&statement, &values.parameters()).await?;
     let mut page = ObservationPage { rows: Vec::with_capacity(rows.len()), ..ObservationPage::default() };
     for row in &rows {
@@ -96,7 +95,12 @@ async fn page(
     Ok(Ok(page))
 }
 
-async fn count(
+/// The statement for a page of a query.
+pub(super) fn page_text(query: &ObservationQuery) -> &'static str {
+    page_statement(source(query), query.order, PageSize::holding(query.count), times(query))
+}
+
+pub(super) async fn count(
     client: &Client,
     query: &ObservationQuery,
     values: &Values<'_>,
@@ -145,7 +149,7 @@ fn source(query: &ObservationQuery) -> Source {
 }
 
 /// The values of the parameters, in a form that the driver can borrow.
-struct Values<'a> {
+pub(super) struct Values<'a> {
     context: Json<&'a Context>,
     practitioner: Option<i32>,
     patients: Vec<i32>,
@@ -161,7 +165,7 @@ struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    fn new(context: &'a Context, query: &'a ObservationQuery) -> Self {
+    pub(super) fn new(context: &'a Context, query: &'a ObservationQuery) -> Self {
         let token = |token: &'a Option<(Option<String>, String)>| {
             token.as_ref().map_or((None, None), |(system, value)| (system.as_deref(), Some(value.as_str())))
         };
@@ -187,7 +191,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    fn parameters(&self) -> [&(dyn ToSql + Sync); 22] {
+    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 22] {
         [
             &self.context,
             &self.practitioner,

@@ -1,12 +1,12 @@
-//! The fields of a new patient.
+//! The fields of a patient in a body.
 
+use crate::{Failure, rest::Fields};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
-use runtime::{Failure, rest::Fields};
 use std::collections::BTreeSet;
-use store::NewPatient;
+use store::{NewPatient, PatientChange};
 
 /// The patient that a body of the right shape describes.
-pub fn patient(fields: &Fields, now: Timestamp) -> Result<NewPatient, Failure> {
+pub fn new(fields: &Fields, now: Timestamp) -> Result<NewPatient, Failure> {
     Ok(NewPatient {
         name_family: fields.text("nameFamily", 150)?,
         name_given: fields.text("nameGiven", 150)?,
@@ -14,6 +14,18 @@ pub fn patient(fields: &Fields, now: Timestamp) -> Result<NewPatient, Failure> {
         telecom_phone: fields.optional_text("telecomPhone", 30)?,
         telecom_email: fields.text("telecomEmail", 254)?,
         identifiers: identifiers(fields)?,
+    })
+}
+
+/// What a body of the right shape changes in a patient's record. The identifiers are all that the patient is to have.
+pub fn change(fields: &Fields, now: Timestamp) -> Result<PatientChange, Failure> {
+    Ok(PatientChange {
+        name_family: fields.optional_text("nameFamily", 150)?,
+        name_given: fields.optional_text("nameGiven", 150)?,
+        birth_date: fields.optional_text("birthDate", 10)?.map(|text| birth_date(&text, now)).transpose()?,
+        telecom_phone: fields.has("telecomPhone").then(|| fields.optional_text("telecomPhone", 30)).transpose()?,
+        telecom_email: fields.optional_text("telecomEmail", 254)?,
+        identifiers: fields.has("identifiers").then(|| identifiers(fields)).transpose()?,
     })
 }
 
@@ -51,7 +63,7 @@ mod tests {
         change(&mut body);
         let fields = Fields::of(&body).unwrap();
         fields.check(&shapes::NEW_PATIENT, Completeness::Whole)?;
-        patient(&fields, "2026-11-21T12:00:00Z".parse().unwrap())
+        new(&fields, "2026-11-21T12:00:00Z".parse().unwrap())
     }
 
     fn refused(change: impl Fn(&mut Value)) -> String {

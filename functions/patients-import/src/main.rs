@@ -1,0 +1,5 @@
+//! The Lambda binary of `patients-import`.
+
+fn main() -> std::process::ExitCode {
+    runtime::lambda::main(patients_import::FUNCTION)
+}

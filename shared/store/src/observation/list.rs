@@ -1,0 +1,129 @@
+//! Observations with the names of their patients and codes: for lists that are no FHIR.
+//!
+//! The same statements as those of the search and of the read decide and record; what they show is only joined with names.
+
+use super::{
+    query::{ObservationQuery, Reader},
+    read, search,
+    search::Found,
+    statement::PARAMETERS,
+};
+use crate::{Store, StoreError};
+use audit::{Context, RefusedBy};
+use authz::Layer;
+use futures_util::future::try_join;
+use tokio_postgres::{
+    Row,
+    types::{Json, Type},
+};
+
+/// An observation with the names of what it refers to.
+#[derive(Clone, Debug)]
+pub struct NamedObservation {
+    /// The observation.
+    pub found: Found,
+    /// Its patient.
+    pub patient: i32,
+    /// The patient's family name.
+    pub name_family: String,
+    /// The patient's given name.
+    pub name_given: String,
+    /// The patient's account.
+    pub user: i32,
+    /// The scope's id.
+    pub scope: i32,
+    /// The code's system.
+    pub system: String,
+    /// The code.
+    pub code: String,
+    /// The code in words.
+    pub text: String,
+}
+
+/// A page of observations with names.
+#[derive(Clone, Debug, Default)]
+pub struct NamedObservationPage {
+    /// The rows, newest first.
+    pub rows: Vec<NamedObservation>,
+    /// True when the next page is not empty.
+    pub more: bool,
+    /// How many the search finds in all.
+    pub total: i64,
+}
+
+/// The rows of a statement with the names of what they refer to.
+fn with_names(statement: &str) -> String {
+    format!(
+        "
+SELECT s.*, o.patient_id, p.name_family, p.name_given, p.user_id, o.scope_id, c.system, c.code, c.text
+  FROM ({statement}) s
+  LEFT JOIN (observation o JOIN patient p ON p.id = o.patient_id JOIN scope c ON c.id = o.scope_id) ON o.id = s.id
+ ORDER BY s.last_updated DESC, s.id DESC"
+    )
+}
+
+impl Store {
+    /// One page of a search, newest first, with names and the count of all, and the audit records, in one round trip.
+    /// `Ok(Err(layer))`: the query names something outside the reader's organizations.
+    pub async fn named_observations(
+        &self,
+        context: &Context,
+        query: &ObservationQuery,
+    ) -> Result<Result<NamedObservationPage, Layer>, StoreError> {
+        let client = self.connection().await?;
+        let values = search::Values::new(context, query);
+        let text = with_names(search::page_text(query));
+        let page = async {
+            let statement = client.prepare_typed_cached(&text, &PARAMETERS).await?;
+            Ok(client.query(&statement, &values.parameters()).await?)
+        };
+        let (rows, total) = try_join(page, search::count(&client, query, &values)).await?;
+        let mut page = NamedObservationPage::default();
+        for row in &rows {
+            if let Some(refused) = row.try_get::<_, Option<&str>>("refused_by")? {
+                return Ok(Err(Layer::from_name(refused).ok_or(StoreError::Corrupt("refused_by"))?));
+            }
+            page.more = row.try_get("more")?;
+            page.rows.extend(named(row)?);
+        }
+        Ok(total.map(|total| NamedObservationPage { total, ..page }))
+    }
+
+    /// Reads an observation with names, and writes its audit record, in one statement.
+    pub async fn named_observation(
+        &self,
+        context: &Context,
+        reader: Reader,
+        id: i64,
+    ) -> Result<Result<NamedObservation, RefusedBy>, StoreError> {
+        let (text, who) = read::statement(reader);
+        let client = self.connection().await?;
+        let statement = client.prepare_typed_cached(&with_names(text), &[Type::JSONB, Type::INT8, Type::INT4]).await?;
+        let row = client.query_one(&statement, &[&Json(context), &id, &who]).await?;
+        match row.try_get::<_, Option<&str>>("refused_by")? {
+            Some(refused) => Ok(Err(RefusedBy::from_name(refused).ok_or(StoreError::Corrupt("refused_by"))?)),
+            None => Ok(Ok(named(&row)?.ok_or(StoreError::Corrupt("id"))?)),
+        }
+    }
+}
+
+/// The observation of a row that may hold none.
+fn named(row: &Row) -> Result<Option<NamedObservation>, StoreError> {
+    let Some(id) = row.try_get("id")? else { return Ok(None) };
+    Ok(Some(NamedObservation {
+        found: Found {
+            id,
+            last_updated: row.try_get("last_updated")?,
+            effective_start: row.try_get("effective_start")?,
+            content: row.try_get("content")?,
+        },
+        patient: row.try_get("patient_id")?,
+        name_family: row.try_get("name_family")?,
+        name_given: row.try_get("name_given")?,
+        user: row.try_get("user_id")?,
+        scope: row.try_get("scope_id")?,
+        system: row.try_get("system")?,
+        code: row.try_get("code")?,
+        text: row.try_get("text")?,
+    }))
+}
