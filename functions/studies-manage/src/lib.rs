@@ -13,7 +13,7 @@ use http::{Method, StatusCode};
 use runtime::{
     App, Failure, Function, Needs, Protocol, Request, Response, json, no_content, rest::Fields, study, versioned,
 };
-use store::{Changed, Deletion, Study};
+use store::{Changed, Study, StudyDeletion};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -102,12 +102,12 @@ async fn delete(app: &App, request: &Request, actor: &Actor) -> Result<Response,
     let target = Target::study(id);
     request.permit(app, &context, &target, actor, Permission::ManageStudies, role).await?;
     match store.delete_study(&context, id, &request.expected()).await? {
-        Deletion::Deleted => Ok(no_content()),
-        Deletion::HadPatients => Err(Failure::Conflict(
+        StudyDeletion::Deleted => Ok(no_content()),
+        StudyDeletion::HadPatients => Err(Failure::Conflict(
             "Patients were enrolled in this study or decided about it, so it is kept. Archive it: set its status to archived.",
         )),
-        Deletion::Stale => Err(Failure::Changed),
-        Deletion::Missing => {
+        StudyDeletion::Stale => Err(Failure::Changed),
+        StudyDeletion::Missing => {
             store.record_refusal(&context, &target, RefusedBy::NotFound).await?;
             Err(Failure::NotFound)
         }

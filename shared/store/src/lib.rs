@@ -79,6 +79,6 @@ pub use pushed_request::NewPushedRequest;
 pub use session::{GrantEntry, LoginSession, NewSession, SessionEntry};
 pub use setting::{NewSetting, Setting, SettingChange};
 pub use single_sign_on::{LinkedSession, Outsider, SignOutOrder, SsoAccount, SsoAttempt};
-pub use study::{Deletion, RetentionPolicy, Study, StudyNeed, StudyOrganization, StudyRecord};
+pub use study::{RetentionPolicy, Study, StudyDeletion, StudyNeed, StudyOrganization, StudyRecord};
 pub use token::Authenticated;
 pub use user::{NewUser, Profile, Standing, StandingChange, User, UserChange, UserPage};

@@ -3,7 +3,7 @@
 mod change;
 mod needs;
 
-pub use change::{Deletion, StudyRecord};
+pub use change::{StudyDeletion, StudyRecord};
 pub use needs::StudyNeed;
 
 use crate::{Store, StoreError, observation::Reader};

@@ -40,7 +40,7 @@ impl From<&Study> for StudyRecord {
 
 /// What came of deleting a study.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deletion {
+pub enum StudyDeletion {
     /// It is gone.
     Deleted,
     /// Somebody was enrolled or decided about it: it stays.
@@ -178,17 +178,17 @@ impl Store {
         context: &Context,
         id: StudyId,
         expected: &Expected,
-    ) -> Result<Deletion, StoreError> {
+    ) -> Result<StudyDeletion, StoreError> {
         let client = self.connection().await?;
         let statement =
             client.prepare_typed_cached(&DELETE, &[Type::JSONB, Type::INT4, Type::TIMESTAMPTZ_ARRAY]).await?;
         let Some(row) = client.query_opt(&statement, &[&Json(context), &id.0, &expected.times()]).await? else {
-            return Ok(Deletion::Missing);
+            return Ok(StudyDeletion::Missing);
         };
         Ok(match (row.try_get("gone")?, row.try_get("expected")?) {
-            (true, _) => Deletion::Deleted,
-            (false, true) => Deletion::HadPatients,
-            (false, false) => Deletion::Stale,
+            (true, _) => StudyDeletion::Deleted,
+            (false, true) => StudyDeletion::HadPatients,
+            (false, false) => StudyDeletion::Stale,
         })
     }
 }
