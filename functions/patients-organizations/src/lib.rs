@@ -21,7 +21,7 @@ const REQUEST: Shape = Shape {
     fields: &[
         required("id", Kind::Integer),
         required("patientId", Kind::Integer),
-        required("organization", Kind::Object(&shapes::STUDY_ORGANIZATION)).about("The organization that asks."),
+        required("organization", Kind::Object(&shapes::study::STUDY_ORGANIZATION)).about("The organization that asks."),
         required("status", Kind::OneOf(&["pending", "accepted", "refused"])),
         required("requestedAt", Kind::Instant),
         required("decidedAt", Kind::OrNull(&Kind::Instant)),

@@ -17,8 +17,8 @@ CREATE INDEX pushed_request_end ON pushed_request (expires_at);
 GRANT SELECT, INSERT, DELETE, UPDATE (opened_at, expires_at) ON pushed_request TO jhe_app;
 
 -- What a token is for (RFC 8707). A client that has a URI serves resources: others name it by that, and it may introspect what is
--- for it. `is_resource_server` is not read any more.
-ALTER TABLE oauth_client ADD COLUMN resource_uri text;
+-- for it.
+ALTER TABLE oauth_client ADD COLUMN resource_uri text, DROP COLUMN is_resource_server;
 ALTER TABLE oauth_grant ADD COLUMN audience text[] NOT NULL DEFAULT '{}'; -- '{}': this server
 ALTER TABLE access_token ADD COLUMN audience text[] NOT NULL DEFAULT '{}'; -- of the grant's
 GRANT INSERT (resource_uri), UPDATE (resource_uri) ON oauth_client TO jhe_app;
