@@ -49,6 +49,7 @@ mod observation_search;
 mod observation_search_access;
 mod observation_upload_rules;
 mod observation_window;
+mod openapi;
 mod patient_identifiers;
 mod patients;
 mod practitioner_clients;
