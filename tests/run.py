@@ -32,6 +32,7 @@ STEPS = [
     ("FHIR validity", [PYTHON, "tests/python/fhir_valid.py"]),
     ("single sign-on", ["target/debug/jhe", "with-database", PYTHON, "tests/python/saml_test.py"]),
     ("browser", [PYTHON, "tests/python/browser_test.py"]),
+    ("API description", [PYTHON, "tests/python/schema_test.py"]),
     ("the story", [PYTHON, "tests/python/demo.py", "--quiet"]),
     ("Lambda", [PYTHON, "tests/python/lambda_test.py"]),
 ]
