@@ -35,6 +35,7 @@ mod least_privilege;
 mod login;
 mod logout;
 mod logs;
+mod matrix_callers;
 mod migration_policy;
 mod oauth;
 mod oauth_redirects;

@@ -20,6 +20,7 @@ pub mod mailbox;
 pub mod point;
 pub mod proxy;
 pub mod reply;
+pub mod snapshot;
 pub mod totp;
 
 use reply::Reply;
