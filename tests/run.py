@@ -33,6 +33,7 @@ STEPS = [
     ("single sign-on", ["target/debug/jhe", "with-database", PYTHON, "tests/python/saml_test.py"]),
     ("browser", [PYTHON, "tests/python/browser_test.py"]),
     ("oidc-client-ts and fhirclient", [PYTHON, "tests/python/browser_test.py", "oidc.js", "smart.js"]),
+    ("API description", [PYTHON, "tests/python/schema_test.py"]),
     ("the story", [PYTHON, "tests/python/demo.py", "--quiet"]),
     ("Lambda", [PYTHON, "tests/python/lambda_test.py"]),
 ]

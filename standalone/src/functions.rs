@@ -17,6 +17,7 @@ pub const FUNCTIONS: &[Function] = &[
     accounts_sessions::FUNCTION,
     accounts_sign_up::FUNCTION,
     accounts_verify::FUNCTION,
+    api_schema::FUNCTION,
     clients_data_sources::FUNCTION,
     clients_list::FUNCTION,
     clients_read::FUNCTION,

@@ -10,8 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The routes that answer without an access token, and why.
-pub const PUBLIC: [(&str, &str); 53] = [
+pub const PUBLIC: &[(&str, &str)] = &[
     ("GET /", "says what it is"),
+    ("GET /api/schema", "the description of the API"),
+    ("GET /api/schema/", "the description of the API"),
+    ("GET /api/schema/redoc/", "the description of the API, for people"),
+    ("GET /api/schema/swagger-ui/", "the description of the API, for people"),
     ("GET /health", "whether it runs"),
     ("GET /FHIR/R5/metadata", "what it can do"),
     ("GET /fhir/r5/metadata", "what it can do"),

@@ -3,24 +3,15 @@
 //! A cell is the status; for a list also how many rows it has, for a batch also the status of its entry. After a change
 //! that is wanted, `UPDATE_MATRIX=1 make test` writes the file anew, and the review sees the difference.
 
-use crate::hostile::PUBLIC;
+use crate::{
+    hostile::PUBLIC,
+    matrix_callers::{CALLERS, Caller, Whose, callers},
+};
 use end_to_end::{World, point, reply::Reply};
 use reqwest::{Method, RequestBuilder, header};
 use serde_json::{Value, json};
 use standalone::routes::{self, Route};
 use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
-
-/// The kinds of callers; all data asked for is of Peter, of the Lifespan Lab and of its first study.
-const CALLERS: [(&str, Option<&str>); 8] = [
-    ("anonymous", None),
-    ("self", Some("ll_patient_peter")),
-    ("patient", Some("ll_patient_pamela")),
-    ("viewer", Some("viewer_victor")),
-    ("member", Some("member_megan")),
-    ("manager", Some("manager_mary")),
-    ("foreign", Some("manager_mark")),
-    ("admin", Some("admin")),
-];
 
 /// Every route but those of `OPTIONS`.
 pub fn declared() -> Vec<Route> {
@@ -107,28 +98,27 @@ fn path_of_people(name: &str) -> Option<&'static str> {
         "PATCH /api/v1/patients/{id}/global_add_organization" => {
             "/api/v1/patients/40001/global_add_organization?organization_id=20003"
         }
-        // Percy is not of it: whoever may take him out ends nothing.
-        "DELETE /api/v1/patients/{id}" => "/api/v1/patients/40003?organization_id=20003",
+        "DELETE /api/v1/patients/{id}" => "/api/v1/patients/40001?organization_id=20003",
         _ => return None,
     })
 }
 
-/// The request of a caller; what is written leaves what others may see as it was.
-fn request(world: &World, route: &Route, caller: Option<&str>) -> RequestBuilder {
-    let method: Method = route.method.parse().expect("a method");
-    let request = match caller {
-        None => world.anonymous(method, &path(route)),
-        Some(user) => world.request(user, method, &path(route)),
+/// The request for what is somebody's.
+fn request(world: &World, route: &Route, whose: Whose, caller: &Caller) -> RequestBuilder {
+    let request = world.anonymous(route.method.parse().expect("a method"), &whose.of(&path(route)));
+    let request = match &caller.token {
+        None => request,
+        Some(token) => request.bearer_auth(token),
     };
     if route.path.ends_with("/_search") {
-        return request.form(&[("patient", "40001")]);
+        return request.form(&[("patient", whose.of("40001"))]);
     }
     if route.path.ends_with("/import") {
         let row = "telecomEmail,nameFamily,nameGiven,birthDate\nll_patient_peter@example.com,F,G,1990-01-01\n";
-        return request.header(header::CONTENT_TYPE, "text/csv").body(row);
+        return request.header(header::CONTENT_TYPE, "text/csv").body(whose.of(row));
     }
-    match body(route, caller) {
-        Some(body) => request.json(&body),
+    match body(route, Some(caller.sends_as())) {
+        Some(body) => request.header(header::CONTENT_TYPE, "application/json").body(whose.of(&body.to_string())),
         None => request,
     }
 }
@@ -223,22 +213,56 @@ fn golden() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("e2e/matrix.txt")
 }
 
-#[tokio::test]
-async fn everybody_may_call_what_the_matrix_says() {
+/// Routes with FHIR's base in capitals stand for those in small letters too, which are the same functions.
+fn is_told_by_another(route: &Route, all: &[Route]) -> bool {
+    let capitals = route.path.replace("/fhir/r5", "/FHIR/R5");
+    let twin =
+        all.iter().find(|other| other.path == capitals && other.method == route.method && other.path != route.path);
+    assert!(twin.is_none_or(|twin| twin.function == route.function), "{} is another function", route.path);
+    twin.is_some()
+}
+
+/// The lines of some routes, on a world of their own. What a caller changed is taken back before the next calls.
+async fn lines(routes: Vec<Route>) -> Vec<String> {
     let world = World::new().await;
-    let invitation = json!({ "patientId": 40001, "client_id": 1 });
-    assert_eq!(world.post("member_megan", "/api/v1/invitation", &invitation).await.1["id"], 101);
-    let mut matrix = format!("{:<57} ", "route");
-    for (caller, _) in CALLERS {
+    for (inviter, patient, id) in [("member_megan", 40001, 101), ("manager_mark", 40003, 102)] {
+        let invitation = json!({ "patientId": patient, "client_id": 1 });
+        assert_eq!(world.post(inviter, "/api/v1/invitation", &invitation).await.1["id"], id);
+    }
+    let callers = callers(&world).await;
+    world.remember().await;
+    let mut lines = Vec::new();
+    for (route, whose) in routes.iter().flat_map(|route| [(route, Whose::Own), (route, Whose::Other)]) {
+        let mut line = format!("{:<66}{:<6}", format!("{} {}", route.method, route.path), whose.name());
+        for caller in &callers {
+            let reply = Reply::to(request(&world, route, whose, caller)).await;
+            let _ = write!(line, "{:<10}", cell(route, &reply));
+            if writes(route) && reply.status.as_u16() < 400 {
+                world.restore().await;
+            }
+        }
+        lines.push(line.trim_end().to_owned());
+    }
+    lines
+}
+
+/// How many worlds are asked at the same time.
+const WORLDS: usize = 4;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_may_call_what_the_matrix_says() {
+    let all = declared();
+    let routes: Vec<Route> = all.iter().filter(|route| !is_told_by_another(route, &all)).cloned().collect();
+    let parts = routes.chunks(routes.len().div_ceil(WORLDS)).map(|part| tokio::spawn(lines(part.to_vec())));
+    let mut matrix = format!("{:<66}{:<6}", "route", "whose");
+    for caller in CALLERS {
         let _ = write!(matrix, "{caller:<10}");
     }
     matrix = format!("{}\n", matrix.trim_end());
-    for route in declared() {
-        let mut line = format!("{:<57} ", format!("{} {}", route.method, route.path));
-        for (_, caller) in CALLERS {
-            let _ = write!(line, "{:<10}", cell(&route, &Reply::to(request(&world, &route, caller)).await));
+    for part in parts.collect::<Vec<_>>() {
+        for line in part.await.expect("the lines") {
+            matrix = format!("{matrix}{line}\n");
         }
-        matrix = format!("{matrix}{}\n", line.trim_end());
     }
     if std::env::var_os("UPDATE_MATRIX").is_some() {
         std::fs::write(golden(), &matrix).expect("the file is written");
@@ -259,14 +283,12 @@ async fn without_a_valid_token_every_other_route_answers_401() {
     for route in declared().into_iter().filter(|route| !is_public(route)) {
         let wrong = "w".repeat(43);
         let method = || route.method.parse::<Method>().expect("a method");
+        let bare = || request(&world, &route, Whose::Own, &Caller::nobody());
         let cases = [
-            ("no token", request(&world, &route, None)),
-            ("a wrong token", request(&world, &route, None).bearer_auth(&wrong)),
-            ("an empty token", request(&world, &route, None).header(header::AUTHORIZATION, "Bearer ")),
-            (
-                "a password",
-                request(&world, &route, None).basic_auth("admin@example.com", Some(standalone::demo::PASSWORD)),
-            ),
+            ("no token", bare()),
+            ("a wrong token", bare().bearer_auth(&wrong)),
+            ("an empty token", bare().header(header::AUTHORIZATION, "Bearer ")),
+            ("a password", bare().basic_auth("admin@example.com", Some(standalone::demo::PASSWORD))),
             ("a body that cannot be read", world.anonymous(method(), &path(&route)).bearer_auth(&wrong).body("{")),
             (
                 "a query that cannot be read",

@@ -108,6 +108,7 @@ DENIED = "You do not have permission to perform this action."
 
 # FHIR, discovery and health: these go through cargo-lambda.
 FHIR = [
+    Step("api-schema", 200, lambda a, v: a.json["openapi"] == "3.1.1"),
     Step("health", 200, lambda a, v: a.json["status"] == "ok"),
     Step("fhir-metadata", 200, lambda a, v: a.json["fhirVersion"] == "5.0.0" and a.header("content-type") == "application/fhir+json"),
     Step("cors-preflight", 204, lambda a, v: a.header("access-control-max-age") == "600"),

@@ -14,13 +14,16 @@
 
 pub mod application;
 pub mod browser;
+pub mod described;
 pub mod ledger;
 pub mod mailbox;
 pub mod point;
 pub mod proxy;
 pub mod reply;
+pub mod snapshot;
 pub mod totp;
 
+use reply::Reply;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -191,9 +194,7 @@ impl World {
 
 /// The status and the JSON of an answer; null for an empty one.
 pub async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
-    let response = request.send().await.expect("an answer");
-    let status = response.status();
-    let text = response.text().await.expect("a body");
+    let Reply { status, text, .. } = Reply::to(request).await;
     let value = if text.is_empty() {
         Value::Null
     } else {

@@ -1,5 +1,6 @@
 //! An answer with all that HTTP says of it, and the shapes that errors must have.
 
+use crate::described;
 use reqwest::{RequestBuilder, StatusCode, header::HeaderMap};
 use runtime::Protocol;
 use serde_json::Value;
@@ -16,13 +17,18 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The answer to a request.
+    /// The answer to a request. If the route is described, the answer must be as described.
     pub async fn to(request: RequestBuilder) -> Self {
-        let response = request.send().await.expect("an answer");
+        let (client, request) = request.build_split();
+        let request = request.expect("a request");
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = client.execute(request).await.expect("an answer");
         let status = response.status();
         let headers = response.headers().clone();
         let text = response.text().await.expect("a body");
-        Self { status, headers, text }
+        let reply = Self { status, headers, text };
+        described::check(&method, &path, &reply);
+        reply
     }
 
     /// The body as JSON.

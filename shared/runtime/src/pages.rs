@@ -30,12 +30,19 @@ button.quiet { background: none; color: var(--text); border-color: var(--soft); 
 .list p { margin: 0 } .list form button { width: auto; min-height: 2.5rem; margin: 0 }
 nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; padding: 0 0 1rem; margin: 0 0 1.5rem; border-bottom: 1px solid var(--line) } nav a { display: inline-block; padding: .35rem 0 } nav [aria-current] { font-weight: 600; color: var(--text); text-decoration: none }
 .qr { display: block; width: 13rem; max-width: 100%; margin: 1rem auto; background: #fff; border-radius: .5rem } .code { font: 1.05rem/1.9 ui-monospace, monospace } .links { margin: 1.25rem 0 0; display: grid; gap: .35rem }
+details { border-top: 1px solid var(--line); padding: .6rem 0 } summary { cursor: pointer } table { width: 100%; border-collapse: collapse; margin: .5rem 0 1rem; font-size: .92rem } caption { text-align: left; color: var(--soft) } th, td { text-align: left; vertical-align: top; border-top: 1px solid var(--line); padding: .35rem .75rem .35rem 0 }
 ";
 
 /// A page with a title and a body of trusted HTML.
 #[must_use]
 pub fn page(title: &str, body: &str) -> String {
     framed(title, "", "", body)
+}
+
+/// A page for more than a form: a reference, a list.
+#[must_use]
+pub fn wide(title: &str, body: &str) -> String {
+    framed(title, " class=\"wide\"", "", body)
 }
 
 /// The parts of a person's own account: path and name.

@@ -1,0 +1,181 @@
+//! The kinds of callers of the matrix, and what each is asked to show: their own, or another organization's.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use end_to_end::World;
+use oauth::Secret;
+
+/// The kinds of callers. What is asked for is of Peter, of the Lifespan Lab and of its first study; or of Percy, of the
+/// Neptunian Pulse Lab and of its study.
+pub const CALLERS: [&str; 15] = [
+    "anonymous",
+    "bad",
+    "expired",
+    "revoked",
+    "scope",
+    "self",
+    "patient",
+    "outsider",
+    "viewer",
+    "member",
+    "manager",
+    "parent",
+    "foreign",
+    "client",
+    "admin",
+];
+
+/// Whose data is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Of the organization of viewer, member and manager.
+    Own,
+    /// Of the organization of the foreign manager.
+    Other,
+}
+
+impl Whose {
+    /// How the matrix names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Other => "other",
+        }
+    }
+
+    /// A path or a body about Peter, the Lifespan Lab and its first study; about the other when that is asked for.
+    pub fn of(self, text: &str) -> String {
+        match self {
+            Self::Own => text.to_owned(),
+            Self::Other => OTHERS.iter().fold(text.to_owned(), |text, (own, other)| text.replace(own, other)),
+        }
+    }
+}
+
+/// What is Peter's or the Lifespan Lab's, and the same of Percy or the Pulse Lab.
+const OTHERS: [(&str, &str); 9] = [
+    ("40001", "40003"),
+    ("40002", "40003"),
+    ("20003", "20007"),
+    ("30001", "30004"),
+    ("30002", "30004"),
+    ("60001", "60006"),
+    ("ll_patient_peter", "npl_patient_percy"),
+    ("omh:blood-pressure:4.0", "omh:body-temperature:4.0"),
+    ("/invitation/101", "/invitation/102"),
+];
+
+/// A caller and the token that they send.
+pub struct Caller {
+    name: &'static str,
+    /// None: they send none.
+    pub token: Option<String>,
+}
+
+impl Caller {
+    /// Somebody without a token.
+    pub const fn nobody() -> Self {
+        Self { name: "anonymous", token: None }
+    }
+
+    /// In whose name a body is written: patients decide without an authorization.
+    pub fn sends_as(&self) -> &'static str {
+        if matches!(self.name, "self" | "patient" | "outsider") { "a_patient_" } else { self.name }
+    }
+}
+
+/// Every caller, in the order of [`CALLERS`].
+pub async fn callers(world: &World) -> Vec<Caller> {
+    let parent = practitioner(world, 20002, "manager").await;
+    let mut callers = Vec::new();
+    for name in CALLERS {
+        let token = match name {
+            "anonymous" => None,
+            "bad" => Some("w".repeat(43)),
+            "expired" => {
+                Some(token(world, 10002, "openid email", "clock_timestamp() - interval '1 second'", "NULL").await)
+            }
+            "revoked" => Some(token(world, 10002, "openid email", LATER, "clock_timestamp()").await),
+            "scope" => Some(token(world, 10002, "openid email", LATER, "NULL").await),
+            "self" => Some(world.token("ll_patient_peter").to_owned()),
+            "patient" => Some(world.token("ll_patient_pamela").to_owned()),
+            "outsider" => Some(world.token("ccl_patient_paul").to_owned()),
+            "viewer" => Some(world.token("viewer_victor").to_owned()),
+            "member" => Some(world.token("member_megan").to_owned()),
+            "manager" => Some(world.token("manager_mary").to_owned()),
+            "parent" => Some(whole_access(world, parent).await),
+            "foreign" => Some(world.token("manager_mark").to_owned()),
+            "client" => Some(own_client(world, "member_megan").await),
+            "admin" => Some(world.token("admin").to_owned()),
+            other => panic!("{other}"),
+        };
+        callers.push(Caller { name, token });
+    }
+    callers
+}
+
+const LATER: &str = "clock_timestamp() + interval '1 day'";
+
+/// A practitioner with one role.
+async fn practitioner(world: &World, organization: i32, role: &str) -> i32 {
+    let rows = world
+        .sql(&format!(
+            "WITH account AS (
+               INSERT INTO app_user (email, user_type, first_name, last_name)
+               VALUES ('{role}_{organization}@example.com', 'practitioner', 'Only', 'There') RETURNING id
+             ), practitioner AS (
+               INSERT INTO practitioner (user_id) SELECT id FROM account RETURNING id, user_id
+             ), member AS (
+               INSERT INTO organization_member (organization_id, practitioner_id, role)
+               SELECT {organization}, id, '{role}' FROM practitioner
+             )
+             SELECT user_id FROM practitioner"
+        ))
+        .await;
+    rows.first().expect("a row").get(0)
+}
+
+/// A token of the demo's own client, which has all the access of its user.
+async fn whole_access(world: &World, user: i32) -> String {
+    issue(world, user, "T6hjXsAUCfU0IAoYwp13FlQFJfAZsotfbyKtyIsL", "openid email", LATER, "NULL").await
+}
+
+/// A token of a client without whole access.
+async fn token(world: &World, user: i32, scope: &str, expires_at: &str, revoked_at: &str) -> String {
+    let name = "only-a-sign-in";
+    world
+        .sql(&format!(
+            "INSERT INTO oauth_client (client_id, name, redirect_uris, grant_types, scopes)
+             VALUES ('{name}', 'Only a sign-in', '{{}}', '{{authorization_code}}', '{{openid,email}}') ON CONFLICT DO NOTHING"
+        ))
+        .await;
+    issue(world, user, name, scope, expires_at, revoked_at).await
+}
+
+async fn issue(world: &World, user: i32, client: &str, scope: &str, expires_at: &str, revoked_at: &str) -> String {
+    let token = Secret::generate().expect("random numbers");
+    let hash = STANDARD.encode(token.hash().as_bytes());
+    world
+        .sql(&format!(
+            "WITH granted AS (
+               INSERT INTO oauth_grant (user_id, client_id, scope, auth_time, revoked_at)
+               SELECT {user}, id, '{scope}', clock_timestamp(), {revoked_at} FROM oauth_client WHERE client_id = '{client}'
+               RETURNING id
+             )
+             INSERT INTO access_token (token_hash, grant_id, scope, expires_at)
+             SELECT decode('{hash}', 'base64'), id, '{scope}', {expires_at} FROM granted"
+        ))
+        .await;
+    token.expose().to_owned()
+}
+
+/// A token by the key that a practitioner made for themselves.
+async fn own_client(world: &World, user: &str) -> String {
+    let (_, made) = world.post(user, "/api/v1/practitioner_clients", &serde_json::json!({ "label": "matrix" })).await;
+    let key = made["key"].as_str().expect("a key");
+    let request = world
+        .anonymous(reqwest::Method::POST, "/o/token/")
+        .header(reqwest::header::AUTHORIZATION, format!("Basic {key}"))
+        .form(&[("grant_type", "client_credentials")]);
+    let (_, answer) = end_to_end::answer(request).await;
+    answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {answer}")).to_owned()
+}

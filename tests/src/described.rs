@@ -1,0 +1,80 @@
+//! The description of the API, and whether answers are as described.
+
+use crate::reply::Reply;
+use api::openapi;
+use jsonschema::Validator;
+use reqwest::{Method, header};
+use serde_json::Value;
+use standalone::FUNCTIONS;
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex},
+};
+
+/// The description, from the code.
+pub static DOCUMENT: LazyLock<Value> =
+    LazyLock::new(|| openapi::document(runtime::VERSION, FUNCTIONS.iter().flat_map(|function| function.operations)));
+
+static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
+
+/// Checks that an answer has a status that is described, and a body of the shape that comes with it.
+pub fn check(method: &Method, path: &str, reply: &Reply) {
+    let Some((route, operation)) = operation(method, path) else { return };
+    let status = reply.status.as_u16().to_string();
+    let what = format!("{method} {path}: {status} {}", reply.text);
+    let described = &operation["responses"][&status];
+    assert!(described.is_object(), "{what}: this status is not described");
+    let media = reply.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media = media.split(';').next().unwrap_or_default();
+    let Some(contents) = described["content"].as_object() else {
+        assert_eq!(reply.text, "", "{what}: nothing is described");
+        return;
+    };
+    if media != "application/json" {
+        assert!(contents.contains_key(media), "{what}: {media} is not described");
+        return;
+    }
+    let pointer =
+        format!("#/paths/{}/{}/responses/{status}/content/application~1json/schema", escaped(route), lower(method));
+    let errors: Vec<String> = validator(&pointer)
+        .iter_errors(&reply.json())
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{what} is not as described:\n{}", errors.join("\n"));
+}
+
+/// The operation that serves a request, by the path of its route. One without variables comes first.
+fn operation(method: &Method, path: &str) -> Option<(&'static str, &'static Value)> {
+    let paths = DOCUMENT["paths"].as_object()?;
+    let serves = |route: &str| {
+        let (wanted, given) = (route.split('/'), path.split('/'));
+        wanted.clone().count() == given.clone().count()
+            && wanted.zip(given).all(|(wanted, given)| wanted == given || wanted.starts_with('{'))
+    };
+    let mut routes: Vec<&String> = paths.keys().filter(|route| serves(route)).collect();
+    routes.sort_by_key(|route| route.matches('{').count());
+    routes.into_iter().find_map(|route| {
+        let operation = &paths[route][lower(method)];
+        operation.is_object().then_some((route.as_str(), operation))
+    })
+}
+
+fn validator(pointer: &str) -> Arc<Validator> {
+    let mut validators = VALIDATORS.lock().expect("no panic while it is locked");
+    let make = || {
+        let mut root = DOCUMENT.clone();
+        root["$ref"] = pointer.into();
+        let options = jsonschema::options().should_validate_formats(true);
+        Arc::new(options.build(&root).unwrap_or_else(|error| panic!("{pointer}: {error}")))
+    };
+    Arc::clone(validators.entry(pointer.to_owned()).or_insert_with(make))
+}
+
+fn lower(method: &Method) -> String {
+    method.as_str().to_ascii_lowercase()
+}
+
+/// A name in a JSON pointer in a URL fragment (RFC 6901 sections 3 and 6).
+fn escaped(route: &str) -> String {
+    route.replace('~', "~0").replace('/', "~1").replace('{', "%7B").replace('}', "%7D")
+}
