@@ -1,14 +1,21 @@
 //! The commands of `jhe`.
 
+use runtime::{App, Occasion, Scheduled};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
-use standalone::{demo, embedded::Embedded, server};
+use standalone::{
+    SCHEDULED, demo,
+    embedded::{Embedded, EmbeddedError},
+    schedule, server,
+};
 use std::{
     error::Error,
+    fmt::Write as _,
     fs, io,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 use store::DatabaseConfig;
 use tokio::{
@@ -20,7 +27,7 @@ const USAGE: &str = "\
 usage: jhe [serve] [--demo]          serve; without DB_HOST with a private PostgreSQL under .local
        jhe migrate                   apply the migrations to DB_HOST and make the functions' login
        jhe with-database COMMAND...  run a command with a throw-away PostgreSQL
-
+{scheduled}
 environment: PORT (8000), BIND (127.0.0.1), JHE_HOME (.local), SITE_URL, DB_*, see docs/configuration.md";
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -37,14 +44,30 @@ pub async fn run(arguments: &[String]) -> Result<ExitCode> {
         ["migrate"] => migrate().await,
         ["with-database", command @ ..] if !command.is_empty() => with_database(command).await,
         ["help" | "--help" | "-h"] => {
-            println!("{USAGE}");
+            println!("{}", usage());
             Ok(ExitCode::SUCCESS)
         }
-        _ => {
-            eprintln!("{USAGE}");
-            Ok(ExitCode::from(2))
+        [command, options @ ..] => {
+            let function = SCHEDULED.iter().find(|function| function.command == *command);
+            match function.zip(Occasion::of_command(&server::request_id(), options)) {
+                Some((function, occasion)) => call(function, &occasion).await,
+                None => {
+                    eprintln!("{}", usage());
+                    Ok(ExitCode::from(2))
+                }
+            }
         }
     }
+}
+
+/// What there is, with a line for each scheduled function.
+fn usage() -> String {
+    let scheduled = SCHEDULED.iter().fold(String::new(), |mut text, function| {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "       jhe {:<25} {}", function.command, function.summary);
+        text
+    });
+    USAGE.replace("{scheduled}", &scheduled)
 }
 
 /// An error and its causes in one line.
@@ -109,24 +132,53 @@ async fn serve(with_demo: bool) -> Result<ExitCode> {
     // Before anything is started: a port in use is the most common mistake.
     let address = Address::bind().await?;
     if environment("DB_HOST").is_some() {
-        let app = runtime::App::new(
-            {
-                let site_url = address.site_url.clone();
-                let set =
-                    move |name: &str| environment(name).or_else(|| (name == "SITE_URL").then(|| site_url.clone()));
-                move |name| set(name).or_else(|| mail_default(name))
-            },
-            Some(&home().join("secrets")),
-            pool_size(),
-        )?;
-        println!("ready: {}", address.site_url);
-        server::serve(address.listener, app, trusts_proxy(), stop).await?;
-        return Ok(ExitCode::SUCCESS);
+        let app = app(Vec::new(), &address.site_url)?;
+        return start(address, app, stop).await;
     }
     let database = Embedded::start(&home(), false).await?;
     let result = serve_private(&database, address, with_demo, stop).await;
     database.stop().await?;
     result
+}
+
+/// Serves, once what is scheduled was done: the first start makes the keys.
+async fn start(address: Address, app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<ExitCode> {
+    let app = Arc::new(app);
+    schedule::run_all(&app).await;
+    schedule::every_day(Arc::clone(&app));
+    println!("ready: {}", address.site_url);
+    server::serve(address.listener, app, trusts_proxy(), stop).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Calls a scheduled function, beside a host that serves or without one.
+async fn call(function: &Scheduled, occasion: &Occasion) -> Result<ExitCode> {
+    let site_url = environment("SITE_URL").unwrap_or_else(|| "http://localhost:8000".to_owned());
+    if environment("DB_HOST").is_some() {
+        return report(function, &app(Vec::new(), &site_url)?, occasion).await;
+    }
+    match Embedded::start(&home(), false).await {
+        Ok(database) => {
+            let result = async {
+                prepare(&database, DATABASE).await?;
+                report(function, &app(variables(&database.app(DATABASE)), &site_url)?, occasion).await
+            };
+            let result = result.await;
+            database.stop().await?;
+            result
+        }
+        Err(EmbeddedError::InUse(_)) => {
+            let database = Embedded::app_of_running(&home(), DATABASE)?;
+            report(function, &app(variables(&database), &site_url)?, occasion).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn report(function: &Scheduled, app: &App, occasion: &Occasion) -> Result<ExitCode> {
+    let report = function.run(app, occasion).await.map_err(|failure| failure.detail())?;
+    println!("{report:#}");
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Twice the cores: a request waits for the database, not for a processor.
@@ -146,7 +198,7 @@ async fn serve_private(
 ) -> Result<ExitCode> {
     let owner = database.owner(DATABASE);
     prepare(database, DATABASE).await?;
-    let app = app(&database.app(DATABASE), &address.site_url, &home().join("secrets"))?;
+    let app = app(variables(&database.app(DATABASE)), &address.site_url)?;
     if with_demo {
         let fresh = demo::seed(&owner, &address.site_url).await?;
         demo::move_clients(&owner, &address.site_url).await?;
@@ -158,9 +210,7 @@ async fn serve_private(
         write_private(&path, &serde_json::to_string_pretty(&world)?)?;
         println!("{}", introduction(&world, &path));
     }
-    println!("ready: {}", address.site_url);
-    server::serve(address.listener, app, trusts_proxy(), stop).await?;
-    Ok(ExitCode::SUCCESS)
+    start(address, app, stop).await
 }
 
 /// Makes the database with its tables, and the login of the functions.
@@ -191,14 +241,14 @@ fn variables(config: &DatabaseConfig) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn app(database: &DatabaseConfig, site_url: &str, secrets: &Path) -> Result<runtime::App> {
-    let mut variables = variables(database);
+/// The state of a process, with these variables before those of the environment.
+fn app(mut variables: Vec<(&'static str, String)>, site_url: &str) -> Result<App> {
     variables.push(("SITE_URL", site_url.to_owned()));
     let lookup = move |name: &str| {
         let given = variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
         given.or_else(|| environment(name)).or_else(|| mail_default(name))
     };
-    Ok(runtime::App::new(lookup, Some(secrets), pool_size())?)
+    Ok(App::new(lookup, Some(&home().join("secrets")), pool_size())?)
 }
 
 async fn migrate() -> Result<ExitCode> {
@@ -302,7 +352,6 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
 
 /// What a person who starts the demo should know.
 fn introduction(world: &Value, path: &Path) -> String {
-    use std::fmt::Write as _;
     let mut text = format!("\nThe demo world. Everybody's password is {}\n\n", demo::PASSWORD);
     let users = world.get("users").and_then(Value::as_object).into_iter().flatten();
     let mut rows: Vec<(i64, &str, &str)> = users

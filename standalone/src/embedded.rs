@@ -119,20 +119,21 @@ impl Embedded {
         self.config(database, APP, &self.app_password)
     }
 
+    /// How the functions connect to a database of the server that another process runs in a directory.
+    pub fn app_of_running(home: &Path, database: &str) -> Result<DatabaseConfig, EmbeddedError> {
+        let directory = home.join("postgres");
+        let directory = fs::canonicalize(&directory).map_err(|error| EmbeddedError::File(directory, error))?;
+        // The file of a running server has its port in the fourth line.
+        let path = directory.join("data/postmaster.pid");
+        let text = fs::read_to_string(&path).map_err(|error| EmbeddedError::File(path.clone(), error))?;
+        let port = text.lines().nth(3).and_then(|line| line.trim().parse().ok());
+        let port = port.ok_or_else(|| EmbeddedError::File(path, io::ErrorKind::InvalidData.into()))?;
+        let password = secret_file(&home.join("secrets"), "db_app_password")?;
+        Ok(config(&directory, port, database, APP, &password))
+    }
+
     fn config(&self, database: &str, user: &str, password: &SecretString) -> DatabaseConfig {
-        DatabaseConfig {
-            host: "localhost".to_owned(),
-            port: self.port,
-            name: database.to_owned(),
-            user: user.to_owned(),
-            password: Some(password.clone()),
-            ssl_mode: SslMode::VerifyFull,
-            ssl_root_cert: Some(self.directory.join("ca.pem")),
-            ssl_cert: None,
-            ssl_key: None,
-            pool_size: 8,
-            connect_timeout: std::time::Duration::from_secs(5),
-        }
+        config(&self.directory, self.port, database, user, password)
     }
 
     fn data(&self) -> PathBuf {
@@ -262,6 +263,23 @@ impl Embedded {
         text.push_str(&fs::read_to_string(self.log()).unwrap_or_default());
         let tail: Vec<&str> = text.lines().rev().take(8).collect();
         Err(EmbeddedError::Program { program, output: tail.into_iter().rev().collect::<Vec<_>>().join(" | ") })
+    }
+}
+
+/// How to connect to a server, whose files are in this directory.
+fn config(directory: &Path, port: u16, database: &str, user: &str, password: &SecretString) -> DatabaseConfig {
+    DatabaseConfig {
+        host: "localhost".to_owned(),
+        port,
+        name: database.to_owned(),
+        user: user.to_owned(),
+        password: Some(password.clone()),
+        ssl_mode: SslMode::VerifyFull,
+        ssl_root_cert: Some(directory.join("ca.pem")),
+        ssl_cert: None,
+        ssl_key: None,
+        pool_size: 8,
+        connect_timeout: std::time::Duration::from_secs(5),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Every function of the product.
 
-use runtime::Function;
+use runtime::{Function, Scheduled};
 
-/// The functions, by name. A test compares them with `template.yaml`.
+/// The functions that requests call, by name. A test compares them with `template.yaml`.
 pub const FUNCTIONS: &[Function] = &[
     access_log::FUNCTION,
     accounts_email_code::FUNCTION,
@@ -95,3 +95,6 @@ pub const FUNCTIONS: &[Function] = &[
     users_profile::FUNCTION,
     users_read::FUNCTION,
 ];
+
+/// The functions that no request calls.
+pub const SCHEDULED: &[Scheduled] = &[oauth_rotate_keys::FUNCTION];

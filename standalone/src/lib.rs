@@ -5,6 +5,7 @@ pub mod demo;
 pub mod embedded;
 mod functions;
 pub mod routes;
+pub mod schedule;
 pub mod server;
 
-pub use functions::FUNCTIONS;
+pub use functions::{FUNCTIONS, SCHEDULED};

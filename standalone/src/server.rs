@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// The state of the server.
 struct Host {
-    app: App,
+    app: Arc<App>,
     router: Router,
     /// Whether the address in `X-Forwarded-For` is the caller's: only behind a proxy that sets it.
     trusts_proxy: bool,
@@ -41,7 +41,7 @@ const NO_ROOM: Duration = Duration::from_millis(100);
 /// Serves until `stop` is ready, then lets the requests that run come to their end.
 pub async fn serve(
     listener: TcpListener,
-    app: App,
+    app: Arc<App>,
     trusts_proxy: bool,
     stop: impl Future<Output = ()>,
 ) -> Result<(), RouteError> {
@@ -213,7 +213,8 @@ fn decoded(value: &str) -> String {
 }
 
 /// An id that no other request has: 128 random bits.
-fn request_id() -> String {
+#[must_use]
+pub fn request_id() -> String {
     use std::fmt::Write as _;
     oauth::token::random_bytes::<16>().map_or_else(
         |_| "no-random".to_owned(),

@@ -38,11 +38,13 @@ async fn a_client_that_asks_for_it_gets_no_authorization_before_the_code_is_type
     assert_eq!(world.mails().len(), 0, "looking at the page sends nothing");
     browser.fill(PAGE, &[("next", next)]).await;
     let code = mailed(&world);
+    assert!(!world.is_verified("manager_mary").await);
     assert_eq!(world.tables_with(&code).await, [""; 0], "only a hash is kept");
     let end = world.audit_end().await;
     let typed = browser.fill(PAGE, &[("next", next), ("code", &code)]).await;
     assert_eq!((typed.status, typed.header("location")), (StatusCode::FOUND, next.as_str()), "{}", typed.text);
     assert_eq!(world.audit_after(end).await[0].resource_type, "EmailCode");
+    assert!(world.is_verified("manager_mary").await);
     let (_, parameters) = location(&browser.get(next).await);
     assert!(parameters.contains_key("code"), "{parameters:?}");
 }

@@ -60,6 +60,7 @@ async fn a_link_works_once_and_everything_of_before_ends() {
     assert!(choose(&browser, &link, "short").await.text.contains("at least 12"), "nor does a password that is refused");
     let reply = choose(&browser, &link, NEW).await;
     assert!(reply.text.contains("Your new password is saved"), "{}", reply.text);
+    assert!(world.is_verified("manager_mary").await);
     assert!(!before.is_in().await);
     assert!(!world.accepts(tokens["access_token"].as_str().expect("a token")).await);
     assert_eq!(world.refresh(tokens["refresh_token"].as_str().expect("a token")).await.0, StatusCode::BAD_REQUEST);

@@ -42,8 +42,10 @@ async fn the_link_goes_to_the_patient_and_the_token_to_nobody_else() {
     assert_eq!((&shown["emailed"], shown.to_string().contains(&token)), (&json!(true), false), "{shown}");
     assert_eq!(world.tables_with(&token).await, [""; 0]);
 
+    assert!(!world.is_verified("ll_patient_peter").await);
     let (status, redeemed) = answer(world.anonymous(Method::POST, &format!("{PATH}/{token}"))).await;
     assert_eq!(status, StatusCode::OK, "{redeemed}");
+    assert!(world.is_verified("ll_patient_peter").await, "who has the token has the mail");
 }
 
 #[tokio::test]

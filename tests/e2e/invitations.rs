@@ -57,6 +57,7 @@ async fn an_invited_app_becomes_the_patients_app() {
     let end = world.audit_end().await;
     let (status, redeemed) = redeem(&world, token).await;
     assert_eq!(status, StatusCode::OK, "{redeemed}");
+    assert!(!world.is_verified("ll_patient_peter").await, "a coordinator passed the token on");
     assert_eq!(redeemed["token_endpoint"], format!("{}/o/token/", world.base));
     assert_eq!(redeemed["grant"]["grant_type"], "authorization_code");
     assert_eq!(redeemed["grant"]["client_id"], "T6hjXsAUCfU0IAoYwp13FlQFJfAZsotfbyKtyIsL");

@@ -1,18 +1,16 @@
 //! The authorization endpoint and what clients find out by themselves (RFC 6749, RFC 7636, RFC 9207, OpenID Connect Core
 //! 1.0).
 
-use aws_lc_rs::{
-    digest,
-    signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents},
-};
+use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use end_to_end::{
     World, answer,
     application::application,
     browser::{Browser, CHALLENGE, CLIENT, VERIFIER, form_token, location, with_query},
+    id_token::{jwks, verified},
 };
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const PASSWORD: &str = standalone::demo::PASSWORD;
 
@@ -78,7 +76,10 @@ async fn a_person_signs_in_and_the_app_acts_for_that_person() {
 
     let access = tokens["access_token"].as_str().expect("a token");
     let me = world.anonymous(Method::GET, "/o/userinfo/").bearer_auth(access);
-    assert_eq!(answer(me).await, (StatusCode::OK, json!({ "sub": "10002", "email": "manager_mary@example.com" })));
+    assert_eq!(
+        answer(me).await,
+        (StatusCode::OK, json!({ "sub": "10002", "email": "manager_mary@example.com", "email_verified": false }))
+    );
     let profile = world.anonymous(Method::GET, "/api/v1/users/profile").bearer_auth(access);
     assert_eq!(answer(profile).await.1["id"], 10002);
 }
@@ -89,28 +90,18 @@ async fn the_id_token_verifies_with_the_published_key_and_says_who_signed_in() {
     let before = jiff::Timestamp::now().as_second();
     let tokens = world.tokens("manager_mary").await;
     let after = jiff::Timestamp::now().as_second();
-    let (_, keys) = answer(world.anonymous(Method::GET, "/o/.well-known/jwks.json")).await;
-    let key = &keys["keys"][0];
-    assert_eq!(keys["keys"].as_array().map(Vec::len), Some(1));
-    assert_eq!((&key["kty"], &key["alg"], &key["use"]), (&json!("RSA"), &json!("RS256"), &json!("sig")));
-    for private in ["d", "p", "q", "dp", "dq", "qi"] {
-        assert!(key.get(private).is_none(), "the private part {private} is published");
-    }
-
     let token = tokens["id_token"].as_str().expect("an id_token");
-    let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).expect("base64url");
-    let parts: Vec<&str> = token.split('.').collect();
-    let header: Value = serde_json::from_slice(&decode(parts[0])).expect("a header");
-    assert_eq!((&header["alg"], &header["kid"]), (&json!("RS256"), &key["kid"]));
-    let part = |name: &str| decode(key[name].as_str().expect("a part of the key"));
-    let public = RsaPublicKeyComponents { n: part("n"), e: part("e") };
-    let signed = format!("{}.{}", parts[0], parts[1]);
-    let verify =
-        |message: &str| public.verify(&RSA_PKCS1_2048_8192_SHA256, message.as_bytes(), &decode(parts[2])).is_ok();
-    assert!(verify(&signed));
-    assert!(!verify(&format!("{signed}A")));
+    let jwks = jwks(&world.base).await;
+    for key in jwks["keys"].as_array().expect("keys") {
+        assert_eq!((&key["kty"], &key["alg"], &key["use"]), (&json!("RSA"), &json!("RS256"), &json!("sig")));
+        for private in ["d", "p", "q", "dp", "dq", "qi"] {
+            assert!(key.get(private).is_none(), "the private part {private} is published");
+        }
+    }
+    let claims = verified(token, &jwks).expect("a good signature");
+    let (signed, signature) = token.rsplit_once('.').expect("a JWT");
+    assert_eq!(verified(&format!("{signed}A.{signature}"), &jwks), None);
 
-    let claims: Value = serde_json::from_slice(&decode(parts[1])).expect("claims");
     let hash = digest::digest(&digest::SHA256, tokens["access_token"].as_str().expect("a token").as_bytes());
     let iat = claims["iat"].as_i64().expect("iat");
     let auth_time = claims["auth_time"].as_i64().expect("auth_time");
@@ -119,7 +110,7 @@ async fn the_id_token_verifies_with_the_published_key_and_says_who_signed_in() {
         claims,
         json!({
             "iss": format!("{}/o", world.base), "aud": CLIENT, "sub": "10002", "email": "manager_mary@example.com",
-            "nonce": "n-0S6_WzA2Mj", "at_hash": URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]),
+            "email_verified": false, "acr": "urn:jupyterhealth:acr:one-factor", "amr": ["pwd"], "nonce": "n-0S6_WzA2Mj", "at_hash": URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]),
             "iat": iat, "exp": iat + 900, "auth_time": auth_time,
         })
     );

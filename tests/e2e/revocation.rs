@@ -113,7 +113,7 @@ async fn a_client_introspects_its_own_tokens_rfc_7662_2_2() {
     let client = app(&world).await;
     let tokens = world.tokens_of("manager_mary", &client).await;
     let access = introspect(&world, &client, member(&tokens, "access_token")).await;
-    let members = ["active", "aud", "client_id", "exp", "iat", "iss", "scope", "sub", "token_type"];
+    let members = ["acr", "active", "aud", "auth_time", "client_id", "exp", "iat", "iss", "scope", "sub", "token_type"];
     assert_eq!(keys(&access), members.into());
     assert_eq!((&access["active"], &access["sub"]), (&json!(true), &json!("10002")));
     assert_eq!(access["client_id"], client["clientId"]);

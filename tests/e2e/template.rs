@@ -1,7 +1,7 @@
 //! `template.yaml`, the directories of functions, the host's list and the sample events agree.
 
 use serde_json::Value;
-use standalone::{FUNCTIONS, routes::declared};
+use standalone::{FUNCTIONS, SCHEDULED, routes::declared};
 use std::{
     collections::BTreeSet,
     fs,
@@ -66,7 +66,8 @@ fn resources() -> Vec<String> {
 fn every_function_is_in_the_template_and_in_the_host() {
     let directories = names("functions");
     let (_, in_template) = declared().expect("the template is readable");
-    let in_host: BTreeSet<String> = FUNCTIONS.iter().map(|function| function.name.to_owned()).collect();
+    let in_host = FUNCTIONS.iter().map(|function| function.name).chain(SCHEDULED.iter().map(|function| function.name));
+    let in_host: BTreeSet<String> = in_host.map(str::to_owned).collect();
     assert_eq!(in_template.len(), directories.len(), "a function is in the template twice");
     assert_eq!(in_template.into_iter().collect::<BTreeSet<_>>(), directories);
     assert_eq!(in_host, directories);
@@ -76,10 +77,13 @@ fn every_function_is_in_the_template_and_in_the_host() {
 fn every_function_has_a_route_or_a_schedule() {
     let functions: Vec<String> =
         resources().into_iter().filter(|resource| resource.contains("Type: AWS::Serverless::Function")).collect();
-    assert_eq!(functions.len(), FUNCTIONS.len());
+    assert_eq!(functions.len(), FUNCTIONS.len() + SCHEDULED.len());
     for function in functions {
-        let triggered = ["Type: HttpApi", "Type: Schedule"].iter().any(|kind| function.contains(kind));
-        assert!(triggered, "nothing calls {function}");
+        let is_scheduled =
+            SCHEDULED.iter().any(|scheduled| function.contains(&format!("target/lambda/{}\n", scheduled.name)));
+        let (trigger, other) = ("Type: HttpApi", "Type: ScheduleV2");
+        let (trigger, other) = if is_scheduled { (other, trigger) } else { (trigger, other) };
+        assert!(function.contains(trigger) && !function.contains(other), "what calls {function}");
     }
 }
 
@@ -176,6 +180,10 @@ fn every_event_is_for_a_route_of_its_function() {
     let (routes, _) = declared().expect("the template is readable");
     for (name, event) in events() {
         let function = function_of(&name, &functions).unwrap_or_else(|| panic!("{name} is for no function"));
+        if SCHEDULED.iter().any(|scheduled| scheduled.name == function) {
+            assert!(event.is_object() && event.get("routeKey").is_none(), "{name}");
+            continue;
+        }
         let key = event["routeKey"].as_str().unwrap_or_default();
         let is_route = routes.iter().any(|route| {
             route.function == function && key.split_once(' ') == Some((route.method.as_str(), route.path.as_str()))

@@ -37,8 +37,8 @@ def issue_token(database: str, user: int) -> str:
     psql(
         database,
         "-c",
-        "WITH granted AS (INSERT INTO oauth_grant (user_id, client_id, scope, auth_time) "
-        f"VALUES ({user}, 4, 'openid email', now()) RETURNING id) "
+        "WITH granted AS (INSERT INTO oauth_grant (user_id, client_id, scope, auth_time, methods) "
+        f"VALUES ({user}, 4, 'openid email', now(), '{{pwd,otp,mfa}}') RETURNING id) "
         "INSERT INTO access_token (token_hash, grant_id, scope, expires_at) "
         f"SELECT '\\x{digest}', id, 'openid email', now() + interval '1 day' FROM granted",
     )

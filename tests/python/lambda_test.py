@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import lambda_keys
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 from database import psql
 from lambda_steps import FHIR, REST, Answer, Step, Values
 from lambda_world import World
@@ -147,16 +149,16 @@ def run(step: Step, invoke: Invoke, values: Values, count: Count) -> None:
         count.check(step.event, False, repr(error))
 
 
-def modulus(pem: str) -> str:
-    """The modulus of an RSA key as a JWK has it (RFC 7518 section 6.3.1.1)."""
-    done = subprocess.run(["openssl", "rsa", "-noout", "-modulus"], input=pem, capture_output=True, text=True, check=True)
-    number = bytes.fromhex(done.stdout.strip().partition("=")[2])
-    return base64.urlsafe_b64encode(number).decode().rstrip("=")
+def modulus(keys: lambda_keys.Keys) -> str:
+    """The modulus of the key that signs, by KMS's own word, as a JWK has it (RFC 7518 section 6.3.1.1)."""
+    public = load_der_public_key(keys.kms.get_public_key(KeyId=keys.arns()[0])["PublicKey"])
+    number = public.public_numbers().n
+    return base64.urlsafe_b64encode(number.to_bytes(public.key_size // 8)).decode().rstrip("=")
 
 
 def without_secrets(world: World, values: Values, count: Count) -> None:
     """A function whose secret cannot be read answers 503 and nothing else."""
-    lost = {**world.by_secret, "SECRET_ARN": "jhe/no-such-secret"}
+    lost = {**world.by_secret, "SECRET_ARN": "jhe/no-such-secret", "SIGNING_KEYS_SECRET_ID": "jhe/no-such-secret"}
     for function, name in (("fhir-observation-read", "fhir-observation-read"), ("oauth-jwks", "oauth-jwks")):
         with FunctionProcess(BINARIES / function, lost) as process:
             answer = Answer(process.invoke(load(name, values)))
@@ -171,7 +173,7 @@ def recorded(world: World, count: Count) -> None:
 
 
 def complete(count: Count) -> None:
-    used = {step.event for step in FHIR + REST}
+    used = {step.event for step in FHIR + REST} | {lambda_keys.FUNCTION}
     files = {path.stem for path in EVENTS.glob("*.json")}
     count.check("every event file is used", used == files, used ^ files)
     functions = {path.name for path in (ROOT / "functions").iterdir() if (path / "src/main.rs").exists()}
@@ -186,7 +188,10 @@ def main() -> int:
     complete(count)
     world = World("lambda_test")
     values = {user: world.token(f"{user}@example.com") for user in USERS}
-    values["modulus"] = modulus(world.id_token_key)
+    keys = lambda_keys.Keys(world)
+    with FunctionProcess(BINARIES / lambda_keys.FUNCTION, world.by_secret) as process:
+        lambda_keys.run(process, keys, count.check)
+    values["modulus"] = modulus(keys)
     for hosts, steps in ((CargoLambda(world.by_variables), FHIR), (OurRuntime(world.by_secret), REST)):
         try:
             for step in steps:

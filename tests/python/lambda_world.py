@@ -5,7 +5,6 @@ Used inside `jhe with-database`, which gives the database by its environment.
 
 import base64
 import json
-import logging
 import os
 import secrets
 import subprocess
@@ -15,6 +14,7 @@ from instance import ROOT
 
 SITE_URL = "https://jhe.example"
 SECRET_NAME = "jhe/functions"
+RING_NAME = "jhe/signing-keys"
 AWS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -42,8 +42,7 @@ class World:
         # A deployment with TLS asks before it sends a code to an app on the device, as the demo's is.
         psql(database, "-c", "UPDATE oauth_client SET redirect_uris = '{https://app.example/auth/callback}'")
         self.database = database
-        self.id_token_key = rsa_key()
-        self.keys = {"link_key": random_key(), "form_key": random_key(), "factor_key": random_key(), "id_token_key": self.id_token_key, "saml_key": rsa_key()}
+        self.keys = {"link_key": random_key(), "form_key": random_key(), "factor_key": random_key(), "saml_key": rsa_key()}
         names = ("DB_HOST", "DB_PORT", "DB_SSL_MODE", "DB_SSL_ROOT_CERT", "PATH")
         self.common = {
             **{name: os.environ[name] for name in names},
@@ -61,25 +60,41 @@ class World:
             "LINK_KEY": self.keys["link_key"],
             "FORM_KEY": self.keys["form_key"],
             "FACTOR_KEY": self.keys["factor_key"],
-            "OIDC_RSA_PRIVATE_KEY": self.id_token_key,
         }
         self.by_secret = {**self.common, **AWS, **self.start_secrets_manager()}
 
     def start_secrets_manager(self) -> dict[str, str]:
-        """Starts moto, puts the secret there, and gives the variables that lead to it: no password, no key among them."""
+        """Starts moto, puts the secret there, and gives the variables that lead to it: no password, no key among them. The
+        ring of signing keys is a secret without a value, as CloudFormation makes it."""
         os.environ.update(AWS)
-        logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        import boto3
-        from moto.server import ThreadedMotoServer
+        import moto_server
 
-        self.moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        self.moto.start()
+        self.moto = moto_server.start()
         host, port = self.moto.get_host_and_port()
-        url = f"http://{host}:{port}"
+        self.url = f"http://{host}:{port}"
         document = {"db_username": os.environ["DB_USER"], "db_password": os.environ["DB_PASSWORD"], **self.keys}
-        client = boto3.client("secretsmanager", endpoint_url=url)
+        client = self.client("secretsmanager")
         created = client.create_secret(Name=SECRET_NAME, SecretString=json.dumps(document))
-        return {"AWS_ENDPOINT_URL": url, "SECRET_ARN": created["ARN"]}
+        self.ring = client.create_secret(Name=RING_NAME)["ARN"]
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "SECRET_ARN": created["ARN"],
+            "SIGNING_KEYS_SECRET_ID": self.ring,
+            "SIGNING_KEY_KIND": "kms",
+            "SIGNING_KEY_BITS": "2048",
+        }
+
+    def client(self, service: str):
+        """A client of moto."""
+        import boto3
+
+        return boto3.client(service, endpoint_url=self.url)
+
+    def keys_in_kms(self) -> list:
+        """The keys as moto keeps them, to move their times."""
+        from moto.kms.models import kms_backends
+
+        return [key for account in kms_backends.values() for key in account[AWS["AWS_REGION"]].keys.values()]
 
     def token(self, email: str) -> str:
         """A token for the user with this e-mail."""

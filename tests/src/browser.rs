@@ -196,14 +196,20 @@ impl World {
         let token = oauth::Secret::generate().expect("a token").expose().to_owned();
         self.sql(&format!(
             "WITH granted AS (
-               INSERT INTO oauth_grant (user_id, client_id, scope, auth_time)
-               SELECT id, {client}, '{scope}', clock_timestamp() FROM app_user WHERE email = '{}' RETURNING id)
+               INSERT INTO oauth_grant (user_id, client_id, scope, auth_time, methods)
+               SELECT id, {client}, '{scope}', clock_timestamp(), '{{pwd,otp,mfa}}' FROM app_user WHERE email = '{}' RETURNING id)
              INSERT INTO access_token (token_hash, grant_id, scope, expires_at)
              SELECT sha256('{token}'), id, '{scope}', clock_timestamp() + interval '5 minutes' FROM granted",
             email(user)
         ))
         .await;
         token
+    }
+
+    /// Whether it was shown that a user receives mail at the own address.
+    pub async fn is_verified(&self, user: &str) -> bool {
+        let address = email(user);
+        self.count(&format!("SELECT count(email_verified_at) FROM app_user WHERE email = '{address}'")).await == 1
     }
 
     /// Whether an access token still opens the door.

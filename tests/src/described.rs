@@ -21,7 +21,7 @@ static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::
 pub fn check(method: &Method, path: &str, reply: &Reply) {
     let Some((route, operation)) = operation(method, path) else { return };
     let status = reply.status.as_u16().to_string();
-    let what = format!("{method} {path}: {status} {}", reply.text);
+    let what = format!("{method} {path}: {status} {}", reply.text.chars().take(200).collect::<String>());
     let described = &operation["responses"][&status];
     assert!(described.is_object(), "{what}: this status is not described");
     let media = reply.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -15,6 +15,7 @@
 pub mod application;
 pub mod browser;
 pub mod described;
+pub mod id_token;
 pub mod ledger;
 pub mod mailbox;
 pub mod point;
@@ -27,7 +28,11 @@ use reply::Reply;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use std::collections::{BTreeSet, HashMap};
+use signing_keys::rotation::Rotator;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 use store::DatabaseConfig;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
@@ -71,6 +76,9 @@ pub struct World {
     pub database: String,
     /// What `demo.json` says.
     pub demo: Value,
+    /// The state of the process that serves it.
+    pub app: Arc<runtime::App>,
+    settings: Vec<(String, String)>,
     client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     server: Option<JoinHandle<()>>,
@@ -97,12 +105,33 @@ impl World {
         let (stop, stopped) = oneshot::channel();
         let demo = standalone::demo::describe(&owner(&database), &base).await.expect("tokens");
         standalone::demo::upload(&app, &demo).await.expect("the demo observations");
+        signing_keys(&app).await;
+        let app = Arc::new(app);
+        let served = Arc::clone(&app);
         let server = tokio::spawn(async move {
             let stopped = async { stopped.await.unwrap_or_default() };
-            standalone::server::serve(listener, app, false, stopped).await.expect("served");
+            standalone::server::serve(listener, served, false, stopped).await.expect("served");
         });
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
-        Self { base, database, demo, client, stop: Some(stop), server: Some(server) }
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { base, database, demo, client, app, settings, stop: Some(stop), server: Some(server) }
+    }
+
+    /// Another process that serves the same world: its state, and where it listens.
+    pub async fn second_process(&self) -> (Arc<runtime::App>, String) {
+        self.process_with(&[]).await
+    }
+
+    /// The same, with other settings besides.
+    pub async fn process_with(&self, more: &[(&str, &str)]) -> (Arc<runtime::App>, String) {
+        let own = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let settings: Vec<_> = own.chain(more.iter().copied()).collect();
+        let app = Arc::new(app(&self.database, &self.base, &secrets(), &settings));
+        let listener = TcpListener::bind("localhost:0").await.expect("a port");
+        let base = format!("http://localhost:{}", listener.local_addr().expect("an address").port());
+        let served = Arc::clone(&app);
+        tokio::spawn(async move { standalone::server::serve(listener, served, false, std::future::pending()).await });
+        (app, base)
     }
 
     /// A user's access token.
@@ -235,10 +264,23 @@ pub fn link<'a>(world: &World, bundle: &'a Value, relation: &str) -> Option<&'a 
     Some(url.strip_prefix(world.base.as_str()).unwrap_or_else(|| panic!("{url} is not of this site")))
 }
 
+/// Makes the signing keys that worlds share, without the record that a host leaves in its database.
+async fn signing_keys(app: &runtime::App) {
+    let rotator = Rotator::of(app).expect("settings");
+    if rotator.present().await.expect("keys, or none").is_none() {
+        rotator.begin(app.now()).await.expect("keys");
+    }
+}
+
 fn app(database: &str, base: &str, secrets: &std::path::Path, settings: &[(&str, &str)]) -> runtime::App {
     let mail = mailbox::directory(database).display().to_string();
-    // Tests ask faster than people: those of the limit itself set one.
-    let defaults = [("MAIL_TRANSPORT", "directory"), ("MAIL_DIRECTORY", mail.as_str()), ("RATE_LIMIT_PER_MINUTE", "0")];
+    // Tests ask faster than people: those of the limit itself set one. To make a key of 4096 bits takes longer than most tests.
+    let defaults = [
+        ("MAIL_TRANSPORT", "directory"),
+        ("MAIL_DIRECTORY", mail.as_str()),
+        ("RATE_LIMIT_PER_MINUTE", "0"),
+        ("SIGNING_KEY_BITS", "2048"),
+    ];
     let mut variables: HashMap<String, String> =
         defaults.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     variables.entry("SITE_URL".to_owned()).or_insert_with(|| base.to_owned());

@@ -37,6 +37,7 @@ const ENTRY: Shape = Shape {
         required("outcome", Kind::OneOf(&["allowed", "denied", "failed"])),
         required("refusedBy", Kind::OrNull(&Kind::AnyText)).about("The layer that refused."),
         required("privileged", Kind::Boolean).about("Whether it was a super admin."),
+        required("reason", Kind::OrNull(&Kind::AnyText)).about("Why, as who asked said it."),
     ],
 };
 

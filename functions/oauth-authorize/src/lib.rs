@@ -12,6 +12,7 @@ use consent::Decision;
 use http::Method;
 use oauth::{
     Client, Secret, TokenHash,
+    authentication::Acr,
     authorize::{Authorization, AuthorizeRequest, NextStep, PageError, Refusal, Session},
     discovery::Endpoints,
 };
@@ -55,7 +56,14 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     }
     let signed_in = browser::signed_in(app, request).await?;
     // An earlier consent does not count: a public client cannot prove that it is the same (RFC 6749 section 10.2).
-    let session = signed_in.as_ref().map(|one| Session { auth_time: one.session.started_at, has_consented: false });
+    let session = match &signed_in {
+        Some(one) => Some(Session {
+            auth_time: one.session.started_at,
+            has_consented: false,
+            could_be_stronger: authorization.asks_two_factors() && could_be_stronger(app, one).await?,
+        }),
+        None => None,
+    };
     let step = match authorization.next_step(&client, site_url, session.as_ref(), app.now()) {
         Ok(step) => step,
         Err(refusal) => return answer.refuse(&refusal).await,
@@ -85,6 +93,14 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
             }
         },
     }
+}
+
+/// Whether who signed in by one factor has a second one.
+async fn could_be_stronger(app: &App, signed_in: &SignedIn) -> Result<bool, Failure> {
+    if Acr::of(&signed_in.session.methods) == Some(Acr::TwoFactors) {
+        return Ok(false);
+    }
+    Ok(app.store().await?.account_of(signed_in.session.user).await?.is_some_and(|account| account.has_factor))
 }
 
 /// Errors before the redirect URI is known to be the client's are shown, never sent (RFC 6749 section 4.1.2.1).
@@ -173,6 +189,7 @@ impl Asked<'_> {
             scope: &self.authorization.scope,
             audience: &self.authorization.audience,
             auth_time: signed_in.session.started_at,
+            methods: &signed_in.session.methods,
             redirect_uri: self.authorization.return_to.redirect_uri(),
             challenge: &self.authorization.challenge,
             nonce: self.authorization.nonce.as_deref(),

@@ -27,8 +27,9 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         store.record_refusal(&context, &Target::nothing(), refused).await?;
         return Err(error.into());
     }
-    let site_url = &app.settings.site_url;
-    let token = store.live_token(&asked.token.hash()).await?.filter(|token| token.is_shown_to(&client, site_url));
+    let (site_url, admins) = (&app.settings.site_url, app.settings.super_admins_need_factor);
+    let token = store.live_token(&asked.token.hash(), admins).await?;
+    let token = token.filter(|token| token.is_shown_to(&client, site_url));
     let answer = if let Some(token) = token {
         Introspection::active(token, Endpoints::new(site_url).issuer(), site_url)
     } else {

@@ -60,7 +60,9 @@ impl Asked {
         let params = Params::from_pairs(pairs).map_err(unacceptable)?;
         let request = LogoutRequest::parse(&params).map_err(unacceptable)?;
         let hint = match &request.id_token_hint {
-            Some(hint) => app.signing_key().await?.verify_hint(hint, Endpoints::new(&app.settings.site_url).issuer()),
+            Some(hint) => {
+                signing_keys::keys(app).await?.verify_hint(hint, Endpoints::new(&app.settings.site_url).issuer())
+            }
             None => None,
         };
         let client = match request.client(hint.as_ref()) {

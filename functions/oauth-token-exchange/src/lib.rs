@@ -14,7 +14,7 @@ use oauth::{
 };
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, SetupError, account, client, json};
 use std::sync::Arc;
-use store::{ConfigError, NewAccess, SsoAttempt};
+use store::{ConfigError, NewAccess, SignedInElsewhere, SsoAttempt};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -68,7 +68,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let lifetime = app.settings.lifetimes.access;
     let new = NewAccess {
         client: client.id,
-        person: Some((user, person.issued_at)),
+        person: Some(SignedInElsewhere { user, at: person.issued_at, by_two_factors: person.has_second_factor }),
         scope: &scope,
         audience: &asked.audience,
         hash: access.hash(),

@@ -18,6 +18,7 @@ use oauth::{
     token_response::TokenResponse,
 };
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, client, json};
+use signing_keys::{Keys, KeysError};
 use store::{Exchanged, NewTokens, Store};
 
 /// The function.
@@ -34,7 +35,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let params = Params::from_pairs(request.form()?)?;
     let asked = TokenRequest::parse(request.header(header::AUTHORIZATION), &params)?;
     // Needed after the exchange, when the code is used up: a failure must come before.
-    app.signing_key().await?;
+    let keys = signing_keys::keys(app).await?;
     let store = app.store().await?;
     let mut context = request.audit(None, Action::Execute, "Token");
     let client = client::authenticate(app, &context, &sender(store, &context, &asked).await?).await?;
@@ -54,11 +55,21 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         }
         Grant::RefreshToken(refresh) => {
             let decide = |record: &_| grant::rotate_refresh(record, refresh, &client, proof.as_ref(), &terms);
-            store.rotate_refresh(&context, &refresh.refresh_token.hash(), &new, decide).await
+            let admins = settings.super_admins_need_factor;
+            store.rotate_refresh(&context, &refresh.refresh_token.hash(), &new, admins, decide).await
         }
     };
     let exchanged = exchanged(store, &context, outcome?).await?;
-    Ok(json(StatusCode::OK, &answer(app, &client, exchanged, tokens, proof.is_some()).await?)?)
+    let id_token = id_token(app, &keys, &client, &exchanged, &tokens).await;
+    // A refresh token is used up by now, and the answer to a refresh needs no id_token (OpenID Connect Core 1.0 section 12.2).
+    let id_token = match (&asked.grant, id_token) {
+        (Grant::RefreshToken(_), Err(error)) => {
+            tracing::warn!(%error, "refreshed without an id_token");
+            None
+        }
+        (_, id_token) => id_token?,
+    };
+    Ok(json(StatusCode::OK, &answer(app, exchanged, tokens, proof.is_some(), id_token))?)
 }
 
 /// Who asks: who the request names, or whose refresh token it is.
@@ -112,39 +123,43 @@ async fn worthless(store: &Store, context: &Context) -> Failure {
     }
 }
 
-async fn answer(
+/// The `id_token`, if the scope asks for one (OpenID Connect Core 1.0 section 3.1.3.3).
+async fn id_token(
     app: &App,
+    keys: &Keys,
     client: &Client,
-    exchanged: Exchanged,
-    tokens: Tokens,
-    is_bound: bool,
-) -> Result<TokenResponse, Failure> {
-    let Exchanged { granted, subject } = exchanged;
-    let lifetimes = &app.settings.lifetimes;
-    let id_token = if granted.scope.contains(OPENID) {
-        let claims = IdTokenClaims::new(&IdTokenFacts {
-            endpoints: &Endpoints::new(&app.settings.site_url),
-            client_id: &client.client_id,
-            subject: &subject,
-            scope: &granted.scope,
-            nonce: granted.nonce.as_deref(),
-            auth_time: granted.auth_time,
-            access_token: &tokens.access,
-            lifetime: lifetimes.id_token,
-            now: app.now(),
-        });
-        Some(app.signing_key().await?.sign(&claims).map_err(|error| Failure::Internal(Box::new(error)))?)
-    } else {
-        None
-    };
-    Ok(TokenResponse {
+    exchanged: &Exchanged,
+    tokens: &Tokens,
+) -> Result<Option<Secret>, KeysError> {
+    let Exchanged { granted, subject, methods } = exchanged;
+    if !granted.scope.contains(OPENID) {
+        return Ok(None);
+    }
+    let claims = IdTokenClaims::new(&IdTokenFacts {
+        endpoints: &Endpoints::new(&app.settings.site_url),
+        client_id: &client.client_id,
+        subject,
+        scope: &granted.scope,
+        nonce: granted.nonce.as_deref(),
+        auth_time: granted.auth_time,
+        methods,
+        access_token: &tokens.access,
+        lifetime: app.settings.lifetimes.id_token,
+        now: app.now(),
+    });
+    keys.sign(app, &claims).await.map(Some)
+}
+
+fn answer(app: &App, exchanged: Exchanged, tokens: Tokens, is_bound: bool, id_token: Option<Secret>) -> TokenResponse {
+    let Exchanged { granted, subject, .. } = exchanged;
+    TokenResponse {
         access_token: tokens.access,
         is_bound,
-        expires_in: lifetimes.access.as_secs(),
+        expires_in: app.settings.lifetimes.access.as_secs(),
         refresh_token: granted.refresh_scope.is_some().then_some(tokens.refresh),
         issued_token_type: None,
         patient: subject.patient.filter(|_| granted.scope.contains(LAUNCH_PATIENT)),
         scope: granted.scope,
         id_token,
-    })
+    }
 }

@@ -41,7 +41,7 @@ fn subject(profile: Profile) -> Subject {
     Subject {
         user: profile.id,
         email: known(profile.email),
-        email_verified: None,
+        email_verified: Some(profile.email_verified),
         given_name: known(profile.first_name),
         family_name: known(profile.last_name),
         patient: profile.patient,

@@ -130,6 +130,12 @@ impl Context {
         self
     }
 
+    /// The context of what the system does by itself.
+    #[must_use]
+    pub fn of_system(request_id: &str, action: Action, resource_type: &'static str) -> Self {
+        Self { actor_type: "system", ..Self::new(request_id, None, None, action, resource_type) }
+    }
+
     /// The same context, for a decision on behalf of a patient.
     #[must_use]
     pub const fn on_behalf_of(mut self, patient: PatientId) -> Self {
@@ -152,6 +158,12 @@ mod tests {
             serde_json::json!({"request_id": "r1", "actor_type": "anonymous", "action": "read",
                 "resource_type": "Observation", "privileged": false})
         );
+    }
+
+    #[test]
+    fn the_system_is_not_anonymous() {
+        let context = Context::of_system("r1", Action::Update, "SigningKeys");
+        assert_eq!((context.actor_type, context.actor_user_id, context.privileged), ("system", None, false));
     }
 
     #[test]

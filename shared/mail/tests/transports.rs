@@ -138,7 +138,6 @@ fn app(settings: &[(&str, &str)]) -> App {
         ("LINK_KEY", key.as_str()),
         ("FORM_KEY", key.as_str()),
         ("FACTOR_KEY", key.as_str()),
-        ("OIDC_RSA_PRIVATE_KEY", "none"),
     ];
     let given = defaults.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let variables: BTreeMap<String, String> = given.collect();

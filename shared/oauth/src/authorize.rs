@@ -10,6 +10,7 @@
 use form_urlencoded::Serializer;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::authentication::Acr;
 use crate::client::{Client, GrantType};
 use crate::dpop::{Proof, Thumbprint};
 use crate::error::{ErrorCode, OAuthError};
@@ -28,7 +29,7 @@ const MAX_NONCE: usize = 512;
 const RESOURCE: &str = "resource";
 
 /// The parameters that count. Any other is ignored (RFC 6749 3.1).
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 16] = [
     "client_id",
     "redirect_uri",
     "response_type",
@@ -42,6 +43,7 @@ const KNOWN: [&str; 15] = [
     "dpop_jkt",
     "prompt",
     "max_age",
+    "acr_values",
     "request",
     "request_uri",
 ];
@@ -241,6 +243,7 @@ impl Addressed {
             key: key(params)?,
             prompt: Prompt::parse(params.get("prompt")?)?,
             max_age: max_age(params)?,
+            asks_two_factors: asks_two_factors(params)?,
             params: params.clone(),
             way: self.way.clone(),
         })
@@ -263,6 +266,7 @@ pub struct Authorization {
     pub key: Option<Thumbprint>,
     prompt: Prompt,
     max_age: Option<SignedDuration>,
+    asks_two_factors: bool,
     params: Params,
     way: Way,
 }
@@ -274,6 +278,8 @@ pub struct Session {
     pub auth_time: Timestamp,
     /// Whether the user agreed earlier to give this client this scope.
     pub has_consented: bool,
+    /// Whether the user signed in by one factor and has a second one.
+    pub could_be_stronger: bool,
 }
 
 /// What has to happen next.
@@ -296,8 +302,11 @@ impl Authorization {
         session: Option<&Session>,
         now: Timestamp,
     ) -> Result<NextStep, Refusal> {
-        let fresh = session.filter(|session| self.is_fresh(session, now));
         let silent = self.prompt == Prompt::None;
+        // `acr_values` asks for a claim that is voluntary (OpenID Connect Core 3.1.2.1, 5.5.1.1): who has no second factor, or
+        // cannot be asked, is signed in as they are, and the `id_token` says how.
+        let is_strong = |session: &&Session| silent || !(self.asks_two_factors && session.could_be_stronger);
+        let fresh = session.filter(|session| self.is_fresh(session, now)).filter(is_strong);
         match fresh {
             None if silent => Err(self.refuse(ErrorCode::LoginRequired, "The user is not logged in.")),
             None => Ok(NextStep::LogIn),
@@ -313,6 +322,12 @@ impl Authorization {
     #[must_use]
     pub fn unknown_resource(&self) -> Refusal {
         Refusal { return_to: self.return_to.clone(), error: Audience::unknown() }
+    }
+
+    /// Whether the client prefers a user who signed in by two factors.
+    #[must_use]
+    pub const fn asks_two_factors(&self) -> bool {
+        self.asks_two_factors
     }
 
     /// The refusal to send when the user says no.
@@ -475,6 +490,12 @@ fn max_age(params: &Params) -> Result<Option<SignedDuration>, OAuthError> {
     };
     let seconds = text.parse::<u32>().map_err(|_| OAuthError::invalid_request("The max_age is malformed."))?;
     Ok(Some(SignedDuration::from_secs(i64::from(seconds))))
+}
+
+/// `acr_values` are in order of preference. Those that are not known are nobody's.
+fn asks_two_factors(params: &Params) -> Result<bool, OAuthError> {
+    let first = params.get("acr_values")?.and_then(|values| values.split(' ').find_map(Acr::parse));
+    Ok(first == Some(Acr::TwoFactors))
 }
 
 /// `1*VSCHAR` (RFC 6749 appendix A.5), of bounded length.

@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use crate::authentication::Acr;
 use crate::pkce;
 use crate::scope;
 
@@ -97,6 +98,8 @@ const CLAIMS: &[&str] = &[
     "exp",
     "iat",
     "auth_time",
+    "acr",
+    "amr",
     "nonce",
     "at_hash",
     "email",
@@ -187,6 +190,7 @@ pub struct OpenIdConfiguration {
     subject_types_supported: &'static [&'static str],
     id_token_signing_alg_values_supported: &'static [&'static str],
     claims_supported: &'static [&'static str],
+    acr_values_supported: [&'static str; Acr::ALL.len()],
     prompt_values_supported: &'static [&'static str],
     claims_parameter_supported: bool,
     request_parameter_supported: bool,
@@ -204,6 +208,7 @@ impl OpenIdConfiguration {
             subject_types_supported: &["public"],
             id_token_signing_alg_values_supported: &["RS256"],
             claims_supported: CLAIMS,
+            acr_values_supported: Acr::ALL.map(Acr::as_str),
             prompt_values_supported: &["none", "login", "consent"],
             claims_parameter_supported: false,
             request_parameter_supported: false,

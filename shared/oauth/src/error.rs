@@ -43,6 +43,8 @@ pub enum ErrorCode {
     InvalidToken,
     /// The access token does not allow this (RFC 6750).
     InsufficientScope,
+    /// The user has to sign in more strongly (RFC 9470).
+    InsufficientUserAuthentication,
 }
 
 impl ErrorCode {
@@ -68,6 +70,7 @@ impl ErrorCode {
             Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
+            Self::InsufficientUserAuthentication => "insufficient_user_authentication",
         }
     }
 }
@@ -115,6 +118,12 @@ impl OAuthError {
         Self::new(ErrorCode::InsufficientScope, description)
     }
 
+    /// `insufficient_user_authentication`.
+    #[must_use]
+    pub const fn insufficient_user_authentication() -> Self {
+        Self::new(ErrorCode::InsufficientUserAuthentication, "A sign-in with a second factor is needed.")
+    }
+
     /// `server_error`, for failures that only the log may explain.
     #[must_use]
     pub const fn server_error() -> Self {
@@ -125,7 +134,7 @@ impl OAuthError {
     #[must_use]
     pub const fn status(&self) -> u16 {
         match self.code {
-            ErrorCode::InvalidClient | ErrorCode::InvalidToken => 401,
+            ErrorCode::InvalidClient | ErrorCode::InvalidToken | ErrorCode::InsufficientUserAuthentication => 401,
             ErrorCode::InsufficientScope => 403,
             ErrorCode::ServerError => 500,
             ErrorCode::TemporarilyUnavailable => 503,
@@ -140,6 +149,11 @@ impl OAuthError {
             ErrorCode::InvalidClient => Some("Basic realm=\"token\""),
             ErrorCode::InvalidToken => Some("Bearer realm=\"api\", error=\"invalid_token\""),
             ErrorCode::InsufficientScope => Some("Bearer realm=\"api\", error=\"insufficient_scope\""),
+            // RFC 9470 3: what to ask for in the next authorization request.
+            ErrorCode::InsufficientUserAuthentication => Some(
+                "Bearer realm=\"api\", error=\"insufficient_user_authentication\", \
+                 acr_values=\"urn:jupyterhealth:acr:two-factors\"",
+            ),
             _ => None,
         }
     }
@@ -157,6 +171,7 @@ impl Serialize for OAuthError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::authentication::Acr;
 
     #[test]
     fn the_body_is_that_of_rfc_6749_5_2() {
@@ -167,10 +182,12 @@ mod tests {
     #[test]
     fn every_401_names_a_scheme() {
         let token = OAuthError::new(ErrorCode::InvalidToken, "The token is not valid.");
-        for error in [OAuthError::invalid_client(), token] {
+        let weak = OAuthError::insufficient_user_authentication();
+        for error in [OAuthError::invalid_client(), token, weak] {
             assert_eq!(error.status(), 401);
             assert!(error.www_authenticate().is_some());
         }
+        assert!(weak.www_authenticate().unwrap().contains(Acr::TwoFactors.as_str()));
         assert_eq!(OAuthError::invalid_grant().status(), 400);
         assert_eq!(OAuthError::invalid_grant().www_authenticate(), None);
         assert_eq!(OAuthError::server_error().status(), 500);

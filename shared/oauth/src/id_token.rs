@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::authentication::{self, Acr};
 use crate::discovery::Endpoints;
 use crate::scope::{EMAIL, FHIR_USER, PROFILE, Scope};
 use crate::token::{Secret, sha256};
@@ -88,6 +89,8 @@ pub struct IdTokenFacts<'a> {
     pub nonce: Option<&'a str>,
     /// When the user logged in.
     pub auth_time: Timestamp,
+    /// How, by the methods of the session.
+    pub methods: &'a [String],
     /// The access token issued with it.
     pub access_token: &'a Secret,
     /// How long it is good.
@@ -96,7 +99,7 @@ pub struct IdTokenFacts<'a> {
     pub now: Timestamp,
 }
 
-/// The claims of an `id_token` (OpenID Connect Core 2). Sign them with [`crate::signing::SigningKey::sign`].
+/// The claims of an `id_token` (OpenID Connect Core 2). Sign them as a [`crate::signing::UnsignedToken`].
 #[derive(Debug, Serialize)]
 pub struct IdTokenClaims {
     iss: String,
@@ -104,6 +107,10 @@ pub struct IdTokenClaims {
     exp: i64,
     iat: i64,
     auth_time: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amr: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     nonce: Option<String>,
     at_hash: String,
@@ -122,6 +129,8 @@ impl IdTokenClaims {
             exp: iat.saturating_add(facts.lifetime.as_secs()),
             iat,
             auth_time: facts.auth_time.as_second(),
+            acr: Acr::of(facts.methods).map(Acr::as_str),
+            amr: authentication::amr(facts.methods),
             nonce: facts.nonce.map(str::to_owned),
             at_hash: at_hash(facts.access_token),
             user: UserClaims::for_scope(facts.subject, facts.scope, facts.endpoints),

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::authentication::Acr;
 use crate::client::{Client, ClientKind};
 use crate::client_auth::ClientAuthentication;
 use crate::error::OAuthError;
@@ -66,6 +67,10 @@ pub struct LiveToken {
     pub expires_at: Timestamp,
     /// The thumbprint of the key that it is bound to.
     pub key: Option<String>,
+    /// When the user logged in.
+    pub auth_time: Timestamp,
+    /// How; empty when nobody did.
+    pub methods: Vec<String>,
 }
 
 impl LiveToken {
@@ -100,6 +105,11 @@ struct Members {
     token_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation>,
+    // RFC 9470 6.2: how strong the sign-in was, and when it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<i64>,
 }
 
 /// What proves that a token is its sender's (RFC 9449 6.2).
@@ -119,6 +129,7 @@ impl Introspection {
     #[must_use]
     pub fn active(token: LiveToken, issuer: &str, site_url: &str) -> Self {
         let aud = (token.kind == TokenKind::Access).then(|| token.audience.told(site_url));
+        let acr = Acr::of(&token.methods);
         Self {
             active: true,
             token: Some(Members {
@@ -135,6 +146,8 @@ impl Introspection {
                     TokenKind::Refresh => None,
                 },
                 cnf: token.key.map(|jkt| Confirmation { jkt }),
+                acr: acr.map(Acr::as_str),
+                auth_time: acr.map(|_| token.auth_time.as_second()),
             }),
         }
     }

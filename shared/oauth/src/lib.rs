@@ -10,6 +10,7 @@
 //! that act for one account.
 
 pub mod assertion;
+pub mod authentication;
 pub mod authorize;
 pub mod client;
 pub mod client_auth;
@@ -32,6 +33,7 @@ pub mod pushed;
 pub mod redirect;
 pub mod registration;
 pub mod resource;
+pub mod ring;
 pub mod scope;
 pub mod signing;
 pub mod smart;

@@ -11,7 +11,7 @@ const MAX_STATE: usize = 2048;
 /// A request, as it was sent. Nothing in it is checked yet.
 #[derive(Debug, Clone, Default)]
 pub struct LogoutRequest {
-    /// An `id_token` that was issued to the client. Verify it with [`crate::signing::SigningKey::verify_hint`].
+    /// An `id_token` that was issued to the client. Verify it with [`crate::signing::PublicKey::verify_hint`].
     pub id_token_hint: Option<String>,
     /// The client.
     pub client_id: Option<String>,

@@ -103,7 +103,8 @@ impl fmt::Debug for TokenHash {
 }
 
 /// SHA-256 of some bytes.
-pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     // SHA-256 always gives 32 bytes, so this copies all of them.
     for (to, from) in out.iter_mut().zip(digest(&SHA256, bytes).as_ref()) {

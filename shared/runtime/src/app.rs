@@ -3,12 +3,12 @@
 use crate::{KeySets, Settings, rate::Rates};
 use fhir::cursor::CursorKey;
 use jiff::Timestamp;
-use oauth::{csrf::FormKey, factor::FactorKey, redirect, signing::SigningKey};
+use oauth::{csrf::FormKey, factor::FactorKey, redirect};
 use secrets::{SecretStore, Secrets, SecretsError};
 use std::{
     any::Any,
     collections::HashMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -24,9 +24,6 @@ pub enum SetupError {
     /// The secrets cannot be had.
     #[error("the secrets cannot be read")]
     Secrets(#[from] SecretsError),
-    /// The key that signs `id_token`s is not usable.
-    #[error("the signing key is not usable")]
-    SigningKey,
 }
 
 type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -39,7 +36,7 @@ pub struct App {
     pool_size: usize,
     secrets: SecretStore,
     store: OnceCell<Store>,
-    signing_key: OnceCell<SigningKey>,
+    secret_directory: Option<PathBuf>,
     parts: Mutex<http::Extensions>,
     key_sets: KeySets,
     origins: Mutex<HashMap<String, (bool, Instant)>>,
@@ -73,7 +70,7 @@ impl App {
             lookup: Box::new(lookup),
             pool_size,
             store: OnceCell::new(),
-            signing_key: OnceCell::new(),
+            secret_directory: secret_directory.map(Path::to_owned),
             parts: Mutex::default(),
             key_sets: KeySets::default(),
             origins: Mutex::default(),
@@ -85,6 +82,18 @@ impl App {
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<String> {
         (self.lookup)(name)
+    }
+
+    /// Looks up variables of the environment.
+    #[must_use]
+    pub fn variables(&self) -> impl Fn(&str) -> Option<String> {
+        |name| self.variable(name)
+    }
+
+    /// Where the host keeps its own secrets, if it does.
+    #[must_use]
+    pub fn secret_directory(&self) -> Option<&Path> {
+        self.secret_directory.as_deref()
     }
 
     /// Whether people can sign in with the account of their organization: some metadata of an identity provider is named.
@@ -189,15 +198,5 @@ impl App {
     #[must_use]
     pub const fn key_sets(&self) -> &KeySets {
         &self.key_sets
-    }
-
-    /// The key that signs `id_token`s. Parsed once.
-    pub async fn signing_key(&self) -> Result<&SigningKey, SetupError> {
-        self.signing_key
-            .get_or_try_init(|| async {
-                let secrets = self.secrets().await?;
-                SigningKey::from_pem(&secrets.id_token_key).map_err(|_| SetupError::SigningKey)
-            })
-            .await
     }
 }

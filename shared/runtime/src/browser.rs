@@ -103,7 +103,9 @@ pub async fn signed_in(app: &App, request: &Request) -> Result<Option<SignedIn>,
     let Some(token) = session_token(&app.settings, request) else {
         return Ok(None);
     };
-    let session = app.store().await?.session(&token.hash(), app.settings.session_idle_seconds).await?;
+    let settings = &app.settings;
+    let (idle, admins) = (settings.session_idle_seconds, settings.super_admins_need_factor);
+    let session = app.store().await?.session(&token.hash(), idle, admins).await?;
     Ok(session.map(|session| SignedIn { session, token }))
 }
 
@@ -346,7 +348,6 @@ mod tests {
             "SITE_URL" => Some("https://a.example".to_owned()),
             "LINK_KEY" | "FORM_KEY" | "FACTOR_KEY" => Some(key.to_owned()),
             // No form is signed with it.
-            "OIDC_RSA_PRIVATE_KEY" => Some("none".to_owned()),
             _ => None,
         };
         let app = App::new(lookup, None, 1).unwrap();

@@ -35,6 +35,8 @@ pub enum Failure {
     Unauthenticated,
     /// The proof that the token's key is held is missing or not good (RFC 9449 section 7.1).
     Unproved,
+    /// The token comes from a sign-in by one factor, and its user must have two by now (RFC 9470 section 3).
+    WeakSignIn,
     /// Refused by a layer.
     Refused(Refusal),
     /// Nothing that the caller may know of has this name.
@@ -90,7 +92,7 @@ impl Failure {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Unauthenticated | Self::Unproved => StatusCode::UNAUTHORIZED,
+            Self::Unauthenticated | Self::Unproved | Self::WeakSignIn => StatusCode::UNAUTHORIZED,
             Self::Refused(Refusal { visibility: Visibility::Known, .. }) | Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Refused(Refusal { visibility: Visibility::Concealed, .. }) | Self::NotFound | Self::NoSuchPage => {
                 StatusCode::NOT_FOUND
@@ -114,10 +116,12 @@ impl Failure {
     }
 
     /// What the caller is told.
-    fn detail(&self) -> String {
+    #[must_use]
+    pub fn detail(&self) -> String {
         match self {
             Self::Unauthenticated => "Authentication credentials were not provided.".to_owned(),
             Self::Unproved => "The proof of possession is not good.".to_owned(),
+            Self::WeakSignIn => "A sign-in with a second factor is needed.".to_owned(),
             Self::Refused(Refusal { visibility: Visibility::Known, .. }) => {
                 "You do not have permission to perform this action.".to_owned()
             }
@@ -151,7 +155,7 @@ impl Failure {
 
     const fn issue_code(&self) -> IssueCode {
         match self {
-            Self::Unauthenticated | Self::Unproved => IssueCode::Login,
+            Self::Unauthenticated | Self::Unproved | Self::WeakSignIn => IssueCode::Login,
             Self::Refused(Refusal { visibility: Visibility::Known, .. })
             | Self::Forbidden(_)
             | Self::OAuth(OAuthError { code: ErrorCode::InsufficientScope, .. }) => IssueCode::Forbidden,
@@ -186,6 +190,7 @@ impl Failure {
             Self::OAuth(error) => *error,
             Self::Unauthenticated => OAuthError::new(ErrorCode::InvalidToken, "The access token is not valid."),
             Self::Unproved => OAuthError::new(ErrorCode::InvalidDpopProof, "The proof of possession is not good."),
+            Self::WeakSignIn => OAuthError::insufficient_user_authentication(),
             Self::Unavailable(_) | Self::TooManyRequests(_) => {
                 OAuthError::new(ErrorCode::TemporarilyUnavailable, "Please try again later.")
             }
@@ -225,6 +230,10 @@ impl Failure {
                     header::WWW_AUTHENTICATE,
                     HeaderValue::from_static("DPoP error=\"invalid_dpop_proof\", algs=\"RS256 RS384 ES256 ES384\""),
                 );
+            }
+            Self::WeakSignIn => {
+                let challenge = OAuthError::insufficient_user_authentication().www_authenticate();
+                headers.extend(challenge.map(|text| (header::WWW_AUTHENTICATE, HeaderValue::from_static(text))));
             }
             Self::OAuth(error) => {
                 if let Some(challenge) = error.www_authenticate() {
@@ -293,7 +302,7 @@ impl From<SetupError> for Failure {
     fn from(error: SetupError) -> Self {
         match error {
             SetupError::Secrets(_) => Self::Unavailable(Box::new(error)),
-            SetupError::Config(_) | SetupError::SigningKey => Self::Internal(Box::new(error)),
+            SetupError::Config(_) => Self::Internal(Box::new(error)),
         }
     }
 }

@@ -1,13 +1,46 @@
 //! The AWS Lambda host.
 
-use crate::{App, Function, Needs, Request, RequestParts, Response, telemetry};
+use crate::{App, Function, Needs, Occasion, Request, RequestParts, Response, Scheduled, telemetry};
 use bytes::Bytes;
-use lambda_http::{Body, IntoResponse, RequestExt as _, request::RequestContext, service_fn};
-use std::{future::ready, pin::Pin, process::ExitCode, sync::Arc};
+use lambda_http::{
+    Body, IntoResponse, LambdaEvent, RequestExt as _, lambda_runtime, request::RequestContext, service_fn,
+};
+use serde_json::Value;
+use std::{pin::Pin, process::ExitCode, sync::Arc};
 
 /// Runs a function under the Lambda runtime API until the runtime ends it. The whole body of a `main.rs`.
 #[must_use]
 pub fn main(function: Function) -> ExitCode {
+    until_stopped(async {
+        let app = ready(function.needs).await?;
+        lambda_http::run(service_fn(move |event: lambda_http::Request| {
+            let app = Arc::clone(&app);
+            async move {
+                let request = request(event);
+                Ok::<_, std::convert::Infallible>(Answer::from(function.call(&app, &request).await))
+            }
+        }))
+        .await
+    })
+}
+
+/// Runs a scheduled function likewise. A failure is told to Lambda, so that it is tried again, counted and alarmed of.
+#[must_use]
+pub fn scheduled(function: Scheduled) -> ExitCode {
+    until_stopped(async {
+        let app = ready(function.needs).await?;
+        lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
+            let app = Arc::clone(&app);
+            async move {
+                let occasion = Occasion::new(&event.context.request_id, event.payload);
+                function.run(&app, &occasion).await.map_err(|failure| lambda_http::Error::from(failure.detail()))
+            }
+        }))
+        .await
+    })
+}
+
+fn until_stopped(serving: impl Future<Output = Result<(), lambda_http::Error>>) -> ExitCode {
     telemetry::init();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -16,7 +49,7 @@ pub fn main(function: Function) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(serve(function)) {
+    match runtime.block_on(serving) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "stopped");
@@ -25,9 +58,10 @@ pub fn main(function: Function) -> ExitCode {
     }
 }
 
-async fn serve(function: Function) -> Result<(), lambda_http::Error> {
+/// The state of the process, with what the function needs at hand.
+async fn ready(needs: Needs) -> Result<Arc<App>, lambda_http::Error> {
     let app = Arc::new(App::new(|name| std::env::var(name).ok(), None, 1)?);
-    if function.needs == Needs::Database {
+    if needs == Needs::Database {
         // Done while Lambda initialises, with a full CPU. A failure here is not the end: the first request tries again.
         match app.warm_up().await {
             Ok(Ok(())) => {}
@@ -35,14 +69,7 @@ async fn serve(function: Function) -> Result<(), lambda_http::Error> {
             Err(error) => tracing::warn!(%error, "not ready yet"),
         }
     }
-    lambda_http::run(service_fn(move |event: lambda_http::Request| {
-        let app = Arc::clone(&app);
-        async move {
-            let request = request(event);
-            Ok::<_, std::convert::Infallible>(Answer::from(function.call(&app, &request).await))
-        }
-    }))
-    .await
+    Ok(app)
 }
 
 /// The request of an API Gateway HTTP API event.
@@ -90,6 +117,6 @@ impl From<Response> for Answer {
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Pin<Box<dyn Future<Output = http::Response<Body>> + Send>> {
-        Box::pin(ready(self.0))
+        Box::pin(std::future::ready(self.0))
     }
 }

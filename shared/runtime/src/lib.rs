@@ -2,7 +2,7 @@
 //!
 //! A handler is an `async fn(&App, &Request) -> Result<Response, Failure>`. [`Function`] names it and says which
 //! protocol its errors speak; [`lambda::main`] runs it on AWS Lambda, and the standalone host mounts it beside the
-//! others. Both go through [`Function::call`].
+//! others. Both go through [`Function::call`]. What the clock calls is a [`Scheduled`] function.
 
 mod access;
 pub mod account;
@@ -27,6 +27,7 @@ mod reason;
 mod request;
 mod response;
 pub mod rest;
+mod scheduled;
 pub mod search;
 mod settings;
 pub mod study;
@@ -42,6 +43,7 @@ pub use oauth::smart::Interaction;
 pub use rate::RateLimit;
 pub use request::{Request, RequestParts};
 pub use response::{Response, empty, html, json, no_content, read_response, redirect, text_json};
+pub use scheduled::{Occasion, Scheduled};
 pub use settings::Settings;
 pub use version::versioned;
 

@@ -199,8 +199,10 @@ impl Request {
     async fn holder(&self, app: &App) -> Result<Authenticated, Failure> {
         let (scheme, token) = self.access_token().ok_or(Failure::Unauthenticated)?;
         let store = app.store().await?;
-        let failure = match store.authenticate(token.hash().as_bytes()).await? {
+        let admins = app.settings.super_admins_need_factor;
+        let failure = match store.authenticate(token.hash().as_bytes(), admins).await? {
             Some(caller) if !caller.audience.opens(self.path(), &app.settings.site_url) => Failure::Unauthenticated,
+            Some(caller) if !caller.is_strong_enough => Failure::WeakSignIn,
             Some(caller) => match self.is_proved(app, scheme, &token, &caller).await {
                 Ok(()) => return Ok(caller),
                 Err(failure) => failure,

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 /// After this a secret is read again, so that a rotation reaches every process.
-pub(crate) const FRESH: Duration = Duration::from_mins(5);
+pub const FRESH: Duration = Duration::from_mins(5);
 /// After a failed reading the next is tried no sooner, so that requests do not all wait for it.
 pub(crate) const RETRY: Duration = Duration::from_secs(30);
 /// Up to this age a secret is used though it cannot be read again. Then nothing is answered.
-pub(crate) const LIMIT: Duration = Duration::from_hours(1);
+pub const LIMIT: Duration = Duration::from_hours(1);
 
-/// One value, its age and when to look again.
-pub(crate) struct Cache<T>(Mutex<Option<Entry<T>>>);
+/// One value, its age and when to look again. Nobody sees a value that is older than [`LIMIT`].
+pub struct Cache<T>(Mutex<Option<Entry<T>>>);
 
 struct Entry<T> {
     value: Arc<T>,
@@ -21,13 +21,26 @@ struct Entry<T> {
     next_read: Instant,
 }
 
+impl<T> Default for Cache<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T> Cache<T> {
-    pub(crate) fn new() -> Self {
+    /// With nothing in it.
+    #[must_use]
+    pub fn new() -> Self {
         Self(Mutex::new(None))
     }
 
+    /// Reads the value again at the next use, however young it is.
+    pub async fn forget(&self) {
+        *self.0.lock().await = None;
+    }
+
     /// The value, read again if it is time. Callers at the same time wait for one reading.
-    pub(crate) async fn get<E>(&self, now: Instant, read: impl AsyncFnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
+    pub async fn get<E>(&self, now: Instant, read: impl AsyncFnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
         let mut slot = self.0.lock().await;
         if let Some(entry) = slot.as_ref().filter(|entry| now < entry.next_read) {
             return Ok(Arc::clone(&entry.value));

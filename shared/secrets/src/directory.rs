@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use oauth::Secret;
-use oauth::signing::generate_rsa_key;
+use oauth::signing::{KeyBits, generate_rsa_key};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -16,8 +16,8 @@ use crate::{Key, Secrets, SecretsError};
 const GROUP_AND_OTHERS: u32 = 0o077;
 
 impl Secrets {
-    /// Reads `link_key`, `form_key`, `factor_key`, `id_token_key.pem` and `saml_key.pem` from the
-    /// directory, and makes what is missing.
+    /// Reads `link_key`, `form_key`, `factor_key` and `saml_key.pem` from the directory, and makes what is
+    /// missing.
     ///
     /// The directory gets mode 0700 and its files 0600. A directory or file that others may use is refused.
     pub fn from_directory(path: &Path, database_password: Option<SecretString>) -> Result<Self, SecretsError> {
@@ -28,14 +28,15 @@ impl Secrets {
             link_key: key(&path.join("link_key"), "link_key")?,
             form_key: key(&path.join("form_key"), "form_key")?,
             factor_key: key(&path.join("factor_key"), "factor_key")?,
-            id_token_key: read_or_make(&path.join("id_token_key.pem"), generate_rsa_key)?.as_str().into(),
             smtp_password: None,
-            saml_key: Some(read_or_make(&path.join("saml_key.pem"), generate_rsa_key)?.as_str().into()),
+            saml_key: Some(
+                read_or_make(&path.join("saml_key.pem"), || generate_rsa_key(KeyBits::B2048))?.as_str().into(),
+            ),
         })
     }
 }
 
-fn open_directory(path: &Path) -> Result<(), SecretsError> {
+pub(crate) fn open_directory(path: &Path) -> Result<(), SecretsError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|source| at(path, source))?;
     let metadata = fs::metadata(path).map_err(|source| at(path, source))?;
@@ -60,7 +61,7 @@ fn read_or_make(
     read(path)?.ok_or_else(|| at(path, io::ErrorKind::NotFound.into()))
 }
 
-fn read(path: &Path) -> Result<Option<Zeroizing<String>>, SecretsError> {
+pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<String>>, SecretsError> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -83,12 +84,12 @@ fn write_new(path: &Path, text: &SecretString) -> Result<(), SecretsError> {
     linked.and(removed).map_err(|source| at(path, source))
 }
 
-fn draft_of(path: &Path) -> Result<PathBuf, SecretsError> {
+pub(crate) fn draft_of(path: &Path) -> Result<PathBuf, SecretsError> {
     let unique = Secret::generate()?;
     Ok(path.with_extension(format!("{}.draft", unique.expose())))
 }
 
-fn write_draft(draft: &Path, text: &SecretString) -> io::Result<()> {
+pub(crate) fn write_draft(draft: &Path, text: &SecretString) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
     file.write_all(text.expose_secret().as_bytes())?;
     file.sync_all()
@@ -98,7 +99,7 @@ fn private(path: &Path, mode: u32) -> Result<(), SecretsError> {
     if mode & GROUP_AND_OTHERS == 0 { Ok(()) } else { Err(SecretsError::Permissions(path.to_owned())) }
 }
 
-fn at(path: &Path, source: io::Error) -> SecretsError {
+pub(crate) fn at(path: &Path, source: io::Error) -> SecretsError {
     SecretsError::Path { path: path.to_owned(), source }
 }
 

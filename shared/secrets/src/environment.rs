@@ -10,24 +10,22 @@ use crate::{Key, Secrets, SecretsError};
 const LINK_KEY: &str = "LINK_KEY";
 const FORM_KEY: &str = "FORM_KEY";
 const FACTOR_KEY: &str = "FACTOR_KEY";
-const ID_TOKEN_KEY: &str = "OIDC_RSA_PRIVATE_KEY";
 const DATABASE_PASSWORD: &str = "DB_PASSWORD";
 const SMTP_PASSWORD: &str = "SMTP_PASSWORD";
 const SAML_KEY: &str = "SAML_SP_PRIVATE_KEY";
 
 /// The variables that hold secrets. Each can instead be given with `_FILE` and the name of a file.
-pub const VARIABLES: [&str; 7] =
-    [LINK_KEY, FORM_KEY, FACTOR_KEY, ID_TOKEN_KEY, DATABASE_PASSWORD, SMTP_PASSWORD, SAML_KEY];
+pub const VARIABLES: [&str; 6] = [LINK_KEY, FORM_KEY, FACTOR_KEY, DATABASE_PASSWORD, SMTP_PASSWORD, SAML_KEY];
 
 /// Whether the environment means to give the keys. Then it must give all of them.
 pub(crate) fn gives_keys(lookup: &impl Fn(&str) -> Option<String>) -> bool {
-    [LINK_KEY, FORM_KEY, FACTOR_KEY, ID_TOKEN_KEY]
+    [LINK_KEY, FORM_KEY, FACTOR_KEY]
         .iter()
         .any(|name| set(lookup, name).is_some() || set(lookup, &format!("{name}_FILE")).is_some())
 }
 
 impl Secrets {
-    /// Reads `LINK_KEY`, `FORM_KEY`, `FACTOR_KEY`, `OIDC_RSA_PRIVATE_KEY` and, if there are any, `DB_PASSWORD`,
+    /// Reads `LINK_KEY`, `FORM_KEY`, `FACTOR_KEY` and, if there are any, `DB_PASSWORD`,
     /// `SMTP_PASSWORD` and `SAML_SP_PRIVATE_KEY`.
     pub fn from_environment(lookup: &impl Fn(&str) -> Option<String>) -> Result<Self, SecretsError> {
         Ok(Self {
@@ -36,7 +34,6 @@ impl Secrets {
             link_key: key(lookup, LINK_KEY)?,
             form_key: key(lookup, FORM_KEY)?,
             factor_key: key(lookup, FACTOR_KEY)?,
-            id_token_key: pem(&required(lookup, ID_TOKEN_KEY)?),
             smtp_password: smtp_password(lookup)?,
             saml_key: saml_key(lookup)?,
         })

@@ -10,7 +10,7 @@ pub enum SecretsError {
     #[error("set {0} or {0}_FILE")]
     MissingVariable(&'static str),
     /// A variable is needed to reach Secrets Manager.
-    #[error("set {0}: SECRET_ARN is read with the credentials in the environment")]
+    #[error("set {0}: Secrets Manager is asked with the credentials in the environment")]
     Environment(&'static str),
     /// It is not clear which of the two counts.
     #[error("set only one of {0} and {0}_FILE")]
@@ -42,8 +42,11 @@ pub enum SecretsError {
     SecretsManager(String),
     /// The secret in Secrets Manager is not a JSON object of the right shape. The parser's own message is left out:
     /// it can quote the secret.
-    #[error("the secret is not a JSON object with the fields link_key, form_key, factor_key and id_token_key as text")]
+    #[error("the secret is not a JSON object with the fields link_key, form_key and factor_key as text")]
     Shape,
+    /// The secret in Secrets Manager is binary.
+    #[error("the secret is not text")]
+    NotText,
     /// No random bytes to make keys of.
     #[error(transparent)]
     Random(#[from] oauth::RandomError),

@@ -6,19 +6,25 @@
 //! | self-hosted | environment variables, or files they name | one of the keys is set |
 //! | standalone | a private directory, filled at first start | neither is set |
 //!
+//! What is replaced while functions run, and read by few of them, is a [`Document`] of its own: a secret that one function
+//! may write.
+//!
 //! A [`SecretStore`] is opened once per process and asked before each use. The environment is given as a function
 //! and the time as an argument.
 
-mod aws;
 mod cache;
 mod directory;
+mod document;
 mod environment;
 mod error;
 mod key;
+mod secrets_manager;
 mod store;
 #[cfg(test)]
 mod testing;
 
+pub use cache::{Cache, FRESH, LIMIT};
+pub use document::{Document, Stored, Version, hex};
 pub use environment::VARIABLES;
 pub use error::SecretsError;
 pub use key::Key;
@@ -39,8 +45,6 @@ pub struct Secrets {
     pub form_key: Key,
     /// Encrypts the secrets of authenticators in the database.
     pub factor_key: Key,
-    /// The RSA key that signs `id_token`s, in PEM. It is parsed where it is used, since most functions never do.
-    pub id_token_key: SecretString,
     /// The password at the SMTP server, if mail is sent by one that asks for it.
     pub smtp_password: Option<SecretString>,
     /// The RSA key that signs requests for single sign-on, in PEM, if there is one.

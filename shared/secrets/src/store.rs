@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::cache::Cache;
 use crate::environment::{database_password, gives_keys, saml_key, smtp_password};
-use crate::{Secrets, SecretsError, aws};
+use crate::{Secrets, SecretsError, secrets_manager};
 use aws_sdk_secretsmanager::Client;
 
 /// The secrets of a process.
@@ -26,7 +26,11 @@ impl SecretStore {
     /// be. With neither, `directory` is used, and if there is none the missing variable is named.
     pub fn open(lookup: impl Fn(&str) -> Option<String>, directory: Option<&Path>) -> Result<Self, SecretsError> {
         if let Some(id) = lookup("SECRET_ARN").filter(|id| !id.is_empty()) {
-            return Ok(Self(Source::SecretsManager { id, client: aws::client(lookup)?, cache: Cache::new() }));
+            return Ok(Self(Source::SecretsManager {
+                id,
+                client: secrets_manager::client(lookup)?,
+                cache: Cache::new(),
+            }));
         }
         let secrets = match directory {
             Some(path) if !gives_keys(&lookup) => {

@@ -97,7 +97,6 @@ mod tests {
             "SITE_URL" => Some("https://a.example".to_owned()),
             "LINK_KEY" | "FORM_KEY" | "FACTOR_KEY" => Some(key.to_owned()),
             // No token is signed with it.
-            "OIDC_RSA_PRIVATE_KEY" => Some("none".to_owned()),
             _ => None,
         };
         App::new(lookup, None, 1).unwrap()

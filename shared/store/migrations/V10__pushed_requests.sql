@@ -18,7 +18,7 @@ GRANT SELECT, INSERT, DELETE, UPDATE (opened_at, expires_at) ON pushed_request T
 
 -- What a token is for (RFC 8707). A client that has a URI serves resources: others name it by that, and it may introspect what is
 -- for it.
-ALTER TABLE oauth_client ADD COLUMN resource_uri text, DROP COLUMN is_resource_server;
+ALTER TABLE oauth_client ADD COLUMN resource_uri text;
 ALTER TABLE oauth_grant ADD COLUMN audience text[] NOT NULL DEFAULT '{}'; -- '{}': this server
 ALTER TABLE access_token ADD COLUMN audience text[] NOT NULL DEFAULT '{}'; -- of the grant's
 GRANT INSERT (resource_uri), UPDATE (resource_uri) ON oauth_client TO jhe_app;

@@ -7,7 +7,6 @@ ALTER TABLE oauth_client
   ADD COLUMN token_endpoint_auth_method text NOT NULL DEFAULT 'none',
   ADD COLUMN jwks jsonb,
   ADD COLUMN jwks_uri text,
-  ADD COLUMN is_resource_server boolean NOT NULL DEFAULT false,
   ADD COLUMN acts_as int,
   ADD COLUMN owned_by int,
   ADD COLUMN label text,
@@ -46,6 +45,6 @@ ALTER TABLE refresh_token ALTER COLUMN issued_at SET DEFAULT clock_timestamp();
 GRANT SELECT, INSERT, DELETE ON client_assertion TO jhe_app;
 GRANT UPDATE (revoked_at) ON access_token TO jhe_app;
 GRANT INSERT (client_id, name, secret_hash, redirect_uris, grant_types, scopes, skip_authorization, invitation_url,
-              token_endpoint_auth_method, jwks, jwks_uri, is_resource_server, acts_as, owned_by, label) ON oauth_client TO jhe_app;
+              token_endpoint_auth_method, jwks, jwks_uri, acts_as, owned_by, label) ON oauth_client TO jhe_app;
 GRANT UPDATE (name, secret_hash, redirect_uris, grant_types, scopes, skip_authorization, invitation_url,
-              token_endpoint_auth_method, jwks, jwks_uri, is_resource_server, acts_as, deleted_at) ON oauth_client TO jhe_app;
+              token_endpoint_auth_method, jwks, jwks_uri, acts_as, deleted_at) ON oauth_client TO jhe_app;

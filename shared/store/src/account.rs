@@ -68,13 +68,26 @@ pub struct Recipient {
     pub has_password: bool,
 }
 
-const ACCOUNT: &str = "
-SELECT u.id, u.email, u.password_hash, u.is_superuser,
-       EXISTS (SELECT FROM totp_factor f WHERE f.user_id = u.id) AS has_factor,
-       EXISTS (SELECT FROM practitioner p JOIN organization_member m ON m.practitioner_id = p.id
-                 JOIN organization o ON o.id = m.organization_id
-                WHERE p.user_id = u.id AND o.requires_second_factor) AS organization_requires_factor
-  FROM app_user u";
+/// Whether an organization of the user `u` asks its members for a second factor.
+const ORGANIZATION_REQUIRES_FACTOR: &str = "
+u.user_type = 'practitioner' AND EXISTS (SELECT FROM practitioner p JOIN organization_member m ON m.practitioner_id = p.id
+          JOIN organization o ON o.id = m.organization_id
+         WHERE p.user_id = u.id AND o.requires_second_factor)";
+
+/// Whether a sign-in by these methods opens the account `u`: by two factors, or an account that may be without.
+/// `super_admins`: whether one is asked of super admins.
+pub(crate) fn is_strong_enough(methods: &str, super_admins: &str) -> String {
+    format!("('mfa' = ANY ({methods}) OR NOT (u.is_superuser AND {super_admins} OR {ORGANIZATION_REQUIRES_FACTOR}))")
+}
+
+fn select_account() -> String {
+    format!(
+        "SELECT u.id, u.email, u.password_hash, u.is_superuser,
+                EXISTS (SELECT FROM totp_factor f WHERE f.user_id = u.id) AS has_factor,
+                ({ORGANIZATION_REQUIRES_FACTOR}) AS organization_requires_factor
+           FROM app_user u"
+    )
+}
 
 /// One row, always. Who has a password can have a new one by e-mail; and a practitioner whose account a super admin made, who was
 /// sent a link to the first one, another such link. Who came by single sign-on was sent none.
@@ -121,14 +134,15 @@ impl Store {
     /// The active account with this e-mail address, in small letters.
     pub async fn account(&self, email: &str) -> Result<Option<Account>, StoreError> {
         let client = self.connection().await?;
-        let statement = client.prepare_cached(&format!("{ACCOUNT} WHERE lower(u.email) = $1 AND u.is_active")).await?;
+        let statement =
+            client.prepare_cached(&format!("{} WHERE lower(u.email) = $1 AND u.is_active", select_account())).await?;
         client.query_opt(&statement, &[&email]).await?.as_ref().map(account_of).transpose()
     }
 
     /// The active account of a user.
     pub async fn account_of(&self, user: UserId) -> Result<Option<Account>, StoreError> {
         let client = self.connection().await?;
-        let statement = client.prepare_cached(&format!("{ACCOUNT} WHERE u.id = $1 AND u.is_active")).await?;
+        let statement = client.prepare_cached(&format!("{} WHERE u.id = $1 AND u.is_active", select_account())).await?;
         client.query_opt(&statement, &[&user.0]).await?.as_ref().map(account_of).transpose()
     }
 
@@ -206,9 +220,10 @@ impl Store {
         let client = self.connection().await?;
         let statement = client
             .prepare_cached(&format!(
-                "{ACCOUNT} JOIN account_link l ON l.user_id = u.id
+                "{} JOIN account_link l ON l.user_id = u.id
                   WHERE l.token_hash = $1 AND l.purpose = $2 AND l.used_at IS NULL AND l.expires_at > statement_timestamp()
-                    AND u.is_active"
+                    AND u.is_active",
+                select_account()
             ))
             .await?;
         let row = client.query_opt(&statement, &[&token.as_bytes().as_slice(), &purpose.name()]).await?;

@@ -92,8 +92,8 @@ pub async fn issue_token(
         client
             .execute(
                 "WITH granted AS (
-                   INSERT INTO oauth_grant (user_id, client_id, scope, auth_time)
-                   SELECT $1, id, 'openid email', clock_timestamp() FROM oauth_client WHERE client_id = $2 RETURNING id
+                   INSERT INTO oauth_grant (user_id, client_id, scope, auth_time, methods)
+                   SELECT $1, id, 'openid email', clock_timestamp(), '{pwd,otp,mfa}' FROM oauth_client WHERE client_id = $2 RETURNING id
                  )
                  INSERT INTO access_token (token_hash, grant_id, scope, expires_at)
                  SELECT $3, id, 'openid email', $4 FROM granted",

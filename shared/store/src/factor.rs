@@ -245,6 +245,9 @@ impl Store {
                               accepted AS (
                                 UPDATE login_session SET methods = array_append(array_remove(methods, 'email'), 'email')
                                  WHERE token_hash = $2 RETURNING user_id
+                              ), verified AS (
+                                UPDATE app_user u SET email_verified_at = clock_timestamp()
+                                  FROM accepted a WHERE u.id = a.user_id AND u.email_verified_at IS NULL
                               )
                          {} FROM accepted a JOIN app_user u ON u.id = a.user_id",
                         recorded()

@@ -60,7 +60,7 @@ pub use invitation::{
 pub use link::Added;
 pub use logout::LogoutClient;
 pub use migrate::{LoginError, connect_owner, create_database, create_login, migrate};
-pub use oauth::{Exchanged, NewAccess, NewCode, NewTokens, Revocation};
+pub use oauth::{Exchanged, NewAccess, NewCode, NewTokens, Revocation, SignedInElsewhere};
 pub use observation::{
     CodeFilter, Filter, Found, NamedObservation, NamedObservationPage, NewObservation, ObservationPage,
     ObservationQuery, Order, PageSize, ReadOutcome, Reader, Stored, UploadVerdict, WhenRevoked,

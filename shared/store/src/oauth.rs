@@ -3,10 +3,11 @@
 mod client;
 mod lifecycle;
 
-pub use lifecycle::{NewAccess, Revocation};
+pub use lifecycle::{NewAccess, Revocation, SignedInElsewhere};
 
 use crate::{
     Store, StoreError,
+    account::is_strong_enough,
     invitation::{OPEN_STATIC_CODE, REDEEMED_AS_CODE},
 };
 use audit::{Context, RefusedBy};
@@ -41,6 +42,8 @@ pub struct NewCode<'a> {
     pub audience: &'a Audience,
     /// When the user logged in.
     pub auth_time: Timestamp,
+    /// How, by the methods of the session.
+    pub methods: &'a [String],
     /// The redirect URI of the request.
     pub redirect_uri: &'a str,
     /// The PKCE challenge.
@@ -77,6 +80,8 @@ pub struct Exchanged {
     pub granted: Granted,
     /// The user, as far as the `id_token` tells.
     pub subject: Subject,
+    /// How the user logged in, by the methods of the session.
+    pub methods: Vec<String>,
 }
 
 /// What the audit says of the user `u` who acts: the request knows only a token or a password.
@@ -104,8 +109,8 @@ impl Store {
         let transaction = client.transaction().await?;
         let statement = transaction
             .prepare_cached(&format!(
-                "SELECT c.grant_id, g.client_id, g.user_id, c.redirect_uri, c.code_challenge, g.scope, g.audience, c.nonce, c.dpop_jkt, g.auth_time,
-                        c.expires_at, c.used_at, u.email, u.first_name, u.last_name,
+                "SELECT c.grant_id, g.client_id, g.user_id, c.redirect_uri, c.code_challenge, g.scope, g.audience, c.nonce, c.dpop_jkt, g.auth_time, g.methods,
+                        c.expires_at, c.used_at, u.email, u.email_verified_at, u.first_name, u.last_name,
                         (SELECT id FROM patient WHERE user_id = u.id) AS patient_id,
                         (SELECT id FROM practitioner WHERE user_id = u.id) AS practitioner_id
                    FROM oauth_code c JOIN oauth_grant g ON g.id = c.grant_id
@@ -140,36 +145,39 @@ impl Store {
             transaction.execute(&redeemed, &[&code.as_bytes().as_slice(), &Json(context)]).await?;
         }
         settle(&transaction, context, grant, tokens, &decision).await?;
-        let subject = subject_of(&row)?;
+        let (subject, methods) = (subject_of(&row)?, row.try_get("methods")?);
         transaction.commit().await?;
-        Ok(Some(decision.map(|granted| Exchanged { granted, subject })))
+        Ok(Some(decision.map(|granted| Exchanged { granted, subject, methods })))
     }
 
     /// Exchanges a refresh token for its successor, with the audit record, in one transaction. A reuse revokes the
     /// family (RFC 9700 section 4.14.2); two exchanges at the same time are a reuse, by the row lock. The successor has the
     /// scope of the grant (RFC 6749 section 6), so only access tokens have a scope of their own. None: no such token, or
-    /// its user is no longer active.
+    /// its user is no longer active, or must have signed in by two factors by now.
     pub async fn rotate_refresh(
         &self,
         context: &Context,
         refresh: &TokenHash,
         tokens: &NewTokens,
+        super_admins_need_factor: bool,
         decide: impl Fn(&RefreshRecord) -> Result<Granted, GrantError> + Sync,
     ) -> Result<Option<Result<Exchanged, GrantError>>, StoreError> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
         let statement = transaction
-            .prepare_cached(
-                "SELECT r.grant_id, g.client_id, g.user_id, g.scope, g.audience, g.auth_time, r.dpop_jkt, r.expires_at, r.used_at, g.revoked_at,
-                        u.email, u.first_name, u.last_name,
+            .prepare_cached(&format!(
+                "SELECT r.grant_id, g.client_id, g.user_id, g.scope, g.audience, g.auth_time, g.methods, r.dpop_jkt, r.expires_at, r.used_at, g.revoked_at,
+                        u.email, u.email_verified_at, u.first_name, u.last_name,
                         (SELECT id FROM patient WHERE user_id = u.id) AS patient_id,
                         (SELECT id FROM practitioner WHERE user_id = u.id) AS practitioner_id
                    FROM refresh_token r JOIN oauth_grant g ON g.id = r.grant_id
                    JOIN app_user u ON u.id = g.user_id AND u.is_active
-                  WHERE r.token_hash = $1 FOR UPDATE OF r",
-            )
+                  WHERE r.token_hash = $1 AND {} FOR UPDATE OF r",
+                is_strong_enough("g.methods", "$2")
+            ))
             .await?;
-        let Some(row) = transaction.query_opt(&statement, &[&refresh.as_bytes().as_slice()]).await? else {
+        let hash = refresh.as_bytes().as_slice();
+        let Some(row) = transaction.query_opt(&statement, &[&hash, &super_admins_need_factor]).await? else {
             return Ok(None);
         };
         let grant = GrantId(row.try_get("grant_id")?);
@@ -192,9 +200,9 @@ impl Store {
             transaction.execute(&used, &[&refresh.as_bytes().as_slice()]).await?;
         }
         settle(&transaction, context, grant, tokens, &decision).await?;
-        let subject = subject_of(&row)?;
+        let (subject, methods) = (subject_of(&row)?, row.try_get("methods")?);
         transaction.commit().await?;
-        Ok(Some(decision.map(|granted| Exchanged { granted, subject })))
+        Ok(Some(decision.map(|granted| Exchanged { granted, subject, methods })))
     }
 }
 
@@ -210,7 +218,8 @@ pub(crate) async fn insert_code(
         .prepare_typed_cached(
             &format!(
                 "WITH granted AS (
-                   INSERT INTO oauth_grant (user_id, client_id, scope, auth_time, audience) VALUES ($2, $3, $4, $5, $13) RETURNING id
+                   INSERT INTO oauth_grant (user_id, client_id, scope, auth_time, audience, methods)
+                   VALUES ($2, $3, $4, $5, $13, $14) RETURNING id
                  ), issued AS (
                    INSERT INTO oauth_code (code_hash, grant_id, redirect_uri, code_challenge, nonce, issued_at, expires_at, dpop_jkt)
                    SELECT $6, id, $7, $8, $9, clock_timestamp(), $10, $11 FROM granted
@@ -233,6 +242,7 @@ pub(crate) async fn insert_code(
                 Type::TEXT,
                 Type::INT4_ARRAY,
                 Type::TEXT_ARRAY,
+                Type::TEXT_ARRAY,
             ],
         )
         .await?;
@@ -253,6 +263,7 @@ pub(crate) async fn insert_code(
                 &code.key.map(Thumbprint::as_str),
                 &organizations,
                 &code.audience.uris(),
+                &code.methods,
             ],
         )
         .await?;
@@ -343,7 +354,7 @@ fn subject_of(row: &Row) -> Result<Subject, StoreError> {
     Ok(Subject {
         user: row.try_get("user_id")?,
         email: text("email")?,
-        email_verified: None,
+        email_verified: Some(row.try_get::<_, Option<Timestamp>>("email_verified_at")?.is_some()),
         given_name: text("first_name")?,
         family_name: text("last_name")?,
         patient: row.try_get("patient_id")?,

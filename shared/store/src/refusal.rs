@@ -1,4 +1,5 @@
-//! Refusals that no other statement records: of actions, of tokens, of what a directory does not show.
+//! What no other statement records: refusals of actions, of tokens, of what a directory does not show; and what is done
+//! outside the database.
 
 use crate::{Store, StoreError};
 use audit::{Context, RefusedBy, Target};
@@ -38,6 +39,16 @@ SELECT audit_record($1, 'denied',
                     (SELECT max(r.role) FROM roles r JOIN concerned c ON c.id = r.organization_id))";
 
 impl Store {
+    /// Records what is about to be done outside the database.
+    pub async fn record(&self, context: &Context) -> Result<(), StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_typed_cached("SELECT audit_record($1, 'allowed', NULL, '{}', '{}', '{}', '{}')", &[Type::JSONB])
+            .await?;
+        client.query_one(&statement, &[&Json(context)]).await?;
+        Ok(())
+    }
+
     /// Records a refusal, with what exists of what the request named.
     pub async fn record_refusal(
         &self,

@@ -2,6 +2,7 @@
 
 use crate::{
     Store, StoreError,
+    account::is_strong_enough,
     oauth::{ACTING, scope_of},
 };
 use audit::Context;
@@ -74,9 +75,11 @@ pub struct GrantEntry {
     pub expires_at: Timestamp,
 }
 
-/// A session that was not used for $2 seconds has ended. The use is written at most once a minute.
-const SESSION: &str = "
-WITH used AS (
+/// A session that was not used for $2 seconds has ended; one by a single factor counts no more once the account must have
+/// two ($3: super admins must). The use is written at most once a minute.
+fn session_statement() -> String {
+    format!(
+        "WITH used AS (
   UPDATE login_session SET last_used_at = clock_timestamp()
    WHERE token_hash = $1 AND expires_at > clock_timestamp()
      AND last_used_at > clock_timestamp() - $2 * interval '1 second'
@@ -84,7 +87,10 @@ WITH used AS (
 )
 SELECT s.user_id, s.started_at, s.methods FROM login_session s JOIN app_user u ON u.id = s.user_id
  WHERE s.token_hash = $1 AND s.expires_at > statement_timestamp()
-   AND s.last_used_at > statement_timestamp() - $2 * interval '1 second' AND u.is_active";
+   AND s.last_used_at > statement_timestamp() - $2 * interval '1 second' AND u.is_active AND {}",
+        is_strong_enough("s.methods", "$3")
+    )
+}
 
 /// Ends all that is open of the user $2, except the session $3.
 pub(crate) const ENDED: &str = "
@@ -149,11 +155,18 @@ impl Store {
         Ok(())
     }
 
-    /// The session with this token, while it lasts and is used.
-    pub async fn session(&self, token: &TokenHash, idle_seconds: i32) -> Result<Option<LoginSession>, StoreError> {
+    /// The session with this token, while it lasts and is used, and is as strong as the account asks for.
+    pub async fn session(
+        &self,
+        token: &TokenHash,
+        idle_seconds: i32,
+        super_admins_need_factor: bool,
+    ) -> Result<Option<LoginSession>, StoreError> {
         let client = self.connection().await?;
-        let statement = client.prepare_typed_cached(SESSION, &[Type::BYTEA, Type::INT4]).await?;
-        let row = client.query_opt(&statement, &[&token.as_bytes().as_slice(), &idle_seconds]).await?;
+        let types = [Type::BYTEA, Type::INT4, Type::BOOL];
+        let statement = client.prepare_typed_cached(&session_statement(), &types).await?;
+        let token = token.as_bytes().as_slice();
+        let row = client.query_opt(&statement, &[&token, &idle_seconds, &super_admins_need_factor]).await?;
         row.map(|row| {
             Ok(LoginSession { user: UserId(row.try_get(0)?), started_at: row.try_get(1)?, methods: row.try_get(2)? })
         })

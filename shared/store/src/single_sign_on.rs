@@ -159,12 +159,17 @@ impl Store {
         row.map(|row| Ok(UserId(row.try_get("id")?))).transpose()
     }
 
-    /// Remembers whose session of the identity provider a session here is, so that either side can end both.
+    /// Remembers whose session of the identity provider a session here is, so that either side can end both. The provider
+    /// vouches for the address, which is of a domain that it is trusted with.
     pub async fn link_session(&self, token: &TokenHash, person: &Outsider<'_>) -> Result<(), StoreError> {
         let client = self.connection().await?;
         let statement = client
             .prepare_cached(
-                "INSERT INTO linked_session (token_hash, issuer, name_id, name_format, name_qualifier, sp_name_qualifier, session_index)
+                "WITH vouched AS (
+                   UPDATE app_user u SET email_verified_at = clock_timestamp()
+                     FROM login_session s WHERE s.token_hash = $1 AND u.id = s.user_id AND u.email_verified_at IS NULL
+                 )
+                 INSERT INTO linked_session (token_hash, issuer, name_id, name_format, name_qualifier, sp_name_qualifier, session_index)
                  VALUES ($1, $2, $3, $4, $5, $6, $7)",
             )
             .await?;

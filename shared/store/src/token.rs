@@ -2,6 +2,7 @@
 
 use crate::{
     Store, StoreError,
+    account::is_strong_enough,
     oauth::{key_of, scope_of},
 };
 use authz::{Actor, ClientId, PatientId, PractitionerId, Principal, UserId};
@@ -23,17 +24,27 @@ pub struct Authenticated {
     pub key: Option<Thumbprint>,
     /// Whether the client acts by itself for the account (RFC 6749 section 4.4).
     pub is_by_client: bool,
+    /// Whether the sign-in that the token comes from was as strong as the account asks for by now.
+    pub is_strong_enough: bool,
 }
 
 impl Store {
     /// The caller behind an access token, by the token's SHA-256. None when no valid token has this hash: unknown,
     /// expired, revoked alone or with its grant, of a client that was deleted, or the user is no longer active.
-    pub async fn authenticate(&self, token_hash: &[u8; 32]) -> Result<Option<Authenticated>, StoreError> {
+    ///
+    /// `super_admins_need_factor`: whether a super admin has to have signed in by two factors.
+    pub async fn authenticate(
+        &self,
+        token_hash: &[u8; 32],
+        super_admins_need_factor: bool,
+    ) -> Result<Option<Authenticated>, StoreError> {
         let client = self.connection().await?;
+        let strong_enough = is_strong_enough("g.methods", "$2");
         let statement = client
-            .prepare_cached(
+            .prepare_cached(&format!(
                 "SELECT g.user_id, g.client_id, t.scope, t.dpop_jkt, t.audience, g.scope AS granted, c.whole_access, u.is_superuser,
                         c.acts_as IS NOT DISTINCT FROM g.user_id AS is_by_client,
+                        c.acts_as IS NOT DISTINCT FROM g.user_id AND g.methods = '{{}}' OR {strong_enough} AS is_strong_enough,
                         p.id AS patient_id, pr.id AS practitioner_id
                    FROM access_token t
                    JOIN oauth_grant g ON g.id = t.grant_id
@@ -46,10 +57,11 @@ impl Store {
                     AND t.revoked_at IS NULL
                     AND g.revoked_at IS NULL
                     AND c.deleted_at IS NULL
-                    AND u.is_active",
-            )
+                    AND u.is_active"
+            ))
             .await?;
-        let Some(row) = client.query_opt(&statement, &[&token_hash.as_slice()]).await? else {
+        let Some(row) = client.query_opt(&statement, &[&token_hash.as_slice(), &super_admins_need_factor]).await?
+        else {
             return Ok(None);
         };
         let principal = match (
@@ -72,6 +84,7 @@ impl Store {
             key: key_of(&row)?,
             is_by_client: row.try_get("is_by_client")?,
             audience: Audience::of(row.try_get("audience")?),
+            is_strong_enough: row.try_get("is_strong_enough")?,
             whole_access: row.try_get("whole_access")? && !smart::is_named(&scope_of(&row, "granted")?),
             scope: scope_of(&row, "scope")?,
         }))

@@ -17,6 +17,8 @@ pub struct Profile {
     pub id: i32,
     /// Also the name to log in with.
     pub email: String,
+    /// Whether it was shown that the user receives mail there.
+    pub email_verified: bool,
     /// Given name.
     pub first_name: String,
     /// Family name.
@@ -39,7 +41,8 @@ impl Store {
         let client = self.connection().await?;
         let statement = client
             .prepare_cached(
-                "SELECT u.id, u.email, u.first_name, u.last_name, u.user_type, u.is_superuser, p.settings,
+                "SELECT u.id, u.email, u.email_verified_at IS NOT NULL AS email_verified, u.first_name, u.last_name, u.user_type,
+                        u.is_superuser, p.settings,
                         p.id AS practitioner_id, (SELECT id FROM patient WHERE user_id = u.id) AS patient_id
                    FROM app_user u LEFT JOIN practitioner p ON p.user_id = u.id
                   WHERE u.id = $1",
@@ -51,6 +54,7 @@ impl Store {
         Ok(Some(Profile {
             id: row.try_get("id")?,
             email: row.try_get("email")?,
+            email_verified: row.try_get("email_verified")?,
             first_name: row.try_get("first_name")?,
             last_name: row.try_get("last_name")?,
             user_type: row.try_get("user_type")?,

@@ -56,7 +56,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn session(auth_time: i64, has_consented: bool) -> Session {
-    Session { auth_time: at(auth_time), has_consented }
+    Session { auth_time: at(auth_time), has_consented, could_be_stronger: false }
 }
 
 #[test]
@@ -260,6 +260,37 @@ fn an_old_login_is_renewed_openid_connect_3_1_2_1() {
         assert_eq!(step, Ok(expected), "{max_age} {auth_time}");
         assert_eq!(authorization.query_after_login().contains("max_age"), max_age != "0");
     }
+}
+
+#[test]
+fn two_factors_are_asked_of_who_has_them_openid_connect_5_5_1_1() {
+    let (one, two) = (Acr::OneFactor.as_str(), Acr::TwoFactors.as_str());
+    let both = |first: &str, second: &str| format!("{first} {second}");
+    let weak = Session { could_be_stronger: true, ..session(99, true) };
+    for (values, expected) in [
+        (two.to_owned(), NextStep::LogIn),
+        (both(two, one), NextStep::LogIn),
+        (both("urn:other", two), NextStep::LogIn),
+        // In order of preference.
+        (both(one, two), NextStep::IssueCode),
+        (one.to_owned(), NextStep::IssueCode),
+        ("urn:other".to_owned(), NextStep::IssueCode),
+        (String::new(), NextStep::IssueCode),
+    ] {
+        let authorization = validate("acr_values", &values).ok().unwrap();
+        let step = |session| authorization.next_step(&client(), Some(&session), at(100)).ok();
+        assert_eq!(step(weak), Some(expected), "{values}");
+        assert_eq!(step(session(99, true)), Some(NextStep::IssueCode), "who has no second factor is not asked");
+        assert_eq!(authorization.query_after_login().contains("acr_values"), !values.is_empty());
+    }
+    let mut pairs = with("acr_values", two);
+    pairs.push(("prompt".to_owned(), "none".to_owned()));
+    let silent = addressed(pairs).unwrap().validate(&client()).ok().unwrap();
+    assert_eq!(
+        silent.next_step(&client(), Some(&weak), at(100)).ok(),
+        Some(NextStep::IssueCode),
+        "nobody can be asked"
+    );
 }
 
 #[test]

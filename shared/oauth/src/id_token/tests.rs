@@ -63,15 +63,20 @@ fn the_claims_are_those_of_openid_connect_2() {
         scope: &scope,
         nonce: Some("n1"),
         auth_time: Timestamp::from_second(900).unwrap(),
+        methods: &["pwd".to_owned(), "otp".to_owned(), "mfa".to_owned()],
         access_token: &access_token,
         lifetime: SignedDuration::from_mins(15),
         now: Timestamp::from_second(1000).unwrap(),
     };
     let expected = json!({
         "iss": "https://e.example/o", "aud": "app", "sub": "10002", "exp": 1900, "iat": 1000, "auth_time": 900,
+        "acr": "urn:jupyterhealth:acr:two-factors", "amr": ["pwd", "otp", "mfa"],
         "nonce": "n1", "at_hash": "77QmUPtjPfzWtF2AnpK9RQ", "email": "manager_mary@example.com",
     });
     assert_eq!(serde_json::to_value(IdTokenClaims::new(&facts)).unwrap(), expected);
-    let without = serde_json::to_value(IdTokenClaims::new(&IdTokenFacts { nonce: None, ..facts })).unwrap();
-    assert_eq!(without.get("nonce"), None);
+    let facts = IdTokenFacts { nonce: None, methods: &[], ..facts };
+    let without = serde_json::to_value(IdTokenClaims::new(&facts)).unwrap();
+    for name in ["nonce", "acr", "amr"] {
+        assert_eq!(without.get(name), None, "{name}");
+    }
 }

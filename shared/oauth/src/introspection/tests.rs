@@ -40,6 +40,8 @@ fn token(kind: TokenKind) -> LiveToken {
         issued_at: Some(Timestamp::from_second(1000).unwrap()),
         expires_at: Timestamp::from_second(1900).unwrap(),
         key: None,
+        auth_time: Timestamp::from_second(900).unwrap(),
+        methods: Vec::new(),
     }
 }
 
@@ -109,4 +111,18 @@ fn a_bound_token_is_shown_with_its_key_rfc_9449_6_2() {
     assert_eq!(access["cnf"], serde_json::json!({ "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" }));
     assert_eq!(access["token_type"], "DPoP");
     assert_eq!(shown(TokenKind::Refresh).get("token_type"), None);
+}
+
+#[test]
+fn a_resource_server_learns_how_strong_the_sign_in_was_rfc_9470_6_2() {
+    let shown = |methods: &[&str]| {
+        let methods = methods.iter().map(|method| (*method).to_owned()).collect();
+        let token = LiveToken { methods, ..token(TokenKind::Access) };
+        serde_json::to_value(Introspection::active(token, "https://e.example/o")).unwrap()
+    };
+    let strong = shown(&["pwd", "otp", "mfa"]);
+    assert_eq!((&strong["acr"], &strong["auth_time"]), (&"urn:jupyterhealth:acr:two-factors".into(), &900.into()));
+    assert_eq!(shown(&["pwd"])["acr"], "urn:jupyterhealth:acr:one-factor");
+    let unknown = shown(&[]);
+    assert_eq!((unknown.get("acr"), unknown.get("auth_time")), (None, None));
 }

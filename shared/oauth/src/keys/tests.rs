@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::*;
-use crate::signing::generate_rsa_key;
+use crate::signing::{KeyBits, generate_rsa_key};
 
 /// A key pair of a client: what it signs with, and what it publishes.
 pub(crate) struct Pair {
@@ -25,7 +25,7 @@ impl Pair {
     }
 
     pub(crate) fn rsa(kid: &str) -> Self {
-        let pem = generate_rsa_key().unwrap();
+        let pem = generate_rsa_key(KeyBits::B2048).unwrap();
         Self::new(EncodingKey::from_rsa_pem(pem.expose_secret().as_bytes()).unwrap(), Algorithm::Rs256, kid)
     }
 

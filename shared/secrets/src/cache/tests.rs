@@ -69,3 +69,11 @@ async fn a_value_older_than_the_limit_is_not_used_after_a_pause() {
     clock.ask(0, Ok(1)).await.1.unwrap();
     assert_eq!(clock.ask(86_400, Err("down")).await, (true, Err("down")));
 }
+
+#[tokio::test]
+async fn a_forgotten_value_is_read_again() {
+    let clock = Clock::new();
+    clock.ask(0, Ok(1)).await.1.unwrap();
+    clock.cache.forget().await;
+    assert_eq!(clock.ask(1, Ok(2)).await, (true, Ok(2)));
+}

@@ -19,7 +19,7 @@ fn the_first_start_makes_private_files() {
     let directory = Directory::new();
     let path = directory.path().join("nested");
     let secrets = Secrets::from_directory(&path, None).unwrap();
-    assert!(SigningKey::from_pem(&secrets.id_token_key).is_ok());
+    assert!(SigningKey::from_pem(secrets.saml_key.as_ref().unwrap()).is_ok());
     assert_ne!(secrets.link_key.expose(), secrets.form_key.expose());
     assert_eq!(mode(&path), 0o700);
     let mut names: Vec<String> = Vec::new();
@@ -29,7 +29,7 @@ fn the_first_start_makes_private_files() {
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort_unstable();
-    assert_eq!(names, ["factor_key", "form_key", "id_token_key.pem", "link_key", "saml_key.pem"], "no draft is left");
+    assert_eq!(names, ["factor_key", "form_key", "link_key", "saml_key.pem"], "no draft is left");
 }
 
 #[test]
@@ -39,7 +39,8 @@ fn the_next_start_reads_them_again() {
     let second = Secrets::from_directory(directory.path(), Some("pw".into())).unwrap();
     assert_eq!(first.link_key.expose(), second.link_key.expose());
     assert_eq!(first.form_key.expose(), second.form_key.expose());
-    assert_eq!(first.id_token_key.expose_secret(), second.id_token_key.expose_secret());
+    let pem = |secrets: &Secrets| secrets.saml_key.as_ref().unwrap().expose_secret().to_owned();
+    assert_eq!(pem(&first), pem(&second));
     assert_eq!(second.database_password.unwrap().expose_secret(), "pw");
 }
 

@@ -8,7 +8,6 @@ fn all() -> Vec<(&'static str, String)> {
         (LINK_KEY, key_text(1)),
         (FORM_KEY, key_text(2)),
         (FACTOR_KEY, key_text(3)),
-        (ID_TOKEN_KEY, "a\\nb".to_owned()),
         (DATABASE_PASSWORD, "pw".to_owned()),
         (SMTP_PASSWORD, "pw-2".to_owned()),
         (SAML_KEY, "c\\nd".to_owned()),
@@ -21,7 +20,6 @@ fn variables_give_the_secrets() {
     assert_eq!(secrets.link_key.expose(), &[1; 32]);
     assert_eq!(secrets.form_key.expose(), &[2; 32]);
     assert_eq!(secrets.factor_key.expose(), &[3; 32]);
-    assert_eq!(secrets.id_token_key.expose_secret(), "a\nb");
     assert_eq!(secrets.database_password.unwrap().expose_secret(), "pw");
     assert_eq!(secrets.smtp_password.unwrap().expose_secret(), "pw-2");
     assert_eq!(secrets.saml_key.unwrap().expose_secret(), "c\nd");
@@ -41,7 +39,7 @@ fn files_give_the_secrets() {
 
 #[test]
 fn a_missing_variable_is_named() {
-    for missing in [LINK_KEY, FORM_KEY, FACTOR_KEY, ID_TOKEN_KEY] {
+    for missing in [LINK_KEY, FORM_KEY, FACTOR_KEY] {
         for instead in [None, Some(String::new())] {
             let kept = all().into_iter().filter(|(name, _)| *name != missing);
             let env = kept.chain(instead.map(|text| (missing, text)));

@@ -145,7 +145,13 @@ async fn redeem(
 ) -> Result<Redemption, StoreError> {
     let mark = transaction
         .prepare_cached(
-            "UPDATE invitation
+            // Who brings a token that was sent by e-mail alone receives mail there.
+            "WITH verified AS (
+               UPDATE app_user u SET email_verified_at = clock_timestamp()
+                 FROM invitation i JOIN patient p ON p.id = i.patient_id
+                WHERE i.id = $1 AND i.emailed AND u.id = p.user_id AND u.email_verified_at IS NULL
+             )
+             UPDATE invitation
                 SET status = 'redeemed', redeemed_at = clock_timestamp(), last_updated = clock_timestamp(), redeemed_from = $2
               WHERE id = $1",
         )
@@ -161,6 +167,7 @@ async fn redeem(
         scope: &scope_of(row, "scope")?,
         audience: &Audience::default(),
         auth_time: code.now,
+        methods: &[],
         redirect_uri: &redirect_uri,
         challenge: code.static_challenge.filter(|_| static_pkce).unwrap_or(code.challenge),
         nonce: None,

@@ -1,6 +1,6 @@
 //! Tokens by name: issued to a client for the account it acts as, introspected, revoked.
 
-use crate::{Store, StoreError, oauth::ACTING};
+use crate::{Store, StoreError, account::is_strong_enough, oauth::ACTING};
 use audit::{Context, RefusedBy};
 use authz::{Layer, UserId};
 use jiff::Timestamp;
@@ -17,8 +17,8 @@ use tokio_postgres::types::{Json, Type};
 pub struct NewAccess<'a> {
     /// The client's row.
     pub client: i32,
-    /// The practitioner who signed in at another provider, and when. None: the account that the client acts as.
-    pub person: Option<(UserId, Timestamp)>,
+    /// The practitioner who signed in at another provider. None: the account that the client acts as.
+    pub person: Option<SignedInElsewhere>,
     /// What is granted.
     pub scope: &'a Scope,
     /// What the token is for.
@@ -29,6 +29,17 @@ pub struct NewAccess<'a> {
     pub expires_at: Timestamp,
     /// The key that it is bound to.
     pub key: Option<&'a Thumbprint>,
+}
+
+/// A person who signed in at another provider.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedInElsewhere {
+    /// Who.
+    pub user: UserId,
+    /// When.
+    pub at: Timestamp,
+    /// Whether by two factors.
+    pub by_two_factors: bool,
 }
 
 /// What became of a token that was to be revoked.
@@ -48,22 +59,32 @@ WITH acting AS MATERIALIZED (
     FROM oauth_client c JOIN app_user u ON u.id = coalesce($8, c.acts_as) JOIN practitioner p ON p.user_id = u.id
    WHERE c.id = $2 AND c.deleted_at IS NULL AND u.is_active AND NOT u.is_superuser
 ), granted AS (
-  INSERT INTO oauth_grant (user_id, client_id, scope, auth_time, audience)
-  SELECT id, $2, $3, coalesce($9, clock_timestamp()), $7 FROM acting RETURNING id
+  INSERT INTO oauth_grant (user_id, client_id, scope, auth_time, audience, methods)
+  SELECT id, $2, $3, coalesce($9, clock_timestamp()), $7, CASE WHEN $10 THEN '{mfa}'::text[] ELSE '{}' END FROM acting RETURNING id
 ), issued AS (
   INSERT INTO access_token (token_hash, grant_id, scope, expires_at, dpop_jkt, audience) SELECT $4, id, $3, $5, $6, $7 FROM granted
 )";
 
-const LIVE: &str = "
-SELECT 'access' AS kind, g.client_id AS client, c.client_id, g.user_id, t.scope, t.audience, t.issued_at, t.expires_at, t.dpop_jkt
+/// 1 the token's hash, 2 whether super admins need a second factor.
+fn live() -> String {
+    let strong_enough = is_strong_enough("g.methods", "$2");
+    format!(
+        "
+SELECT 'access' AS kind, g.client_id AS client, c.client_id, g.user_id, t.scope, t.audience, t.issued_at, t.expires_at, t.dpop_jkt,
+       g.auth_time, g.methods
   FROM access_token t JOIN oauth_grant g ON g.id = t.grant_id
   JOIN oauth_client c ON c.id = g.client_id AND c.deleted_at IS NULL JOIN app_user u ON u.id = g.user_id AND u.is_active
  WHERE t.token_hash = $1 AND t.expires_at > statement_timestamp() AND t.revoked_at IS NULL AND g.revoked_at IS NULL
+   AND (c.acts_as IS NOT DISTINCT FROM g.user_id AND g.methods = '{{}}' OR {strong_enough})
 UNION ALL
-SELECT 'refresh', g.client_id, c.client_id, g.user_id, g.scope, g.audience, r.issued_at, r.expires_at, r.dpop_jkt
+SELECT 'refresh', g.client_id, c.client_id, g.user_id, g.scope, g.audience, r.issued_at, r.expires_at, r.dpop_jkt,
+       g.auth_time, g.methods
   FROM refresh_token r JOIN oauth_grant g ON g.id = r.grant_id
   JOIN oauth_client c ON c.id = g.client_id AND c.deleted_at IS NULL JOIN app_user u ON u.id = g.user_id AND u.is_active
- WHERE r.token_hash = $1 AND r.expires_at > statement_timestamp() AND r.used_at IS NULL AND g.revoked_at IS NULL";
+ WHERE r.token_hash = $1 AND r.expires_at > statement_timestamp() AND r.used_at IS NULL AND g.revoked_at IS NULL
+   AND {strong_enough}"
+    )
+}
 
 /// 1 audit context, 2 the client, 3 the token's hash, 4 the reason of a refusal. A refresh token stands for its grant.
 const REVOKE: &str = "
@@ -103,6 +124,7 @@ impl Store {
                     Type::TEXT_ARRAY,
                     Type::INT4,
                     Type::TIMESTAMPTZ,
+                    Type::BOOL,
                 ],
             )
             .await?;
@@ -119,8 +141,9 @@ impl Store {
                     &new.expires_at,
                     &new.key.map(Thumbprint::as_str),
                     &new.audience.uris(),
-                    &new.person.map(|(user, _)| user.0),
-                    &new.person.map(|(_, signed_in_at)| signed_in_at),
+                    &new.person.map(|person| person.user.0),
+                    &new.person.map(|person| person.at),
+                    &new.person.is_some_and(|person| person.by_two_factors),
                 ],
             )
             .await?;
@@ -128,10 +151,15 @@ impl Store {
     }
 
     /// The token with this hash, if it is good now.
-    pub async fn live_token(&self, hash: &TokenHash) -> Result<Option<LiveToken>, StoreError> {
+    pub async fn live_token(
+        &self,
+        hash: &TokenHash,
+        super_admins_need_factor: bool,
+    ) -> Result<Option<LiveToken>, StoreError> {
         let client = self.connection().await?;
-        let statement = client.prepare_typed_cached(LIVE, &[Type::BYTEA]).await?;
-        let Some(row) = client.query_opt(&statement, &[&hash.as_bytes().as_slice()]).await? else {
+        let statement = client.prepare_typed_cached(&live(), &[Type::BYTEA, Type::BOOL]).await?;
+        let hash = hash.as_bytes().as_slice();
+        let Some(row) = client.query_opt(&statement, &[&hash, &super_admins_need_factor]).await? else {
             return Ok(None);
         };
         Ok(Some(LiveToken {
@@ -144,6 +172,8 @@ impl Store {
             issued_at: row.try_get("issued_at")?,
             expires_at: row.try_get("expires_at")?,
             key: row.try_get("dpop_jkt")?,
+            auth_time: row.try_get("auth_time")?,
+            methods: row.try_get("methods")?,
         }))
     }
 

@@ -1,20 +1,16 @@
-//! One JSON secret in AWS Secrets Manager.
+//! Secrets in AWS Secrets Manager: the client, and the one JSON secret that every function reads.
 
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::config::retry::RetryConfig;
-use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
-use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::{Key, Secrets, SecretsError};
 
 /// A request waits for secrets, so there is little time for them.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
-const ATTEMPTS: u32 = 2;
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The fields of the secret.
 #[derive(Deserialize)]
@@ -24,43 +20,28 @@ struct Document {
     link_key: SecretString,
     form_key: SecretString,
     factor_key: SecretString,
-    id_token_key: SecretString,
     smtp_password: Option<SecretString>,
     saml_key: Option<SecretString>,
 }
 
-/// A client for the region and with the credentials that the environment names, as Lambda sets it: `AWS_REGION`,
-/// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`; and `AWS_ENDPOINT_URL`. The SDK's own chain of other
-/// places to look for credentials would be an eighth of every function.
+/// As the environment says: see [`aws::configuration`].
 pub(crate) fn client(lookup: impl Fn(&str) -> Option<String>) -> Result<Client, SecretsError> {
-    let required = |name| lookup(name).ok_or(SecretsError::Environment(name));
-    let timeouts =
-        TimeoutConfig::builder().connect_timeout(ATTEMPT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-    let credentials = Credentials::new(
-        required("AWS_ACCESS_KEY_ID")?,
-        required("AWS_SECRET_ACCESS_KEY")?,
-        lookup("AWS_SESSION_TOKEN"),
-        None,
-        "environment",
-    );
-    let mut config = aws_sdk_secretsmanager::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(required("AWS_REGION")?))
-        .credentials_provider(credentials)
-        .timeout_config(timeouts)
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
-    config.set_endpoint_url(lookup("AWS_ENDPOINT_URL"));
-    Ok(Client::from_conf(config.build()))
+    let config = aws::configuration(lookup, PATIENCE).map_err(|missing| SecretsError::Environment(missing.0))?;
+    Ok(Client::new(&config))
+}
+
+/// The code says what is wrong, `ResourceNotFoundException`; the message could repeat the request.
+pub(crate) fn failed<E>(error: &SdkError<E>) -> SecretsError
+where
+    SdkError<E>: ProvideErrorMetadata + std::fmt::Display,
+{
+    SecretsError::SecretsManager(error.code().map_or_else(|| error.to_string(), str::to_owned))
 }
 
 impl Secrets {
     /// Reads the secret with this ARN or name.
     pub async fn from_secrets_manager(client: &Client, id: &str) -> Result<Self, SecretsError> {
-        let answer = client.get_secret_value().secret_id(id).send().await.map_err(|error| {
-            // The code says what is wrong, `ResourceNotFoundException`; the message could repeat the request.
-            let code = error.code().map(str::to_owned);
-            SecretsError::SecretsManager(code.unwrap_or_else(|| error.to_string()))
-        })?;
+        let answer = client.get_secret_value().secret_id(id).send().await.map_err(|error| failed(&error))?;
         Self::from_json(answer.secret_string().ok_or(SecretsError::Shape)?)
     }
 
@@ -72,7 +53,6 @@ impl Secrets {
             link_key: key(&document.link_key, "link_key")?,
             form_key: key(&document.form_key, "form_key")?,
             factor_key: key(&document.factor_key, "factor_key")?,
-            id_token_key: document.id_token_key,
             smtp_password: document.smtp_password,
             saml_key: document.saml_key,
         })
@@ -93,7 +73,7 @@ mod tests {
     fn document(link_key: &str) -> String {
         let form_key = STANDARD.encode([2; 32]);
         format!(
-            r#"{{"db_password":"pw-1","link_key":"{link_key}","form_key":"{form_key}","factor_key":"{form_key}","id_token_key":"PEM",
+            r#"{{"db_password":"pw-1","link_key":"{link_key}","form_key":"{form_key}","factor_key":"{form_key}",
                 "smtp_password":"pw-2","saml_key":"PEM-2","more":1}}"#
         )
     }
@@ -103,7 +83,6 @@ mod tests {
         let secrets = Secrets::from_json(&document(&STANDARD.encode([1; 32]))).unwrap();
         assert_eq!(secrets.link_key.expose(), &[1; 32]);
         assert_eq!(secrets.form_key.expose(), &[2; 32]);
-        assert_eq!(secrets.id_token_key.expose_secret(), "PEM");
         assert_eq!(secrets.database_password.unwrap().expose_secret(), "pw-1");
         assert_eq!(secrets.smtp_password.unwrap().expose_secret(), "pw-2");
         assert_eq!(secrets.saml_key.unwrap().expose_secret(), "PEM-2");

@@ -1,0 +1,61 @@
+//! How every client of an AWS service is set up.
+
+#[cfg(feature = "testing")]
+pub mod testing;
+
+use aws_credential_types::Credentials;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_types::{
+    SdkConfig,
+    region::Region,
+    sdk_config::{RetryConfig, SharedCredentialsProvider, TimeoutConfig},
+};
+use std::time::Duration;
+
+/// Callers wait, so a request is tried once more and then given up.
+const ATTEMPTS: u32 = 2;
+
+/// A variable that every client needs is not set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missing(pub &'static str);
+
+/// The configuration for the region and with the credentials that the environment names, as Lambda sets it: `AWS_REGION`,
+/// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`; and `AWS_ENDPOINT_URL`. The SDK's own chain of other
+/// places to look for credentials would be an eighth of every function. One attempt at a request takes no longer than
+/// `patience`.
+pub fn configuration(lookup: impl Fn(&str) -> Option<String>, patience: Duration) -> Result<SdkConfig, Missing> {
+    let required = |name| lookup(name).ok_or(Missing(name));
+    let credentials = Credentials::new(
+        required("AWS_ACCESS_KEY_ID")?,
+        required("AWS_SECRET_ACCESS_KEY")?,
+        lookup("AWS_SESSION_TOKEN"),
+        None,
+        "environment",
+    );
+    let timeouts = TimeoutConfig::builder().connect_timeout(patience).operation_attempt_timeout(patience).build();
+    let mut config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(required("AWS_REGION")?))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
+    config.set_endpoint_url(lookup("AWS_ENDPOINT_URL"));
+    Ok(config.build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_variable_that_is_missing_is_named() {
+        let names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"];
+        for missing in names {
+            let lookup = |name: &str| (names.contains(&name) && name != missing).then(|| "x".to_owned());
+            assert_eq!(configuration(lookup, Duration::from_secs(1)).err(), Some(Missing(missing)));
+        }
+        let config = configuration(|name| Some(name.to_owned()), Duration::from_secs(1)).unwrap();
+        assert_eq!(config.region().map(Region::as_ref), Some("AWS_REGION"));
+        assert_eq!(config.endpoint_url(), Some("AWS_ENDPOINT_URL"));
+    }
+}
