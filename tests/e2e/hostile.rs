@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The routes that answer without an access token, and why.
-pub const PUBLIC: [(&str, &str); 53] = [
+pub const PUBLIC: [(&str, &str); 61] = [
     ("GET /", "says what it is"),
     ("GET /health", "whether it runs"),
     ("GET /FHIR/R5/metadata", "what it can do"),
@@ -49,6 +49,13 @@ pub const PUBLIC: [(&str, &str); 53] = [
     ("POST /accounts/second-factor/enrol/", "asks for a right password before"),
     ("GET /accounts/second-factor/manage/", "asks for the session of the login page"),
     ("POST /accounts/second-factor/manage/", "asks for the session of the login page"),
+    ("GET /accounts/passkey/", "leads to the login page"),
+    ("POST /accounts/passkey/", "asks for a passkey"),
+    ("GET /accounts/second-factor/passkey/", "asks for a right password before"),
+    ("POST /accounts/second-factor/passkey/", "asks for a right password before"),
+    ("GET /accounts/second-factor/passkey/enrol/", "asks for a right password before"),
+    ("POST /accounts/second-factor/passkey/enrol/", "asks for a right password before"),
+    ("GET /accounts/passkey/script.js", "the same for everybody"),
     ("GET /accounts/reset/", "sends e-mail to the account"),
     ("POST /accounts/reset/", "sends e-mail to the account"),
     ("GET /accounts/reset/confirm/", "the link is the credential"),
@@ -59,6 +66,7 @@ pub const PUBLIC: [(&str, &str); 53] = [
     ("POST /accounts/verify/", "the link is the credential"),
     ("GET /saml2/metadata/", "who this service provider is"),
     ("GET /saml2/login/", "leads to the identity provider"),
+    ("POST /saml2/login/", "leads to the identity provider"),
     ("POST /saml2/acs/", "the signed assertion is the credential"),
     ("GET /saml2/logout/", "asks for the session of the login page"),
     ("POST /saml2/logout/", "asks for the session of the login page"),

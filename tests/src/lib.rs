@@ -13,6 +13,7 @@
 )]
 
 pub mod application;
+pub mod authenticator;
 pub mod browser;
 pub mod ledger;
 pub mod mailbox;
