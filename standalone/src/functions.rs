@@ -11,6 +11,9 @@ pub const FUNCTIONS: &[Function] = &[
     accounts_factor_manage::FUNCTION,
     accounts_login::FUNCTION,
     accounts_logout::FUNCTION,
+    accounts_passkey::FUNCTION,
+    accounts_passkey_enrol::FUNCTION,
+    accounts_passkey_script::FUNCTION,
     accounts_password::FUNCTION,
     accounts_reset::FUNCTION,
     accounts_reset_confirm::FUNCTION,
@@ -92,8 +95,10 @@ pub const FUNCTIONS: &[Function] = &[
     studies_patients_list::FUNCTION,
     studies_read::FUNCTION,
     users_change::FUNCTION,
+    users_factor_remove::FUNCTION,
     users_profile::FUNCTION,
     users_read::FUNCTION,
+    users_sessions_end::FUNCTION,
 ];
 
 /// The functions that no request calls.

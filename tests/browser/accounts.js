@@ -46,7 +46,7 @@ await test("a person signs in, sees the sessions, ends another one and signs out
 await test("a super admin sets up an authenticator before anything else", async () => {
   const visitor = await person(browser);
   await visitor.signIn("admin");
-  check((await visitor.heading()) === "Set up a second factor", await visitor.heading());
+  check((await visitor.heading()) === "Set up an authenticator app", await visitor.heading());
   secret = await visitor.page.locator("p.code").innerText();
   await visitor.type("#code", "000000");
   await visitor.send();
@@ -59,7 +59,7 @@ await test("a super admin sets up an authenticator before anything else", async 
   await visitor.tabTo(".links a");
   await visitor.send();
   await visitor.go("/accounts/second-factor/manage/");
-  check((await visitor.text()).includes("An authenticator app is on"), "it is on");
+  check((await visitor.text()).includes("Authenticator app"), "it is on");
   await visitor.close();
 });
 
@@ -121,7 +121,15 @@ await test("a password is changed by keyboard", async () => {
 
 // The check itself is a script, so these pages are loaded with scripts on.
 const OPEN = ["/", "/accounts/login/", "/accounts/reset/", "/accounts/sign-up/", "/accounts/verify/?token=x"];
-const OWN = ["sessions/", "password/", "second-factor/manage/", "second-factor/enrol/", "email-code/", "logout/"];
+const OWN = [
+  "sessions/",
+  "password/",
+  "second-factor/manage/",
+  "second-factor/enrol/",
+  "second-factor/passkey/enrol/",
+  "email-code/",
+  "logout/",
+];
 
 for (const path of OPEN) {
   await test(`${path} is accessible`, async () => {

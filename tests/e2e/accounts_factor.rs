@@ -15,7 +15,7 @@ const MANAGE: &str = "/accounts/second-factor/manage/";
 /// Somebody with an authenticator: its secret and the recovery codes.
 async fn enrolled(world: &World, user: &str) -> (String, Vec<String>) {
     let browser = Browser::signed_in(world, user).await;
-    let (secret, reply) = browser.enrol(Some(PASSWORD)).await;
+    let (secret, reply) = browser.enrol().await;
     assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
     let codes = recovery_codes(&reply);
     // The code that confirmed it is used up; the tests need not wait for the next one.
@@ -39,12 +39,12 @@ async fn a_super_admin_gets_no_session_before_a_second_factor_is_set_up() {
     assert_eq!(reply.header("location"), "/accounts/second-factor/enrol/?next=%2Fo%2F");
     assert_eq!(browser.cookie("jhe_session"), None);
     assert!(!browser.is_in().await);
-    let (_, reply) = browser.enrol(None).await;
+    let (_, reply) = browser.enrol().await;
     assert_eq!(recovery_codes(&reply).len(), 10, "{}", reply.text);
     assert!(browser.is_in().await);
     let methods = world.sql("SELECT methods FROM login_session").await;
     assert_eq!(methods[0].get::<_, Vec<String>>(0), ["pwd", "otp", "mfa"]);
-    assert!(browser.get(MANAGE).await.text.contains("cannot be turned off"));
+    assert!(browser.get(MANAGE).await.text.contains("the last one cannot be removed"));
 }
 
 #[tokio::test]
@@ -136,18 +136,30 @@ async fn the_password_alone_never_replaces_an_authenticator() {
     assert_eq!(browser.get(MANAGE).await.status, StatusCode::FOUND);
 }
 
+// ASVS 6.5.6, 7.5.1
 #[tokio::test]
-async fn setting_one_up_and_turning_it_off_need_the_password() {
+async fn setting_one_up_and_turning_it_off_need_a_recent_sign_in() {
     let world = World::new().await;
     let browser = Browser::signed_in(&world, "manager_mary").await;
-    let (_, reply) = browser.enrol(Some("wrong")).await;
-    assert!(reply.text.contains("This is not your password"), "{}", reply.text);
-    assert_eq!(world.count("SELECT count(*) FROM totp_factor").await, 0);
-    let (_, reply) = browser.enrol(Some(PASSWORD)).await;
+    let age = |minutes: u32| format!("UPDATE login_session SET started_at = started_at - interval '{minutes} minutes'");
+    world.sql(&age(10)).await;
+    let again = "/accounts/login/?next=%2Faccounts%2Fsecond-factor%2Fenrol%2F%3Fnext%3D%252F&again=1";
+    assert_eq!(browser.get(ENROL).await.header("location"), again);
+    let page = browser.get(again).await;
+    assert!(page.text.contains("value=\"manager_mary@example.com\""), "{}", page.text);
+    let reply = browser.sign_in(&email("manager_mary"), PASSWORD, ENROL).await;
+    assert_eq!(reply.header("location"), ENROL);
+    let (_, reply) = browser.enrol().await;
     assert_eq!(recovery_codes(&reply).len(), 10);
-    assert!(browser.fill(MANAGE, &[("password", "wrong")]).await.text.contains("not your password"));
+    assert!(browser.get(MANAGE).await.text.contains("Authenticator app"));
+    let methods = world.sql("SELECT methods FROM login_session").await;
+    assert_eq!(methods[0].get::<_, Vec<String>>(0), ["pwd", "otp", "mfa"], "who set it up has it");
+    world.sql(&age(10)).await;
+    let reply = browser.fill(MANAGE, &[("authenticator", "1")]).await;
+    assert!(reply.header("location").ends_with("&again=1"), "{}", reply.text);
     assert_eq!(world.count("SELECT count(*) FROM totp_factor").await, 1);
-    assert!(browser.fill(MANAGE, &[("password", PASSWORD)]).await.text.contains("is off"));
+    world.sql("UPDATE login_session SET started_at = clock_timestamp()").await;
+    assert!(browser.fill(MANAGE, &[("authenticator", "1")]).await.text.contains("is off"));
     assert_eq!(
         world.count("SELECT (SELECT count(*) FROM totp_factor) + (SELECT count(*) FROM recovery_code)").await,
         0
@@ -155,6 +167,19 @@ async fn setting_one_up_and_turning_it_off_need_the_password() {
     let kinds = "SELECT count(*) FROM audit_event WHERE resource_type = 'SecondFactor' AND outcome = 'allowed'
                   AND action IN ('create', 'delete')";
     assert_eq!(world.count(kinds).await, 2);
+}
+
+#[tokio::test]
+async fn recovery_codes_can_be_made_anew() {
+    let world = World::new().await;
+    let browser = Browser::signed_in(&world, "manager_mary").await;
+    let (_, reply) = browser.enrol().await;
+    let old = recovery_codes(&reply);
+    let new = recovery_codes(&browser.fill(MANAGE, &[("codes", "1")]).await);
+    assert_eq!(new.len(), 10);
+    for (code, status) in [(&old[0], StatusCode::OK), (&new[0], StatusCode::FOUND)] {
+        assert_eq!(after_password(&world, "manager_mary").await.second_step(code).await.status, status);
+    }
 }
 
 #[tokio::test]

@@ -79,3 +79,14 @@ async fn a_password_that_is_short_common_or_known_is_refused_with_a_reason_at_it
         assert!(reply.text.contains("Your password is changed"), "{good}: {}", reply.text);
     }
 }
+
+// ASVS 6.2.10
+#[tokio::test]
+async fn no_password_is_too_old() {
+    let world = World::new().await;
+    world.sql("UPDATE app_user SET last_updated = '1990-01-01'").await;
+    let browser = Browser::new(&world);
+    let reply = browser.sign_in(&email("manager_mary"), PASSWORD, "/o/").await;
+    assert_eq!((reply.status, reply.header("location")), (StatusCode::FOUND, "/o/"), "{}", reply.text);
+    assert!(browser.is_in().await);
+}

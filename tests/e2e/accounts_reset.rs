@@ -162,3 +162,21 @@ async fn an_invitation_never_changes_a_password_and_is_worth_nothing_when_it_end
         assert_eq!(world.mails().len(), 1, "{ended}");
     }
 }
+
+// ASVS 6.4.3
+#[tokio::test]
+async fn a_new_password_keeps_the_second_factor() {
+    let world = World::new().await;
+    let (secret, _) = Browser::signed_in(&world, "manager_mary").await.enrol().await;
+    world.sql("UPDATE totp_factor SET last_step = 0").await;
+    let browser = Browser::new(&world);
+    browser.fill(RESET, &[("email", &email("manager_mary"))]).await;
+    let reply = choose(&browser, &link(&world), NEW).await;
+    assert!(reply.text.contains("Your new password is saved"), "{}", reply.text);
+    assert!(!browser.is_in().await, "the link signs nobody in");
+    let reply = browser.sign_in(&email("manager_mary"), NEW, "/").await;
+    assert_eq!(reply.header("location"), "/accounts/second-factor/?next=%2F");
+    assert!(!browser.is_in().await);
+    let code = end_to_end::totp::code(&secret, 0);
+    assert_eq!(browser.second_step(&code).await.status, StatusCode::FOUND);
+}

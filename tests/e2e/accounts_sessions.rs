@@ -132,3 +132,48 @@ async fn everything_but_this_browser_can_be_ended_at_once() {
     assert_eq!(refreshed.0, StatusCode::BAD_REQUEST);
     assert_eq!(Browser::new(&world).sign_in(&email("manager_mary"), PASSWORD, "/").await.status, StatusCode::FOUND);
 }
+
+// ASVS 7.5.2
+#[tokio::test]
+async fn ending_something_takes_a_recent_sign_in() {
+    let world = World::new().await;
+    let other = Browser::signed_in(&world, "manager_mary").await;
+    let browser = Browser::signed_in(&world, "manager_mary").await;
+    let page = browser.get(PAGE).await;
+    world.sql("UPDATE login_session SET started_at = started_at - interval '10 minutes'").await;
+    let session = values(&page.text, "session").remove(0);
+    for field in [("session", session.as_str()), ("all", "")] {
+        let reply = browser.fill(PAGE, &[field]).await;
+        let again = "/accounts/login/?next=%2Faccounts%2Fsessions%2F&again=1";
+        assert_eq!(reply.header("location"), again, "{}", reply.text);
+    }
+    assert!(other.is_in().await);
+    browser.sign_in(&email("manager_mary"), PASSWORD, PAGE).await;
+    assert_eq!(browser.fill(PAGE, &[("all", "")]).await.header("location"), "/accounts/sessions/?done=1");
+    assert!(!other.is_in().await && browser.is_in().await);
+}
+
+// ASVS 7.4.4
+#[tokio::test]
+async fn every_page_of_a_session_leads_to_signing_out() {
+    let world = World::new().await;
+    world.sql("UPDATE oauth_client SET skip_authorization = false").await;
+    let browser = Browser::signed_in(&world, "manager_mary").await;
+    let consent = world.authorize_path().await;
+    let pages = [
+        PAGE,
+        "/accounts/password/",
+        "/accounts/second-factor/manage/",
+        "/accounts/second-factor/enrol/",
+        "/accounts/second-factor/passkey/enrol/",
+        "/accounts/email-code/",
+        &consent,
+    ];
+    for page in pages {
+        let reply = browser.get(page).await;
+        assert_eq!(reply.status, StatusCode::OK, "{page}: {}", reply.text);
+        assert!(reply.text.contains("href=\"/accounts/logout/\""), "{page}: {}", reply.text);
+    }
+    let (_, codes) = browser.enrol().await;
+    assert!(codes.text.contains("href=\"/accounts/logout/\""), "{}", codes.text);
+}

@@ -196,7 +196,7 @@ fn fields_for_passwords_are_masked_and_named_for_password_managers() {
             }
         });
     }
-    assert_eq!(fields, 6, "signing in, changing, setting up and turning off a factor, and the new one twice");
+    assert_eq!(fields, 4, "signing in, changing, and the new one twice");
 }
 
 // ASVS 6.5.3, 7.2.3

@@ -31,8 +31,8 @@ async fn claims(world: &World, tokens: &Value) -> Value {
 }
 
 /// Sets up an authenticator for a user: its secret.
-async fn enrolled(world: &World, browser: &Browser<'_>, password: Option<&str>) -> String {
-    let (secret, reply) = browser.enrol(password).await;
+async fn enrolled(world: &World, browser: &Browser<'_>) -> String {
+    let (secret, reply) = browser.enrol().await;
     assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
     // The code that confirmed it is used up; the tests need not wait for the next one.
     world.sql("UPDATE totp_factor SET last_step = 0").await;
@@ -50,7 +50,7 @@ async fn an_id_token_says_how_and_when_its_user_signed_in() {
     let weak = tokens_in(&world, &browser).await;
     let told = claims(&world, &weak).await;
     assert_eq!((&told["acr"], &told["amr"]), (&json!(ONE), &json!(["pwd"])));
-    let secret = enrolled(&world, &browser, Some(PASSWORD)).await;
+    let secret = enrolled(&world, &browser).await;
     let told = claims(&world, &tokens_in(&world, &browser).await).await;
     assert_eq!(told["acr"], ONE, "a factor that was set up was not used");
 
@@ -79,7 +79,7 @@ async fn a_client_that_asks_for_two_factors_gets_them_from_who_has_them() {
     let (two, one_first) = (asks(TWO).await, asks(&format!("{ONE} {TWO}")).await);
     let gets_code = async |path: &str| location(&browser.get(path).await).1.contains_key("code");
     assert!(gets_code(&two).await, "who has none is signed in as they are");
-    let secret = enrolled(&world, &browser, Some(PASSWORD)).await;
+    let secret = enrolled(&world, &browser).await;
     assert!(gets_code(&one_first).await);
     assert!(gets_code(&format!("{two}&prompt=none")).await, "nobody can be asked");
     let (to, parameters) = location(&browser.get(&two).await);
@@ -135,7 +135,7 @@ async fn a_weak_sign_in_opens_nothing_once_an_organization_asks_for_two_factors(
 
     let reply = browser.sign_in(&email("manager_mary"), PASSWORD, "/").await;
     assert_eq!(reply.header("location"), "/accounts/second-factor/enrol/?next=%2F");
-    enrolled(&world, &browser, None).await;
+    enrolled(&world, &browser).await;
     let strong = tokens_in(&world, &browser).await;
     assert_eq!(profile(&world, &strong).await.status, StatusCode::OK);
     assert_eq!(profile(&world, &tokens).await.status, StatusCode::UNAUTHORIZED, "the weak token stays weak");

@@ -18,8 +18,9 @@ pub fn declared() -> Vec<Route> {
     let (mut routes, _) = routes::declared().expect("the template");
     // `OPTIONS` of every path is the subject of `cors.rs`.
     routes.retain(|route| route.path != "/{proxy+}");
-    // What reads comes first, so that nothing written before changes what it shows.
-    routes.sort_by_key(|route| (writes(route), route.path.clone(), route.method.clone()));
+    // What reads comes first, so that nothing written before changes what it shows; what ends everybody's access last.
+    let ends_all = |route: &Route| route.path == "/api/v1/users/sessions";
+    routes.sort_by_key(|route| (ends_all(route), writes(route), route.path.clone(), route.method.clone()));
     routes
 }
 

@@ -55,15 +55,58 @@ async fn settings_that_contradict_stop_single_sign_on_and_nothing_else() {
     }
 }
 
-/// SAML Profiles 4.1.3.3: by HTTP-Redirect, signed. Asking changes nothing here, so `GET` may do it.
+/// The button of the page of the organization.
+async fn asked(browser: &Browser<'_>) -> Reply {
+    browser.fill("/saml2/login/?next=%2F", &[("next", "/")]).await
+}
+
+// ASVS 7.6.2
+#[tokio::test]
+async fn a_link_alone_signs_nobody_in_at_the_identity_provider() {
+    let world = with_identity_provider().await;
+    let browser = Browser::new(&world);
+    let page = browser.get("/saml2/login/?next=%2Fo%2F").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.text.contains("<button>Sign in with your organization</button>"), "{}", page.text);
+    assert!(page.text.contains("name=\"next\" value=\"/o/\""), "{}", page.text);
+    assert_eq!(browser.cookie("jhe_saml_login"), None);
+    assert_eq!(browser.post("/saml2/login/", &[("next", "/")]).await.status, StatusCode::FORBIDDEN);
+}
+
+// ASVS 6.8.4
+#[tokio::test]
+async fn who_has_to_sign_in_anew_has_to_do_so_at_the_identity_provider() {
+    let world = with_identity_provider().await;
+    let browser = Browser::signed_in(&world, "manager_mary").await;
+    let asks = |again: &str| format!("name=\"again\" value=\"{again}\"");
+    for (parameter, again) in [("prompt=login", "1"), ("max_age=0", "1"), ("max_age=3600", "")] {
+        world.sql("UPDATE login_session SET started_at = started_at - interval '2 hours'").await;
+        let who =
+            if again.is_empty() { Browser::new(&world) } else { Browser::signed_in(&world, "manager_mary").await };
+        let reply = who.get(&format!("{}&{parameter}", world.authorize_path().await)).await;
+        let page = who.get(reply.header("location")).await;
+        assert!(page.text.contains(&asks(again)), "{parameter}: {}", page.text);
+    }
+    let stale = browser.get(&format!("{}&max_age=3600", world.authorize_path().await)).await;
+    assert!(stale.header("location").ends_with("&again=1"), "{}", stale.header("location"));
+    let addresses = [
+        browser.fill("/saml2/login/", &[("next", "/"), ("again", "1")]).await,
+        browser.fill("/saml2/login/", &[("next", "/"), ("again", "")]).await,
+    ];
+    // The request itself is compressed: one that asks for more is longer.
+    let [anew, any] = addresses.map(|reply| reply.header("location").len());
+    assert!(anew > any, "{anew} {any}");
+}
+
+/// SAML Profiles 4.1.3.3: by HTTP-Redirect, signed.
 #[tokio::test]
 async fn asking_to_sign_in_stores_nothing_and_leads_to_the_identity_provider() {
     let world = with_identity_provider().await;
     let page = Browser::new(&world).get("/accounts/login/?next=%2Fo%2Fauthorize%2F%3Fa%3Db").await;
-    assert!(page.text.contains("href=\"/saml2/login/?next=%2Fo%2Fauthorize%2F%3Fa%3Db\""), "{}", page.text);
+    assert!(page.text.contains("<form method=\"post\" action=\"/saml2/login/\">"), "{}", page.text);
     let end = world.audit_end().await;
     let browser = Browser::new(&world);
-    let reply = browser.get("/saml2/login/?next=%2F").await;
+    let reply = asked(&browser).await;
     assert_eq!(reply.status, StatusCode::FOUND);
     let location = reply.header("location");
     assert!(location.starts_with("https://idp.example/sso?SAMLRequest="), "{location}");
@@ -75,7 +118,7 @@ async fn asking_to_sign_in_stores_nothing_and_leads_to_the_identity_provider() {
     assert!(cookie.starts_with("jhe_saml_login=") && cookie.contains("; HttpOnly"), "{cookie}");
     assert_eq!(world.count("SELECT count(*) FROM used_message").await, 0);
     assert!(world.audit_after(end).await.is_empty());
-    let again = browser.get("/saml2/login/?next=%2F").await;
+    let again = asked(&browser).await;
     assert_ne!(again.header("location"), location, "every request has its own identifier");
 }
 
@@ -85,7 +128,7 @@ async fn a_message_that_is_not_believed_is_recorded_and_tells_nothing() {
     for (name, reason, waiting) in [("nobody asked", "unsolicited", false), ("not XML", "malformed", true)] {
         let browser = Browser::new(&world);
         if waiting {
-            browser.get("/saml2/login/").await;
+            asked(&browser).await;
         }
         let reply = browser.post("/saml2/acs/", &[("SAMLResponse", "bm8geG1s")]).await;
         assert_eq!(reply.status, StatusCode::FORBIDDEN, "{name}");

@@ -1,4 +1,5 @@
-"""Scripts of tests/browser in headless Chromium against a throw-away instance: those that are named, or accounts.js.
+"""Scripts of tests/browser in headless Chromium against a throw-away instance: those that are named, or accounts.js and
+passkeys.js.
 
 With SCREENSHOTS=directory, pictures of every page.
 """
@@ -42,7 +43,7 @@ def main() -> int:
             "DEMO_PASSWORD": jhe.demo["users"]["admin"]["password"],
             "MAIL_DIRECTORY": str(Path(jhe.home.name, "mail")),
         }
-        scripts = sys.argv[1:] or ["accounts.js"]
+        scripts = sys.argv[1:] or ["accounts.js", "passkeys.js"]
         return max(subprocess.run(["node", TOOLS / script], env=environment, check=False).returncode for script in scripts)
 
 

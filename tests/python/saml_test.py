@@ -88,9 +88,13 @@ class Browser:
                 self.cookies.pop(name, None)
         return answer
 
-    def start(self, identity_provider: IdentityProvider, next_page: str = "/accounts/logout/") -> object:
-        """Asks to sign in, and gives the request that the identity provider read."""
-        answer = self.send("GET", f"/saml2/login/?next={next_page}")
+    def form_token(self, page: str) -> str:
+        return re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', self.send("GET", page).text)[1]
+
+    def start(self, identity_provider: IdentityProvider, next_page: str = "/accounts/logout/", again: str = "") -> object:
+        """Presses the button, and gives the request that the identity provider read."""
+        form = {"csrfmiddlewaretoken": self.form_token("/saml2/login/"), "next": next_page, "again": again}
+        answer = self.send("POST", "/saml2/login/", data=form)
         assert answer.status_code == 302, answer.text
         return identity_provider.read_request(answer.headers["location"])
 
@@ -155,7 +159,7 @@ def whole_way(tests: Tests) -> None:
     """In, and out from either side."""
     site, idp = tests.site, tests.idp
     browser = Browser(site)
-    tests.check("the sign-in page offers it", "/saml2/login/?next=%2F" in browser.send("GET", "/accounts/login/").text)
+    tests.check("the sign-in page offers it", 'action="/saml2/login/"' in browser.send("GET", "/accounts/login/").text)
     for sign in (("assertion",), ("assertion", "response")):
         browser = Browser(site)
         answer = browser.bring(idp.response(browser.start(idp), MARY, sign=sign))
@@ -244,6 +248,52 @@ def accounts(tests: Tests) -> None:
         ("an address with two domains", "mary@evil.example@example.com", "email"),
     ):
         tests.attack(name, reason, mail=mail)
+
+
+def strength(tests: Tests) -> None:
+    """When somebody signed in there, a new sign-in, and a second step here."""
+    site, idp = tests.site, tests.idp
+
+    def hour_old(response: object) -> None:
+        response.assertion.authn_statement[0].authn_instant = instant(-3600)
+
+    def hour_long(response: object) -> None:
+        response.assertion.authn_statement[0].session_not_on_or_after = instant(3600)
+
+    browser = Browser(site)
+    tests.check("any sign-in does", browser.start(idp).force_authn is None)
+    answer = browser.bring(idp.response(browser.start(idp), MARY, change=hour_old))
+    tests.check("a session is as old as the sign-in there", answer.status_code == 302, answer.text)
+    old = site.sql("SELECT count(*) FROM login_session WHERE started_at < now() - interval '59 minutes'")
+    tests.check("by its time", old == "1", old)
+    again = browser.send("GET", "/accounts/password/").headers["location"]
+    tests.check("so it changes no password", again.endswith("&again=1"), again)
+
+    browser = Browser(site)
+    request = browser.start(idp, again="1")
+    tests.check("a new sign-in is asked for", request.force_authn == "true", request.force_authn)
+    tests.refused("an old sign-in is no new one", "too_old", browser, idp.response(request, MARY, change=hour_old))
+    browser = Browser(site)
+    answer = browser.bring(idp.response(browser.start(idp, again="1"), MARY))
+    tests.check("a new one is", answer.status_code == 302 and browser.is_signed_in(), answer.text)
+
+    code = "ABCDEFGHIJKLMNOPQRSTUVWX"
+    mary = site.sql(f"SELECT id FROM app_user WHERE email = '{MARY}'")
+    site.sql(f"INSERT INTO totp_factor (user_id, secret, last_step) VALUES ({mary}, '', 0)")
+    site.sql(f"INSERT INTO recovery_code (user_id, code_hash) VALUES ({mary}, sha256(E'recovery-code\\n{code}'))")
+    browser = Browser(site)
+    browser.bring(idp.response(browser.start(idp), MARY, change=hour_long))
+    tests.check("no session before the second step", not browser.is_signed_in())
+    page = "/accounts/second-factor/"
+    form = {"csrfmiddlewaretoken": browser.form_token(page), "next": "/", "code": code}
+    answer = browser.send("POST", page, data=form)
+    tests.check("the second step leads in", answer.status_code == 302 and browser.is_signed_in(), answer.text)
+    last = "SELECT array_to_string(methods, ' ') || (expires_at < now() + interval '61 minutes') FROM login_session ORDER BY last_used_at DESC LIMIT 1"
+    tests.check("with what was done here, until the end there", site.sql(last) == "otp mfatrue", site.sql(last))
+    url = idp.order(f"{SITE}/saml2/ls/", MARY, None)
+    answer = Browser(site).send("GET", "/saml2/ls/?" + url.partition("?")[2])
+    tests.check("and the identity provider ends it", answer.status_code == 302 and not browser.is_signed_in(), answer.text)
+    site.sql("DELETE FROM totp_factor; DELETE FROM recovery_code")
 
 
 def data(response: object) -> object:
@@ -340,9 +390,11 @@ def main() -> int:
                 one.know(answer.text)
             tests = Tests(site, idp, other)
             tests.check("metadata has its type", answer.headers["content-type"] == "application/samlmetadata+xml")
-            away = Browser(site).send("GET", "/saml2/login/?next=https://evil.example/").headers["location"]
+            browser = Browser(site)
+            form = {"csrfmiddlewaretoken": browser.form_token("/saml2/login/"), "next": "https://evil.example/"}
+            away = browser.send("POST", "/saml2/login/", data=form).headers["location"]
             tests.check("a request is signed with SHA-256", query_of(away)["SigAlg"] == SIG_RSA_SHA256)
-            for part in (whole_way, ordered_out, accounts, changes, attacks):
+            for part in (whole_way, ordered_out, accounts, strength, changes, attacks):
                 part(tests)
         finally:
             site.close()

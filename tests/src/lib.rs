@@ -13,6 +13,7 @@
 )]
 
 pub mod application;
+pub mod authenticator;
 pub mod browser;
 pub mod described;
 pub mod id_token;

@@ -55,15 +55,13 @@ pub fn recovery_codes(page: &Reply) -> Vec<String> {
 impl Browser<'_> {
     /// Sets up an authenticator, from the page that a sign-in leads to or from the account. The secret, and the page that
     /// answers.
-    pub async fn enrol(&self, password: Option<&str>) -> (String, Reply) {
+    pub async fn enrol(&self) -> (String, Reply) {
         const PAGE: &str = "/accounts/second-factor/enrol/";
         let page = self.get(PAGE).await;
         let (secret, token, sealed) =
             (shown_secret(&page), hidden(&page, "csrfmiddlewaretoken"), hidden(&page, "secret"));
         let code = code(&secret, 0);
-        let mut form =
-            vec![("csrfmiddlewaretoken", token.as_str()), ("secret", &sealed), ("code", &code), ("next", "/")];
-        form.extend(password.map(|password| ("password", password)));
+        let form = [("csrfmiddlewaretoken", token.as_str()), ("secret", &sealed), ("code", &code), ("next", "/")];
         let reply = self.post(PAGE, &form).await;
         (secret, reply)
     }

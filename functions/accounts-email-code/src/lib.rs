@@ -11,7 +11,7 @@ use oauth::{factor::EmailCode, throttle::Policy};
 use runtime::{
     App, Failure, Function, Needs, Protocol, Request, Response, account,
     browser::{self, FORM_FIELD, SignedIn, field, local_path, with_next},
-    pages::{self, Field, hidden_fields},
+    pages::{self, Field},
     redirect,
 };
 
@@ -64,7 +64,7 @@ async fn offer(app: &App, signed_in: &SignedIn, next: &str) -> Result<Response, 
         let form = pages::form(PAGE, &[(FORM_FIELD, token), ("next", next)], &[], "Send me a code");
         let text =
             "<p>The app that you are going to asks for a code that we send to the e-mail address of your account.</p>";
-        pages::page(TITLE, &format!("{text}{form}"))
+        pages::in_session(TITLE, &format!("{text}{form}"))
     })
     .await
 }
@@ -83,11 +83,8 @@ async fn ask(app: &App, signed_in: &SignedIn, next: &str, problem: Option<&str>)
     browser::bound_page(app, PAGE, &signed_in.token, |token| {
         let hidden = [(FORM_FIELD, token), ("next", next)];
         let form = pages::form(PAGE, &hidden, &[code], "Continue");
-        let again = format!(
-            "<form method=\"post\" action=\"{PAGE}\">{}<button class=\"quiet\">Send another code</button></form>",
-            hidden_fields(&hidden)
-        );
-        pages::page(TITLE, &format!("{form}{again}"))
+        let again = pages::quiet_form(PAGE, &hidden, "Send another code");
+        pages::in_session(TITLE, &format!("{form}{again}"))
     })
     .await
 }

@@ -3,12 +3,9 @@
 use oauth::Secret;
 use runtime::{
     account::{self, MAX_EMAIL},
-    browser::{self, FORM_FIELD, field},
+    browser::{FORM_FIELD, field},
     pages::{self, Field},
 };
-
-/// The name of the form, for its token.
-pub(crate) const FORM: &str = "login";
 
 /// What a person typed.
 pub(crate) struct Credentials {
@@ -26,16 +23,31 @@ impl Credentials {
     }
 }
 
-/// The page. `refused` is the name that was typed with a wrong password. It is never said which of the two is wrong.
-/// `organization` offers the account of one's organization.
-pub(crate) fn page(token: &str, next: &str, refused: Option<&str>, organization: bool) -> String {
+/// What the page is made for.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Page<'a> {
+    /// Where to go afterwards.
+    pub(crate) next: &'a str,
+    /// The name to begin with.
+    pub(crate) name: &'a str,
+    /// Whether the name was typed with a wrong password. It is never said which of the two is wrong.
+    pub(crate) is_refused: bool,
+    /// Whether somebody is to sign in anew.
+    pub(crate) anew: bool,
+    /// Whether the account of one's organization does too.
+    pub(crate) organization: bool,
+}
+
+/// The page.
+pub(crate) fn page(token: &str, page: &Page<'_>) -> String {
+    let next = page.next;
     let fields = [
         Field {
             name: "username",
             label: "E-mail address",
             kind: "email",
             autocomplete: "username",
-            value: refused.unwrap_or_default(),
+            value: page.name,
             longest: MAX_EMAIL,
             ..Field::default()
         },
@@ -44,24 +56,26 @@ pub(crate) fn page(token: &str, next: &str, refused: Option<&str>, organization:
             label: "Password",
             kind: "password",
             autocomplete: "current-password",
-            problem: refused.map(|_| "The e-mail address or the password is not right."),
+            problem: page.is_refused.then_some("The e-mail address or the password is not right."),
             ..Field::default()
         },
     ];
-    let hidden = [(FORM_FIELD, token), ("next", next)];
+    let anew = if page.anew { "1" } else { "" };
+    let hidden = [(FORM_FIELD, token), ("next", next), ("again", anew)];
+    let intro =
+        if page.anew { "<p>What comes next asks you to sign in again, to be sure that it is you.</p>" } else { "" };
     let body = format!(
-        "{}{}<p class=\"links\"><a href=\"/accounts/reset/\">Forgot your password?</a>\
+        "{intro}{}{}{}<p class=\"links\"><a href=\"/accounts/reset/\">Forgot your password?</a>\
          <a href=\"/accounts/sign-up/\">Sign up with an invitation</a></p>",
         pages::form("/accounts/login/", &hidden, &fields, "Sign in"),
-        if organization { by_organization(next) } else { String::new() }
+        pages::quiet_form("/accounts/passkey/", &hidden, "Sign in with a passkey"),
+        if page.organization {
+            pages::quiet_form("/saml2/login/", &hidden, "Sign in with your organization")
+        } else {
+            String::new()
+        }
     );
-    pages::page("Sign in", &body)
-}
-
-/// The way to the organization's own sign-in page.
-fn by_organization(next: &str) -> String {
-    let address = browser::with_next("/saml2/login/", next);
-    format!("<a class=\"button\" href=\"{}\">Sign in with your organization</a>", pages::escape(&address))
+    pages::page(if page.anew { "Sign in again" } else { "Sign in" }, &body)
 }
 
 #[cfg(test)]
@@ -95,8 +109,9 @@ mod tests {
 
     #[test]
     fn nothing_that_was_typed_becomes_markup() {
-        let page = page("t\"", "/\"><script>", Some("\"><script>"), true);
+        let typed = "\"><script>";
+        let page = page("t\"", &Page { next: typed, name: typed, is_refused: true, anew: true, organization: true });
         assert!(!page.contains("<script>"), "{page}");
-        assert!(page.contains("/saml2/login/?next=%2F%22%3E%3Cscript%3E"), "{page}");
+        assert_eq!(page.matches("value=\"&quot;&gt;&lt;script&gt;\"").count(), 4, "{page}");
     }
 }

@@ -1,12 +1,13 @@
 //! `GET` and `POST /accounts/password/`: a person changes the password. For who is signed in in the browser; the current
-//! password is asked for again (OWASP ASVS 5.0 section 6.2.3). All other sessions and the access of all apps end.
+//! password is asked for again, after a recent sign-in (OWASP ASVS 5.0 sections 6.2.3 and 7.5.1). All other sessions and the access of all apps end.
 
 use audit::Action;
 use http::Method;
+use mail::Notice;
 use runtime::{
     App, Failure, Function, Needs, Protocol, Request, Response, account,
     browser::{self, FORM_FIELD, SignedIn, field},
-    html,
+    factor, html,
     pages::{self, Field},
 };
 use store::Account;
@@ -39,6 +40,9 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         return Ok(browser::to_sign_in(PAGE));
     };
     let account = app.store().await?.account_of(signed_in.session.user).await?.ok_or(Failure::NotFound)?;
+    if !factor::is_recent(app, &signed_in, &account) {
+        return Ok(browser::to_sign_in_again(PAGE));
+    }
     match *request.method() {
         Method::POST => change(app, request, &signed_in, &account).await,
         _ => show(app, &signed_in, CURRENT, account::NEW_PASSWORD).await,
@@ -74,6 +78,7 @@ async fn change(app: &App, request: &Request, signed_in: &SignedIn, account: &Ac
     let hash = account::hash(password).await?;
     let keep = signed_in.token.hash();
     app.store().await?.change_password(&context, account.id, &hash, &keep).await?;
+    mail::tell(app, request, &account.email, Notice::PasswordChanged).await;
     let text = pages::done("Your password is changed. Everything else has been signed out.");
     Ok(html(http::StatusCode::OK, pages::account(TITLE, PAGE, &text)))
 }

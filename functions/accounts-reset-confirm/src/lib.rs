@@ -1,13 +1,14 @@
 //! `GET` and `POST /accounts/reset/confirm/`: a person who forgot the password chooses a new one. Public: the token of the
 //! link is the proof. All sessions and the access of all apps end.
 
-use runtime::{Function, Needs, Protocol, link::LinkPage};
+use mail::Notice;
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, link::LinkPage};
 use store::LinkPurpose;
 
 /// The function.
 pub const FUNCTION: Function =
     Function::new("accounts-reset-confirm", Protocol::Page, Needs::Database, |app, request| {
-        Box::pin(PAGE.handle(app, request))
+        Box::pin(handle(app, request))
     });
 
 const PAGE: LinkPage = LinkPage {
@@ -17,3 +18,12 @@ const PAGE: LinkPage = LinkPage {
     title: "Choose a new password",
     done: "Your new password is saved.",
 };
+
+/// The owner is told of a new password.
+async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let (response, chosen_by) = PAGE.handle(app, request).await?;
+    if let Some(email) = chosen_by {
+        mail::tell(app, request, &email, Notice::PasswordReset).await;
+    }
+    Ok(response)
+}

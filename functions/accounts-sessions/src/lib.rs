@@ -10,6 +10,7 @@ use oauth::{TokenHash, words};
 use runtime::{
     App, Failure, Function, Needs, Protocol, Request, Response,
     browser::{self, FORM_FIELD, Form, SignedIn, field},
+    factor,
     pages::{self, escape, hidden_fields},
     redirect,
 };
@@ -31,6 +32,10 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     };
     if *request.method() == Method::POST {
         let form = browser::bound_form(app, request, PAGE, &signed_in.token).await?;
+        let account = app.store().await?.account_of(signed_in.session.user).await?.ok_or(Failure::NotFound)?;
+        if !factor::is_recent(app, &signed_in, &account) {
+            return Ok(browser::to_sign_in_again(PAGE));
+        }
         return end(app, request, &signed_in, &form).await;
     }
     show(app, request, &signed_in).await

@@ -6,7 +6,7 @@ use store::LinkPurpose;
 
 /// The function.
 pub const FUNCTION: Function = Function::new("accounts-verify", Protocol::Page, Needs::Database, |app, request| {
-    Box::pin(PAGE.handle(app, request))
+    Box::pin(async { Ok(PAGE.handle(app, request).await?.0) })
 });
 
 const PAGE: LinkPage = LinkPage {

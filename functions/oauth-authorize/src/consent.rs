@@ -64,7 +64,7 @@ pub(crate) fn page(
         query = escape(&authorization.query_after_login()),
         token = escape(token),
     );
-    html(StatusCode::OK, pages::page("Allow access?", &body))
+    html(StatusCode::OK, pages::in_session("Allow access?", &body))
 }
 
 /// The host of a redirect URI, or the scheme of an app's own.

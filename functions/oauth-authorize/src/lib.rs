@@ -79,7 +79,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         };
     }
     match (step, &signed_in) {
-        (NextStep::LogIn, _) | (_, None) => Ok(asked.sign_in()),
+        (NextStep::LogIn, signed_in) | (_, signed_in @ None) => Ok(asked.sign_in(signed_in.is_some())),
         (NextStep::IssueCode, Some(signed_in)) => asked.issue_code(signed_in).await,
         (NextStep::AskConsent, Some(signed_in)) => match Decision::of(&form)? {
             None => asked.ask(signed_in).await,
@@ -100,7 +100,7 @@ async fn could_be_stronger(app: &App, signed_in: &SignedIn) -> Result<bool, Fail
     if Acr::of(&signed_in.session.methods) == Some(Acr::TwoFactors) {
         return Ok(false);
     }
-    Ok(app.store().await?.account_of(signed_in.session.user).await?.is_some_and(|account| account.has_factor))
+    Ok(app.store().await?.account_of(signed_in.session.user).await?.is_some_and(|account| account.has_factor()))
 }
 
 /// Errors before the redirect URI is known to be the client's are shown, never sent (RFC 6749 section 4.1.2.1).
@@ -160,10 +160,14 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// To the sign-in page, and back from there to this request.
-    fn sign_in(&self) -> Response {
+    /// To the sign-in page, and back from there to this request. Who is signed in and sent there has to sign in anew.
+    fn sign_in(&self, is_signed_in: bool) -> Response {
         let back = format!("/o/authorize/?{}", self.authorization.query_after_login());
-        browser::to_sign_in(&back)
+        if is_signed_in || self.authorization.asks_login() {
+            browser::to_sign_in_again(&back)
+        } else {
+            browser::to_sign_in(&back)
+        }
     }
 
     /// Whether the client asks for a code by e-mail that the person has not typed in this session.

@@ -60,7 +60,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let user = match permitted(app, issuer, &person).await? {
         Ok(user) => user,
         Err((refused_by, reason)) => {
-            app.store().await?.record_sso_refusal(&context, refused_by, reason).await?;
+            app.store().await?.record_refused_message(&context, refused_by, reason).await?;
             return Err(exchange::unacceptable().into());
         }
     };
@@ -143,7 +143,7 @@ async fn permitted(
 async fn refused(app: &App, context: &Context, reason: &str, error: OAuthError) -> Failure {
     let recorded = async {
         let store = app.store().await?;
-        Ok::<_, Failure>(store.record_sso_refusal(context, RefusedBy::Layer(Layer::Token), reason).await?)
+        Ok::<_, Failure>(store.record_refused_message(context, RefusedBy::Layer(Layer::Token), reason).await?)
     };
     match recorded.await {
         Ok(()) => error.into(),

@@ -6,15 +6,11 @@
 use audit::{Action, Context, RefusedBy};
 use authz::{Layer, UserId};
 use jiff::Timestamp;
-use oauth::{Secret, TokenHash};
-use runtime::{
-    App, Failure, Function, Needs, Protocol, Request, Response, account,
-    browser::{self, field},
-    redirect,
-};
+use oauth::TokenHash;
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, account, browser::field};
 use saml::{Expectation, Pending, Refusal, SignIn};
 use single_sign_on::{Purpose, SingleSignOn, clear_pending, pending, refuse};
-use store::{NewSession, Outsider, SsoAttempt};
+use store::{Origin, Outsider, SsoAttempt};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -56,7 +52,7 @@ async fn sign_in(app: &App, request: &Request, sign_on: &SingleSignOn) -> Result
         None => create(app, request, sign_on, &person, &email).await?,
     };
     match user {
-        Ok(user) => go_on(app, request, &context, user, &person, &issuer, &waiting.next).await,
+        Ok(user) => go_on(app, request, user, &person, &issuer, &waiting.next).await,
         Err((refused_by, reason)) => Err(refuse(app, &context, refused_by, reason).await?),
     }
 }
@@ -78,6 +74,7 @@ async fn judge(
         entity_id: &sign_on.settings.entity_id,
         acs_url: &sign_on.settings.acs_url,
         request_id: &waiting.request_id,
+        not_before: waiting.not_before(),
         now,
     };
     Ok(SignIn::judge(message, &expectation).and_then(|person| {
@@ -104,48 +101,17 @@ async fn create(
     Ok(created.ok_or((RefusedBy::Invalid, "account_made_meanwhile")))
 }
 
-/// To the session, or first to the second step that the account or its organization asks for.
+/// To the session, which ends no later than the identity provider says, or first to the second step that the account or its
+/// organization asks for.
 async fn go_on(
     app: &App,
     request: &Request,
-    context: &Context,
     user: UserId,
     person: &SignIn,
     issuer: &str,
     next: &str,
 ) -> Result<Response, Failure> {
-    match app.store().await?.account_of(user).await? {
-        Some(account) if account::needs_second_step(app, &account) => {
-            account::after_password(app, request, &account, next).await
-        }
-        _ => start(app, request, context, user, person, issuer, next).await,
-    }
-}
-
-/// A new session with a new token, as after a password; it ends no later than the identity provider says.
-async fn start(
-    app: &App,
-    request: &Request,
-    context: &Context,
-    user: UserId,
-    person: &SignIn,
-    issuer: &str,
-    next: &str,
-) -> Result<Response, Failure> {
-    let token = Secret::generate()?;
-    let longest = app.now() + app.settings.lifetimes.session;
-    let session = NewSession {
-        token: token.hash(),
-        user,
-        expires_at: person.session_ends_at.map_or(longest, |end| end.min(longest)),
-        replaces: browser::session_token(&app.settings, request).map(|old| old.hash()),
-        challenge: browser::challenge_token(&app.settings, request).map(|open| open.hash()),
-        browser: browser::kind(request.header("user-agent").unwrap_or_default()),
-        // The identity provider knows how; nothing is claimed here.
-        methods: &[],
-    };
-    let store = app.store().await?;
-    store.start_session(context, &session).await?;
+    let account = app.store().await?.account_of(user).await?.ok_or(Failure::NotFound)?;
     let name = &person.name_id;
     let outsider = Outsider {
         issuer,
@@ -153,8 +119,7 @@ async fn start(
         parts: [name.format.as_deref(), name.name_qualifier.as_deref(), name.sp_name_qualifier.as_deref()],
         session_index: person.session_index.as_deref(),
     };
-    store.link_session(&session.token, &outsider).await?;
-    let mut response = redirect(next);
-    browser::set_session(&app.settings, &mut response, &token);
-    Ok(response)
+    let origin =
+        Origin { person: outsider, ends_at: person.session_ends_at, authenticated_at: person.authenticated_at };
+    account::after_first_step(app, request, &account, Some(origin), next).await
 }

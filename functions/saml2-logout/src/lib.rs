@@ -75,7 +75,7 @@ async fn go_on(app: &App, sign_on: &SingleSignOn, linked: LinkedSession) -> Resu
     }
     let [format, name_qualifier, sp_name_qualifier] = linked.parts;
     let name = NameId { value: linked.name, format, name_qualifier, sp_name_qualifier };
-    let pending = Pending::new(Secret::generate()?.expose(), SIGN_IN, now);
+    let pending = Pending::new(Secret::generate()?.expose(), SIGN_IN, false, now);
     let provider = sign_on.provider(app).await?;
     let address = provider
         .ask_to_sign_out(&identity_provider, &pending.request_id, &name, linked.session_index.as_deref(), now)

@@ -13,11 +13,13 @@
 mod directory;
 mod error;
 mod message;
+mod notice;
 mod ses;
 mod smtp;
 
 pub use error::MailError;
 pub use message::{Message, MessageError};
+pub use notice::{Notice, tell};
 
 use lettre::message::Mailbox;
 use runtime::App;

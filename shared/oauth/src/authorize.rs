@@ -330,6 +330,12 @@ impl Authorization {
         self.asks_two_factors
     }
 
+    /// Whether a login is asked for even of who is logged in.
+    #[must_use]
+    pub fn asks_login(&self) -> bool {
+        self.prompt.asks_login() || self.max_age == Some(SignedDuration::ZERO)
+    }
+
     /// The refusal to send when the user says no.
     #[must_use]
     pub fn denied(&self) -> Refusal {

@@ -82,6 +82,8 @@ pub struct Tallies {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     name: &'static str,
+    /// With so many failures in a row on an account its owner is told, if ever.
+    tell_at: Option<u32>,
     pair: Schedule,
     account: Schedule,
     address: Schedule,
@@ -92,6 +94,7 @@ impl Policy {
     /// characters that are not in the lists.
     pub const PASSWORD: Self = Self {
         name: "password",
+        tell_at: Some(10),
         pair: Schedule { free: 5, first_seconds: 5, longest_seconds: 900 },
         account: Schedule { free: 50, first_seconds: 1, longest_seconds: 60 },
         address: Schedule { free: 100, first_seconds: 1, longest_seconds: 300 },
@@ -101,19 +104,37 @@ impl Policy {
     /// a million.
     pub const SECOND_FACTOR: Self = Self {
         name: "second-factor",
+        tell_at: Some(5),
         pair: Schedule { free: 5, first_seconds: 10, longest_seconds: 900 },
         account: Schedule { free: 10, first_seconds: 10, longest_seconds: 900 },
         address: Schedule { free: 50, first_seconds: 1, longest_seconds: 300 },
+    };
+
+    /// A sign-in with a passkey, by nobody in particular: `account` is the network too. There is nothing to guess; this
+    /// bounds how many challenges one network can have made.
+    pub const PASSKEY: Self = Self {
+        name: "passkey",
+        tell_at: None,
+        pair: Schedule { free: 50, first_seconds: 5, longest_seconds: 300 },
+        account: Schedule { free: 50, first_seconds: 5, longest_seconds: 300 },
+        address: Schedule { free: 50, first_seconds: 5, longest_seconds: 300 },
     };
 
     /// A form that sends e-mail to an address that anybody can type. Every request that counts is answered with an
     /// e-mail, so who asks for somebody else keeps nothing from them.
     pub const MAIL: Self = Self {
         name: "mail",
+        tell_at: None,
         pair: Schedule { free: 3, first_seconds: 60, longest_seconds: 3600 },
         account: Schedule { free: 5, first_seconds: 60, longest_seconds: 3600 },
         address: Schedule { free: 50, first_seconds: 1, longest_seconds: 300 },
     };
+
+    /// Whether the owner of an account is told of a failure, the so-manieth in a row: once for each row.
+    #[must_use]
+    pub fn tells(&self, on_account: u32) -> bool {
+        self.tell_at == Some(on_account)
+    }
 
     /// The keys under which an attempt on `account` from `address` is counted. The account need not exist.
     #[must_use]
@@ -199,9 +220,19 @@ mod tests {
         assert_eq!(tally(u32::MAX, 0).next(), u32::MAX);
     }
 
+    // ASVS 6.3.5
+    #[test]
+    fn an_owner_is_told_once_of_a_row_of_failures() {
+        let told = |policy: Policy| (0..1000).filter(|failures| policy.tells(*failures)).collect::<Vec<_>>();
+        assert_eq!(told(Policy::PASSWORD), [10]);
+        assert_eq!(told(Policy::SECOND_FACTOR), [5]);
+        assert_eq!(told(Policy::PASSKEY), [0; 0]);
+        assert_eq!(told(Policy::MAIL), [0; 0]);
+    }
+
     #[test]
     fn every_policy_lets_everybody_in_again() {
-        for policy in [Policy::PASSWORD, Policy::SECOND_FACTOR, Policy::MAIL] {
+        for policy in [Policy::PASSWORD, Policy::SECOND_FACTOR, Policy::PASSKEY, Policy::MAIL] {
             let worst = tally(u32::MAX, 0);
             let wait = policy.wait(&Tallies { pair: worst, account: worst, address: worst }).unwrap();
             assert!(wait <= 3600, "{policy:?}");

@@ -15,7 +15,7 @@ use oauth::{
     token::random_bytes,
 };
 use std::time::Duration;
-use store::{Account, NewSession, SsoAccount};
+use store::{Account, Attempt, FirstStep, NewChallenge, NewSession, Origin, SsoAccount};
 use tokio::sync::Semaphore;
 
 /// The longest e-mail address that mail can be sent to (RFC 5321 section 4.5.3.1.3).
@@ -38,6 +38,15 @@ pub fn email(typed: &str) -> Option<String> {
     is_possible.then_some(email)
 }
 
+/// An attempt that is counted and may be judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    /// Under what it is counted.
+    pub keys: Keys,
+    /// Whether the owner of the account is to be told, if it is wrong.
+    pub tells: bool,
+}
+
 /// Counts an attempt on an account from the caller's network. One that has to wait is recorded and answered 429.
 pub async fn attempt(
     app: &App,
@@ -45,11 +54,11 @@ pub async fn attempt(
     context: &Context,
     policy: &Policy,
     account: &str,
-) -> Result<Keys, Failure> {
+) -> Result<Counted, Failure> {
     let keys = policy.keys(account, &request.network());
     match app.store().await?.begin_attempt(policy, &keys).await? {
-        None => Ok(keys),
-        Some(seconds) => {
+        Attempt::Counted(on_account) => Ok(Counted { keys, tells: policy.tells(on_account) }),
+        Attempt::Wait(seconds) => {
             refused(app, context).await?;
             Err(Failure::TooManyRequests(seconds))
         }
@@ -132,10 +141,10 @@ pub async fn confirm(
     account: &Account,
     password: Option<&str>,
 ) -> Result<bool, Failure> {
-    let keys = attempt(app, request, context, &Policy::PASSWORD, &account.email.to_lowercase()).await?;
+    let counted = attempt(app, request, context, &Policy::PASSWORD, &account.email.to_lowercase()).await?;
     let password = Secret::presented(password.unwrap_or_default());
     if verify(password, account.password_hash.clone()).await? {
-        app.store().await?.attempt_succeeded(&keys).await?;
+        app.store().await?.attempt_succeeded(&counted.keys).await?;
         return Ok(true);
     }
     refused(app, context).await?;
@@ -151,18 +160,29 @@ pub fn must_have_factor(app: &App, account: &Account) -> bool {
 /// Whether a sign-in to the account takes a second step: it has a factor, or must have one.
 #[must_use]
 pub fn needs_second_step(app: &App, account: &Account) -> bool {
-    account.has_factor || must_have_factor(app, account)
+    account.has_factor() || must_have_factor(app, account)
 }
 
-/// Goes on after a right password: to the session, or to the second step that the account needs.
-pub async fn after_password(app: &App, request: &Request, account: &Account, next: &str) -> Result<Response, Failure> {
+/// Goes on after the first step, a right password or a sign-in at an identity provider: to the session, or to the second
+/// step that the account needs.
+pub async fn after_first_step(
+    app: &App,
+    request: &Request,
+    account: &Account,
+    origin: Option<Origin<'_>>,
+    next: &str,
+) -> Result<Response, Failure> {
     if !needs_second_step(app, account) {
-        return start(app, request, account.id, &["pwd"], redirect(next)).await;
+        // An identity provider knows how somebody signed in; nothing is claimed of that here.
+        let methods: &[&str] = if origin.is_none() { &["pwd"] } else { &[] };
+        let sign_in = SignIn { user: account.id, methods, origin, completes: false };
+        return start(app, request, &sign_in, redirect(next)).await;
     }
     let token = Secret::generate()?;
-    let context = request.audit(None, Action::Execute, "Password");
-    app.store().await?.start_challenge(&context, &token.hash(), account.id, app.now() + CHALLENGE).await?;
-    let page = if account.has_factor { "/accounts/second-factor/" } else { "/accounts/second-factor/enrol/" };
+    let context = request.audit(None, Action::Execute, if origin.is_none() { "Password" } else { "Session" });
+    let challenge = NewChallenge { token: token.hash(), user: account.id, expires_at: app.now() + CHALLENGE, origin };
+    app.store().await?.start_challenge(&context, &challenge).await?;
+    let page = if account.has_factor() { "/accounts/second-factor/" } else { "/accounts/second-factor/enrol/" };
     let mut response = redirect(&browser::with_next(page, next));
     browser::set_challenge(&app.settings, &mut response, &token, CHALLENGE.as_secs());
     Ok(response)
@@ -185,24 +205,51 @@ pub const fn vouched_for(account: SsoAccount) -> Result<UserId, Barred> {
     }
 }
 
+/// A sign-in that is complete.
+#[derive(Clone, Copy, Debug)]
+pub struct SignIn<'a> {
+    /// Who.
+    pub user: UserId,
+    /// How (RFC 8176 section 2).
+    pub methods: &'a [&'a str],
+    /// The identity provider, where one did it all.
+    pub origin: Option<Origin<'a>>,
+    /// Whether it is the second step that is open in the browser.
+    pub completes: bool,
+}
+
+/// Completes a sign-in whose second step is done by `method` (RFC 8176).
+pub async fn complete(
+    app: &App,
+    request: &Request,
+    first: &FirstStep,
+    method: &str,
+    response: Response,
+) -> Result<Response, Failure> {
+    let methods: Vec<&str> = first.methods.iter().map(String::as_str).chain([method, "mfa"]).collect();
+    let sign_in = SignIn { user: first.user, methods: &methods, origin: None, completes: true };
+    start(app, request, &sign_in, response).await
+}
+
 /// Starts a session with a new token, whatever the browser had before: nobody can plant one in advance. The open second
 /// step of the browser ends.
 pub async fn start(
     app: &App,
     request: &Request,
-    user: UserId,
-    methods: &[&str],
+    sign_in: &SignIn<'_>,
     mut response: Response,
 ) -> Result<Response, Failure> {
     let token = Secret::generate()?;
     let session = NewSession {
         token: token.hash(),
-        user,
+        user: sign_in.user,
         expires_at: app.now() + app.settings.lifetimes.session,
         replaces: browser::session_token(&app.settings, request).map(|old| old.hash()),
         challenge: browser::challenge_token(&app.settings, request).map(|open| open.hash()),
+        completes: sign_in.completes,
         browser: browser::kind(request.header(http::header::USER_AGENT).unwrap_or_default()),
-        methods,
+        methods: sign_in.methods,
+        origin: sign_in.origin,
     };
     let context = request.audit(None, Action::Execute, "Session");
     app.store().await?.start_session(&context, &session).await?;

@@ -12,6 +12,9 @@ const FORM_COOKIE: &str = "csrftoken";
 /// The field that holds the other half.
 pub const FORM_FIELD: &str = "csrfmiddlewaretoken";
 
+/// The name of the forms by which somebody signs in, whichever page takes them.
+pub const SIGN_IN_FORM: &str = "login";
+
 /// What a form is told when it was not made for this browser.
 const FOREIGN_FORM: &str = "This form has expired. Please go back, load the page again and send it once more.";
 
@@ -77,6 +80,13 @@ pub fn with_token(app: &App, page: &str, token: &Secret) -> String {
 #[must_use]
 pub fn to_sign_in(next: &str) -> Response {
     redirect(&with_next("/accounts/login/", next))
+}
+
+/// To the sign-in page, even though somebody is signed in: what comes next takes a new sign-in. And back from there to
+/// `next`.
+#[must_use]
+pub fn to_sign_in_again(next: &str) -> Response {
+    redirect(&format!("{}&again=1", with_next("/accounts/login/", next)))
 }
 
 /// What a browser is called in the list of sessions. Nothing else of the header is kept. The order matters: most browsers

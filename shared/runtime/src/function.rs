@@ -103,7 +103,7 @@ impl Function {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         if is_page {
-            headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(crate::pages::POLICY));
+            headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(crate::pages::POLICY));
             headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
             headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
         }

@@ -28,18 +28,18 @@ pub struct LinkPage {
 }
 
 impl LinkPage {
-    /// Answers a request for the page.
-    pub async fn handle(&self, app: &App, request: &Request) -> Result<Response, Failure> {
+    /// Answers a request for the page. With the answer, the address of the account whose password was chosen.
+    pub async fn handle(&self, app: &App, request: &Request) -> Result<(Response, Option<String>), Failure> {
         match *request.method() {
             Method::GET => {
                 let query = request.query();
                 let token = Secret::presented(field(&query, "token").unwrap_or_default());
                 let usable = app.store().await?.link(&token.hash(), self.purpose).await?.is_some();
                 if !usable {
-                    return Ok(self.unusable());
+                    return Ok((self.unusable(), None));
                 }
                 let cookie = FormCookie::read_or_make(request)?;
-                self.show(app, &cookie, &token, account::NEW_PASSWORD).await
+                Ok((self.show(app, &cookie, &token, account::NEW_PASSWORD).await?, None))
             }
             Method::POST => self.choose(app, request).await,
             _ => Err(Failure::MethodNotAllowed),
@@ -60,22 +60,22 @@ impl LinkPage {
         .await
     }
 
-    async fn choose(&self, app: &App, request: &Request) -> Result<Response, Failure> {
+    async fn choose(&self, app: &App, request: &Request) -> Result<(Response, Option<String>), Failure> {
         let (form, cookie) = browser::anonymous_form(app, request, self.path).await?;
         let link = Secret::presented(field(&form, "token").unwrap_or_default());
         let store = app.store().await?;
         let context = request.audit(None, Action::Update, "Password");
         let Some(account) = store.link(&link.hash(), self.purpose).await? else {
             account::refused(app, &context).await?;
-            return Ok(self.unusable());
+            return Ok((self.unusable(), None));
         };
         let password = match account::chosen(app, &account.email, &form) {
             Ok(password) => password,
-            Err(fields) => return self.show(app, &cookie, &link, *fields).await,
+            Err(fields) => return Ok((self.show(app, &cookie, &link, *fields).await?, None)),
         };
         let hash = account::hash(password).await?;
         if !store.use_link(&context, &link.hash(), self.purpose, &hash).await? {
-            return Ok(self.unusable());
+            return Ok((self.unusable(), None));
         }
         // Who reads the account's mail is its owner: from here they need not wait for what others did elsewhere.
         let keys = Policy::PASSWORD.keys(&account.email.to_lowercase(), &request.network());
@@ -85,7 +85,7 @@ impl LinkPage {
             "{}<p>You have been signed out everywhere.</p><p class=\"links\"><a href=\"/accounts/login/\">Sign in</a></p>",
             pages::done(self.done)
         );
-        Ok(html(StatusCode::OK, pages::page(self.title, &body)))
+        Ok((html(StatusCode::OK, pages::page(self.title, &body)), Some(account.email)))
     }
 
     /// The same for a link that was used, that is too old and that never was.

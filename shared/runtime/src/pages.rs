@@ -7,6 +7,10 @@ use http::StatusCode;
 pub const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'";
 
+/// The same, with scripts of this origin: for the pages that ask the browser for a passkey.
+pub const POLICY_WITH_SCRIPT: &str = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; \
+                                      img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'";
+
 const STYLE: &str = "
 :root { color-scheme: light dark; --page: #f3f5f7; --card: #fff; --text: #17212b; --soft: #52606d; --line: #c3ccd5; --accent: #0b6b6b; --on: #fff; --bad: #a8201a; --bad-card: #fdf1f0; --good: #0b6b3a; --good-card: #eef8f2 }
 @media (prefers-color-scheme: dark) { :root { --page: #10161c; --card: #19222b; --text: #e8edf2; --soft: #a9b6c3; --line: #3b4956; --accent: #5ccfc9; --on: #06201f; --bad: #ff9c94; --bad-card: #33201f; --good: #7fd6a4; --good-card: #182b21 } }
@@ -43,6 +47,12 @@ pub fn page(title: &str, body: &str) -> String {
 #[must_use]
 pub fn wide(title: &str, body: &str) -> String {
     framed(title, " class=\"wide\"", "", body)
+}
+
+/// A page for who is signed in, outside the account's own: with the way to sign out (OWASP ASVS 5.0 section 7.4.4).
+#[must_use]
+pub fn in_session(title: &str, body: &str) -> String {
+    page(title, &format!("{body}<p class=\"links\"><a href=\"/accounts/logout/\">Sign out</a></p>"))
 }
 
 /// The parts of a person's own account: path and name.
@@ -149,6 +159,17 @@ pub fn form(action: &str, hidden: &[(&str, &str)], fields: &[Field<'_>], button:
     format!(
         "{}<form method=\"post\" action=\"{}\" novalidate>{}{inputs}<button>{}</button></form>",
         problems(fields),
+        escape(action),
+        hidden_fields(hidden),
+        escape(button),
+    )
+}
+
+/// A form of one button, beside the page's main one.
+#[must_use]
+pub fn quiet_form(action: &str, hidden: &[(&str, &str)], button: &str) -> String {
+    format!(
+        "<form method=\"post\" action=\"{}\">{}<button class=\"quiet\">{}</button></form>",
         escape(action),
         hidden_fields(hidden),
         escape(button),

@@ -103,6 +103,7 @@ mod tests {
             name_id: NameId { value: name.to_owned(), format: format.map(str::to_owned), ..NameId::default() },
             session_index: None,
             session_ends_at: None,
+            authenticated_at: crate::testing::now(),
             attributes: attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         }
     }

@@ -52,10 +52,17 @@ impl ServiceProvider<'_> {
     }
 
     /// The address that asks the identity provider to sign somebody in (Core 3.4.1, Profiles 4.1.4.1).
-    pub fn ask_to_sign_in(&self, to: &IdentityProvider, id: &str, now: Timestamp) -> Result<String, SigningError> {
+    /// `anew`: even if the person is signed in there.
+    pub fn ask_to_sign_in(
+        &self,
+        to: &IdentityProvider,
+        id: &str,
+        anew: bool,
+        now: Timestamp,
+    ) -> Result<String, SigningError> {
         let request = format!(
             "<samlp:AuthnRequest xmlns:samlp=\"{protocol}\" xmlns:saml=\"{assertion}\" ID=\"{id}\" Version=\"2.0\" \
-             IssueInstant=\"{now}\" Destination=\"{destination}\" ProtocolBinding=\"{post}\" \
+             IssueInstant=\"{now}\" Destination=\"{destination}\"{force} ProtocolBinding=\"{post}\" \
              AssertionConsumerServiceURL=\"{acs}\"><saml:Issuer>{issuer}</saml:Issuer>\
              <samlp:NameIDPolicy AllowCreate=\"true\"/></samlp:AuthnRequest>",
             protocol = names::PROTOCOL,
@@ -63,6 +70,7 @@ impl ServiceProvider<'_> {
             id = escape(id),
             now = write_time(now),
             destination = escape(&to.sign_in),
+            force = if anew { " ForceAuthn=\"true\"" } else { "" },
             post = names::POST,
             acs = escape(self.acs_url),
             issuer = escape(self.entity_id),

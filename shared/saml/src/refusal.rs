@@ -58,6 +58,9 @@ pub enum Refusal {
     /// Not valid yet.
     #[error("the message is not valid yet")]
     NotYetValid,
+    /// The sign-in there is older than the request for a new one.
+    #[error("the sign-in at the identity provider is not a new one")]
+    TooOld,
     /// A condition that this service provider does not know.
     #[error("the assertion has a condition that is not understood")]
     Condition,
@@ -95,6 +98,7 @@ impl Refusal {
             Self::Unsolicited => "unsolicited",
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",
+            Self::TooOld => "too_old",
             Self::Condition => "condition",
             Self::Replayed => "replayed",
             Self::Email => "email",

@@ -20,6 +20,8 @@ pub struct Expectation<'a> {
     pub acs_url: &'a str,
     /// The `ID` of the request that this browser made.
     pub request_id: &'a str,
+    /// When the request asked for a new sign-in (`ForceAuthn`): one from before does not do.
+    pub not_before: Option<Timestamp>,
     /// The time.
     pub now: Timestamp,
 }
@@ -37,6 +39,8 @@ pub struct SignIn {
     pub session_index: Option<String>,
     /// When the session has to end here.
     pub session_ends_at: Option<Timestamp>,
+    /// When the person signed in there.
+    pub authenticated_at: Timestamp,
     /// What else it says about the person, by name.
     pub attributes: Vec<(String, String)>,
 }
@@ -120,13 +124,17 @@ fn judge_assertion(document: &Document<'_>, assertion: NodeId, expected: &Expect
     let subject = child(document, assertion, names::ASSERTION, "Subject")?.ok_or(Refusal::Malformed)?;
     let name = child(document, subject, names::ASSERTION, "NameID")?.ok_or(Refusal::Malformed)?;
     let lapses_at = confirmed_until(document, subject, expected)? + SKEW;
-    let (session_index, session_ends_at) = authentication(document, assertion, expected.now)?;
+    let authentication = authentication(document, assertion, expected.now)?;
+    if expected.not_before.is_some_and(|asked| authentication.at < asked - SKEW) {
+        return Err(Refusal::TooOld);
+    }
     Ok(SignIn {
         assertion_id,
         lapses_at,
         name_id: NameId::read(document, name)?,
-        session_index,
-        session_ends_at,
+        session_index: authentication.session_index,
+        session_ends_at: authentication.ends_at,
+        authenticated_at: authentication.at,
         attributes: attributes(document, assertion)?,
     })
 }
@@ -204,26 +212,34 @@ fn judge_bearer(
     xml::time(document, data, "NotOnOrAfter")?.ok_or(Refusal::Expired)
 }
 
-/// The session there, and when it has to end (Core 2.7.2). There has to be a statement that somebody signed in
+/// The sign-in there (Core 2.7.2).
+struct Authentication {
+    at: Timestamp,
+    session_index: Option<String>,
+    ends_at: Option<Timestamp>,
+}
+
+/// When somebody signed in there, which session that made, and when it has to end. There has to be a statement of it
 /// (Profiles 4.1.4.2).
-fn authentication(
-    document: &Document<'_>,
-    assertion: NodeId,
-    now: Timestamp,
-) -> Result<(Option<String>, Option<Timestamp>), Refusal> {
+fn authentication(document: &Document<'_>, assertion: NodeId, now: Timestamp) -> Result<Authentication, Refusal> {
     let statements = children(document, assertion, names::ASSERTION, "AuthnStatement");
     let [statement] = *statements.as_slice() else { return Err(Refusal::Malformed) };
-    let end = xml::time(document, statement, "SessionNotOnOrAfter")?;
-    if end.is_some_and(|end| end <= now) {
+    let at = xml::time(document, statement, "AuthnInstant")?.ok_or(Refusal::Malformed)?;
+    if at > now + SKEW {
+        return Err(Refusal::NotYetValid);
+    }
+    let ends_at = xml::time(document, statement, "SessionNotOnOrAfter")?;
+    if ends_at.is_some_and(|end| end <= now) {
         return Err(Refusal::Expired);
     }
-    let index = attribute(document, statement, "SessionIndex").map(str::to_owned);
-    match index {
-        Some(index) if index.is_empty() || index.len() > 1024 || index.contains(char::is_control) => {
-            Err(Refusal::Malformed)
-        }
-        index => Ok((index, end)),
+    let session_index = attribute(document, statement, "SessionIndex").map(str::to_owned);
+    if session_index
+        .as_ref()
+        .is_some_and(|index| index.is_empty() || index.len() > 1024 || index.contains(char::is_control))
+    {
+        return Err(Refusal::Malformed);
     }
+    Ok(Authentication { at, session_index, ends_at })
 }
 
 /// The attributes with a text as their value (Core 2.7.3). Values of other types mean nothing here.

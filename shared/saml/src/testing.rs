@@ -150,13 +150,23 @@ pub(crate) fn judge(xml: &str) -> Result<SignIn, crate::Refusal> {
 }
 
 pub(crate) fn judge_at(xml: &str, seconds: i64) -> Result<SignIn, crate::Refusal> {
+    judge_as(xml, None, now() + SignedDuration::from_secs(seconds))
+}
+
+/// The same, where a new sign-in was asked for.
+pub(crate) fn judge_anew(xml: &str) -> Result<SignIn, crate::Refusal> {
+    judge_as(xml, Some(now()), now())
+}
+
+fn judge_as(xml: &str, not_before: Option<Timestamp>, now: Timestamp) -> Result<SignIn, crate::Refusal> {
     let identity_provider = identity_provider();
     let expectation = Expectation {
         identity_provider: &identity_provider,
         entity_id: SP,
         acs_url: ACS,
         request_id: REQUEST,
-        now: now() + SignedDuration::from_secs(seconds),
+        not_before,
+        now,
     };
     SignIn::judge(&STANDARD.encode(xml), &expectation)
 }

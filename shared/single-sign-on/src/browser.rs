@@ -120,7 +120,7 @@ mod tests {
         let ours = app("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
         let other = app("MTEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
         let now: Timestamp = "2026-11-22T01:00:00Z".parse().unwrap();
-        let waiting = Pending::new("random", "/next", now);
+        let waiting = Pending::new("random", "/next", false, now);
         let mut response = Response::new(Bytes::new());
         set_pending(&ours, &mut response, Purpose::SignIn, &waiting).await.unwrap();
         let cookie = response.headers().get(header::SET_COOKIE).unwrap().to_str().unwrap();

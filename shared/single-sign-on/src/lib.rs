@@ -70,6 +70,6 @@ pub fn unusable(error: SigningError) -> Failure {
 
 /// Records why the identity provider's message, or the person it names, was refused, and gives the answer.
 pub async fn refuse(app: &App, context: &Context, refused_by: RefusedBy, reason: &str) -> Result<Failure, Failure> {
-    app.store().await?.record_sso_refusal(context, refused_by, reason).await?;
+    app.store().await?.record_refused_message(context, refused_by, reason).await?;
     Ok(Failure::Forbidden(REFUSED))
 }

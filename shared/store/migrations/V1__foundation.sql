@@ -171,6 +171,7 @@ CREATE TABLE login_session (
   started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   expires_at timestamptz NOT NULL
 );
+CREATE INDEX login_session_user ON login_session (user_id);
 
 -- A grant is one authorization of one client by one user; its tokens form a family that is revoked together.
 CREATE TABLE oauth_grant (

@@ -24,10 +24,27 @@ pub struct Account {
     pub password_hash: Option<String>,
     /// True for a super admin.
     pub is_superuser: bool,
-    /// True when an authenticator is enrolled.
-    pub has_factor: bool,
+    /// The second factors that are set up.
+    pub factors: OwnFactors,
     /// True when an organization of the user asks its members for a second factor.
     pub organization_requires_factor: bool,
+}
+
+/// Which kinds of second factors an account has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnFactors {
+    /// An authenticator.
+    pub authenticator: bool,
+    /// A passkey, or several.
+    pub passkey: bool,
+}
+
+impl Account {
+    /// True when a second factor of any kind is set up.
+    #[must_use]
+    pub const fn has_factor(&self) -> bool {
+        self.factors.authenticator || self.factors.passkey
+    }
 }
 
 /// What a link by e-mail is for.
@@ -83,7 +100,8 @@ pub(crate) fn is_strong_enough(methods: &str, super_admins: &str) -> String {
 fn select_account() -> String {
     format!(
         "SELECT u.id, u.email, u.password_hash, u.is_superuser,
-                EXISTS (SELECT FROM totp_factor f WHERE f.user_id = u.id) AS has_factor,
+                EXISTS (SELECT FROM totp_factor f WHERE f.user_id = u.id) AS has_authenticator,
+                EXISTS (SELECT FROM passkey k WHERE k.user_id = u.id) AS has_passkey,
                 ({ORGANIZATION_REQUIRES_FACTOR}) AS organization_requires_factor
            FROM app_user u"
     )
@@ -285,7 +303,7 @@ fn account_of(row: &Row) -> Result<Account, StoreError> {
         email: row.try_get("email")?,
         password_hash: row.try_get("password_hash")?,
         is_superuser: row.try_get("is_superuser")?,
-        has_factor: row.try_get("has_factor")?,
+        factors: OwnFactors { authenticator: row.try_get("has_authenticator")?, passkey: row.try_get("has_passkey")? },
         organization_requires_factor: row.try_get("organization_requires_factor")?,
     })
 }

@@ -29,10 +29,19 @@ UPDATE login_failure
        succeeded = succeeded OR account_hash = $1
  WHERE account_hash IN ($1, $2, $3)";
 
+/// What became of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// It may be judged. If it is wrong, it is the so-manieth failure in a row on the account.
+    Counted(u32),
+    /// It has to wait for so many seconds.
+    Wait(u32),
+}
+
 impl Store {
-    /// Counts an attempt, unless the counts of before say that it has to wait: then for so many seconds. An attempt that
-    /// has to wait does not prolong the wait.
-    pub async fn begin_attempt(&self, policy: &Policy, keys: &Keys) -> Result<Option<u32>, StoreError> {
+    /// Counts an attempt, unless the counts of before say that it has to wait. One that has to wait does not prolong the
+    /// wait.
+    pub async fn begin_attempt(&self, policy: &Policy, keys: &Keys) -> Result<Attempt, StoreError> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
         let tallies = lock(&transaction, keys).await?;
@@ -44,7 +53,7 @@ impl Store {
             transaction.execute(&statement, &[&bytes(keys).as_slice(), &failures.as_slice()]).await?;
         }
         transaction.commit().await?;
-        Ok(wait)
+        Ok(wait.map_or_else(|| Attempt::Counted(tallies.account.next()), Attempt::Wait))
     }
 
     /// Takes back what an attempt counted that was right, and remembers from where.

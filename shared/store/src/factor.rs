@@ -1,8 +1,12 @@
 //! Second factors: authenticators, recovery codes, codes by e-mail, and the sign-ins that wait for one.
 
-use crate::{Store, StoreError, session::recorded};
+use crate::{
+    Store, StoreError,
+    session::{Origin, recorded},
+};
 use audit::{Context, RefusedBy, Target};
 use authz::{Layer, UserId};
+use deadpool_postgres::Transaction;
 use jiff::Timestamp;
 use oauth::{
     TokenHash,
@@ -30,46 +34,180 @@ pub struct NewAuthenticator<'a> {
     pub step: Step,
     /// The hashes of the recovery codes.
     pub recovery: &'a [TokenHash],
-    /// Whether it may take the place of one that is enrolled.
-    pub replaces: bool,
+    /// The session in which this is done. None: a sign-in waits for its first factor, and there may be no other one.
+    pub session: Option<TokenHash>,
+}
+
+/// A factor to remove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Factor {
+    /// The authenticator.
+    Authenticator,
+    /// The passkey with this number.
+    Passkey(i32),
+}
+
+/// What became of a removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It is gone, and with the last one the recovery codes.
+    Removed {
+        /// Whether it was the last one.
+        was_last: bool,
+    },
+    /// The account has no such factor.
+    Unknown,
+    /// It is the last one, and the account must have one.
+    Needed,
+}
+
+/// A sign-in that is to wait for its second step.
+#[derive(Debug)]
+pub struct NewChallenge<'a> {
+    /// The hash of its token.
+    pub token: TokenHash,
+    /// Who.
+    pub user: UserId,
+    /// From when on it is worth nothing.
+    pub expires_at: Timestamp,
+    /// The identity provider that did the first step; none: it was a password.
+    pub origin: Option<Origin<'a>>,
+}
+
+/// The first step of a sign-in that waits for its second one.
+#[derive(Clone, Debug)]
+pub struct FirstStep {
+    /// Who.
+    pub user: UserId,
+    /// How it was done (RFC 8176).
+    pub methods: Vec<String>,
+}
+
+/// How many factors a user has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Factors {
+    pub(crate) authenticators: i64,
+    pub(crate) passkeys: i64,
+    pub(crate) recovery_codes: i64,
+}
+
+/// Locks the factors of a user until the end of the transaction, and counts them.
+pub(crate) async fn lock_factors(transaction: &Transaction<'_>, user: UserId) -> Result<Factors, StoreError> {
+    let lock = transaction.prepare_cached("SELECT FROM app_user WHERE id = $1 FOR NO KEY UPDATE").await?;
+    transaction.execute(&lock, &[&user.0]).await?;
+    // A statement of its own: it sees what the one that held the lock before has done.
+    let count = transaction
+        .prepare_cached(
+            "SELECT (SELECT count(*) FROM totp_factor WHERE user_id = $1) AS authenticators,
+                    (SELECT count(*) FROM passkey WHERE user_id = $1) AS passkeys,
+                    (SELECT count(*) FROM recovery_code WHERE user_id = $1 AND used_at IS NULL) AS recovery_codes",
+        )
+        .await?;
+    let row = transaction.query_one(&count, &[&user.0]).await?;
+    Ok(Factors {
+        authenticators: row.try_get("authenticators")?,
+        passkeys: row.try_get("passkeys")?,
+        recovery_codes: row.try_get("recovery_codes")?,
+    })
+}
+
+/// Gives a user new recovery codes. Those of before are worth nothing any more.
+pub(crate) async fn keep_recovery_codes(
+    transaction: &Transaction<'_>,
+    user: UserId,
+    codes: &[TokenHash],
+) -> Result<(), StoreError> {
+    let forget = transaction.prepare_cached("DELETE FROM recovery_code WHERE user_id = $1").await?;
+    transaction.execute(&forget, &[&user.0]).await?;
+    let keep = transaction
+        .prepare_typed_cached(
+            "INSERT INTO recovery_code (user_id, code_hash) SELECT $1, hash FROM unnest($2::bytea[]) hash",
+            &[Type::INT4, Type::BYTEA_ARRAY],
+        )
+        .await?;
+    let hashes: Vec<&[u8]> = codes.iter().map(|hash| hash.as_bytes().as_slice()).collect();
+    transaction.execute(&keep, &[&user.0, &hashes]).await?;
+    Ok(())
+}
+
+/// Keeps that a factor was used in a session: who sets one up has it.
+pub(crate) async fn raise_session(
+    transaction: &Transaction<'_>,
+    session: Option<&TokenHash>,
+    method: &str,
+) -> Result<(), StoreError> {
+    let Some(session) = session else { return Ok(()) };
+    let raise = transaction
+        .prepare_typed_cached(
+            "UPDATE login_session SET methods = array_cat(array_remove(array_remove(methods, $2), 'mfa'), ARRAY[$2, 'mfa'])
+              WHERE token_hash = $1",
+            &[Type::BYTEA, Type::TEXT],
+        )
+        .await?;
+    transaction.execute(&raise, &[&session.as_bytes().as_slice(), &method]).await?;
+    Ok(())
 }
 
 impl Store {
-    /// Keeps that a right password waits for its second step, with the audit record, in one statement.
-    pub async fn start_challenge(
-        &self,
-        context: &Context,
-        token: &TokenHash,
-        user: UserId,
-        expires_at: Timestamp,
-    ) -> Result<(), StoreError> {
+    /// Keeps that a sign-in waits for its second step, with the audit record, in one statement.
+    pub async fn start_challenge(&self, context: &Context, new: &NewChallenge<'_>) -> Result<(), StoreError> {
         let client = self.connection().await?;
         let statement = client
             .prepare_typed_cached(
                 &format!(
-                    "WITH started AS (INSERT INTO login_challenge (token_hash, user_id, expires_at) VALUES ($2, $3, $4))
+                    "WITH started AS (
+                       INSERT INTO login_challenge (token_hash, user_id, expires_at, methods, person, ends_at, authenticated_at)
+                       VALUES ($2, $3, $4, $5, $6, $7, $8)
+                     )
                      {} FROM app_user u WHERE u.id = $3",
                     recorded()
                 ),
-                &[Type::JSONB, Type::BYTEA, Type::INT4, Type::TIMESTAMPTZ],
+                &[
+                    Type::JSONB,
+                    Type::BYTEA,
+                    Type::INT4,
+                    Type::TIMESTAMPTZ,
+                    Type::TEXT_ARRAY,
+                    Type::JSONB,
+                    Type::TIMESTAMPTZ,
+                    Type::TIMESTAMPTZ,
+                ],
             )
             .await?;
-        let token = token.as_bytes().as_slice();
-        client.query_one(&statement, &[&Json(context), &token, &user.0, &expires_at]).await?;
+        let (methods, origin): (&[&str], _) = match &new.origin {
+            None => (&["pwd"], None),
+            Some(origin) => (&[], Some(origin)),
+        };
+        client
+            .query_one(
+                &statement,
+                &[
+                    &Json(context),
+                    &new.token.as_bytes().as_slice(),
+                    &new.user.0,
+                    &new.expires_at,
+                    &methods,
+                    &origin.map(|origin| Json(&origin.person)),
+                    &origin.and_then(|origin| origin.ends_at),
+                    &origin.map(|origin| origin.authenticated_at),
+                ],
+            )
+            .await?;
         Ok(())
     }
 
-    /// Whose sign-in waits under this token, while it may.
-    pub async fn challenge(&self, token: &TokenHash) -> Result<Option<UserId>, StoreError> {
+    /// The sign-in that waits under this token, while it may.
+    pub async fn challenge(&self, token: &TokenHash) -> Result<Option<FirstStep>, StoreError> {
         let client = self.connection().await?;
         let statement = client
             .prepare_cached(
-                "SELECT c.user_id FROM login_challenge c JOIN app_user u ON u.id = c.user_id AND u.is_active
+                "SELECT c.user_id, c.methods FROM login_challenge c JOIN app_user u ON u.id = c.user_id AND u.is_active
                   WHERE c.token_hash = $1 AND c.expires_at > statement_timestamp()",
             )
             .await?;
         let row = client.query_opt(&statement, &[&token.as_bytes().as_slice()]).await?;
-        row.map(|row| Ok(UserId(row.try_get(0)?))).transpose()
+        row.map(|row| Ok(FirstStep { user: UserId(row.try_get("user_id")?), methods: row.try_get("methods")? }))
+            .transpose()
     }
 
     /// The authenticator of a user.
@@ -123,59 +261,92 @@ impl Store {
         Ok(client.query_one(&statement, &[&user.0]).await?.try_get(0)?)
     }
 
-    /// Enrols an authenticator with its recovery codes, with the audit record, in one transaction. False: there is one
-    /// already and this one may not take its place.
+    /// Enrols an authenticator with its recovery codes, with the audit record, in one transaction. In a session it takes the
+    /// place of one that is enrolled. False: there is a factor already, so the password alone does not add one.
     pub async fn enrol_authenticator(&self, context: &Context, new: &NewAuthenticator<'_>) -> Result<bool, StoreError> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
-        let enrol = transaction
-            .prepare_typed_cached(
-                "INSERT INTO totp_factor AS f (user_id, secret, last_step) VALUES ($1, $2, $3)
-                 ON CONFLICT (user_id) DO UPDATE
-                    SET secret = EXCLUDED.secret, last_step = EXCLUDED.last_step, confirmed_at = clock_timestamp()
-                  WHERE $4",
-                &[Type::INT4, Type::BYTEA, Type::INT8, Type::BOOL],
-            )
-            .await?;
-        if transaction.execute(&enrol, &[&new.user.0, &new.sealed, &new.step.0, &new.replaces]).await? == 0 {
+        let factors = lock_factors(&transaction, new.user).await?;
+        if new.session.is_none() && factors.count() > 0 {
             return Ok(false);
         }
-        let forget = transaction.prepare_cached("DELETE FROM recovery_code WHERE user_id = $1").await?;
-        transaction.execute(&forget, &[&new.user.0]).await?;
-        let keep = transaction
+        let enrol = transaction
             .prepare_typed_cached(
                 &format!(
-                    "WITH kept AS (
-                       INSERT INTO recovery_code (user_id, code_hash) SELECT $2, hash FROM unnest($3::bytea[]) hash
+                    "WITH enrolled AS (
+                       INSERT INTO totp_factor AS f (user_id, secret, last_step) VALUES ($2, $3, $4)
+                       ON CONFLICT (user_id) DO UPDATE
+                          SET secret = EXCLUDED.secret, last_step = EXCLUDED.last_step, confirmed_at = clock_timestamp()
                      )
                      {} FROM app_user u WHERE u.id = $2",
                     recorded()
                 ),
-                &[Type::JSONB, Type::INT4, Type::BYTEA_ARRAY],
+                &[Type::JSONB, Type::INT4, Type::BYTEA, Type::INT8],
             )
             .await?;
-        let hashes: Vec<&[u8]> = new.recovery.iter().map(|hash| hash.as_bytes().as_slice()).collect();
-        transaction.query_one(&keep, &[&Json(context), &new.user.0, &hashes]).await?;
+        transaction.query_one(&enrol, &[&Json(context), &new.user.0, &new.sealed, &new.step.0]).await?;
+        keep_recovery_codes(&transaction, new.user, new.recovery).await?;
+        raise_session(&transaction, new.session.as_ref(), "otp").await?;
         transaction.commit().await?;
         Ok(true)
     }
 
-    /// Removes the authenticator and the recovery codes of a user, with the audit record, in one statement.
-    pub async fn remove_authenticator(&self, context: &Context, user: UserId) -> Result<(), StoreError> {
-        let client = self.connection().await?;
-        let statement = client
+    /// Gives a user with a factor new recovery codes, with the audit record, in one transaction. False: there is no factor.
+    pub async fn renew_recovery_codes(
+        &self,
+        context: &Context,
+        user: UserId,
+        codes: &[TokenHash],
+    ) -> Result<bool, StoreError> {
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        if lock_factors(&transaction, user).await?.count() == 0 {
+            return Ok(false);
+        }
+        keep_recovery_codes(&transaction, user, codes).await?;
+        let record = format!("{} FROM app_user u WHERE u.id = $2", recorded());
+        let record = transaction.prepare_typed_cached(&record, &[Type::JSONB, Type::INT4]).await?;
+        transaction.query_one(&record, &[&Json(context), &user.0]).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Removes a factor of a user, and with the last one the recovery codes, with the audit record, in one transaction.
+    pub async fn remove_factor(
+        &self,
+        context: &Context,
+        user: UserId,
+        factor: Factor,
+        may_be_last: bool,
+    ) -> Result<Removal, StoreError> {
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        let was_last = lock_factors(&transaction, user).await?.count() <= 1;
+        let (what, number) = match factor {
+            Factor::Authenticator => ("totp_factor WHERE user_id = $2 AND $3 IS NULL", None),
+            Factor::Passkey(number) => ("passkey WHERE user_id = $2 AND id = $3", Some(number)),
+        };
+        let remove = transaction
             .prepare_typed_cached(
                 &format!(
-                    "WITH removed AS (DELETE FROM totp_factor WHERE user_id = $2 RETURNING user_id),
-                          codes AS (DELETE FROM recovery_code WHERE user_id = $2)
+                    "WITH removed AS (DELETE FROM {what} RETURNING user_id)
                      {} FROM removed r JOIN app_user u ON u.id = r.user_id",
                     recorded()
                 ),
-                &[Type::JSONB, Type::INT4],
+                &[Type::JSONB, Type::INT4, Type::INT4],
             )
             .await?;
-        client.execute(&statement, &[&Json(context), &user.0]).await?;
-        Ok(())
+        if transaction.execute(&remove, &[&Json(context), &user.0, &number]).await? == 0 {
+            return Ok(Removal::Unknown);
+        }
+        if was_last && !may_be_last {
+            return Ok(Removal::Needed);
+        }
+        if was_last {
+            keep_recovery_codes(&transaction, user, &[]).await?;
+        }
+        transaction.commit().await?;
+        Ok(Removal::Removed { was_last })
     }
 
     /// Whether a client, by its row, asks for a code by e-mail.

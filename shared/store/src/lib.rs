@@ -5,6 +5,7 @@
 
 mod access_log;
 mod account;
+mod administration;
 mod attempt;
 mod change;
 mod client;
@@ -25,6 +26,7 @@ mod migrate;
 mod oauth;
 mod observation;
 mod organization;
+mod passkey;
 mod patient;
 mod pool;
 mod practitioner;
@@ -40,7 +42,8 @@ mod token;
 mod user;
 
 pub use access_log::{AccessLogEntry, AccessLogPage, Named};
-pub use account::{Account, LinkPurpose, NewLink, Recipient};
+pub use account::{Account, LinkPurpose, NewLink, OwnFactors, Recipient};
+pub use attempt::Attempt;
 pub use change::{Changed, Expected};
 pub use client::{ClientRecord, ClientSummary, NewOwnClient, OwnClient, RegisteredClient, SecretChange};
 pub use config::{ConfigError, DatabaseConfig, SslMode};
@@ -51,7 +54,7 @@ pub use consent::{
 pub use data_source::{DataSource, Scope, SourceParts};
 pub use enrolment::Enrolment;
 pub use error::StoreError;
-pub use factor::{Authenticator, NewAuthenticator};
+pub use factor::{Authenticator, Factor, FirstStep, NewAuthenticator, NewChallenge, Removal};
 pub use idempotency::{Earlier, KeyClaim, KeyOwner};
 pub use invitation::{
     Invitation, InvitationCode, InvitationFilter, InvitationPage, Issue, IssuedInvitation, NewInvitation, Rate,
@@ -68,6 +71,7 @@ pub use observation::{
 pub use organization::{
     Deletion, Member, Membership, Misplaced, NewOrganization, Organization, OrganizationChange, RoleChange,
 };
+pub use passkey::{Ceremony, KnownPasskey, NewPasskey, Passkey, Registered};
 pub use patient::{
     Asking, AskingOrganization, ClientInvitation, Creation, Decision, Identifier, Imported, Lookup, NewPatient,
     OrganizationRequest, Patient, PatientChange, PatientChanged, PatientClient, PatientFilter, PatientImport,
@@ -76,7 +80,7 @@ pub use patient::{
 pub use pool::Store;
 pub use practitioner::{Practitioner, PractitionerAccount, PractitionerPage};
 pub use pushed_request::NewPushedRequest;
-pub use session::{GrantEntry, LoginSession, NewSession, SessionEntry};
+pub use session::{GrantEntry, LoginSession, NewSession, Origin, SessionEntry};
 pub use setting::{NewSetting, Setting, SettingChange};
 pub use single_sign_on::{LinkedSession, Outsider, SignOutOrder, SsoAccount, SsoAttempt};
 pub use study::{RetentionPolicy, Study, StudyDeletion, StudyNeed, StudyOrganization, StudyRecord};

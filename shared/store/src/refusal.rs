@@ -58,6 +58,25 @@ impl Store {
     ) -> Result<(), StoreError> {
         record(&self.connection().await?, context, target, reason).await
     }
+
+    /// Records that a message of somebody who signs in was refused, and why.
+    pub async fn record_refused_message(
+        &self,
+        context: &Context,
+        refused_by: RefusedBy,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_typed_cached(
+                "SELECT audit_record($1 || jsonb_build_object('detail', jsonb_build_object('reason', $3)),
+                                     'denied', $2, '{}', '{}', '{}', '{}')",
+                &[Type::JSONB, Type::TEXT, Type::TEXT],
+            )
+            .await?;
+        client.query_one(&statement, &[&Json(context), &refused_by.name(), &reason]).await?;
+        Ok(())
+    }
 }
 
 /// Records a refusal on a connection, or in a transaction.

@@ -1,7 +1,7 @@
 //! Browser sessions, and the open second step before one.
 
 use crate::{
-    Store, StoreError,
+    Outsider, Store, StoreError,
     account::is_strong_enough,
     oauth::{ACTING, scope_of},
 };
@@ -22,12 +22,27 @@ pub struct NewSession<'a> {
     pub expires_at: Timestamp,
     /// The session that the browser had before: it ends.
     pub replaces: Option<TokenHash>,
-    /// The open second step that this completes: it ends.
+    /// The second step that is open in the browser: it ends.
     pub challenge: Option<TokenHash>,
+    /// Whether the sign-in is that of the open second step.
+    pub completes: bool,
     /// The kind of browser, for the list of sessions.
     pub browser: &'a str,
     /// How the person signed in (RFC 8176).
     pub methods: &'a [&'a str],
+    /// The identity provider that the person signed in at, without a second step here.
+    pub origin: Option<Origin<'a>>,
+}
+
+/// A sign-in at an identity provider.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// Whose session it is there.
+    pub person: Outsider<'a>,
+    /// When that ends; the session here ends with it.
+    pub ends_at: Option<Timestamp>,
+    /// When the person signed in there.
+    pub authenticated_at: Timestamp,
 }
 
 /// A browser's login.
@@ -35,7 +50,7 @@ pub struct NewSession<'a> {
 pub struct LoginSession {
     /// Who is logged in.
     pub user: UserId,
-    /// Since when.
+    /// When the person proved who they are.
     pub started_at: Timestamp,
     /// How (RFC 8176); `email` when a code by e-mail was typed since.
     pub methods: Vec<String>,
@@ -75,6 +90,31 @@ pub struct GrantEntry {
     pub expires_at: Timestamp,
 }
 
+/// A new session: $2 token, $3 user, $4 its end, $5 browser, $6 methods, $7 the session that it replaces, $8 the second
+/// step that is open in the browser, $12 whether this completes it. $9 to $11 are of an identity provider, or else they are in
+/// that second step. Such a session is no younger than the sign-in there, and ends with it.
+const START: &str = "
+WITH origin AS (
+  SELECT person, ends_at, authenticated_at FROM login_challenge WHERE $12 AND token_hash = $8 AND user_id = $3
+  UNION ALL SELECT $9, $10, $11 WHERE $9 IS NOT NULL
+), one AS (
+  SELECT * FROM origin WHERE person IS NOT NULL LIMIT 1
+), started AS (
+  INSERT INTO login_session (token_hash, user_id, expires_at, browser, methods, started_at)
+  SELECT $2, $3, least($4, (SELECT ends_at FROM one)), $5, $6,
+         least(clock_timestamp(), (SELECT authenticated_at FROM one))
+), linked AS (
+  INSERT INTO linked_session (token_hash, issuer, name_id, name_format, name_qualifier, sp_name_qualifier, session_index)
+  SELECT $2, p.issuer, p.name, p.parts->>0, p.parts->>1, p.parts->>2, p.session_index
+    FROM one, jsonb_to_record(one.person) AS p (issuer text, name text, parts jsonb, session_index text)
+), vouched AS (
+  UPDATE app_user u SET email_verified_at = clock_timestamp() FROM one WHERE u.id = $3 AND u.email_verified_at IS NULL
+), replaced AS (
+  DELETE FROM login_session WHERE token_hash = $7
+), completed AS (
+  DELETE FROM login_challenge WHERE token_hash = $8
+)";
+
 /// A session that was not used for $2 seconds has ended; one by a single factor counts no more once the account must have
 /// two ($3: super admins must). The use is written at most once a minute.
 fn session_statement() -> String {
@@ -112,18 +152,7 @@ impl Store {
         let client = self.connection().await?;
         let statement = client
             .prepare_typed_cached(
-                &format!(
-                    "WITH started AS (
-                       INSERT INTO login_session (token_hash, user_id, expires_at, browser, methods)
-                       VALUES ($2, $3, $4, $5, $6)
-                     ), replaced AS (
-                       DELETE FROM login_session WHERE token_hash = $7
-                     ), completed AS (
-                       DELETE FROM login_challenge WHERE token_hash = $8
-                     )
-                     {} FROM app_user u WHERE u.id = $3",
-                    recorded()
-                ),
+                &format!("{START} {} FROM app_user u WHERE u.id = $3", recorded()),
                 &[
                     Type::JSONB,
                     Type::BYTEA,
@@ -133,6 +162,10 @@ impl Store {
                     Type::TEXT_ARRAY,
                     Type::BYTEA,
                     Type::BYTEA,
+                    Type::JSONB,
+                    Type::TIMESTAMPTZ,
+                    Type::TIMESTAMPTZ,
+                    Type::BOOL,
                 ],
             )
             .await?;
@@ -149,6 +182,10 @@ impl Store {
                     &session.methods,
                     &hash(&session.replaces),
                     &hash(&session.challenge),
+                    &session.origin.as_ref().map(|origin| Json(&origin.person)),
+                    &session.origin.and_then(|origin| origin.ends_at),
+                    &session.origin.map(|origin| origin.authenticated_at),
+                    &session.completes,
                 ],
             )
             .await?;

@@ -2,10 +2,11 @@
 //! another provider that are exchanged.
 
 use crate::{Store, StoreError, oauth::ACTING};
-use audit::{Context, RefusedBy};
+use audit::Context;
 use authz::UserId;
 use jiff::Timestamp;
 use oauth::TokenHash;
+use serde::Serialize;
 use tokio_postgres::{
     Row,
     types::{Json, Type},
@@ -34,7 +35,7 @@ pub enum SsoAttempt {
 }
 
 /// A person as the identity provider calls them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Outsider<'a> {
     /// The identity provider.
     pub issuer: &'a str,
@@ -159,38 +160,6 @@ impl Store {
         row.map(|row| Ok(UserId(row.try_get("id")?))).transpose()
     }
 
-    /// Remembers whose session of the identity provider a session here is, so that either side can end both. The provider
-    /// vouches for the address, which is of a domain that it is trusted with.
-    pub async fn link_session(&self, token: &TokenHash, person: &Outsider<'_>) -> Result<(), StoreError> {
-        let client = self.connection().await?;
-        let statement = client
-            .prepare_cached(
-                "WITH vouched AS (
-                   UPDATE app_user u SET email_verified_at = clock_timestamp()
-                     FROM login_session s WHERE s.token_hash = $1 AND u.id = s.user_id AND u.email_verified_at IS NULL
-                 )
-                 INSERT INTO linked_session (token_hash, issuer, name_id, name_format, name_qualifier, sp_name_qualifier, session_index)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            )
-            .await?;
-        let [format, qualifier, sp_qualifier] = person.parts;
-        client
-            .execute(
-                &statement,
-                &[
-                    &token.as_bytes().as_slice(),
-                    &person.issuer,
-                    &person.name,
-                    &format,
-                    &qualifier,
-                    &sp_qualifier,
-                    &person.session_index,
-                ],
-            )
-            .await?;
-        Ok(())
-    }
-
     /// Whose session of the identity provider a session is, if it is one.
     pub async fn linked_session(&self, token: &TokenHash) -> Result<Option<LinkedSession>, StoreError> {
         let client = self.connection().await?;
@@ -249,24 +218,5 @@ impl Store {
             )
             .await?;
         Ok(row.try_get("fresh")?)
-    }
-
-    /// Records that a message of an identity provider, or the person it names, was refused, and why.
-    pub async fn record_sso_refusal(
-        &self,
-        context: &Context,
-        refused_by: RefusedBy,
-        reason: &str,
-    ) -> Result<(), StoreError> {
-        let client = self.connection().await?;
-        let statement = client
-            .prepare_typed_cached(
-                "SELECT audit_record($1 || jsonb_build_object('detail', jsonb_build_object('reason', $3)),
-                                     'denied', $2, '{}', '{}', '{}', '{}')",
-                &[Type::JSONB, Type::TEXT, Type::TEXT],
-            )
-            .await?;
-        client.query_one(&statement, &[&Json(context), &refused_by.name(), &reason]).await?;
-        Ok(())
     }
 }

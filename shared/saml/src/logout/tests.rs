@@ -90,8 +90,13 @@ fn our_own_messages_are_read_by_the_other_side() {
     let answer = SignOut::from_redirect(url.split_once('?').unwrap().1, &to, HERE, now()).unwrap();
     assert_eq!(answer, SignOut::Answer(LogoutAnswer { in_response_to: "_order".to_owned(), succeeded: true }));
 
-    let url = provider.ask_to_sign_in(&to, "_request", now()).unwrap();
+    let url = provider.ask_to_sign_in(&to, "_request", false, now()).unwrap();
     let sent = Redirected::open(url.strip_prefix("https://idp.example/sso?").unwrap(), &to.keys).unwrap();
     assert!(sent.xml.contains(&format!("AssertionConsumerServiceURL=\"{ACS}\"")), "{}", sent.xml);
+    assert!(!sent.xml.contains("ForceAuthn"), "{}", sent.xml);
+    // Core 3.4.1
+    let url = provider.ask_to_sign_in(&to, "_request", true, now()).unwrap();
+    let sent = Redirected::open(url.strip_prefix("https://idp.example/sso?").unwrap(), &to.keys).unwrap();
+    assert!(sent.xml.contains(" ForceAuthn=\"true\""), "{}", sent.xml);
     assert!(xml::parse_message(&provider.metadata().unwrap()).is_ok());
 }

@@ -118,6 +118,27 @@ fn time_moves_a_good_response_into_and_out_of_its_window() {
     }
 }
 
+// ASVS 6.8.4
+#[test]
+fn where_a_new_sign_in_was_asked_for_an_old_one_does_not_do() {
+    for (seconds, refused) in [(0, None), (-60, None), (-61, Some(Refusal::TooOld))] {
+        let changed =
+            assertion().replace(&format!("AuthnInstant=\"{}\"", at(0)), &format!("AuthnInstant=\"{}\"", at(seconds)));
+        let sent = response(&signed(&changed, "_assertion")).replace(SLOT, "");
+        assert!(judge(&sent).is_ok(), "{seconds}: any sign-in does where none was asked for");
+        assert_eq!(crate::testing::judge_anew(&sent).err(), refused, "{seconds}");
+    }
+}
+
+#[test]
+fn the_time_of_the_sign_in_is_told_and_is_not_in_the_future() {
+    assert_eq!(crate::xml::write_time(judge(&good()).unwrap().authenticated_at), at(0));
+    let instant = format!("AuthnInstant=\"{}\"", at(0));
+    let future = with_assertion(&instant, &format!("AuthnInstant=\"{}\"", at(61)));
+    assert_eq!(judge(&future).err(), Some(Refusal::NotYetValid));
+    assert_eq!(judge(&with_assertion(&instant, "")).err(), Some(Refusal::Malformed));
+}
+
 #[test]
 fn an_encrypted_assertion_is_refused_by_name() {
     let encrypted = response("<saml:EncryptedAssertion/>").replace(SLOT, "");
@@ -136,6 +157,7 @@ fn what_is_no_response_is_refused() {
             entity_id: SP,
             acs_url: ACS,
             request_id: REQUEST,
+            not_before: None,
             now: crate::testing::now(),
         };
         assert_eq!(SignIn::judge(field, &expectation).err(), Some(refusal), "{field}");

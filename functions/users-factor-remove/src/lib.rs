@@ -1,0 +1,30 @@
+//! `DELETE /api/v1/users/{id}/second-factor`: a super admin removes all second factors of a user who lost them, after making
+//! sure who it is (OWASP ASVS 5.0 section 6.4.4). The password stays, everything that is open ends, and the user is told.
+
+use audit::{Action, Target};
+use authz::{Layer, Refusal, UserId};
+use mail::Notice;
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, no_content};
+
+/// The function.
+pub const FUNCTION: Function = Function::new("users-factor-remove", Protocol::Rest, Needs::Database, |app, request| {
+    Box::pin(handle(app, request))
+});
+
+async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let actor = request.actor(app).await?;
+    let context = request.audit(Some(&actor), Action::Delete, "SecondFactor");
+    if !actor.is_privileged() {
+        return Err(request.refuse(app, &context, &Target::nothing(), Refusal::known(Layer::UserType)).await);
+    }
+    let user = UserId(request.id_variable("id")?);
+    // Who could take away the own factor with a token alone would not need it.
+    if user == actor.user {
+        return Err(Failure::Conflict("Ask another super admin to remove your own second factor."));
+    }
+    let Some(email) = app.store().await?.remove_all_factors(&context, user).await? else {
+        return Err(Failure::NotFound);
+    };
+    mail::tell(app, request, &email, Notice::FactorRemoved).await;
+    Ok(no_content())
+}
