@@ -51,7 +51,7 @@ const NAMED: [(&str, Method, u16, &str, &str); 9] = [
     ("introspection_endpoint", Method::POST, 400, "", "no-store"),
     ("issuer", Method::GET, 404, "", "no-store"),
     ("jwks_uri", Method::GET, 200, "*", "public, max-age=300"),
-    ("pushed_authorization_request_endpoint", Method::POST, 401, CLIENTS, "no-store"),
+    ("pushed_authorization_request_endpoint", Method::POST, 400, CLIENTS, "no-store"),
     ("revocation_endpoint", Method::POST, 400, CLIENTS, "no-store"),
     ("token_endpoint", Method::POST, 400, CLIENTS, "no-store"),
     ("userinfo_endpoint", Method::GET, 401, CLIENTS, "no-store"),
