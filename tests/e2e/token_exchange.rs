@@ -45,15 +45,10 @@ impl Clinic {
             .await;
     }
 
-    fn claims(&self, jti: &str) -> Value {
-        let now = Timestamp::now().as_second();
-        json!({ "iss": ISSUER, "sub": "s1", "aud": "jhe-at-ehr", "exp": now + 3600, "iat": now, "jti": jti, "fhirUser": MEGAN })
-    }
-
     fn with(&self, jti: &str, name: &str, value: Value) -> String {
-        let mut claims = self.claims(jti);
-        claims[name] = value;
-        self.ehr.sign(&claims)
+        let mut changed = claims(jti);
+        changed[name] = value;
+        self.ehr.sign(&changed)
     }
 
     async fn exchange(&self, token: &str, more: &[(&str, &str)]) -> Reply {
@@ -87,12 +82,18 @@ impl Clinic {
     }
 }
 
+/// What the EHR says when Megan has just signed in there.
+fn claims(jti: &str) -> Value {
+    let now = Timestamp::now().as_second();
+    json!({ "iss": ISSUER, "sub": "s1", "aud": "jhe-at-ehr", "exp": now + 3600, "iat": now, "jti": jti, "fhirUser": MEGAN })
+}
+
 #[tokio::test]
 async fn a_practitioner_who_signed_in_at_the_ehr_works_here_rfc_8693() {
     let clinic = Clinic::new().await;
     let world = &clinic.world;
     let end = world.audit_end().await;
-    let reply = clinic.exchange(&clinic.ehr.sign(&clinic.claims("j1")), &[]).await;
+    let reply = clinic.exchange(&clinic.ehr.sign(&claims("j1")), &[]).await;
     assert_eq!((reply.status, reply.header("cache-control")), (StatusCode::OK, "no-store"), "{}", reply.text);
     let tokens = reply.json();
     let members = ["access_token", "expires_in", "issued_token_type", "scope", "token_type"];
@@ -113,7 +114,7 @@ async fn a_practitioner_who_signed_in_at_the_ehr_works_here_rfc_8693() {
         ("scope", "user/Patient.rs"),
         ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"),
     ];
-    let reply = clinic.exchange(&clinic.ehr.sign(&clinic.claims("j2")), &less).await;
+    let reply = clinic.exchange(&clinic.ehr.sign(&claims("j2")), &less).await;
     assert_eq!(reply.json()["scope"], "user/Patient.rs", "{}", reply.text);
     let narrow = reply.json();
     let ask = |path: &str| world.anonymous(Method::GET, path).bearer_auth(member(&narrow, "access_token"));
@@ -139,23 +140,23 @@ async fn a_token_that_is_not_the_ehrs_for_us_and_now_is_refused_alike_rfc_8693_2
     ] {
         clinic.assert_refused(&clinic.with("j1", name, value), reason).await;
     }
-    clinic.assert_refused(&Signer::default().sign(&clinic.claims("j1")), "wrong_signature").await;
+    clinic.assert_refused(&Signer::default().sign(&claims("j1")), "wrong_signature").await;
     let far = clinic.exchange(&clinic.with("j1", "iss", json!("https://far.example")), &[]).await;
     assert_eq!(far.status.as_u16(), 503, "its keys cannot be had: nothing is believed");
     assert_eq!(clinic.exchange("a.b.c", &[]).await.status, StatusCode::BAD_REQUEST);
     // What was refused has used nothing up.
-    assert_eq!(clinic.exchange(&clinic.ehr.sign(&clinic.claims("j1")), &[]).await.status, StatusCode::OK);
+    assert_eq!(clinic.exchange(&clinic.ehr.sign(&claims("j1")), &[]).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn a_token_of_the_ehr_counts_once() {
     let clinic = Clinic::new().await;
-    let token = clinic.ehr.sign(&clinic.claims("j1"));
+    let token = clinic.ehr.sign(&claims("j1"));
     let (first, second) = tokio::join!(clinic.exchange(&token, &[]), clinic.exchange(&token, &[]));
     let mut statuses = [first.status.as_u16(), second.status.as_u16()];
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 400]);
-    let mut without = clinic.claims("");
+    let mut without = claims("");
     without.as_object_mut().expect("claims").remove("jti");
     // The signature is another one each time; what is signed is the same.
     assert_eq!(clinic.exchange(&clinic.ehr.sign(&without), &[]).await.status, StatusCode::OK);
@@ -196,7 +197,7 @@ async fn who_needs_a_second_factor_here_has_proved_one_there() {
 async fn only_a_client_that_is_registered_for_it_and_proves_it_exchanges_tokens() {
     let clinic = Clinic::new().await;
     let world = &clinic.world;
-    let token = clinic.ehr.sign(&clinic.claims("j1"));
+    let token = clinic.ehr.sign(&claims("j1"));
     let other = world.register(&application("client_secret_basic", &json!({}))).await;
     let form = [
         ("grant_type", GRANT),
