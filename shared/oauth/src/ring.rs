@@ -30,7 +30,7 @@ impl Pace {
     pub fn new(period: SignedDuration, token: SignedDuration, cache: SignedDuration) -> Option<Self> {
         let least = [token, cache, JWKS_MAX_AGE, MARGIN]
             .into_iter()
-            .try_fold(SignedDuration::ZERO, |sum, part| sum.checked_add(part))?;
+            .try_fold(SignedDuration::ZERO, SignedDuration::checked_add)?;
         (period >= least).then_some(Self { period, least })
     }
 

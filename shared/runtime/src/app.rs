@@ -85,7 +85,6 @@ impl App {
     }
 
     /// Looks up variables of the environment.
-    #[must_use]
     pub fn variables(&self) -> impl Fn(&str) -> Option<String> {
         |name| self.variable(name)
     }

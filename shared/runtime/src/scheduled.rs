@@ -1,6 +1,6 @@
 //! A function that no request calls but the clock, or an operator.
 //!
-//! On AWS, EventBridge Scheduler calls it through the Lambda runtime ([`crate::lambda::scheduled`]). The standalone host has
+//! On AWS, `EventBridge` Scheduler calls it through the Lambda runtime ([`crate::lambda::scheduled`]). The standalone host has
 //! it as a command, and calls it by itself when it starts and once a day. So it finds out itself whether there is something
 //! to do, and being called twice, or at the same time elsewhere, does no harm.
 

@@ -85,13 +85,14 @@ impl Keys {
         let key = &self.ring.current;
         let token = UnsignedToken::new(&key.public, claims)?;
         let signature = match &key.private {
-            PrivateHalf::Pem(pem) => match self.parsed.get() {
-                Some(parsed) => parsed.sign(&token)?,
-                None => {
+            PrivateHalf::Pem(pem) => {
+                if let Some(parsed) = self.parsed.get() {
+                    parsed.sign(&token)?
+                } else {
                     let parsed = SigningKey::from_pem(pem)?;
                     self.parsed.get_or_init(|| parsed).sign(&token)?
                 }
-            },
+            }
             PrivateHalf::Kms(arn) => Kms::of(app)?.sign(arn, &token).await?,
         };
         Ok(token.signed(&key.public, &signature)?)

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use oauth::ring::Turn;
 use runtime::App;
 use signing_keys::{Keys, KeysError, keys, rotation::Rotator};
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 const ISSUER: &str = "https://jhe.example/o";
 
@@ -44,7 +44,7 @@ async fn token(app: &App) -> Result<String, KeysError> {
     Ok(keys(app).await?.sign(app, &claims).await?.expose().to_owned())
 }
 
-async fn verifies(keys: &Arc<Keys>, token: &str) -> bool {
+fn verifies(keys: &Keys, token: &str) -> bool {
     keys.verify_hint(token, ISSUER).is_some_and(|hint| hint.user == "7")
 }
 
@@ -61,8 +61,8 @@ async fn a_rotation_can_be_lost_or_cut_off_anywhere() {
     assert!(rotator.begin(Timestamp::now()).await.unwrap());
     assert!(!rival.begin(Timestamp::now()).await.unwrap(), "the first one counts");
     let old = token(&one).await.unwrap();
-    assert!(verifies(&keys(&other).await.unwrap(), &old).await);
-    assert!(!verifies(&keys(&other).await.unwrap(), &old.replace("eyJ", "eyK")).await);
+    assert!(verifies(&keys(&other).await.unwrap(), &old));
+    assert!(!verifies(&keys(&other).await.unwrap(), &old.replace("eyJ", "eyK")));
 
     // Two see the same ring; both make a key, and one of them counts.
     let (seen, also) = (rotator.present().await.unwrap().unwrap(), rival.present().await.unwrap().unwrap());
@@ -73,7 +73,7 @@ async fn a_rotation_can_be_lost_or_cut_off_anywhere() {
     let new = token(&one).await.unwrap();
     for token in [&old, &new] {
         for app in [&one, &other] {
-            assert!(verifies(&keys(app).await.unwrap(), token).await);
+            assert!(verifies(&keys(app).await.unwrap(), token));
         }
     }
 
@@ -88,14 +88,14 @@ async fn a_rotation_can_be_lost_or_cut_off_anywhere() {
         rotator.end(key).await.unwrap();
     }
     assert!(rotator.leftovers(&present, later(2)).await.unwrap().is_empty());
-    assert!(verifies(&keys(&one).await.unwrap(), &token(&one).await.unwrap()).await, "those of the ring still sign");
+    assert!(verifies(&keys(&one).await.unwrap(), &token(&one).await.unwrap()), "those of the ring still sign");
 
     // The key that drops out is left over, too.
     let present = rotator.present().await.unwrap().unwrap();
     assert!(rotator.rotate(present, later(4)).await.unwrap());
     let present = rotator.present().await.unwrap().unwrap();
     assert_eq!(rotator.leftovers(&present, later(4)).await.unwrap().len(), 1);
-    assert!(!verifies(&keys(&one).await.unwrap(), &old).await);
+    assert!(!verifies(&keys(&one).await.unwrap(), &old));
 }
 
 #[tokio::test]
@@ -108,5 +108,5 @@ async fn without_kms_nothing_is_signed_and_keys_are_published_all_the_same() {
     assert!(matches!(token(&app).await, Err(KeysError::Kms("sign", _))));
     let keys = keys(&app).await.unwrap();
     assert_eq!(keys.jwks().keys.len(), 2);
-    assert!(verifies(&keys, &signed).await);
+    assert!(verifies(&keys, &signed));
 }

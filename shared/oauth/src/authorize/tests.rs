@@ -278,7 +278,7 @@ fn two_factors_are_asked_of_who_has_them_openid_connect_5_5_1_1() {
         (String::new(), NextStep::IssueCode),
     ] {
         let authorization = validate("acr_values", &values).ok().unwrap();
-        let step = |session| authorization.next_step(&client(), Some(&session), at(100)).ok();
+        let step = |session| authorization.next_step(&client(), SITE, Some(&session), at(100)).ok();
         assert_eq!(step(weak), Some(expected), "{values}");
         assert_eq!(step(session(99, true)), Some(NextStep::IssueCode), "who has no second factor is not asked");
         assert_eq!(authorization.query_after_login().contains("acr_values"), !values.is_empty());
@@ -287,7 +287,7 @@ fn two_factors_are_asked_of_who_has_them_openid_connect_5_5_1_1() {
     pairs.push(("prompt".to_owned(), "none".to_owned()));
     let silent = addressed(pairs).unwrap().validate(&client()).ok().unwrap();
     assert_eq!(
-        silent.next_step(&client(), Some(&weak), at(100)).ok(),
+        silent.next_step(&client(), SITE, Some(&weak), at(100)).ok(),
         Some(NextStep::IssueCode),
         "nobody can be asked"
     );

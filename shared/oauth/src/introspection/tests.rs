@@ -118,7 +118,7 @@ fn a_resource_server_learns_how_strong_the_sign_in_was_rfc_9470_6_2() {
     let shown = |methods: &[&str]| {
         let methods = methods.iter().map(|method| (*method).to_owned()).collect();
         let token = LiveToken { methods, ..token(TokenKind::Access) };
-        serde_json::to_value(Introspection::active(token, "https://e.example/o")).unwrap()
+        serde_json::to_value(Introspection::active(token, "https://e.example/o", "https://e.example")).unwrap()
     };
     let strong = shown(&["pwd", "otp", "mfa"]);
     assert_eq!((&strong["acr"], &strong["auth_time"]), (&"urn:jupyterhealth:acr:two-factors".into(), &900.into()));

@@ -46,8 +46,8 @@ fn keys_move_up_when_due_or_when_asked_and_never_too_early() {
     ] {
         assert_eq!(ring.turn(&pace(), asked, at(second)), expected, "{asked} {second}");
     }
-    let last = Ring { rotated_at: Timestamp::MAX, ..ring };
-    assert_eq!(last.turn(&pace(), false, at(0)), Turn::NotDue(Timestamp::MAX));
+    let endless = Ring { rotated_at: Timestamp::MAX, ..ring };
+    assert_eq!(endless.turn(&pace(), false, at(0)), Turn::NotDue(Timestamp::MAX));
 }
 
 #[test]

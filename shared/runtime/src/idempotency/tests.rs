@@ -29,7 +29,15 @@ fn request(method: Method, keys: &[&[u8]], query: &str, body: &'static str) -> R
 
 fn caller(whole_access: bool, scope: &str) -> Authenticated {
     let (scope, audience) = (Scope::parse(scope).unwrap(), Audience::default());
-    Authenticated { actor: ACTOR, scope, audience, whole_access, key: None, is_by_client: false }
+    Authenticated {
+        actor: ACTOR,
+        scope,
+        audience,
+        whole_access,
+        key: None,
+        is_by_client: false,
+        is_strong_enough: true,
+    }
 }
 
 fn seal(secret: u8, key: &str, actor: &Actor, fingerprint: u8) -> Seal {
