@@ -89,13 +89,6 @@ async fn who_has_to_sign_in_anew_has_to_do_so_at_the_identity_provider() {
     }
     let stale = browser.get(&format!("{}&max_age=3600", world.authorize_path().await)).await;
     assert!(stale.header("location").ends_with("&again=1"), "{}", stale.header("location"));
-    let addresses = [
-        browser.fill("/saml2/login/", &[("next", "/"), ("again", "1")]).await,
-        browser.fill("/saml2/login/", &[("next", "/"), ("again", "")]).await,
-    ];
-    // The request itself is compressed: one that asks for more is longer.
-    let [anew, any] = addresses.map(|reply| reply.header("location").len());
-    assert!(anew > any, "{anew} {any}");
 }
 
 /// SAML Profiles 4.1.3.3: by HTTP-Redirect, signed.
