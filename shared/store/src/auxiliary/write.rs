@@ -400,20 +400,20 @@ impl Writer<'_> {
         &self,
         transaction: &Transaction<'_>,
         current: &Current,
-        content: Option<ChangedContent>,
+        becomes: Option<ChangedContent>,
     ) -> Result<Option<AuxiliaryResource>, StoreError> {
-        let context = Json(self.context);
+        let audited = Json(self.context);
         let practitioner = self.practitioner();
         let role = current.role.map(Role::name);
         let (number, version) = (current.resource.number, current.resource.version);
         let mut types = vec![Type::JSONB, Type::INT4, Type::TEXT, Type::INT8, Type::INT4];
-        let row = if let Some(ChangedContent { content, .. }) = content {
+        let row = if let Some(ChangedContent { content: text, .. }) = becomes {
             types.push(Type::TEXT);
             let statement = transaction.prepare_typed_cached(&CHANGE, &types).await?;
-            transaction.query_opt(&statement, &[&context, &practitioner, &role, &number, &version, &content]).await?
+            transaction.query_opt(&statement, &[&audited, &practitioner, &role, &number, &version, &text]).await?
         } else {
             let statement = transaction.prepare_typed_cached(&DELETE, &types).await?;
-            transaction.query_opt(&statement, &[&context, &practitioner, &role, &number, &version]).await?
+            transaction.query_opt(&statement, &[&audited, &practitioner, &role, &number, &version]).await?
         };
         row.as_ref().map(resource).transpose()
     }
