@@ -159,11 +159,11 @@ def kept(count: Count, jhe: Instance, victor: JupyterHealthClient) -> None:
     form = {"resourceType": "QuestionnaireResponse", "status": "completed", "item": [{"linkId": "cough", "answer": [{"valueInteger": 37}]}]}
     headers = peter | {"X-JHE-FHIR-Source-ID": str(source)}
     sent = requests.post(jhe.base + "/FHIR/R5/QuestionnaireResponse", headers=headers, json=form, timeout=30).json()
-    for chosen in [{}, {"fhir_source": "imported"}, {"fhir_source": source}]:
+    for chosen in [{}, {"fhir_source": "imported"}, {"fhir_source": str(source)}]:
         found = ids(victor.list_fhir("QuestionnaireResponse", patient_id=40001, **chosen))
         count.check(f"list_fhir QuestionnaireResponse {chosen}", found, [sent["id"]])
     count.check("list_fhir QuestionnaireResponse of a study", ids(victor.list_fhir("QuestionnaireResponse", study_id=30001)), [sent["id"]])
-    count.check("list_fhir of another source", ids(victor.list_fhir("QuestionnaireResponse", patient_id=40001, fhir_source=1)), [])
+    count.check("list_fhir of another source", ids(victor.list_fhir("QuestionnaireResponse", patient_id=40001, fhir_source="1")), [])
     count.check("get_fhir QuestionnaireResponse", victor.get_fhir("QuestionnaireResponse", sent["id"])["item"], form["item"])
     types = set(victor.list_fhir_resource_types())
     count.check("the types that are kept as they come", {"QuestionnaireResponse", "Condition"} - types, set())
