@@ -52,7 +52,7 @@ impl Whose {
 }
 
 /// What is Peter's or the Lifespan Lab's, and the same of Percy or the Pulse Lab.
-const OTHERS: [(&str, &str); 9] = [
+const OTHERS: [(&str, &str); 12] = [
     ("40001", "40003"),
     ("40002", "40003"),
     ("20003", "20007"),
@@ -62,6 +62,9 @@ const OTHERS: [(&str, &str); 9] = [
     ("ll_patient_peter", "npl_patient_percy"),
     ("omh:blood-pressure:4.0", "omh:body-temperature:4.0"),
     ("/invitation/101", "/invitation/102"),
+    ("90001", "90003"),
+    ("90002", "90004"),
+    ("000000000001", "000000000003"),
 ];
 
 /// A caller and the token that they send.

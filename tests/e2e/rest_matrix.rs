@@ -13,6 +13,16 @@ use serde_json::{Value, json};
 use standalone::routes::{self, Route};
 use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
 
+/// FHIR Sources of Peter and Percy, and of each a resource.
+const AUXILIARY: [&str; 2] = [
+    "INSERT INTO fhir_source (patient_id, data_source_id, label, fhir_base_url)
+     VALUES (40001, 70005, 'Forms', 'https://e.example'), (40001, 70005, 'None', 'https://e.example'),
+            (40003, 70005, 'Forms', 'https://e.example'), (40003, 70005, 'None', 'https://e.example')",
+    "INSERT INTO auxiliary (id, patient_id, scope_id, source_id, content)
+     VALUES ('aaaaaaaa-0000-4000-8000-000000000001', 40001, 50011, 90001, '{}'),
+            ('aaaaaaaa-0000-4000-8000-000000000003', 40003, 50011, 90003, '{}')",
+];
+
 /// Every route but those of `OPTIONS`.
 pub fn declared() -> Vec<Route> {
     let (mut routes, _) = routes::declared().expect("the template");
@@ -60,6 +70,10 @@ pub fn path(route: &Route) -> String {
         }
         Some("Group") => "30001",
         Some("Device") => "70001",
+        Some("{type}") => "aaaaaaaa-0000-4000-8000-000000000001",
+        // What is deleted has no resources.
+        Some("fhir_sources") if route.method == "DELETE" => "90002",
+        Some("fhir_sources") => "90001",
         Some("Organization" | "organizations") => "20003",
         // Who is ended is none of the callers.
         Some("users") if route.path.starts_with("/api/v1/users") => {
@@ -80,9 +94,10 @@ pub fn path(route: &Route) -> String {
     // Redeeming takes a token, everything else an id.
     let invitation =
         if name(route) == "POST /api/v1/invitation/{invitation}" { "8NG3Sz7fULsoyypl9vmutzYOa6kkbgny" } else { "101" };
-    let path = route.path.replace("{id}", id).replace("{invitation}", invitation);
+    let path =
+        route.path.replace("{id}", id).replace("{invitation}", invitation).replace("{type}", "QuestionnaireResponse");
     match (route.method.as_str(), path.rsplit('/').next()) {
-        ("GET", Some("Observation")) => format!("{path}?patient=40001"),
+        ("GET", Some("Observation" | "QuestionnaireResponse")) => format!("{path}?patient=40001"),
         ("GET", Some("global_lookup")) => format!("{path}?email=ll_patient_peter%40example.com"),
         ("GET", Some("search_by_email")) => format!("{path}?email=manager_mark%40example.com"),
         _ => path,
@@ -132,6 +147,13 @@ pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
     Some(match route_name.as_str() {
         "POST /fhir/r5" | "POST /fhir/r5/" => point::bundle("batch", &[observation()]),
         "POST /fhir/r5/Observation" => observation(),
+        "POST /fhir/r5/{type}" | "PUT /fhir/r5/{type}/{id}" => json!({ "resourceType": "QuestionnaireResponse",
+            "status": "completed", "meta": { "source": "https://jupyterhealth.org/fhir/fhir-source/90001" } }),
+        "PATCH /fhir/r5/{type}/{id}" => json!({ "status": "amended" }),
+        "POST /api/v1/fhir_sources" => {
+            json!({ "label": "l", "dataSource": 70001, "fhirBaseUrl": "https://e.example" })
+        }
+        "PATCH /api/v1/fhir_sources/{id}" => json!({ "label": "l" }),
         "POST /api/v1/invitation" => json!({ "patientId": 40001, "client_id": 1 }),
         "POST /api/v1/clients" => json!({ "name": "App", "grantTypes": ["authorization_code"], "scopes": ["openid"],
             "redirectUris": ["https://app.example/cb"] }),
@@ -226,6 +248,9 @@ fn is_told_by_another(route: &Route, all: &[Route]) -> bool {
 /// The lines of some routes, on a world of their own. What a caller changed is taken back before the next calls.
 async fn lines(routes: Vec<Route>) -> Vec<String> {
     let world = World::new().await;
+    for statement in AUXILIARY {
+        world.sql(statement).await;
+    }
     for (inviter, patient, id) in [("member_megan", 40001, 101), ("manager_mark", 40003, 102)] {
         let invitation = json!({ "patientId": patient, "client_id": 1 });
         assert_eq!(world.post(inviter, "/api/v1/invitation", &invitation).await.1["id"], id);

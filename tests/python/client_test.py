@@ -151,6 +151,24 @@ def fhir(count: Count, victor: JupyterHealthClient) -> None:
     count.check("list_fhir_resource_types", {"Patient", "Observation", "Group", "Device", "Organization", "Practitioner"} - types, set())
 
 
+def kept(count: Count, jhe: Instance, victor: JupyterHealthClient) -> None:
+    """Resources that are kept as they come: sent by the patient's app, read by a researcher who names the patient or the study."""
+    peter = {"Authorization": f"Bearer {jhe.token('ll_patient_peter')}"}
+    new = {"label": "Forms", "dataSource": 70005, "fhirBaseUrl": "https://fhir.halo.example/R4"}
+    source = requests.post(jhe.base + "/api/v1/fhir_sources", headers=peter, json=new, timeout=30).json()["id"]
+    form = {"resourceType": "QuestionnaireResponse", "status": "completed", "item": [{"linkId": "cough", "answer": [{"valueInteger": 37}]}]}
+    headers = peter | {"X-JHE-FHIR-Source-ID": str(source)}
+    sent = requests.post(jhe.base + "/FHIR/R5/QuestionnaireResponse", headers=headers, json=form, timeout=30).json()
+    for chosen in [{}, {"fhir_source": "imported"}, {"fhir_source": str(source)}]:
+        found = ids(victor.list_fhir("QuestionnaireResponse", patient_id=40001, **chosen))
+        count.check(f"list_fhir QuestionnaireResponse {chosen}", found, [sent["id"]])
+    count.check("list_fhir QuestionnaireResponse of a study", ids(victor.list_fhir("QuestionnaireResponse", study_id=30001)), [sent["id"]])
+    count.check("list_fhir of another source", ids(victor.list_fhir("QuestionnaireResponse", patient_id=40001, fhir_source="1")), [])
+    count.check("get_fhir QuestionnaireResponse", victor.get_fhir("QuestionnaireResponse", sent["id"])["item"], form["item"])
+    types = set(victor.list_fhir_resource_types())
+    count.check("the types that are kept as they come", {"QuestionnaireResponse", "Condition"} - types, set())
+
+
 def wire(count: Count, jhe: Instance) -> None:
     for user, path, place, keys in WIRE:
         answer = requests.get(jhe.base + path, headers={"Authorization": f"Bearer {jhe.token(user)}"}, timeout=30)
@@ -170,6 +188,7 @@ def main() -> int:
         megan = JupyterHealthClient(jhe.base, token=jhe.token("member_megan"))
         rest(count, victor, megan)
         fhir(count, victor)
+        kept(count, jhe, victor)
         wire(count, jhe)
     print(f"{count.passed} passed, {count.failed} failed")
     return 1 if count.failed else 0

@@ -143,6 +143,15 @@ FHIR = [
     Step("fhir-organization-read", 200, resource("Organization", 20003)),
     Step("fhir-practitioner-search", 200, found(80002, 80003, 80004, 80005)),
     Step("fhir-practitioner-read", 200, resource("Practitioner", 80004)),
+    Step("fhir-sources", 201, lambda a, v: a.json["patient"] == 40001, lambda a: {"fhir_source": str(a.json["id"])}),
+    Step(
+        "fhir-auxiliary-write",
+        201,
+        lambda a, v: a.json["meta"]["source"].endswith("/fhir-source/" + v["fhir_source"]),
+        lambda a: {"auxiliary": a.json["id"]},
+    ),
+    Step("fhir-auxiliary-read", 200, lambda a, v: a.json["id"] == v["auxiliary"]),
+    Step("fhir-auxiliary-search", 200, lambda a, v: a.ids() == {v["auxiliary"]}),
 ]
 
 # The rest: these go through a runtime API of our own, with every secret from Secrets Manager.

@@ -2,12 +2,17 @@
 
 use serde_json::{Value, json};
 
+use crate::auxiliary::TYPES;
 use crate::search::{
-    COMMON_PARAMETERS, DIRECTORY_PARAMETERS, GROUP_PARAMETERS, OBSERVATION_PARAMETERS, PATIENT_PARAMETERS, Parameter,
+    AUXILIARY_PARAMETERS, COMMON_PARAMETERS, DIRECTORY_PARAMETERS, GROUP_PARAMETERS, OBSERVATION_PARAMETERS,
+    PATIENT_PARAMETERS, Parameter,
 };
 
 /// The SMART extension that tells the OAuth endpoints.
 const OAUTH_URIS: &str = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris";
+
+/// What the types offer that are kept as they come.
+const KEPT_INTERACTIONS: [&str; 6] = ["create", "read", "update", "patch", "delete", "search-type"];
 
 const DOCUMENTATION: &str = "Searches take _count (20, at most 1000), _summary=count, _total=accurate and \
     _source, and are also accepted as POST [type]/_search. Pages follow the link with the relation next. \
@@ -33,18 +38,27 @@ pub fn statement(base_url: &str, version: &str, date: &str) -> String {
             "mode": "server",
             "documentation": DOCUMENTATION,
             "security": security(base_url),
-            "resource": [
-                resource("Device", &["read", "search-type"], DIRECTORY_PARAMETERS),
-                resource("Group", &["read", "search-type"], GROUP_PARAMETERS),
-                resource("Observation", &["create", "read", "search-type"], OBSERVATION_PARAMETERS),
-                resource("Organization", &["read", "search-type"], DIRECTORY_PARAMETERS),
-                resource("Patient", &["read", "search-type"], PATIENT_PARAMETERS),
-                resource("Practitioner", &["read", "search-type"], DIRECTORY_PARAMETERS),
-            ],
+            "resource": resources(),
             "interaction": [{ "code": "batch" }, { "code": "transaction" }],
         }],
     })
     .to_string()
+}
+
+/// What each type offers, by name.
+fn resources() -> Vec<Value> {
+    let mapped = [
+        resource("Device", &["read", "search-type"], DIRECTORY_PARAMETERS),
+        resource("Group", &["read", "search-type"], GROUP_PARAMETERS),
+        resource("Observation", &["create", "read", "search-type"], OBSERVATION_PARAMETERS),
+        resource("Organization", &["read", "search-type"], DIRECTORY_PARAMETERS),
+        resource("Patient", &["read", "search-type"], PATIENT_PARAMETERS),
+        resource("Practitioner", &["read", "search-type"], DIRECTORY_PARAMETERS),
+    ];
+    let kept = TYPES.map(|kind| resource(kind, &KEPT_INTERACTIONS, AUXILIARY_PARAMETERS));
+    let mut all: Vec<Value> = mapped.into_iter().chain(kept).collect();
+    all.sort_unstable_by(|one, other| one["type"].as_str().cmp(&other["type"].as_str()));
+    all
 }
 
 fn security(base_url: &str) -> Value {
@@ -70,10 +84,11 @@ fn resource(resource_type: &str, interactions: &[&str], parameters: &[Parameter]
         .chain(parameters)
         .map(|parameter| json!({ "name": parameter.name, "type": parameter.kind }))
         .collect();
+    let is_versioned = resource_type == "Observation" || TYPES.contains(&resource_type);
     json!({
         "type": resource_type,
         "interaction": interactions,
-        "versioning": if resource_type == "Observation" { "versioned" } else { "no-version" },
+        "versioning": if is_versioned { "versioned" } else { "no-version" },
         "searchParam": parameters,
     })
 }

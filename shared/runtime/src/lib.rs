@@ -7,6 +7,7 @@
 mod access;
 pub mod account;
 mod app;
+pub mod auxiliary;
 pub mod browser;
 pub mod ceremony;
 pub mod client;

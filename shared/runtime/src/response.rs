@@ -55,13 +55,21 @@ pub fn redirect(location: &str) -> Response {
     response
 }
 
-/// A response with one FHIR resource: its version and when it changed are headers too
-/// (<https://hl7.org/fhir/R5/http.html#read>). Resources are never changed in place, so the version is always 1.
+/// A response with one FHIR resource that is never changed in place: its version is always 1.
 #[must_use]
 pub fn read_response(status: StatusCode, resource: String, last_updated: Timestamp) -> Response {
+    version_response(status, resource, 1, last_updated)
+}
+
+/// A response with one FHIR resource: its version and when it changed are headers too
+/// (<https://hl7.org/fhir/R5/http.html#read>).
+#[must_use]
+pub fn version_response(status: StatusCode, resource: String, version: i32, last_updated: Timestamp) -> Response {
     let mut response = text_json(status, resource);
     let headers = response.headers_mut();
-    headers.insert(header::ETAG, HeaderValue::from_static("W/\"1\""));
+    if let Ok(value) = HeaderValue::from_str(&format!("W/\"{version}\"")) {
+        headers.insert(header::ETAG, value);
+    }
     if let Ok(value) = HeaderValue::from_str(&http_date(last_updated)) {
         headers.insert(header::LAST_MODIFIED, value);
     }

@@ -7,6 +7,7 @@ mod access_log;
 mod account;
 mod administration;
 mod attempt;
+mod auxiliary;
 mod change;
 mod client;
 mod client_origin;
@@ -18,6 +19,7 @@ mod dpop;
 mod enrolment;
 mod error;
 mod factor;
+mod fhir_source;
 mod idempotency;
 mod invitation;
 mod link;
@@ -44,6 +46,10 @@ mod user;
 pub use access_log::{AccessLogEntry, AccessLogPage, Named};
 pub use account::{Account, LinkPurpose, NewLink, OwnFactors, Recipient};
 pub use attempt::Attempt;
+pub use auxiliary::{
+    AuxiliaryChange, AuxiliaryPage, AuxiliaryQuery, AuxiliaryRead, AuxiliaryResource, AuxiliaryUpload, AuxiliaryUpsert,
+    ChangedContent, NewAuxiliary,
+};
 pub use change::{Changed, Expected};
 pub use client::{ClientRecord, ClientSummary, NewOwnClient, OwnClient, RegisteredClient, SecretChange};
 pub use config::{ConfigError, DatabaseConfig, SslMode};
@@ -55,6 +61,7 @@ pub use data_source::{DataSource, Scope, SourceParts};
 pub use enrolment::Enrolment;
 pub use error::StoreError;
 pub use factor::{Authenticator, Factor, FirstStep, NewAuthenticator, NewChallenge, Removal};
+pub use fhir_source::{FhirSource, FhirSourceChange, SourceChanged};
 pub use idempotency::{Earlier, KeyClaim, KeyOwner};
 pub use invitation::{
     Invitation, InvitationCode, InvitationFilter, InvitationPage, Issue, IssuedInvitation, NewInvitation, Rate,

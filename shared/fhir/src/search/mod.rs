@@ -7,6 +7,7 @@
 //! there but says nothing must not widen the answer. So is `_page`: a caller who counts pages would
 //! read the first one for ever.
 
+mod auxiliary;
 mod date;
 mod directory;
 mod link;
@@ -16,6 +17,7 @@ mod patient;
 mod query;
 mod token;
 
+pub use auxiliary::{AuxiliarySearch, is_uuid};
 pub use date::{Bound, DateBounds, DayBounds};
 pub use directory::{Directory, DirectorySearch};
 pub use link::{filter_text, link};
@@ -24,6 +26,7 @@ pub use page::{DEFAULT_COUNT, MAX_COUNT, Page, SourceFilter};
 pub use patient::{Matching, PatientSearch, StringParam};
 pub use token::{CodeParam, SystemMatch, TokenParam};
 
+pub(crate) use auxiliary::PARAMETERS as AUXILIARY_PARAMETERS;
 pub(crate) use directory::{GROUP_PARAMETERS, PARAMETERS as DIRECTORY_PARAMETERS};
 pub(crate) use observation::PARAMETERS as OBSERVATION_PARAMETERS;
 pub(crate) use patient::PARAMETERS as PATIENT_PARAMETERS;

@@ -1,5 +1,6 @@
+use fhir::auxiliary::TYPES;
 use fhir::capability::statement;
-use fhir::search::{Directory, DirectorySearch, Handling, ObservationSearch, PatientSearch};
+use fhir::search::{AuxiliarySearch, Directory, DirectorySearch, Handling, ObservationSearch, PatientSearch};
 use serde_json::Value;
 
 use crate::support::{pairs, parsed};
@@ -19,6 +20,7 @@ fn accepts(resource_type: &str, name: &str, value: &str) -> bool {
         "Device" => directory(Directory::Device),
         "Organization" => directory(Directory::Organization),
         "Practitioner" => directory(Directory::Practitioner),
+        kept if TYPES.contains(&kept) => AuxiliarySearch::parse(&query, Handling::Strict).is_ok(),
         _ => false,
     }
 }
@@ -33,13 +35,14 @@ fn every_parameter_it_lists_is_accepted() {
             let value = match (name, parameter["type"].as_str().unwrap()) {
                 ("status", _) => "final",
                 (_, "date") => "2025",
+                ("_id", _) if TYPES.contains(&resource_type) => "94b6b4a8-d8a9-40e6-bb53-6bc4c441dc47",
                 _ => "1",
             };
             assert!(accepts(resource_type, name, value), "{resource_type} {name}");
             listed += 1;
         }
     }
-    assert_eq!(listed, 29);
+    assert_eq!(listed, 29 + 4 * TYPES.len());
 }
 
 #[test]
@@ -52,9 +55,13 @@ fn it_says_what_we_serve() {
     let text = statement.to_string();
     assert!(text.contains("https://h.example/o/authorize/") && text.contains("https://h.example/o/token/"));
     let types: Vec<Value> = resources().iter().map(|resource| resource["type"].clone()).collect();
-    assert_eq!(types, ["Device", "Group", "Observation", "Organization", "Patient", "Practitioner"]);
+    let mut expected = ["Device", "Group", "Observation", "Organization", "Patient", "Practitioner"].to_vec();
+    expected.extend(TYPES);
+    expected.sort_unstable();
+    assert_eq!(types, expected);
     for resource in resources() {
         let creates = resource["interaction"].to_string().contains("create");
-        assert_eq!(creates, resource["type"] == "Observation");
+        let kept = resource["type"].as_str().is_some_and(|name| TYPES.contains(&name));
+        assert_eq!(creates, kept || resource["type"] == "Observation");
     }
 }

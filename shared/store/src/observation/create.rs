@@ -44,6 +44,27 @@ pub enum WhenRevoked {
     Reject,
 }
 
+impl WhenRevoked {
+    /// Whether data may be stored whose consent was ever granted, and is granted now.
+    pub(crate) const fn lets_pass(self, ever_granted: bool, granted_now: bool) -> bool {
+        match self {
+            Self::Store => ever_granted,
+            Self::Reject => granted_now,
+        }
+    }
+}
+
+/// Whether the caller may upload for a patient: the patient, or who has the role for it in an organization of the patient's.
+pub(crate) fn uploads_for(actor: &Actor, subject: i32, role: Option<Role>) -> Result<(), Layer> {
+    match actor.principal {
+        Principal::Patient(patient) if patient.0 == subject => Ok(()),
+        Principal::Patient(_) => Err(Layer::UserType),
+        Principal::Practitioner(_) | Principal::SuperAdmin => {
+            permit(actor, Permission::UploadOnBehalf, role).map(|_| ()).map_err(|refusal| refusal.layer)
+        }
+    }
+}
+
 /// What came of one observation of an upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UploadVerdict {
@@ -102,7 +123,7 @@ struct Accepted<'a> {
 
 /// The patients for whom the caller may upload, locked against decisions about them; others are not touched, so that nobody
 /// can hold up the decisions of a stranger. A statement of its own: what is read after it is read under the lock.
-const LOCK: &str = "
+pub(crate) const LOCK: &str = "
 SELECT p.id FROM patient p
  WHERE p.id = ANY ($1::int[])
    AND (p.id = $2
@@ -110,7 +131,8 @@ SELECT p.id FROM patient p
                     WHERE o.patient_id = p.id AND m.practitioner_id = $3 AND m.role >= 'member'))
  ORDER BY p.id FOR SHARE";
 
-const FACTS: &str = "
+/// What decides about uploads, for each patient, code system, code and data source; 5 practitioner.
+pub(crate) const FACTS: &str = "
 SELECT i.n, s.id AS scope_id, coalesce(s.text, '') AS display, l.user_id,
        EXISTS (SELECT FROM data_source d WHERE d.id = i.data_source_id AND d.deleted_at IS NULL) AS source_known,
        (SELECT max(m.role)::text FROM patient_organization o
@@ -316,13 +338,7 @@ impl<'a> Upload<'a> {
 
     /// The layers, in order: the scope and the user of the subject when all let it pass.
     fn judge(&self, observation: &NewObservation, facts: &Facts) -> Result<(i32, i32), UploadVerdict> {
-        let allowed = match self.actor.principal {
-            Principal::Patient(patient) if patient.0 == observation.patient => Ok(()),
-            Principal::Patient(_) => Err(Layer::UserType),
-            Principal::Practitioner(_) | Principal::SuperAdmin => {
-                permit(self.actor, Permission::UploadOnBehalf, facts.role).map(|_| ()).map_err(|refusal| refusal.layer)
-            }
-        };
+        let allowed = uploads_for(self.actor, observation.patient, facts.role);
         // The role is the last layer: what the consent says comes before it.
         if let Err(layer @ (Layer::UserType | Layer::Organization)) = allowed {
             return Err(UploadVerdict::Refused(layer));
@@ -332,11 +348,7 @@ impl<'a> Upload<'a> {
         if !facts.source_known {
             return Err(UploadVerdict::UnknownDataSource);
         }
-        let consented = match self.when_revoked {
-            WhenRevoked::Store => facts.ever_granted,
-            WhenRevoked::Reject => facts.granted_now,
-        };
-        if !consented {
+        if !self.when_revoked.lets_pass(facts.ever_granted, facts.granted_now) {
             return Err(UploadVerdict::Refused(Layer::Consent));
         }
         allowed.map(|()| (scope, user)).map_err(UploadVerdict::Refused)

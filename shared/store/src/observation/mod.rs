@@ -1,11 +1,11 @@
 //! Observations: search, read, upload.
 
-mod create;
+pub(crate) mod create;
 mod list;
 mod query;
-mod read;
+pub(crate) mod read;
 mod search;
-mod statement;
+pub(crate) mod statement;
 
 pub use create::{NewObservation, Stored, UploadVerdict, WhenRevoked};
 pub use list::{NamedObservation, NamedObservationPage};

@@ -3,6 +3,7 @@
 use super::{query::Reader, search::Found};
 use crate::{Store, StoreError};
 use audit::{Context, RefusedBy};
+use std::sync::LazyLock;
 use tokio_postgres::types::{Json, Type};
 
 /// What came of a read.
@@ -14,11 +15,14 @@ pub enum ReadOutcome {
     Refused(RefusedBy),
 }
 
-/// A practitioner's read: the layers in order, then the audit with the verdict, and the content only when all allow.
-const PRACTITIONER: &str = "
+/// What is read.
+const TARGET: &str = "
 WITH target AS MATERIALIZED (
   SELECT id, patient_id, scope_id FROM observation WHERE id = $2
-), permit AS MATERIALIZED (
+), ";
+
+/// A practitioner's read of a `target`: the layers in order. `$3` is the practitioner.
+pub(crate) const PRACTITIONER_LAYERS: &str = "permit AS MATERIALIZED (
   SELECT p.study_id, p.organization_id, p.role
     FROM target t
     JOIN practitioner_permit p ON p.patient_id = t.patient_id AND p.scope_id = t.scope_id
@@ -38,7 +42,10 @@ WITH target AS MATERIALIZED (
                        JOIN organization_member m ON m.organization_id = s.organization_id AND m.practitioner_id = $3)
       THEN 'enrolment'
     ELSE 'consent' END AS refused_by
-)
+)";
+
+/// The audit with the verdict, and the content only when all layers allow.
+const PRACTITIONER_READ: &str = "
 SELECT a.event_id, a.refused_by, o.id, o.last_updated, o.effective_start, o.content
   FROM (SELECT v.refused_by,
                audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
@@ -51,15 +58,15 @@ SELECT a.event_id, a.refused_by, o.id, o.last_updated, o.effective_start, o.cont
   LEFT JOIN observation o ON o.id = $2 AND a.refused_by IS NULL";
 
 /// A patient's own, or a super admin's read. `$3` is the patient; null for the super admin.
-const UNCONDITIONAL: &str = "
-WITH target AS MATERIALIZED (
-  SELECT id, patient_id FROM observation WHERE id = $2
-), verdict AS MATERIALIZED (
+pub(crate) const UNCONDITIONAL_LAYERS: &str = "verdict AS MATERIALIZED (
   SELECT CASE
     WHEN NOT EXISTS (SELECT FROM target) THEN 'not_found'
     WHEN $3::int IS NOT NULL AND NOT EXISTS (SELECT FROM target WHERE patient_id = $3) THEN 'user_type'
   END AS refused_by
-)
+)";
+
+/// The same without the permit.
+const UNCONDITIONAL_READ: &str = "
 SELECT a.event_id, a.refused_by, o.id, o.last_updated, o.effective_start, o.content
   FROM (SELECT v.refused_by,
                audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
@@ -67,12 +74,16 @@ SELECT a.event_id, a.refused_by, o.id, o.last_updated, o.effective_start, o.cont
           FROM verdict v) a
   LEFT JOIN observation o ON o.id = $2 AND a.refused_by IS NULL";
 
+static PRACTITIONER: LazyLock<String> = LazyLock::new(|| format!("{TARGET}{PRACTITIONER_LAYERS}{PRACTITIONER_READ}"));
+static UNCONDITIONAL: LazyLock<String> =
+    LazyLock::new(|| format!("{TARGET}{UNCONDITIONAL_LAYERS}{UNCONDITIONAL_READ}"));
+
 /// The statement of a reader, and its third parameter.
-pub(super) const fn statement(reader: Reader) -> (&'static str, Option<i32>) {
+pub(super) fn statement(reader: Reader) -> (&'static str, Option<i32>) {
     match reader {
-        Reader::Practitioner(practitioner) => (PRACTITIONER, Some(practitioner.0)),
-        Reader::Patient(patient) => (UNCONDITIONAL, Some(patient.0)),
-        Reader::Privileged => (UNCONDITIONAL, None),
+        Reader::Practitioner(practitioner) => (&PRACTITIONER, Some(practitioner.0)),
+        Reader::Patient(patient) => (&UNCONDITIONAL, Some(patient.0)),
+        Reader::Privileged => (&UNCONDITIONAL, None),
     }
 }
 

@@ -113,7 +113,7 @@ pub fn count_statement(source: Source) -> &'static str {
 
 /// A practitioner may name only patients, studies and organizations of their own organizations. One that does not
 /// exist is refused alike, so that the answer does not tell which ids exist.
-const VERDICT: &str = "
+pub(crate) const VERDICT: &str = "
 verdict AS MATERIALIZED (
   SELECT CASE WHEN
     EXISTS (SELECT FROM unnest($3::int[]) AS named(id)
@@ -131,11 +131,11 @@ verdict AS MATERIALIZED (
 )";
 
 /// Nothing to refuse: the reader sees all that the lanes hold.
-const NO_VERDICT: &str = "
+pub(crate) const NO_VERDICT: &str = "
 verdict AS MATERIALIZED (SELECT NULL::text AS refused_by)";
 
 /// The scopes that the `code` parameter lets pass.
-const WANTED: &str = "
+pub(crate) const WANTED: &str = "
 wanted AS MATERIALIZED (
   SELECT s.id AS scope_id FROM scope s
    WHERE cardinality($8::text[]) = 0
@@ -155,16 +155,16 @@ const NAMED: &str = "
 ";
 
 /// With a study but no patient named, those enrolled in it.
-const ENROLLED: &str = "  UNION
+pub(crate) const ENROLLED: &str = "  UNION
   SELECT e.patient_id FROM study_patient e WHERE e.study_id = $6 AND cardinality($3::int[]) = 0 AND $5::text IS NULL
 ";
 
 /// The patients that a search is about, as `named`; `or_enrolled` is empty or [`ENROLLED`].
-fn named(or_enrolled: &str) -> String {
+pub(crate) fn named(or_enrolled: &str) -> String {
     format!("\nnamed AS MATERIALIZED ({NAMED}{or_enrolled})")
 }
 
-const PERMITTED_LANES: &str = "
+pub(crate) const PERMITTED_LANES: &str = "
 lane AS MATERIALIZED (
   SELECT c.patient_id, c.scope_id, array_agg(c.study_id) AS study_ids,
          array_agg(c.organization_id) AS organization_ids, max(c.role) AS role
@@ -191,7 +191,7 @@ lane AS MATERIALIZED (
 )";
 
 /// With a study and no patient named, the patients are those enrolled and the scopes those requested.
-const UNCONDITIONAL_LANES: &str = "
+pub(crate) const UNCONDITIONAL_LANES: &str = "
 lane AS MATERIALIZED (
   SELECT p.patient_id, w.scope_id, '{}'::int[] AS study_ids, '{}'::int[] AS organization_ids, NULL::member_role AS role
     FROM (SELECT patient_id FROM named
@@ -384,11 +384,11 @@ fn gathered(source: Source, times: Times, rows: &str) -> String {
 
 /// What the audit tells of organizations: those whose studies allow what is shown, and those that the query names, refused
 /// or not. An id that does not exist is not told.
-const ORGANIZATIONS: &str = "ARRAY(SELECT unnest(organization_ids) FROM lane
+pub(crate) const ORGANIZATIONS: &str = "ARRAY(SELECT unnest(organization_ids) FROM lane
             UNION SELECT id FROM organization WHERE id = $7 UNION SELECT organization_id FROM study WHERE id = $6)";
 
 /// The same of studies.
-const STUDIES: &str = "ARRAY(SELECT unnest(study_ids) FROM lane UNION SELECT id FROM study WHERE id = $6)";
+pub(crate) const STUDIES: &str = "ARRAY(SELECT unnest(study_ids) FROM lane UNION SELECT id FROM study WHERE id = $6)";
 
 fn page(source: Source, order: Order, size: PageSize, times: Times) -> String {
     let (ctes, rows) = parts(source, times, Some(order));

@@ -1,0 +1,179 @@
+//! `POST /FHIR/R5/{type}`, and `PUT`, `PATCH` and `DELETE /FHIR/R5/{type}/{id}`: store, change and delete resources of types that
+//! are kept as they come (<https://hl7.org/fhir/R5/http.html#create>, `#update`, `#patch`, `#delete`).
+
+use audit::Action;
+use authz::{Actor, Layer, Refusal};
+use fhir::{
+    Rejection,
+    auxiliary::{Submission, patched, source_id},
+    outcome::{IssueCode, OperationOutcome},
+};
+use http::{HeaderValue, Method, StatusCode, header};
+use runtime::{
+    App, Failure, Function, Interaction, Needs, Protocol, Request, Response,
+    auxiliary::{resource_response, shown},
+    no_content,
+};
+use serde_json::Value;
+use store::{AuxiliaryChange, AuxiliaryResource, AuxiliaryUpload, ChangedContent, NewAuxiliary};
+
+/// The function.
+pub const FUNCTION: Function =
+    Function::new("fhir-auxiliary-write", Protocol::Fhir, Needs::Database, |app, request| {
+        Box::pin(handle(app, request))
+    });
+
+/// Names the FHIR Source of a resource that does not by itself.
+const SOURCE_HEADER: &str = "x-jhe-fhir-source-id";
+
+async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let kind = request.resource_type(app).await?;
+    let interaction = match *request.method() {
+        Method::POST => Interaction::Create,
+        Method::DELETE => Interaction::Delete,
+        _ => Interaction::Update,
+    };
+    let actor = request.fhir_actor(app, kind, interaction).await?;
+    match interaction {
+        Interaction::Create => create(app, request, &actor, kind).await,
+        Interaction::Delete => delete(app, request, &actor, kind).await,
+        _ => change(app, request, &actor, kind).await,
+    }
+}
+
+fn fhir_base(app: &App) -> String {
+    format!("{}/FHIR/R5", app.settings.site_url)
+}
+
+/// The FHIR Source that the header names, or `meta.source`; both if they agree.
+fn source(request: &Request, submission: &Submission) -> Result<i32, Failure> {
+    let header = match request.header(SOURCE_HEADER) {
+        None => None,
+        // A whole `meta.source` is taken too.
+        Some(text) => {
+            let id = source_id(text).or_else(|| text.trim().parse().ok());
+            Some(
+                id.ok_or_else(|| Failure::Invalid("X-JHE-FHIR-Source-ID must be the id of a FHIR Source.".to_owned()))?,
+            )
+        }
+    };
+    match (header, submission.source) {
+        (Some(header), Some(named)) if header != named => {
+            Err(Failure::Invalid("X-JHE-FHIR-Source-ID and meta.source name different FHIR Sources.".to_owned()))
+        }
+        (Some(id), _) | (None, Some(id)) => Ok(id),
+        (None, None) => Err(Failure::Invalid(
+            "A FhirSource is required to write this resource: send the 'X-JHE-FHIR-Source-ID' header or set the \
+             resource's meta.source to 'https://jupyterhealth.org/fhir/fhir-source/<id>'."
+                .to_owned(),
+        )),
+    }
+}
+
+async fn create(app: &App, request: &Request, actor: &Actor, kind: &'static str) -> Result<Response, Failure> {
+    if request.header("if-none-exist").is_some() {
+        // Ignoring the condition would store what the caller did not want.
+        return Err(Failure::Invalid(
+            "If-None-Exist is not supported: what a source sends again under the same id is a new version.".to_owned(),
+        ));
+    }
+    let submission = Submission::parse(kind, &request.json()?, &fhir_base(app))?;
+    let new = NewAuxiliary {
+        kind,
+        source: source(request, &submission)?,
+        upstream_id: submission.upstream_id.as_deref(),
+        named_patient: submission.patient,
+        content: &submission.content,
+    };
+    let context = request.audit(Some(actor), Action::Create, kind);
+    match app.store().await?.store_auxiliary(&context, actor, app.settings.when_revoked, &new).await? {
+        AuxiliaryUpload::Stored(resource) => created(app, kind, &resource),
+        AuxiliaryUpload::AnotherPatient => Err(another_patient(kind)),
+        AuxiliaryUpload::Refused(layer) => Err(refused(kind, layer)),
+    }
+}
+
+/// 201 with its place for what is new, 200 for a new version of what was there.
+fn created(app: &App, kind: &str, resource: &AuxiliaryResource) -> Result<Response, Failure> {
+    if resource.version > 1 {
+        return resource_response(StatusCode::OK, kind, resource);
+    }
+    let mut response = resource_response(StatusCode::CREATED, kind, resource)?;
+    if let Ok(location) = HeaderValue::from_str(&format!("{}/{kind}/{}", fhir_base(app), resource.id)) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+fn another_patient(kind: &str) -> Failure {
+    Failure::Rejected(Rejection::value(kind, "must be about the patient of its FHIR Source"))
+}
+
+fn refused(kind: &str, layer: Layer) -> Failure {
+    let text = match layer {
+        Layer::Consent => format!("{kind} has not been consented for any studies by this Patient."),
+        Layer::UserType | Layer::Organization => {
+            "Current user does not have access to this FhirSource's patient.".to_owned()
+        }
+        layer => return Failure::Refused(Refusal::known(layer)),
+    };
+    Failure::Outcome(StatusCode::FORBIDDEN, OperationOutcome::error(IssueCode::Forbidden, &text))
+}
+
+/// The versions that the caller wants to change (`If-Match: W/"1"`, <https://hl7.org/fhir/R5/http.html#concurrency>). A tag that
+/// is none of ours matches nothing.
+fn expected(request: &Request) -> Option<Vec<i32>> {
+    let tags = request.header(header::IF_MATCH).filter(|tags| tags.trim() != "*")?;
+    let version = |tag: &str| {
+        let tag = tag.trim();
+        tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+    };
+    Some(tags.split(',').filter_map(version).collect())
+}
+
+async fn change(app: &App, request: &Request, actor: &Actor, kind: &'static str) -> Result<Response, Failure> {
+    let id = request.uuid_variable()?;
+    let body = request.json()?;
+    let base = fhir_base(app);
+    if *request.method() == Method::PUT {
+        Submission::parse(kind, &body, &base)?;
+    } else if !body.is_object() {
+        return Err(Failure::Invalid("The patch must be a JSON object of what changes.".to_owned()));
+    }
+    let becomes = |current: &AuxiliaryResource| -> Result<ChangedContent, Failure> {
+        let value: Value =
+            if *request.method() == Method::PUT { body.clone() } else { patched(shown(kind, current)?, &body) };
+        let submission = Submission::parse(kind, &value, &base)?;
+        let header = request.header(SOURCE_HEADER).is_some();
+        let named = if header { Some(source(request, &submission)?) } else { submission.source };
+        if named.is_some_and(|named| named != current.source) {
+            return Err(Failure::Rejected(Rejection::value("meta.source", "cannot become another FHIR Source")));
+        }
+        Ok(ChangedContent { named_patient: submission.patient, content: submission.content })
+    };
+    let context = request.audit(Some(actor), Action::Update, kind);
+    let when_revoked = app.settings.when_revoked;
+    let expected = expected(request);
+    let store = app.store().await?;
+    let outcome =
+        store.change_auxiliary(&context, actor, when_revoked, (kind, id), expected.as_deref(), &becomes).await??;
+    resource_response(StatusCode::OK, kind, &done(kind, outcome)?)
+}
+
+async fn delete(app: &App, request: &Request, actor: &Actor, kind: &'static str) -> Result<Response, Failure> {
+    let id = request.uuid_variable()?;
+    let context = request.audit(Some(actor), Action::Delete, kind);
+    let expected = expected(request);
+    done(kind, app.store().await?.delete_auxiliary(&context, actor, (kind, id), expected.as_deref()).await?)?;
+    Ok(no_content())
+}
+
+fn done(kind: &str, outcome: AuxiliaryChange) -> Result<AuxiliaryResource, Failure> {
+    match outcome {
+        AuxiliaryChange::Done(resource) => Ok(resource),
+        AuxiliaryChange::Stale => Err(Failure::Changed),
+        AuxiliaryChange::AnotherPatient => Err(another_patient(kind)),
+        AuxiliaryChange::Refused(refusal) => Err(Failure::Refused(refusal)),
+        AuxiliaryChange::Missing => Err(Failure::NotFound),
+    }
+}

@@ -1,0 +1,424 @@
+//! Storing, changing and deleting resources that are kept as they come.
+//!
+//! As with observations, the patient's row is locked against consent decisions while the verdict is found and carried out.
+//! A trigger of the database keeps what a resource was before.
+
+use super::{
+    COLUMNS, TARGET,
+    read::{AuxiliaryResource, layers, resource, who},
+};
+use crate::{
+    Reader, Store, StoreError, WhenRevoked,
+    observation::create::{FACTS, LOCK, uploads_for},
+    refusal,
+};
+use audit::{Context, RefusedBy, Target};
+use authz::{Actor, Layer, Permission, Principal, Refusal, Role, permit};
+use deadpool_postgres::Transaction;
+use std::sync::LazyLock;
+use tokio_postgres::types::{Json, Type};
+
+/// A resource to store.
+#[derive(Clone, Debug)]
+pub struct NewAuxiliary<'a> {
+    /// The resource type.
+    pub kind: &'static str,
+    /// The FHIR Source that it comes from, and so its patient.
+    pub source: i32,
+    /// Its id there: what comes again is a new version of what came before.
+    pub upstream_id: Option<&'a str>,
+    /// The patient that it names, as far as it does.
+    pub named_patient: Option<i32>,
+    /// The content.
+    pub content: &'a str,
+}
+
+/// What came of storing a resource.
+#[derive(Clone, Debug)]
+pub enum AuxiliaryUpload {
+    /// Stored: as its version tells, for the first time or again.
+    Stored(AuxiliaryResource),
+    /// Refused by a layer. A source that does not exist is refused as one of a stranger is.
+    Refused(Layer),
+    /// It names another patient than its source's.
+    AnotherPatient,
+}
+
+/// What a change makes of a resource.
+#[derive(Clone, Debug)]
+pub struct ChangedContent {
+    /// The patient that it names, as far as it does.
+    pub named_patient: Option<i32>,
+    /// The content.
+    pub content: String,
+}
+
+/// What came of changing or deleting a resource.
+#[derive(Clone, Debug)]
+pub enum AuxiliaryChange {
+    /// Done: the resource as it is now, or as it was before it was deleted.
+    Done(AuxiliaryResource),
+    /// It has another version than the caller expects.
+    Stale,
+    /// It names another patient than its source's.
+    AnotherPatient,
+    /// Refused by a layer.
+    Refused(Refusal),
+    /// Nothing has this id.
+    Missing,
+}
+
+/// What is to become of a resource, given what it is.
+pub type AuxiliaryUpsert<'a, E> = &'a (dyn Fn(&AuxiliaryResource) -> Result<ChangedContent, E> + Sync);
+
+const SOURCE: &str = "SELECT patient_id FROM fhir_source WHERE id = $1";
+
+/// What the audit tells of `x`: the organizations of the patient's for which the caller, `$2`, may upload.
+const ORGANIZATIONS: &str = "ARRAY(SELECT o.organization_id FROM patient_organization o
+             WHERE o.patient_id = x.patient_id
+               AND ($2::int IS NULL
+                    OR EXISTS (SELECT FROM organization_member m
+                                WHERE m.organization_id = o.organization_id AND m.practitioner_id = $2 AND m.role >= 'member'))
+             ORDER BY 1)";
+
+/// 1 audit context, 2 practitioner, 3 role. The audit has the id and the version, never the content.
+fn recorded(done: &str) -> String {
+    format!(
+        "{done}
+SELECT {COLUMNS},
+       audit_record($1 || jsonb_build_object('detail', jsonb_build_object('ids', jsonb_build_array(x.id), 'version', x.version)),
+                    'allowed', NULL, {ORGANIZATIONS}, '{{}}', ARRAY[x.patient_id], '{{}}', $3::text::member_role) AS event_id
+  FROM done x JOIN patient p ON p.id = x.patient_id"
+    )
+}
+
+/// 4 patient, 5 scope, 6 source, 7 id there, 8 content.
+static STORE: LazyLock<String> = LazyLock::new(|| {
+    recorded(
+        "
+WITH done AS (
+  INSERT INTO auxiliary (patient_id, scope_id, source_id, upstream_id, content) VALUES ($4, $5, $6, $7, $8)
+  ON CONFLICT (source_id, scope_id, upstream_id) DO UPDATE
+    SET version = auxiliary.version + 1, last_updated = clock_timestamp(), content = EXCLUDED.content
+  RETURNING *
+)",
+    )
+});
+
+/// 4 number, 5 version, 6 content.
+static CHANGE: LazyLock<String> = LazyLock::new(|| {
+    recorded(
+        "
+WITH done AS (
+  UPDATE auxiliary SET version = version + 1, last_updated = clock_timestamp(), content = $6
+   WHERE number = $4 AND version = $5 RETURNING *
+)",
+    )
+});
+
+/// 4 number, 5 version.
+static DELETE: LazyLock<String> = LazyLock::new(|| {
+    recorded(
+        "
+WITH done AS (
+  DELETE FROM auxiliary WHERE number = $4 AND version = $5 RETURNING *
+)",
+    )
+});
+
+const PATIENT: &str = "
+SELECT a.patient_id FROM auxiliary a JOIN scope s ON s.id = a.scope_id
+ WHERE a.id = $1::text::uuid AND s.system = 'http://hl7.org/fhir/resource-types' AND s.code = $2";
+
+/// A resource that is to be changed, and what decides whether it may be.
+fn current(reader: Reader) -> String {
+    let role = match reader {
+        Reader::Practitioner(_) => "(SELECT max(role)::text FROM permit)",
+        Reader::Patient(_) | Reader::Privileged => "NULL::text",
+    };
+    format!(
+        "{TARGET}{layers}
+SELECT v.refused_by, {role} AS role,
+       EXISTS (SELECT FROM target t JOIN consent_event e ON e.patient_id = t.patient_id AND e.scope_id = t.scope_id
+                WHERE e.decision = 'granted') AS ever_granted,
+       EXISTS (SELECT FROM target t JOIN consent_current c ON c.patient_id = t.patient_id AND c.scope_id = t.scope_id
+                WHERE c.decision = 'granted') AS granted_now, {COLUMNS}
+  FROM verdict v
+  LEFT JOIN (target t JOIN auxiliary x ON x.number = t.id JOIN patient p ON p.id = x.patient_id) ON v.refused_by IS NULL",
+        layers = layers(reader)
+    )
+}
+
+/// Who writes, and by which setting.
+struct Writer<'a> {
+    context: &'a Context,
+    actor: &'a Actor,
+    when_revoked: Option<WhenRevoked>,
+}
+
+/// A resource that the caller may change.
+struct Current {
+    resource: AuxiliaryResource,
+    role: Option<Role>,
+}
+
+impl Store {
+    /// Stores a resource, with its audit record, if the caller may upload it.
+    pub async fn store_auxiliary(
+        &self,
+        context: &Context,
+        actor: &Actor,
+        when_revoked: WhenRevoked,
+        new: &NewAuxiliary<'_>,
+    ) -> Result<AuxiliaryUpload, StoreError> {
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        let writer = Writer { context, actor, when_revoked: Some(when_revoked) };
+        let statement = transaction.prepare_typed_cached(SOURCE, &[Type::INT4]).await?;
+        let found = transaction.query_opt(&statement, &[&new.source]).await?;
+        let patient: Option<i32> = found.map(|row| row.try_get(0)).transpose()?;
+        let outcome = match patient {
+            None => AuxiliaryUpload::Refused(stranger(actor)),
+            Some(patient) => writer.store(&transaction, patient, new).await?,
+        };
+        let reason = match &outcome {
+            AuxiliaryUpload::Stored(_) => None,
+            AuxiliaryUpload::Refused(_) if patient.is_none() => Some(RefusedBy::NotFound),
+            AuxiliaryUpload::Refused(layer) => Some(RefusedBy::Layer(*layer)),
+            AuxiliaryUpload::AnotherPatient => Some(RefusedBy::Invalid),
+        };
+        if let Some(reason) = reason {
+            refusal::record(&transaction, context, &Target::nothing().and_patients(patient), reason).await?;
+        }
+        transaction.commit().await?;
+        Ok(outcome)
+    }
+
+    /// Changes a resource, with its audit record, if the caller may: `change` says what it becomes. `expected` are the versions
+    /// that the caller wants to change; none for any.
+    pub async fn change_auxiliary<E>(
+        &self,
+        context: &Context,
+        actor: &Actor,
+        when_revoked: WhenRevoked,
+        target: (&'static str, &str),
+        expected: Option<&[i32]>,
+        change: AuxiliaryUpsert<'_, E>,
+    ) -> Result<Result<AuxiliaryChange, E>, StoreError> {
+        let writer = Writer { context, actor, when_revoked: Some(when_revoked) };
+        writer.alter(self, target, expected, Some(change)).await
+    }
+
+    /// Deletes a resource, with its audit record, if the caller may.
+    pub async fn delete_auxiliary(
+        &self,
+        context: &Context,
+        actor: &Actor,
+        target: (&'static str, &str),
+        expected: Option<&[i32]>,
+    ) -> Result<AuxiliaryChange, StoreError> {
+        let writer = Writer { context, actor, when_revoked: None };
+        match writer.alter::<std::convert::Infallible>(self, target, expected, None).await? {
+            Ok(outcome) => Ok(outcome),
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// The layer by which somebody is refused whose patient the source is not.
+const fn stranger(actor: &Actor) -> Layer {
+    match actor.principal {
+        Principal::Practitioner(_) => Layer::Organization,
+        Principal::Patient(_) | Principal::SuperAdmin => Layer::UserType,
+    }
+}
+
+impl Writer<'_> {
+    fn practitioner(&self) -> Option<i32> {
+        self.actor.practitioner().map(|id| id.0)
+    }
+
+    async fn lock(&self, transaction: &Transaction<'_>, patient: i32) -> Result<(), StoreError> {
+        let own = self.actor.patient().ok().map(|id| id.0);
+        let types = [Type::INT4_ARRAY, Type::INT4, Type::INT4];
+        let statement = transaction.prepare_typed_cached(LOCK, &types).await?;
+        transaction.execute(&statement, &[&[patient].as_slice(), &own, &self.practitioner()]).await?;
+        Ok(())
+    }
+
+    async fn store(
+        &self,
+        transaction: &Transaction<'_>,
+        patient: i32,
+        new: &NewAuxiliary<'_>,
+    ) -> Result<AuxiliaryUpload, StoreError> {
+        self.lock(transaction, patient).await?;
+        let types = [Type::INT4_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT4_ARRAY, Type::INT4];
+        let statement = transaction.prepare_typed_cached(FACTS, &types).await?;
+        let system = "http://hl7.org/fhir/resource-types";
+        let practitioner = self.practitioner();
+        let facts = transaction
+            .query_one(
+                &statement,
+                &[
+                    &[patient].as_slice(),
+                    &[system].as_slice(),
+                    &[new.kind].as_slice(),
+                    // The data source is the FHIR Source's affair.
+                    &[0].as_slice(),
+                    &practitioner,
+                ],
+            )
+            .await?;
+        let role: Option<Role> = role_named(facts.try_get("role")?)?;
+        let allowed = uploads_for(self.actor, patient, role);
+        if let Err(layer @ (Layer::UserType | Layer::Organization)) = allowed {
+            return Ok(AuxiliaryUpload::Refused(layer));
+        }
+        // Where nobody asks for this type, nobody has consented to it.
+        let scope: Option<i32> = facts.try_get("scope_id")?;
+        let consented = self.consented(facts.try_get("ever_granted")?, facts.try_get("granted_now")?);
+        let (Some(scope), true) = (scope, consented) else {
+            return Ok(AuxiliaryUpload::Refused(Layer::Consent));
+        };
+        if let Err(layer) = allowed {
+            return Ok(AuxiliaryUpload::Refused(layer));
+        }
+        if new.named_patient.is_some_and(|named| named != patient) {
+            return Ok(AuxiliaryUpload::AnotherPatient);
+        }
+        let types = [Type::JSONB, Type::INT4, Type::TEXT, Type::INT4, Type::INT4, Type::INT4, Type::TEXT, Type::TEXT];
+        let statement = transaction.prepare_typed_cached(&STORE, &types).await?;
+        let row = transaction
+            .query_one(
+                &statement,
+                &[
+                    &Json(self.context),
+                    &practitioner,
+                    &role.map(Role::name),
+                    &patient,
+                    &scope,
+                    &new.source,
+                    &new.upstream_id,
+                    &new.content,
+                ],
+            )
+            .await?;
+        resource(&row).map(AuxiliaryUpload::Stored)
+    }
+
+    fn consented(&self, ever_granted: bool, granted_now: bool) -> bool {
+        self.when_revoked.is_none_or(|setting| setting.lets_pass(ever_granted, granted_now))
+    }
+
+    /// Changes a resource, or deletes it.
+    async fn alter<E>(
+        &self,
+        store: &Store,
+        target: (&'static str, &str),
+        expected: Option<&[i32]>,
+        change: Option<AuxiliaryUpsert<'_, E>>,
+    ) -> Result<Result<AuxiliaryChange, E>, StoreError> {
+        /// Somebody else can change it between the look and the change; then it is looked at again.
+        const ATTEMPTS: usize = 4;
+        let mut client = store.connection().await?;
+        for _ in 0..ATTEMPTS {
+            let transaction = client.transaction().await?;
+            let statement = transaction.prepare_typed_cached(PATIENT, &[Type::TEXT, Type::TEXT]).await?;
+            let found = transaction.query_opt(&statement, &[&target.1, &target.0]).await?;
+            let patient: Option<i32> = found.map(|row| row.try_get(0)).transpose()?;
+            let outcome = match patient {
+                None => AuxiliaryChange::Missing,
+                Some(patient) => match self.current(&transaction, patient, target).await? {
+                    Err(refusal) => AuxiliaryChange::Refused(refusal),
+                    Ok(current) if expected.is_some_and(|known| !known.contains(&current.resource.version)) => {
+                        AuxiliaryChange::Stale
+                    }
+                    Ok(current) => {
+                        let content = match change.map(|change| change(&current.resource)).transpose() {
+                            Ok(content) => content,
+                            Err(error) => return Ok(Err(error)),
+                        };
+                        let named = content.as_ref().and_then(|content| content.named_patient);
+                        if named.is_some_and(|named| named != patient) {
+                            AuxiliaryChange::AnotherPatient
+                        } else {
+                            match self.carry_out(&transaction, &current, content).await? {
+                                Some(done) => AuxiliaryChange::Done(done),
+                                None => continue,
+                            }
+                        }
+                    }
+                },
+            };
+            let reason = match &outcome {
+                AuxiliaryChange::Done(_) => None,
+                AuxiliaryChange::Stale | AuxiliaryChange::AnotherPatient => Some(RefusedBy::Invalid),
+                AuxiliaryChange::Refused(refusal) => Some(RefusedBy::Layer(refusal.layer)),
+                AuxiliaryChange::Missing => Some(RefusedBy::NotFound),
+            };
+            if let Some(reason) = reason {
+                let target = Target::nothing().and_patients(patient);
+                refusal::record(&transaction, self.context, &target, reason).await?;
+            }
+            transaction.commit().await?;
+            return Ok(Ok(outcome));
+        }
+        Err(StoreError::Contention)
+    }
+
+    /// The resource, if the caller may change it. Who may not read it is not told that it is there.
+    async fn current(
+        &self,
+        transaction: &Transaction<'_>,
+        patient: i32,
+        (kind, id): (&'static str, &str),
+    ) -> Result<Result<Current, Refusal>, StoreError> {
+        self.lock(transaction, patient).await?;
+        let reader = Reader::from(self.actor);
+        let types = [Type::JSONB, Type::TEXT, Type::INT4, Type::TEXT];
+        let statement = transaction.prepare_typed_cached(&current(reader), &types).await?;
+        let row = transaction.query_one(&statement, &[&Json(self.context), &id, &who(reader), &kind]).await?;
+        if let Some(refused) = row.try_get::<_, Option<&str>>("refused_by")? {
+            // Deleted meanwhile, it is as one that the caller may not see.
+            return Ok(Err(Refusal::concealed(Layer::from_name(refused).unwrap_or(Layer::Consent))));
+        }
+        let role = role_named(row.try_get("role")?)?;
+        if !matches!(self.actor.principal, Principal::Patient(_))
+            && let Err(refusal) = permit(self.actor, Permission::UploadOnBehalf, role)
+        {
+            return Ok(Err(Refusal::known(refusal.layer)));
+        }
+        if !self.consented(row.try_get("ever_granted")?, row.try_get("granted_now")?) {
+            return Ok(Err(Refusal::known(Layer::Consent)));
+        }
+        Ok(Ok(Current { resource: resource(&row)?, role }))
+    }
+
+    /// Makes the change: none when somebody else was faster.
+    async fn carry_out(
+        &self,
+        transaction: &Transaction<'_>,
+        current: &Current,
+        becomes: Option<ChangedContent>,
+    ) -> Result<Option<AuxiliaryResource>, StoreError> {
+        let audited = Json(self.context);
+        let practitioner = self.practitioner();
+        let role = current.role.map(Role::name);
+        let (number, version) = (current.resource.number, current.resource.version);
+        let mut types = vec![Type::JSONB, Type::INT4, Type::TEXT, Type::INT8, Type::INT4];
+        let row = if let Some(ChangedContent { content: text, .. }) = becomes {
+            types.push(Type::TEXT);
+            let statement = transaction.prepare_typed_cached(&CHANGE, &types).await?;
+            transaction.query_opt(&statement, &[&audited, &practitioner, &role, &number, &version, &text]).await?
+        } else {
+            let statement = transaction.prepare_typed_cached(&DELETE, &types).await?;
+            transaction.query_opt(&statement, &[&audited, &practitioner, &role, &number, &version]).await?
+        };
+        row.as_ref().map(resource).transpose()
+    }
+}
+
+fn role_named(name: Option<&str>) -> Result<Option<Role>, StoreError> {
+    name.map(|name| name.parse().map_err(|_| StoreError::Corrupt("role"))).transpose()
+}
