@@ -49,13 +49,11 @@ pub async fn run(arguments: &[String]) -> Result<ExitCode> {
         }
         [command, options @ ..] => {
             let function = SCHEDULED.iter().find(|function| function.command == *command);
-            match function.zip(Occasion::of_command(&server::request_id(), options)) {
-                Some((function, occasion)) => call(function, &occasion).await,
-                None => {
-                    eprintln!("{}", usage());
-                    Ok(ExitCode::from(2))
-                }
+            if let Some((function, occasion)) = function.zip(Occasion::of_command(&server::request_id(), options)) {
+                return call(function, &occasion).await;
             }
+            eprintln!("{}", usage());
+            Ok(ExitCode::from(2))
         }
     }
 }

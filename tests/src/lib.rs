@@ -108,10 +108,10 @@ impl World {
         standalone::demo::upload(&app, &demo).await.expect("the demo observations");
         signing_keys(&app).await;
         let app = Arc::new(app);
-        let served = Arc::clone(&app);
+        let for_server = Arc::clone(&app);
         let server = tokio::spawn(async move {
             let stopped = async { stopped.await.unwrap_or_default() };
-            standalone::server::serve(listener, served, false, stopped).await.expect("served");
+            standalone::server::serve(listener, for_server, false, stopped).await.expect("served");
         });
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
