@@ -7,6 +7,8 @@
 //!
 //! [`Authorization::next_step`] then says what the user still has to do.
 
+mod prompt;
+
 use form_urlencoded::Serializer;
 use jiff::{SignedDuration, Timestamp};
 
@@ -21,6 +23,7 @@ use crate::redirect;
 use crate::resource::Audience;
 use crate::scope::Scope;
 use crate::token::Secret;
+use prompt::Prompt;
 
 const MAX_STATE: usize = 2048;
 const MAX_NONCE: usize = 512;
@@ -391,46 +394,6 @@ impl Authorization {
     fn needs_consent(&self, client: &Client, site_url: &str, session: &Session) -> bool {
         let is_vouched_for = client.skips_consent(self.return_to.redirect_uri(), site_url);
         self.prompt.asks_consent() || (!is_vouched_for && !session.has_consented)
-    }
-}
-
-/// How the user is to be asked (OpenID Connect Core 3.1.2.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Prompt {
-    /// As the session and the client have it.
-    Unset,
-    /// Show nothing.
-    None,
-    /// Log in again.
-    Login,
-    /// Agree again.
-    Consent,
-    /// Log in again, then agree again.
-    LoginAndConsent,
-}
-
-impl Prompt {
-    fn parse(value: Option<&str>) -> Result<Self, OAuthError> {
-        let malformed = OAuthError::invalid_request("The prompt is malformed.");
-        let mut words: Vec<&str> = value.map(|text| text.split(' ').collect()).unwrap_or_default();
-        words.sort_unstable();
-        words.dedup();
-        match words.as_slice() {
-            [] => Ok(Self::Unset),
-            ["none"] => Ok(Self::None),
-            ["login"] => Ok(Self::Login),
-            ["consent"] => Ok(Self::Consent),
-            ["consent", "login"] => Ok(Self::LoginAndConsent),
-            _ => Err(malformed),
-        }
-    }
-
-    const fn asks_login(self) -> bool {
-        matches!(self, Self::Login | Self::LoginAndConsent)
-    }
-
-    const fn asks_consent(self) -> bool {
-        matches!(self, Self::Consent | Self::LoginAndConsent)
     }
 }
 
