@@ -251,7 +251,9 @@ async fn a_body_that_means_harm_is_refused() {
         deeper.as_bytes(),
         numbers.as_bytes(),
     ];
-    for route in routes().iter().filter(|route| route.method != "GET") {
+    // What ends everybody's access takes no body, and would end that of the callers.
+    let has_no_body = |route: &Route| route.method == "GET" || route.path == "/api/v1/users/sessions";
+    for route in routes().iter().filter(|route| !has_no_body(route)) {
         for body in bodies {
             for user in ["manager_mary", "ll_patient_peter", "admin"] {
                 let what = format!("{user} {} {:.30}", name(route), String::from_utf8_lossy(body));

@@ -34,9 +34,8 @@ pub fn check(method: &Method, path: &str, reply: &Reply) {
         assert!(contents.contains_key(media), "{what}: {media} is not described");
         return;
     }
-    let pointer =
-        format!("#/paths/{}/{}/responses/{status}/content/application~1json/schema", escaped(route), lower(method));
-    let errors: Vec<String> = validator(&pointer)
+    let schema = &contents["application/json"]["schema"];
+    let errors: Vec<String> = validator(&format!("{method} {route} {status}"), schema)
         .iter_errors(&reply.json())
         .map(|error| format!("{}: {error}", error.instance_path()))
         .collect();
@@ -51,30 +50,23 @@ fn operation(method: &Method, path: &str) -> Option<(&'static str, &'static Valu
         wanted.clone().count() == given.clone().count()
             && wanted.zip(given).all(|(wanted, given)| wanted == given || wanted.starts_with('{'))
     };
-    let mut routes: Vec<&String> = paths.keys().filter(|route| serves(route)).collect();
-    routes.sort_by_key(|route| route.matches('{').count());
-    routes.into_iter().find_map(|route| {
-        let operation = &paths[route][lower(method)];
-        operation.is_object().then_some((route.as_str(), operation))
-    })
+    let route = paths.keys().filter(|route| serves(route)).min_by_key(|route| route.matches('{').count())?;
+    let operation = &paths[route][lower(method)];
+    operation.is_object().then_some((route.as_str(), operation))
 }
 
-fn validator(pointer: &str) -> Arc<Validator> {
+/// The validator of an answer, made when it is first needed.
+fn validator(answer: &str, schema: &Value) -> Arc<Validator> {
     let mut validators = VALIDATORS.lock().expect("no panic while it is locked");
     let make = || {
-        let mut root = DOCUMENT.clone();
-        root["$ref"] = pointer.into();
+        let mut root = schema.clone();
+        root["components"] = DOCUMENT["components"].clone();
         let options = jsonschema::options().should_validate_formats(true);
-        Arc::new(options.build(&root).unwrap_or_else(|error| panic!("{pointer}: {error}")))
+        Arc::new(options.build(&root).unwrap_or_else(|error| panic!("{answer}: {error}")))
     };
-    Arc::clone(validators.entry(pointer.to_owned()).or_insert_with(make))
+    Arc::clone(validators.entry(answer.to_owned()).or_insert_with(make))
 }
 
 fn lower(method: &Method) -> String {
     method.as_str().to_ascii_lowercase()
-}
-
-/// A name in a JSON pointer in a URL fragment (RFC 6901 sections 3 and 6).
-fn escaped(route: &str) -> String {
-    route.replace('~', "~0").replace('/', "~1").replace('{', "%7B").replace('}', "%7D")
 }

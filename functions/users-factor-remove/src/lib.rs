@@ -1,6 +1,7 @@
 //! `DELETE /api/v1/users/{id}/second-factor`: a super admin removes all second factors of a user who lost them, after making
 //! sure who it is (OWASP ASVS 5.0 section 6.4.4). The password stays, everything that is open ends, and the user is told.
 
+use api::{Content, Operation};
 use audit::{Action, Target};
 use authz::{Layer, Refusal, UserId};
 use mail::Notice;
@@ -9,7 +10,15 @@ use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, no_con
 /// The function.
 pub const FUNCTION: Function = Function::new("users-factor-remove", Protocol::Rest, Needs::Database, |app, request| {
     Box::pin(handle(app, request))
-});
+})
+.describing(&OPERATIONS);
+
+const OPERATIONS: [Operation; 1] = [Operation::new(
+    "DELETE /api/v1/users/{id}/second-factor",
+    "Remove all second factors of a user who lost them",
+    "Super admins; not their own.",
+)
+.answers(&[(204, Content::Nothing)])];
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;

@@ -1,13 +1,30 @@
 //! `DELETE /api/v1/users/{id}/sessions` and `DELETE /api/v1/users/sessions`: a super admin ends all sessions of a user and the
 //! access of all their apps, or those of everybody (OWASP ASVS 5.0 section 7.4.5).
 
+use api::{Content, Operation};
 use audit::{Action, Target};
 use authz::{Layer, Refusal, UserId};
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, no_content};
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("users-sessions-end", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)));
+    Function::new("users-sessions-end", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)))
+        .describing(&OPERATIONS);
+
+const OPERATIONS: [Operation; 2] = [
+    Operation::new(
+        "DELETE /api/v1/users/{id}/sessions",
+        "End all sessions of a user and the access of their apps",
+        "Super admins.",
+    )
+    .answers(&[(204, Content::Nothing)]),
+    Operation::new(
+        "DELETE /api/v1/users/sessions",
+        "End all sessions of everybody and the access of their apps",
+        "Super admins.",
+    )
+    .answers(&[(204, Content::Nothing)]),
+];
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// What can go wrong with any operation; each is answered as its protocol has it.
-const FAILURES: [(&str, &str); 8] = [
+const FAILURES: [(&str, &str); 9] = [
     ("400", "The request is not valid."),
     ("401", "No valid access token."),
     ("403", "Not allowed."),
@@ -13,6 +13,7 @@ const FAILURES: [(&str, &str); 8] = [
     ("406", "No type that is accepted can be answered."),
     ("413", "The body is too large."),
     ("429", "Too many requests: try again after `Retry-After`."),
+    ("500", "A defect of the server. The request's id is in `X-Request-Id`."),
     ("503", "Not available at the moment: try again after `Retry-After`."),
 ];
 
