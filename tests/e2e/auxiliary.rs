@@ -204,15 +204,15 @@ async fn what_a_source_sends_again_is_a_new_version_and_the_old_ones_are_kept() 
     assert_eq!((&first["id"], &again["meta"]["versionId"]), (&again["id"], &json!("2")));
     let path = format!("{QR}/{}", first["id"].as_str().expect("an id"));
 
-    let patch = |tag: &'static str| {
+    let amend = |tag: &'static str| {
         world
             .request("member_megan", Method::PATCH, &path)
             .header(header::IF_MATCH, tag)
             .json(&json!({ "status": "amended" }))
     };
-    assert_eq!(end_to_end::answer(patch("W/\"1\"")).await.0, StatusCode::PRECONDITION_FAILED);
-    assert_eq!(end_to_end::answer(patch("W/\"x\"")).await.0, StatusCode::PRECONDITION_FAILED);
-    let changed = patch("W/\"2\"").send().await.expect("an answer");
+    assert_eq!(end_to_end::answer(amend("W/\"1\"")).await.0, StatusCode::PRECONDITION_FAILED);
+    assert_eq!(end_to_end::answer(amend("W/\"x\"")).await.0, StatusCode::PRECONDITION_FAILED);
+    let changed = amend("W/\"2\"").send().await.expect("an answer");
     assert_eq!(changed.status(), StatusCode::OK);
     assert_eq!(changed.headers()[header::ETAG], "W/\"3\"");
     let (_, now) = world.get("viewer_victor", &path).await;

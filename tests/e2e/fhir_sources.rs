@@ -43,8 +43,8 @@ async fn a_patient_registers_sources_and_sees_changes_and_deletes_only_those() {
     assert_eq!(end_to_end::answer(stale).await.0, StatusCode::PRECONDITION_FAILED);
     assert_eq!(world.send("ll_patient_peter", Method::DELETE, &one, &Value::Null).await.0, StatusCode::NO_CONTENT);
     assert!(row_ids(&world.get("ll_patient_peter", PATH).await.1).is_empty());
-    let changes = "SELECT count(*) FROM audit_event e JOIN audit_change c ON c.event_id = e.id WHERE e.resource_type = 'FhirSource'";
-    assert_eq!(world.count(changes).await, 3, "made, changed and deleted, each with what changed");
+    let recorded = "SELECT count(*) FROM audit_event e JOIN audit_change c ON c.event_id = e.id WHERE e.resource_type = 'FhirSource'";
+    assert_eq!(world.count(recorded).await, 3, "made, changed and deleted, each with what changed");
 }
 
 #[tokio::test]

@@ -157,7 +157,6 @@ pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
         "POST /api/v1/invitation" => json!({ "patientId": 40001, "client_id": 1 }),
         "POST /api/v1/clients" => json!({ "name": "App", "grantTypes": ["authorization_code"], "scopes": ["openid"],
             "redirectUris": ["https://app.example/cb"] }),
-        "PATCH /api/v1/clients/{id}" => json!({ "name": "CareX" }),
         "POST /api/v1/practitioner_clients" => json!({ "label": "notebook" }),
         "POST /api/v1/patients" => json!({
             "organizationId": 20003, "telecomEmail": format!("by_{}@example.com", caller.unwrap_or_default()),
@@ -194,7 +193,7 @@ pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
         "POST /api/v1/studies/{id}/clients" => json!({ "clientId": 4 }),
         "DELETE /api/v1/studies/{id}/clients" => json!({ "clientId": 3 }),
         "POST /api/v1/data_sources" => json!({ "name": "n", "type": "personal_device" }),
-        "PATCH /api/v1/data_sources/{id}" => json!({ "name": "CareX" }),
+        "PATCH /api/v1/clients/{id}" | "PATCH /api/v1/data_sources/{id}" => json!({ "name": "CareX" }),
         "PATCH /api/v1/patients/{id}" => json!({ "telecomPhone": "+1-157-915-3889" }),
         "POST /api/v1/studies/{id}/patients" => json!({ "patientIds": [40001] }),
         "DELETE /api/v1/studies/{id}/patients" => json!({ "patientIds": [40003] }),

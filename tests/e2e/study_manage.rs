@@ -76,7 +76,7 @@ async fn what_is_wrong_with_a_study_is_told_by_field() {
 #[tokio::test]
 async fn only_managers_of_the_organization_of_the_study_work_with_it() {
     let world = World::new().await;
-    let patch = json!({ "name": "Renamed" });
+    let renamed = json!({ "name": "Renamed" });
     for (user, organization, study, expected) in [
         ("manager_mary", 20003, 30002, 200),
         ("admin", 20003, 30002, 200),
@@ -93,7 +93,7 @@ async fn only_managers_of_the_organization_of_the_study_work_with_it() {
         let what = format!("{user} {study}");
         let end = world.audit_end().await;
         let path = format!("{PATH}/{study}");
-        assert_eq!(send(&world, user, Method::PATCH, &path, &patch).await.0, expected, "{what}");
+        assert_eq!(send(&world, user, Method::PATCH, &path, &renamed).await.0, expected, "{what}");
         let created = send(&world, user, Method::POST, PATH, &new(organization)).await;
         assert_eq!(created.0, if expected == 200 { 201 } else { expected }, "{what}");
         let deleted = if expected == 200 { format!("{PATH}/{}", created.1["id"]) } else { path };
@@ -111,7 +111,7 @@ async fn only_managers_of_the_organization_of_the_study_work_with_it() {
         }
     }
     for path in ["/api/v1/studies/39999", "/api/v1/studies/abc", "/api/v1/studies/99999999999"] {
-        assert_eq!(send(&world, "admin", Method::PATCH, path, &patch).await.0, 404, "{path}");
+        assert_eq!(send(&world, "admin", Method::PATCH, path, &renamed).await.0, 404, "{path}");
         assert_eq!(send(&world, "admin", Method::DELETE, path, &json!({})).await.0, 404, "{path}");
     }
 }
