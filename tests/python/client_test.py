@@ -11,7 +11,7 @@ from jupyterhealth_client import Code, JupyterHealthClient
 # A FHIR resource may have more of them.
 PATIENT = "birthDate id identifiers jheUserId nameFamily nameGiven organizations telecomEmail telecomPhone"
 ORGANIZATION = "children currentUserRole id name partOf type"
-STUDY = "description iconUrl id name organization"
+STUDY = "accessUntil description endsOn iconUrl id name organization retentionPolicy startsOn status"
 SCOPE = "codingCode codingSystem id text"
 PAGE = "count next previous results"
 USER = "email firstName id isSuperuser lastName patient userType"
@@ -34,9 +34,9 @@ WIRE = [
     ("ll_patient_peter", "/api/v1/patients/40001/consents", "", CONSENTS),
     ("ll_patient_peter", "/api/v1/patients/40001/consents", "patient", PATIENT),
     ("ll_patient_peter", "/api/v1/patients/40001/consents", "consolidatedConsentedScopes.0", SCOPE),
-    ("ll_patient_peter", "/api/v1/patients/40001/consents", "studies.0", "dataSources description id name organization scopeConsents"),
+    ("ll_patient_peter", "/api/v1/patients/40001/consents", "studies.0", "accessUntil dataSources description endsOn id name organization researchersHaveAccess scopeConsents startsOn status"),
     ("ll_patient_peter", "/api/v1/patients/40001/consents", "studies.0.scopeConsents.0", "actions code consented consentedTime"),
-    ("ll_patient_peter", "/api/v1/patients/40001/consents", "studiesPendingConsent.0", "dataSources description id name organization pendingScopeConsents"),
+    ("ll_patient_peter", "/api/v1/patients/40001/consents", "studiesPendingConsent.0", "accessUntil dataSources description endsOn id name organization pendingScopeConsents researchersHaveAccess startsOn status"),
     ("ll_patient_peter", "/api/v1/patients/40001/consents", "studiesPendingConsent.0.pendingScopeConsents.0", "code consented consentedTime"),
     ("ll_patient_peter", "/api/v1/patients/40001/consents", "studiesPendingConsent.0.dataSources.0", "id name supportedScopes type"),
     ("viewer_victor", "/api/v1/studies", "", PAGE),
@@ -57,7 +57,7 @@ WIRE = [
     ("viewer_victor", "/FHIR/R5/Device/70001", "", "id meta name resourceType type"),
     ("viewer_victor", "/FHIR/R5/Organization/20003", "", "id meta name resourceType type"),
     ("viewer_victor", "/FHIR/R5/Practitioner/80004", "", "id meta name resourceType"),
-    ("viewer_victor", "/o/userinfo/", "", "email sub"),
+    ("viewer_victor", "/o/userinfo/", "", "email email_verified sub"),
     ("viewer_victor", "/health", "", "status version"),
 ]
 

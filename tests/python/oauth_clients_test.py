@@ -151,7 +151,7 @@ def requests_oauthlib(count: Count, jhe: Instance, meta: dict) -> None:
     first = session.fetch_token(meta["token_endpoint"], authorization_response=callback(jhe, url), auth=basic)
     count.check(f"{what}: the code flow", accepts(jhe, first["access_token"]), True)
     claims = session.get(meta["userinfo_endpoint"]).json()
-    count.check(f"{what}: userinfo", claims, {"sub": "10004", "email": "viewer_victor@example.com"})
+    count.check(f"{what}: userinfo", claims, {"sub": "10004", "email": "viewer_victor@example.com", "email_verified": False})
     second = session.refresh_token(meta["token_endpoint"], first["refresh_token"], auth=basic)
     count.check(f"{what}: the refresh", accepts(jhe, second["access_token"]), True)
     told = requests.post(meta["introspection_endpoint"], data={"token": second["access_token"]}, auth=basic, timeout=30).json()
