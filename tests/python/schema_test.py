@@ -45,7 +45,8 @@ def run(jhe: Instance, caller: str, config: Path) -> tuple[int, int]:
     command = [SCHEMATHESIS, "--config-file", config, "run", f"{jhe.base}/api/schema", "--no-color", "--seed", "1"]
     command += ["--header", f"Authorization: Bearer {jhe.token(caller)}", "--checks", CHECKS, "--workers", "2"]
     command += ["--max-examples", EXAMPLES, "--phases", "coverage,fuzzing", "--suppress-health-check", "all"]
-    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    # It keeps what it found beside it.
+    done = subprocess.run(command, cwd=config.parent, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     found = RESULT.search(done.stdout)
     if done.returncode != 0 or not found:
         print(done.stdout)
