@@ -1,7 +1,7 @@
 """The API against its own description: schemathesis makes requests of it, and of what it forbids.
 
-No answer is an error of ours, and each has a status, a type and a shape that is described. Ids are those of the demo world
-half of the time, so that requests get past "not found".
+No answer is an error of ours, and each has a status, a type and a shape that is described. Ids are those of the demo world,
+so that requests get past "not found", but for one run.
 """
 
 import os
@@ -15,8 +15,7 @@ from instance import Instance
 
 SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-CALLERS = ["admin", "manager_mary", "ll_patient_peter"]
-EXAMPLES = os.environ.get("SCHEMA_EXAMPLES", "15")
+EXAMPLES = os.environ.get("SCHEMA_EXAMPLES", "5")
 RESULT = re.compile(r"(\d+) generated(?:, (\d+) found \d+ unique failures?)?(?:, (\d+) passed)?")
 
 # What an id in a path is, by the path.
@@ -43,8 +42,10 @@ def configuration() -> str:
 
 def run(jhe: Instance, caller: str, config: Path) -> tuple[int, int]:
     command = [SCHEMATHESIS, "--config-file", config, "run", f"{jhe.base}/api/schema", "--no-color", "--seed", "1"]
-    command += ["--header", f"Authorization: Bearer {jhe.token(caller)}", "--checks", CHECKS, "--workers", "2"]
+    command += ["--header", f"Authorization: Bearer {jhe.token(caller)}", "--checks", CHECKS]
     command += ["--max-examples", EXAMPLES, "--phases", "coverage,fuzzing", "--suppress-health-check", "all"]
+    # It ends everybody's access, and so the test.
+    command += ["--exclude-path", "/api/v1/users/sessions"]
     # It keeps what it found beside it.
     done = subprocess.run(command, cwd=config.parent, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     found = RESULT.search(done.stdout)
@@ -62,12 +63,11 @@ def main() -> int:
         with_ids, without = Path(directory, "ids.toml"), Path(directory, "none.toml")
         with_ids.write_text(configuration())
         without.write_text("")
-        for caller in CALLERS:
+        for caller, config in [("manager_mary", without), ("manager_mary", with_ids), ("admin", with_ids), ("ll_patient_peter", with_ids)]:
             # Each on a world of its own: what one deletes is not missing for the next.
             with Instance() as jhe:
-                for config in (without, with_ids):
-                    good, bad = run(jhe, caller, config)
-                    passed, failed = passed + good, failed + bad
+                good, bad = run(jhe, caller, config)
+                passed, failed = passed + good, failed + bad
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
