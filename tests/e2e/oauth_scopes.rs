@@ -78,7 +78,7 @@ async fn every_fhir_route_opens_to_its_own_scope_and_to_no_other_smart_2_2() {
     assert!(routes.len() >= 20, "{}", routes.len());
     for (route, resource, letter) in routes {
         let what = format!("{} {}", route.method, route.path);
-        let old = if letter == 'c' { "write" } else { "read" };
+        let old = if "cud".contains(letter) { "write" } else { "read" };
         for scope in
             [format!("user/{resource}.{letter}"), format!("patient/*.{letter}"), format!("user/{resource}.{old}")]
         {
