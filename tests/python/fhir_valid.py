@@ -139,6 +139,8 @@ def searches(resource_type: str) -> list[str]:
     base = f"/FHIR/R5/{resource_type}"
     if resource_type in DIRECTORY:
         return [base]
+    if resource_type != "Observation":
+        return [base, f"{base}?patient={PATIENTS[0]}"]
     named = [f"patient={patient}" for patient in PATIENTS] + [f"patient._has:Group:member:_id={study}" for study in STUDIES]
     return [base] + [f"{base}?{query}" for query in named]
 
