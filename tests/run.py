@@ -18,14 +18,16 @@ CARGO = os.environ.get("CARGO", "cargo")
 CARGO_RESULT = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed")
 SCRIPT_RESULT = re.compile(r"^(\d+) passed, (\d+) failed")
 
+
+TEST = [CARGO, "test", "--quiet", "--workspace"]
+
 STEPS = [
     ("formatting", [CARGO, "fmt", "--all", "--check"]),
     ("lints", [CARGO, "clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]),
-    ("build", [CARGO, "build", "--quiet", "--workspace", "--bins"]),
-    # Not the binaries: they hold no tests, and each would be linked once more.
-    ("crates", [CARGO, "test", "--quiet", "--workspace", "--exclude", "end-to-end", "--lib", "--test", "*", "--no-fail-fast"]),
-    ("end to end", ["target/debug/jhe", "with-database", CARGO, "test", "--quiet", "-p", "end-to-end"]),
-    ("end to end through a pooler", [PYTHON, "tests/python/pooler.py", CARGO, "test", "--quiet", "-p", "end-to-end"]),
+    # Each command that compiles takes the same crates, and tests: with others, features differ and all is compiled once more.
+    ("build", [CARGO, "build", "--quiet", "--workspace", "--bins", "--test", "*"]),
+    ("crates and end to end", ["target/debug/jhe", "with-database", *TEST, "--lib", "--test", "*", "--no-fail-fast"]),
+    ("end to end through a pooler", [PYTHON, "tests/python/pooler.py", *TEST, "--test", "e2e"]),
     ("Open mHealth differential", [PYTHON, "tests/python/omh_differential.py"]),
     ("jupyterhealth-client", [PYTHON, "tests/python/client_test.py"]),
     ("authlib and requests-oauthlib", [PYTHON, "tests/python/oauth_clients_test.py"]),
@@ -60,7 +62,9 @@ def run(command: list[str], environment: dict[str, str]) -> tuple[int, int, int]
 
 def main() -> int:
     wanted = sys.argv[1:]
-    environment = {**os.environ, "PYTHON": PYTHON, "LOG_LEVEL": os.environ.get("LOG_LEVEL", "off")}
+    # Tests wait for the database more than they compute.
+    defaults = {"LOG_LEVEL": "off", "RUST_TEST_THREADS": str(3 * (os.cpu_count() or 1))}
+    environment = {**defaults, **os.environ, "PYTHON": PYTHON}
     passed = failed = 0
     for name, command in STEPS:
         if wanted and not any(word in name for word in wanted):

@@ -93,6 +93,19 @@ fn no_module_is_named_utils() {
 }
 
 #[test]
+fn no_crate_holds_tests_that_are_not_run() {
+    for group in ["functions", "shared"] {
+        for name in names(group) {
+            let untested = text(format!("{group}/{name}/Cargo.toml")).contains("\n[lib]\ntest = false\n");
+            each_file(&format!("{group}/{name}/src"), &[".rs"], &mut |path, text| {
+                let holds = ["#[test]", "#[tokio::test]", "proptest!"].iter().any(|mark| text.contains(mark));
+                assert!(!(untested && holds), "{path} holds tests, and the manifest says that there are none");
+            });
+        }
+    }
+}
+
+#[test]
 fn no_function_holds_sql_or_knows_the_driver() {
     each_file("functions", &[".rs"], &mut |path, text| {
         for line in text.lines() {

@@ -35,10 +35,43 @@ use std::{
     sync::Arc,
 };
 use store::DatabaseConfig;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{OnceCell, oneshot},
+    task::JoinHandle,
+};
 
-/// The database that worlds are copies of.
+/// The database that `jhe with-database` makes: the demo world without tokens.
 const TEMPLATE: &str = "jhe_template";
+
+/// The site of the world that all worlds are copies of.
+const TEMPLATE_SITE: &str = "http://localhost:8000";
+
+/// The world that all worlds are copies of, with tokens and observations: its database, and what `demo.json` says.
+static ORIGINAL: OnceCell<(String, String)> = OnceCell::const_new();
+
+/// Makes the world that all worlds are copies of.
+async fn original() -> (String, String) {
+    let database = fresh_name();
+    copy(TEMPLATE, &database).await;
+    let demo = standalone::demo::describe(&owner(&database), TEMPLATE_SITE).await.expect("tokens");
+    let app = app(&database, TEMPLATE_SITE, &secrets(), &[]);
+    standalone::demo::upload(&app, &demo).await.expect("the demo observations");
+    drop(app);
+    // Nobody may be connected to what is copied, not even a pooler.
+    let owner_of_all = store::connect_owner(&owner("postgres")).await.expect("the owner");
+    let ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+    owner_of_all.query(ended, &[&database]).await.expect("connections ended");
+    (database, demo.to_string())
+}
+
+async fn copy(template: &str, database: &str) {
+    let owner_of_all = store::connect_owner(&owner("postgres")).await.expect("the owner");
+    owner_of_all
+        .batch_execute(&format!("CREATE DATABASE {database} TEMPLATE {template}"))
+        .await
+        .expect("a copy of the template");
+}
 
 /// How the owner reaches the server of the tests.
 fn owner(database: &str) -> DatabaseConfig {
@@ -94,18 +127,14 @@ impl World {
     /// A new world with settings of its own.
     pub async fn with(settings: &[(&str, &str)]) -> Self {
         let database = fresh_name();
-        let owner_of_all = store::connect_owner(&owner("postgres")).await.expect("the owner");
-        owner_of_all
-            .batch_execute(&format!("CREATE DATABASE {database} TEMPLATE {TEMPLATE}"))
-            .await
-            .expect("a copy of the template");
+        let (template, demo) = ORIGINAL.get_or_init(original).await;
+        copy(template, &database).await;
         let listener = TcpListener::bind("localhost:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let base = format!("http://localhost:{port}");
         let app = app(&database, &base, &secrets(), settings);
         let (stop, stopped) = oneshot::channel();
-        let demo = standalone::demo::describe(&owner(&database), &base).await.expect("tokens");
-        standalone::demo::upload(&app, &demo).await.expect("the demo observations");
+        let demo = serde_json::from_str(&demo.replace(TEMPLATE_SITE, &base)).expect("JSON");
         signing_keys(&app).await;
         let app = Arc::new(app);
         let for_server = Arc::clone(&app);
