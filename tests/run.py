@@ -36,6 +36,7 @@ STEPS = [
     ("browser", [PYTHON, "tests/python/browser_test.py"]),
     ("oidc-client-ts and fhirclient", [PYTHON, "tests/python/browser_test.py", "oidc.js", "smart.js"]),
     ("API description", [PYTHON, "tests/python/schema_test.py"]),
+    ("recorded requests", [PYTHON, "tests/python/contract_replay.py"]),
     ("the story", [PYTHON, "tests/python/demo.py", "--quiet"]),
     ("Lambda", [PYTHON, "tests/python/lambda_test.py"]),
 ]
