@@ -61,8 +61,8 @@ def load(path: Path) -> dict:
     return yaml.load(path.read_text(), Loader)
 
 
-# A reference is a name and, with GetAtt, an attribute.
-Rewrite = Callable[[str, str | None], dict]
+# Gives what stands for a reference: a name and, with GetAtt, an attribute.
+Rewrite = Callable[[str, str | None], Any]
 
 
 def rewritten(node: Any, rewrite: Rewrite) -> Any:
@@ -83,6 +83,8 @@ def rewritten(node: Any, rewrite: Rewrite) -> Any:
 def _in_text(reference: str, rewrite: Rewrite) -> str:
     name, _, attribute = reference.partition(".")
     result = rewrite(name, attribute or None)
+    if not isinstance(result, dict):
+        return str(result)
     return "${" + (result["Ref"] if "Ref" in result else ".".join(result["Fn::GetAtt"])) + "}"
 
 

@@ -1,19 +1,19 @@
-"""Writes the assembled stacks as CloudFormation sees them after the SAM transform, as JSON: `transform.py STACKS OUT`."""
+"""Writes the assembled stacks as CloudFormation sees them after the SAM transform, with the root's defaults in the place of
+parameters, as JSON: `transform.py STACKS OUT`. That is what the policies are held against."""
 
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Any
 
-from assemble import load
+import boto3
+from assemble import STACK, as_written, load, rewritten
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
-# AWS's own policies that the transform names, which it would otherwise ask IAM for.
-MANAGED = {
-    name: f"arn:aws:iam::aws:policy/service-role/{name}"
-    for name in ("AWSLambdaBasicExecutionRole", "AWSLambdaVPCAccessExecutionRole", "AWSCodeDeployRoleForLambda")
-}
+# AWS's own policy that the transform names, which it would otherwise ask IAM for.
+MANAGED = {"AWSCodeDeployRoleForLambda": "arn:aws:iam::aws:policy/service-role/AWSCodeDeployRoleForLambda"}
 
 
 def uploaded(template: dict) -> dict:
@@ -21,28 +21,42 @@ def uploaded(template: dict) -> dict:
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = f"s3://artifacts/{Path(resource['Properties']['CodeUri']).name}"
-        if resource["Type"] == "AWS::CloudFormation::Stack":
+        if resource["Type"] == STACK:
             resource["Properties"]["TemplateURL"] = f"https://artifacts.s3.amazonaws.com/{resource['Properties']['TemplateURL']}"
     return template
 
 
-def value_of(parameter: dict) -> Any:
-    """Something that a parameter may be."""
-    return parameter.get("Default") or parameter.get("AllowedValues", [parameter.get("MinValue", "value")])[0]
+def values_of(root: dict) -> dict[str, dict[str, Any]]:
+    """What the root passes to each stack, by the stack's file, as far as its defaults say it. An empty one says nothing."""
+    defaults = {name: parameter["Default"] for name, parameter in root["Parameters"].items() if parameter.get("Default", "") != ""}
+    values = {}
+    for resource in root["Resources"].values():
+        if resource["Type"] == STACK:
+            passed = resource["Properties"]["Parameters"].items()
+            known = {name: defaults.get(value.get("Ref")) for name, value in passed if isinstance(value, dict)}
+            file = Path(resource["Properties"]["TemplateURL"]).stem
+            values[file] = {name: value for name, value in known.items() if value is not None}
+    return values
 
 
-def transformed(template: dict) -> dict:
+def transformed(template: dict, values: dict[str, Any]) -> dict:
+    def known(name: str, attribute: str | None) -> Any:
+        return values[name] if attribute is None and name in values else as_written(name, attribute)
+
+    template = rewritten(template, known)
     if "Transform" not in template:
         return template
-    values = {name: value_of(parameter) for name, parameter in template.get("Parameters", {}).items()}
-    values |= {"AWS::Region": "us-east-1", "AWS::Partition": "aws"}
-    return Translator(MANAGED, Parser()).translate(template, values)
+    samples = {name: parameter.get("AllowedValues", ["value"])[0] for name, parameter in template["Parameters"].items()}
+    # The transform asks for a region, and for nothing in it.
+    return Translator(MANAGED, Parser(), boto_session=boto3.Session(region_name="us-east-1")).translate(template, samples)
 
 
 def main(stacks: Path, out: Path) -> None:
+    logging.disable(logging.WARNING)
     out.mkdir(parents=True, exist_ok=True)
+    values = values_of(load(stacks / "root.yaml"))
     for path in sorted(stacks.glob("*.yaml")):
-        template = transformed(uploaded(load(path)))
+        template = transformed(uploaded(load(path)), values.get(path.stem, {}))
         (out / f"{path.stem}.json").write_text(json.dumps(template, indent=1))
 
 

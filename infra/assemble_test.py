@@ -1,0 +1,197 @@
+"""The stacks that are deployed hold what template.yaml says, and fit CloudFormation."""
+
+import copy
+import json
+import re
+import unittest
+from pathlib import Path
+
+import yaml
+from assemble import API_ID, FUNCTION, MIGRATION, ROOT, STACK, Assembly, Loader, assemble, crate, digest_of, load, routes
+
+ASSEMBLY = assemble()
+TEMPLATE = load(ROOT / "template.yaml")
+FUNCTIONS = {name: resource for name, resource in TEMPLATE["Resources"].items() if resource["Type"] == FUNCTION}
+STACKS = {name: child.template for name, child in ASSEMBLY.children.items()} | {"root": ASSEMBLY.root}
+# A function with all that SAM makes of it: version, alias, deployment group; role, permission and alarm are counted as they are.
+MADE_OF_A_FUNCTION = 5
+
+
+def references(node: object) -> set[str]:
+    """Every name that a template refers to."""
+    if isinstance(node, list):
+        return set().union(*map(references, node))
+    if not isinstance(node, dict):
+        return set()
+    if set(node) == {"Ref"}:
+        return {node["Ref"].split(".")[0]}
+    if set(node) == {"Fn::GetAtt"}:
+        return {node["Fn::GetAtt"][0]}
+    if set(node) == {"Fn::Sub"}:
+        return {name.split(".")[0] for name in re.findall(r"\$\{([^}]+)\}", node["Fn::Sub"])}
+    return set().union(*map(references, node.values())) if node else set()
+
+
+def broken(change) -> Assembly:
+    template = copy.deepcopy(TEMPLATE)
+    change(template["Resources"])
+    return Assembly(template, load(ROOT / "infra" / "function.yaml"), digest_of)
+
+
+class Stacks(unittest.TestCase):
+    def test_every_function_is_deployed_once(self):
+        deployed = [
+            (name, resource["Properties"]["FunctionName"]["Fn::Sub"], resource["Properties"]["CodeUri"])
+            for stack in STACKS.values()
+            for name, resource in stack["Resources"].items()
+            if resource["Type"] == FUNCTION
+        ]
+        declared = [(name, "${Name}-" + crate(function), f"../lambda/{crate(function)}.zip") for name, function in FUNCTIONS.items()]
+        self.assertGreater(len(declared), 100)
+        self.assertEqual(sorted(deployed), sorted(declared))
+
+    def test_every_route_leads_to_its_function_and_nothing_else_is_routed(self):
+        body = STACKS[API_ID]["Resources"][API_ID]["Properties"]["DefinitionBody"]
+        integrations = body["components"]["x-amazon-apigateway-integrations"]
+        deployed = []
+        for path, methods in body["paths"].items():
+            for method, operation in methods.items():
+                name = operation["x-amazon-apigateway-integration"]["$ref"].rsplit("/", 1)[1]
+                function = integrations[name]["uri"]["Fn::Sub"].rsplit("${Name}-", 1)[1]
+                deployed.append((method.upper(), path, function))
+        declared = [(route["Method"], route["Path"], f"{crate(function)}:live") for function in FUNCTIONS.values() for route in routes(function)]
+        self.assertGreater(len(declared), 200)
+        self.assertEqual(sorted(deployed), sorted(declared))
+
+    def test_the_limits_of_cloudformation_and_api_gateway_hold(self):
+        for name, stack in STACKS.items():
+            functions = sum(resource["Type"] == FUNCTION for resource in stack["Resources"].values())
+            self.assertLess(len(stack["Resources"]) + functions * MADE_OF_A_FUNCTION, 450, name)
+            self.assertLessEqual(len(stack["Parameters"]), 200, name)
+            self.assertLessEqual(len(stack.get("Outputs", {})), 200, name)
+            # The transform makes it larger, by less than twice.
+            self.assertLess(len(yaml.safe_dump(stack)), 500_000, name)
+        body = STACKS[API_ID]["Resources"][API_ID]["Properties"]["DefinitionBody"]
+        self.assertLessEqual(sum(map(len, body["paths"].values())), 300)
+        self.assertLessEqual(len(body["components"]["x-amazon-apigateway-integrations"]), 300)
+        self.assertLess(len(json.dumps(body)), 10_000_000)
+        for function in FUNCTIONS.values():
+            self.assertLessEqual(len(f"{'s' * 32}-{crate(function)}"), 64, "a function's name with a stack's of 32 letters")
+
+    def test_every_reference_is_to_something_in_its_stack(self):
+        for name, stack in STACKS.items():
+            known = set(stack["Resources"]) | set(stack["Parameters"]) | set(stack.get("Conditions", {}))
+            used = {reference for reference in references({key: stack[key] for key in ("Resources", "Outputs", "Globals") if key in stack})}
+            self.assertEqual({reference for reference in used if not reference.startswith("AWS::")} - known, set(), name)
+
+    def test_every_parameter_is_passed_and_none_besides(self):
+        for name, resource in ASSEMBLY.root["Resources"].items():
+            if resource["Type"] == STACK:
+                url = resource["Properties"]["TemplateURL"]
+                template = STACKS.get(Path(url).stem) or load(ROOT / "infra" / url)
+                declared = {key: "Default" in parameter for key, parameter in template["Parameters"].items()}
+                passed = set(resource["Properties"]["Parameters"])
+                self.assertEqual(passed - set(declared), set(), name)
+                self.assertEqual({key for key, has_default in declared.items() if not has_default} - passed, set(), name)
+
+    def test_every_output_that_is_used_exists(self):
+        for used in re.findall(r"'Fn::GetAtt': \['(\w+)', 'Outputs\.(\w+)'\]", str(ASSEMBLY.root)):
+            stack, output = used
+            url = ASSEMBLY.root["Resources"][stack]["Properties"]["TemplateURL"]
+            template = STACKS.get(Path(url).stem) or load(ROOT / "infra" / url)
+            self.assertIn(output, template["Outputs"], stack)
+
+    def test_functions_wait_for_the_migration_but_for_the_one_that_it_calls(self):
+        resources = ASSEMBLY.root["Resources"]
+        migration = next(name for name, resource in resources.items() if resource["Type"] == MIGRATION)
+        stacks = TEMPLATE["Metadata"]["FunctionStacks"]
+        waiting = {name for name in stacks if migration in resources[name].get("DependsOn", [])}
+        self.assertEqual(set(stacks) - waiting, {"DeploymentFunctions"})
+        self.assertEqual(resources[migration]["Properties"]["Migrations"], digest_of("shared/store/migrations"))
+        self.assertEqual(resources[migration]["Properties"]["ServiceToken"], {"Fn::GetAtt": ["DeploymentFunctions", "Outputs.DatabaseMigrateArn"]})
+
+
+class Functions(unittest.TestCase):
+    def resources(self):
+        for stack in STACKS.values():
+            for name, resource in stack["Resources"].items():
+                if resource["Type"] == FUNCTION:
+                    yield name, resource["Properties"], stack["Resources"]
+
+    def test_each_has_a_role_of_its_own_with_its_statements(self):
+        for name, properties, beside in self.resources():
+            self.assertEqual(properties["Role"], {"Fn::GetAtt": [f"{name}Role", "Arn"]})
+            statements = beside[f"{name}Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+            actions = [action for statement in statements for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])]
+            for policy in FUNCTIONS[name]["Properties"].get("Policies", []):
+                for statement in policy["Statement"]:
+                    wanted = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+                    self.assertLessEqual(set(wanted), set(actions), name)
+            self.assertIn("secretsmanager:GetSecretValue", actions)
+
+    def test_only_who_connects_to_the_database_may(self):
+        seen = 0
+        for name, function in FUNCTIONS.items():
+            source = ROOT / "functions" / crate(function) / "src" / "lib.rs"
+            if source.exists() and routes(function):
+                seen += 1
+                connects = "Needs::Database" in source.read_text()
+                self.assertEqual(function["Metadata"].get("Database") != "none", connects, name)
+        self.assertGreater(seen, 90)
+        for name, _, beside in self.resources():
+            role = str(beside[f"{name}Role"])
+            may = "${DatabaseProxyId}/${DatabaseUser}" in role
+            self.assertEqual(may, FUNCTIONS[name]["Metadata"].get("Database") != "none", name)
+
+    def test_a_new_version_takes_over_gradually_and_gives_back_by_an_alarm(self):
+        for name, properties, beside in self.resources():
+            self.assertEqual(properties["AutoPublishAlias"], "live")
+            if name in ("DatabaseMigrate", "SecretsRotate"):
+                self.assertNotIn("DeploymentPreference", properties)
+                continue
+            self.assertEqual(properties["DeploymentPreference"]["Alarms"], [{"Ref": f"{name}Errors"}])
+            self.assertIn({"Name": "FunctionName", "Value": {"Ref": name}}, beside[f"{name}Errors"]["Properties"]["Dimensions"])
+
+    def test_who_has_routes_may_be_called_by_the_api_and_nobody_else(self):
+        for name, _, beside in self.resources():
+            self.assertEqual(f"{name}Permission" in beside, bool(routes(FUNCTIONS[name])), name)
+
+    def test_scheduled_functions_have_a_queue_for_what_failed(self):
+        scheduled = 0
+        for name, properties, _ in self.resources():
+            for event in properties.get("Events", {}).values():
+                scheduled += 1
+                self.assertEqual(event["Type"], "ScheduleV2")
+                self.assertIn("DeadLetterConfig", event["Properties"], name)
+                self.assertIn("DeadLetterQueue", properties, name)
+        self.assertGreater(scheduled, 0)
+
+    def test_reserved_concurrency_leaves_room_for_two_deployments_in_an_account(self):
+        reserved = sum(function["Properties"].get("ReservedConcurrentExecutions", 0) for function in FUNCTIONS.values())
+        # An account has 1,000 unless it asks for more, of which 100 cannot be reserved.
+        self.assertLessEqual(2 * reserved, 900)
+
+
+class Refusals(unittest.TestCase):
+    def test_a_route_that_is_there_twice(self):
+        def twice(resources):
+            resources["Health"]["Properties"]["Events"]["Again"] = resources["LandingPage"]["Properties"]["Events"]["Get"]
+
+        with self.assertRaisesRegex(ValueError, "GET / is there twice"):
+            broken(twice)
+
+    def test_a_function_that_another_stack_names_by_something_else_than_its_arn(self):
+        def by_name(resources):
+            resources["Rotation"]["Properties"]["Parameters"]["Function"] = {"Ref": "SecretsRotate"}
+
+        with self.assertRaisesRegex(ValueError, "only the Arn"):
+            broken(by_name)
+
+    def test_short_forms_are_read_as_the_long_ones(self):
+        text = '{ a: !Ref B, c: !GetAtt D.E.F, g: !Sub "${H}", i: !If [J, !Ref K, 2010-09-09] }'
+        long = {"a": {"Ref": "B"}, "c": {"Fn::GetAtt": ["D", "E.F"]}, "g": {"Fn::Sub": "${H}"}, "i": {"Fn::If": ["J", {"Ref": "K"}, "2010-09-09"]}}
+        self.assertEqual(yaml.load(text, Loader), long)
+
+
+if __name__ == "__main__":
+    unittest.main()
