@@ -7,7 +7,7 @@ export RUSTUP_UPDATE_ROOT = http://127.0.0.1:9
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench lint build lambda-test clean-local
+.PHONY: help run demo test bench lint lint-infra build deploy lambda-test clean-local
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -29,15 +29,26 @@ test: ## everything, ending with one line: N passed, N failed
 	@scripts/ensure-command xmlsec1 xmlsec1
 	@scripts/ensure-command chromium chromium
 	@scripts/ensure-command npm npm
+	@scripts/ensure-infra-tools
 	@.venv/bin/python tests/run.py
 
 lint: ## formatting and lints
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
 
+lint-infra: ## what is deployed on AWS, against every tool and the rules of infra/policies
+	@scripts/ensure-command npm npm
+	@scripts/ensure-infra-tools
+	@.venv-infra/bin/python infra/lint.py
+
 build: ## every function for AWS Lambda, in target/lambda
 	@$(CARGO) build --release --quiet --workspace --bins
 	@scripts/package-functions
+
+deploy: ## build, check, and deploy to AWS: STAGE=dev, staging or prod of samconfig.toml
+	@case "$(STAGE)" in dev|staging|prod) ;; *) echo "say which: make deploy STAGE=dev, staging or prod" >&2; exit 1 ;; esac
+	@$(MAKE) --no-print-directory build lint-infra
+	@.venv-infra/bin/sam deploy --config-file "$(CURDIR)/samconfig.toml" --config-env $(STAGE)
 
 lambda-test: ## the events of events/ through the Lambda runtime
 	@scripts/ensure-postgres
