@@ -6,6 +6,7 @@ import re
 import unittest
 from pathlib import Path
 
+import cost
 import yaml
 from assemble import API_ID, FUNCTION, MIGRATION, ROOT, STACK, Assembly, Loader, assemble, crate, digest_of, load, routes
 
@@ -170,6 +171,11 @@ class Functions(unittest.TestCase):
         reserved = sum(function["Properties"].get("ReservedConcurrentExecutions", 0) for function in FUNCTIONS.values())
         # An account has 1,000 unless it asks for more, of which 100 cannot be reserved.
         self.assertLessEqual(2 * reserved, 900)
+
+
+class Documents(unittest.TestCase):
+    def test_the_costs_that_are_documented_are_those_that_are_computed(self):
+        self.assertIn(cost.table(), (ROOT / "docs" / "cost.md").read_text())
 
 
 class Refusals(unittest.TestCase):

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from assemble import FUNCTION, ROOT, assemble, load
 
-# List prices of us-east-1 in US dollars, without free tiers, savings plans or taxes. As known in January 2026: prices change.
+# List prices of us-east-1 in US dollars, without free tiers, savings plans or taxes. Written down by hand in November 2026, not
+# fetched from AWS.
 HOURS = 730
 INSTANCE = {"db.t4g.medium": 0.065, "db.m7g.large": 0.168, "db.r7g.2xlarge": 0.956}  # an hour, one zone
 VCPU = {"db.t4g.medium": 2, "db.m7g.large": 2, "db.r7g.2xlarge": 8}
