@@ -140,7 +140,7 @@ class Assembly:
         self.stack_of = {name: self._stack_of(crate(function)) for name, function in self.functions.items()}
         migrations = {name: resource for name, resource in self.resources.items() if resource["Type"] == MIGRATION}
         called = [resource["Properties"]["ServiceToken"]["Fn::GetAtt"][0] for resource in migrations.values()]
-        # What a migration calls is there before it, and takes over at once: there is no traffic to shift.
+        # What a migration calls is there before it, and new at once: there is no traffic to shift.
         self.first = {self.stack_of[function] for function in called}
         self.outputs: set[str] = set()
         root = self._root(digest)
@@ -150,7 +150,7 @@ class Assembly:
         for name, child in self.children.items():
             root["Resources"][name] = child.resource([] if name in self.first or name == API_ID else list(migrations))
         for function in sorted(self.outputs):
-            self.children[self.stack_of[function]].outputs[f"{function}Arn"] = {"Value": {"Ref": f"{function}.Alias"}}
+            self.children[self.stack_of[function]].outputs[f"{function}Arn"] = {"Value": {"Fn::GetAtt": [function, "Arn"]}}
         self.root = root
 
     def _stack_of(self, name: str) -> str:
@@ -232,7 +232,7 @@ class Assembly:
             del parts[f"{name}Permission"]
         added = parts.pop(name)["Properties"]
         if not gradual:
-            del added["DeploymentPreference"]
+            added = {"Role": added["Role"]}
         kept = {key: value for key, value in properties.items() if key not in ("Events", "Policies")}
         kept |= {"CodeUri": f"../lambda/{crate(function)}.zip", **({"Events": events} if events else {})}
         kept |= {**added, "FunctionName": {"Fn::Sub": "${AWS::StackName}-" + crate(function)}}

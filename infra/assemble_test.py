@@ -146,10 +146,11 @@ class Functions(unittest.TestCase):
 
     def test_a_new_version_takes_over_gradually_and_gives_back_by_an_alarm(self):
         for name, properties, beside in self.resources():
-            self.assertEqual(properties["AutoPublishAlias"], "live")
             if name in ("DatabaseMigrate", "SecretsRotate"):
-                self.assertNotIn("DeploymentPreference", properties)
+                # They are called by their own names: what is new is called at once.
+                self.assertNotIn("AutoPublishAlias", properties)
                 continue
+            self.assertEqual(properties["AutoPublishAlias"], "live")
             self.assertEqual(properties["DeploymentPreference"]["Alarms"], [{"Ref": f"{name}Errors"}])
             self.assertIn({"Name": "FunctionName", "Value": {"Ref": name}}, beside[f"{name}Errors"]["Properties"]["Dimensions"])
 
@@ -163,6 +164,8 @@ class Functions(unittest.TestCase):
             for event in properties.get("Events", {}).values():
                 scheduled += 1
                 self.assertEqual(event["Type"], "ScheduleV2")
+                # Else two deployments in an account would have one of the same name.
+                self.assertEqual(event["Properties"]["Name"], {"Fn::Sub": "${Name}-" + crate(FUNCTIONS[name])})
                 self.assertIn("DeadLetterConfig", event["Properties"], name)
                 self.assertIn("DeadLetterQueue", properties, name)
         self.assertGreater(scheduled, 0)
@@ -188,7 +191,7 @@ class Refusals(unittest.TestCase):
 
     def test_a_function_that_another_stack_names_by_something_else_than_its_arn(self):
         def by_name(resources):
-            resources["Rotation"]["Properties"]["Parameters"]["Function"] = {"Ref": "SecretsRotate"}
+            resources["ApplicationRotation"]["Properties"]["Parameters"]["Function"] = {"Ref": "SecretsRotate"}
 
         with self.assertRaisesRegex(ValueError, "only the Arn"):
             broken(by_name)
