@@ -139,7 +139,8 @@ def timed(check: Callable[[Path], list[Finding]], plain: Path) -> tuple[list[Fin
 def report(name: str, findings: list[Finding], seconds: float) -> bool:
     print(f"{'failed' if findings else 'passed'}: {name} ({seconds:.0f} s)")
     for finding in findings:
-        print(f"    {finding.rule} {finding.where}: {finding.text}")
+        # cfn-guard says a page of each resource.
+        print(f"    {finding.rule} {finding.where}: {finding.text[:4000]}")
     return not findings
 
 
