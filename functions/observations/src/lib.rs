@@ -104,7 +104,9 @@ fn query(list: &List, actor: &Actor) -> Result<ObservationQuery, Failure> {
     query.study = list.id("study_id")?;
     query.organization = list.id("organization_id")?;
     query.ids.extend(list.long("observation_id")?);
-    query.count = u16::try_from(list.page_size()).unwrap_or(u16::MAX);
+    let slice = list.slice();
+    query.count = u16::try_from(slice.count).unwrap_or(u16::MAX);
+    query.skip = u16::try_from(slice.skip).unwrap_or(u16::MAX);
     query.after = list.position.map(position).transpose()?;
     if actor.practitioner().is_some() && !query.names_patient() && query.study.is_none() {
         return Err(Failure::field("patient_id", "Name a patient (patient_id) or a study (study_id)."));

@@ -27,7 +27,7 @@ const OPERATIONS: [Operation; 1] = [Operation::new(
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     let list = List::parse(app, request, actor.user).await?;
-    let mut filter = patient::filter(&list)?;
+    let mut filter = patient::filter(&list);
     filter.organization = list.id("organization_id")?;
     filter.study = list.id("study_id")?;
     let context = request.audit(Some(&actor), Action::Search, "Patient");

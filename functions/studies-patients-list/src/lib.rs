@@ -25,7 +25,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     let study: StudyId = request.id_variable("id")?;
     let list = List::parse(app, request, actor.user).await?;
-    let mut filter = patient::filter(&list)?;
+    let mut filter = patient::filter(&list);
     filter.study = Some(study.0);
     let context = request.audit(Some(&actor), Action::Search, "Patient");
     let store = app.store().await?;

@@ -97,7 +97,7 @@ async fn page(
 
 /// The statement for a page of a query.
 pub(super) fn page_text(query: &ObservationQuery) -> &'static str {
-    page_statement(source(query), query.order, PageSize::holding(query.count), times(query))
+    page_statement(source(query), query.order, PageSize::holding(query.count.saturating_add(query.skip)), times(query))
 }
 
 pub(super) async fn count(
@@ -161,6 +161,7 @@ pub(super) struct Values<'a> {
     identifier_value: Option<&'a str>,
     position: (Timestamp, i64),
     count: i64,
+    skip: i64,
     query: &'a ObservationQuery,
 }
 
@@ -187,11 +188,12 @@ impl<'a> Values<'a> {
             identifier_value,
             position: query.after.unwrap_or_else(|| before_first(query)),
             count: i64::from(query.count),
+            skip: i64::from(query.skip),
             query,
         }
     }
 
-    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 22] {
+    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 23] {
         [
             &self.context,
             &self.practitioner,
@@ -215,6 +217,7 @@ impl<'a> Values<'a> {
             &self.position.0,
             &self.position.1,
             &self.count,
+            &self.skip,
         ]
     }
 }

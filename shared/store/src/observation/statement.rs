@@ -58,8 +58,8 @@ impl Times {
 /// The types of the parameters, the same for every statement:
 /// 1 audit context, 2 practitioner, 3 patients, 4 patient identifier's system, 5 its value, 6 study, 7 organization,
 /// 8 code systems, 9 codes, 10 statuses, 11 ids, 12 identifier's system, 13 its value, 14 and 15 start, 16 and 17 end,
-/// 18 and 19 last updated, 20 and 21 position, 22 count.
-pub static PARAMETERS: [Type; 22] = [
+/// 18 and 19 last updated, 20 and 21 position, 22 count, 23 skip.
+pub static PARAMETERS: [Type; 23] = [
     Type::JSONB,
     Type::INT4,
     Type::INT4_ARRAY,
@@ -80,6 +80,7 @@ pub static PARAMETERS: [Type; 22] = [
     Type::TIMESTAMPTZ,
     Type::TIMESTAMPTZ,
     Type::TIMESTAMPTZ,
+    Type::INT8,
     Type::INT8,
     Type::INT8,
 ];
@@ -415,9 +416,9 @@ page AS MATERIALIZED (
    ORDER BY k.{column} {direction}, k.id {direction} LIMIT {limit}
 ),
 shown AS MATERIALIZED (
-  SELECT * FROM page ORDER BY sorted_at {direction}, id {direction} LIMIT $22
+  SELECT * FROM page ORDER BY sorted_at {direction}, id {direction} LIMIT $22 OFFSET $23
 )
-SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $22 AS more,
+SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $22 + $23 AS more,
        o.id, o.last_updated, o.effective_start, o.content
   FROM (SELECT v.refused_by,
                audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
