@@ -27,6 +27,7 @@ mod consent_withdrawal;
 mod consents;
 mod cors;
 mod data_sources;
+mod database_login;
 mod database_tls;
 mod dpop;
 mod end_of_time;

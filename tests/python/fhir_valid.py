@@ -174,7 +174,8 @@ def declared(check: Check, statement: dict) -> None:
             value = SAMPLES_BY_NAME.get(parameter["name"], SAMPLES[parameter["type"]])
             query = {parameter["name"]: value}
             if entry["type"] not in {*DIRECTORY, "Observation"}:
-                query = {"patient": "40001", "_id": "00000000-0000-4000-8000-000000000001"} | ({} if parameter["name"] == "_id" else query)
+                value = "00000000-0000-4000-8000-000000000001" if parameter["name"] == "_id" else value
+                query = {parameter["name"]: value} | ({} if parameter["name"] == "subject" else {"patient": "40001"})
             elif entry["type"] == "Observation" and parameter["name"] in ("identifier", "date"):
                 query["patient"] = "40001"
             check.ask("admin", "GET", f"/FHIR/R5/{entry['type']}", 200, params=query, headers={"Prefer": "handling=strict"})

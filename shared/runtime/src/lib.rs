@@ -12,6 +12,7 @@ pub mod browser;
 pub mod ceremony;
 pub mod client;
 pub mod cors;
+mod database;
 pub mod directory;
 pub mod factor;
 mod failure;

@@ -23,6 +23,7 @@ mod fhir_source;
 mod idempotency;
 mod invitation;
 mod link;
+mod login;
 mod logout;
 mod migrate;
 mod oauth;
@@ -69,6 +70,7 @@ pub use invitation::{
     Redemption,
 };
 pub use link::Added;
+pub use login::{Login, Logins};
 pub use logout::LogoutClient;
 pub use migrate::{LoginError, connect_owner, create_database, create_login, migrate};
 pub use oauth::{Exchanged, NewAccess, NewCode, NewTokens, Revocation, SignedInElsewhere};
