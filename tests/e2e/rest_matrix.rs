@@ -256,6 +256,7 @@ async fn lines(routes: Vec<Route>) -> Vec<String> {
     }
     let callers = callers(&world).await;
     world.remember().await;
+    let world = world.behind_gateway();
     let mut lines = Vec::new();
     for (route, whose) in routes.iter().flat_map(|route| [(route, Whose::Own), (route, Whose::Other)]) {
         let mut line = format!("{:<66}{:<6}", format!("{} {}", route.method, route.path), whose.name());

@@ -78,8 +78,8 @@ const LONG_LISTS: [(&str, &str); 7] = [
 async fn a_page_of_a_long_list_by_its_number_is_the_one_that_the_links_lead_to() {
     let world = World::new().await;
     for patient in [40_001, 40_002, 40_003] {
-        let body = json!({ "patientId": patient, "clientId": 1 });
-        assert_eq!(world.post("admin", "/api/v1/invitation", &body).await.0, StatusCode::OK, "{patient}");
+        let body = json!({ "patientId": patient, "client_id": 1 });
+        assert_eq!(world.post("admin", "/api/v1/invitation", &body).await.0, StatusCode::CREATED, "{patient}");
     }
     for (user, list) in LONG_LISTS {
         let (mut pages, mut at) = (Vec::new(), Some(format!("{list}?pageSize=1")));
@@ -121,8 +121,8 @@ async fn no_more_rows_are_skipped_for_a_page_by_its_number_than_can_be_counted_c
     let world = World::new().await;
     world
         .sql(
-            "INSERT INTO consent_event (patient_id, study_id, scope_id, decision, actions, decided_by, authorization_reference)
-             SELECT c.patient_id, c.study_id, c.scope_id, c.decision, c.actions, c.decided_by, c.authorization_reference
+            "INSERT INTO consent_event (id, decided_at, patient_id, study_id, scope_id, decision, actions, decided_by, request_id)
+             SELECT nextval('consent_event_id'), c.decided_at, c.patient_id, c.study_id, c.scope_id, c.decision, c.actions, c.decided_by, c.request_id
                FROM generate_series(1, 10010), (SELECT * FROM consent_event WHERE patient_id = 40001 LIMIT 1) c",
         )
         .await;
