@@ -30,6 +30,7 @@ mod data_sources;
 mod database_tls;
 mod dpop;
 mod end_of_time;
+mod enrolment_races;
 mod faults;
 mod fhir_sources;
 mod fresh_instance;
