@@ -152,6 +152,7 @@ FHIR = [
     ),
     Step("fhir-auxiliary-read", 200, lambda a, v: a.json["id"] == v["auxiliary"]),
     Step("fhir-auxiliary-search", 200, lambda a, v: a.ids() == {v["auxiliary"]}),
+    Step("fhir-import", 200, lambda a, v: [entry["response"]["status"] for entry in a.json["entry"]] == ["201 Created"]),
 ]
 
 # The rest: these go through a runtime API of our own, with every secret from Secrets Manager.
@@ -194,6 +195,8 @@ REST = [
     Step("data-sources-scopes", 200, lambda a, v: [row["scopeCode"]["id"] for row in a.json] == [50002, 50004]),
     Step("clients-data-sources", 200, lambda a, v: [source["id"] for source in a.json] == [70001, 70005]),
     Step("data-sources-all-scopes", 200, lambda a, v: {scope["id"] for scope in a.json} == set(range(50001, 50017))),
+    Step("data-sources-all-scopes-add", 403, lambda a, v: a.json == {"detail": DENIED}),
+    Step("patient-access-brands", 200, lambda a, v: a.json == {"results": []}),
     Step("clients-list", 200, listed(1, 2, 3, 4)),
     Step("clients-read", 200, lambda a, v: a.json["name"] == "CareX" and "redirectUris" not in a.json),
     Step("clients-register", 403, lambda a, v: a.json == {"detail": DENIED}),

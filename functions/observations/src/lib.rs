@@ -5,7 +5,7 @@
 
 mod body;
 
-use api::{Content, Kind, Operation, PAGE, Parameter, Shape, parameter, required};
+use api::{Content, Kind, Operation, PAGE, Parameter, Shape, optional, parameter, required};
 use audit::{Action, Target};
 use authz::{Actor, Layer, Principal, Refusal};
 use body::Body;
@@ -33,7 +33,10 @@ const OBSERVATION: Shape = Shape {
         required("codingCode", Kind::AnyText),
         required("codingText", Kind::AnyText),
         required("lastUpdated", Kind::Instant),
-        required("omhData", Kind::Document).about("The Open mHealth or IEEE 1752 data point: header and body."),
+        required("omhData", Kind::OrNull(&Kind::Document))
+            .about("The Open mHealth or IEEE 1752 data point: header and body. Null for codes of other systems."),
+        optional("fhirData", Kind::Document)
+            .about("Where there is no data point: the elements of the FHIR Observation."),
     ],
 };
 

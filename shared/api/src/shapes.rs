@@ -1,6 +1,7 @@
 //! The objects of `/api/v1` that more than one operation takes or answers.
 
 mod account;
+pub mod brand;
 pub mod clients;
 pub mod consent;
 pub mod data_source;

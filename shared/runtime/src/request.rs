@@ -190,7 +190,7 @@ impl Request {
     }
 
     /// Who asks, looked up once for the whole request: a proof is good for one look.
-    pub(crate) async fn identified(&self, app: &App) -> Result<Authenticated, Failure> {
+    pub async fn identified(&self, app: &App) -> Result<Authenticated, Failure> {
         let caller = self.authenticated(app).await?;
         Ok(self.caller.get_or_init(|| caller).clone())
     }

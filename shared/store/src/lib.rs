@@ -91,7 +91,7 @@ pub use pool::Store;
 pub use practitioner::{Practitioner, PractitionerAccount, PractitionerPage};
 pub use pushed_request::NewPushedRequest;
 pub use session::{GrantEntry, LoginSession, NewSession, Origin, SessionEntry};
-pub use setting::{NewSetting, Setting, SettingChange};
+pub use setting::{NewSetting, RecordHolder, Setting, SettingChange};
 pub use single_sign_on::{LinkedSession, Outsider, SignOutOrder, SsoAccount, SsoAttempt};
 pub use slice::Slice;
 pub use study::{RetentionPolicy, Study, StudyDeletion, StudyNeed, StudyOrganization, StudyRecord};
