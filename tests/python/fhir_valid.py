@@ -173,10 +173,7 @@ def declared(check: Check, statement: dict) -> None:
         for parameter in entry["searchParam"]:
             value = SAMPLES_BY_NAME.get(parameter["name"], SAMPLES[parameter["type"]])
             query = {parameter["name"]: value}
-            if entry["type"] not in {*DIRECTORY, "Observation"}:
-                value = "00000000-0000-4000-8000-000000000001" if parameter["name"] == "_id" else value
-                query = {parameter["name"]: value} | ({} if parameter["name"] == "subject" else {"patient": "40001"})
-            elif entry["type"] == "Observation" and parameter["name"] in ("identifier", "date"):
+            if entry["type"] == "Observation" and parameter["name"] in ("identifier", "date"):
                 query["patient"] = "40001"
             if entry["type"] not in DIRECTORY | {"Observation"}:
                 # Kept as they come: their ids are UUIDs, and a search names a patient.
