@@ -28,6 +28,8 @@ async fn public_documents_may_be_read_by_every_origin_and_kept_by_caches() {
         "/o/.well-known/oauth-authorization-server",
         "/o/.well-known/jwks.json",
         "/.well-known/oauth-authorization-server",
+        "/.well-known/oauth-protected-resource",
+        "/o/.well-known/oauth-protected-resource",
         "/FHIR/R5/.well-known/smart-configuration",
         "/fhir/r5/.well-known/smart-configuration",
         "/FHIR/R5/metadata",
@@ -64,6 +66,8 @@ async fn every_url_that_metadata_names_answers_may_be_read_by_whom_it_is_for_and
     for document in [
         "/o/.well-known/openid-configuration",
         "/.well-known/oauth-authorization-server",
+        "/.well-known/oauth-protected-resource",
+        "/o/.well-known/oauth-protected-resource",
         "/FHIR/R5/.well-known/smart-configuration",
     ] {
         let found = Reply::to(world.anonymous(Method::GET, document)).await.json();

@@ -164,6 +164,7 @@ impl Wanted {
         let scopes = scopes.map_err(|_| Failure::field("scopes", "A scope is malformed."))?;
         let keys: Option<Result<(), KeySetError>> = self.jwks.as_ref().map(|keys| KeySet::from_value(keys).map(|_| ()));
         let registration = Registration {
+            name: &self.name,
             redirect_uris: &self.redirect_uris,
             post_logout_redirect_uris: &self.post_logout_redirect_uris,
             grant_types: &self.grant_types,

@@ -21,7 +21,7 @@ pub const FHIR_USER: &str = "fhirUser";
 
 /// The scopes this server lists. Of the SMART scopes it knows more: every resource type that it serves, every combination of
 /// letters, and the words of version 1.
-pub const SUPPORTED: [&str; 11] = [
+pub const SUPPORTED: [&str; 13] = [
     OPENID,
     PROFILE,
     EMAIL,
@@ -33,6 +33,8 @@ pub const SUPPORTED: [&str; 11] = [
     "patient/Observation.crs",
     "user/*.rs",
     "user/Observation.crs",
+    "system/*.rs",
+    "system/Observation.crs",
 ];
 
 const MAX_TOKENS: usize = 64;
