@@ -67,6 +67,11 @@ impl Scope {
         Ok(Self(tokens))
     }
 
+    /// The set of these tokens. There may be none: a client that never asks for a token has no scope.
+    pub fn of(tokens: &[String]) -> Result<Self, ScopeError> {
+        if tokens.is_empty() { Ok(Self::default()) } else { Self::parse(&tokens.join(" ")) }
+    }
+
     /// Whether the set holds this token. Tokens are case-sensitive.
     #[must_use]
     pub fn contains(&self, token: &str) -> bool {

@@ -135,7 +135,9 @@ fn who_signs_in_for_the_request_signs_in_once() {
     ] {
         let parameters = push(&format!("{FORM}{prompt}"), None).ok().unwrap().parameters();
         let authorization = bring(&brought("r"), &parameters).ok().unwrap();
-        for (auth_time, step) in [(98, NextStep::LogIn), (99, before), (100, NextStep::IssueCode), (150, NextStep::IssueCode)] {
+        for (auth_time, step) in
+            [(98, NextStep::LogIn), (99, before), (100, NextStep::IssueCode), (150, NextStep::IssueCode)]
+        {
             let session = Session { auth_time: at(auth_time), has_consented: false, could_be_stronger: false };
             let next = authorization.next_step(&client(), SITE, Some(&session), at(200));
             assert_eq!(next, Ok(step), "{prompt} {auth_time}");
