@@ -27,7 +27,7 @@ async fn a_server_that_only_introspects_is_registered_without_grants_and_scopes_
     let app = world.register(&application("client_secret_basic", &json!({}))).await;
     let (_, bought) = tokens(&world, &app, &[API], &[]).await;
     let shown = world.as_client(&server, "/o/introspect/", &[("token", member(&bought, "access_token"))]).await.json();
-    assert_eq!((&shown["active"], &shown["aud"]), (&json!(true), &json!(API)), "{shown}");
+    assert_eq!((&shown["active"], &shown["aud"]), (&json!(true), &json!([API])), "{shown}");
     let (_, own) = tokens(&world, &app, &[], &[]).await;
     let hidden = world.as_client(&server, "/o/introspect/", &[("token", member(&own, "access_token"))]).await.json();
     assert_eq!(hidden, json!({ "active": false }));

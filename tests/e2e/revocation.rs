@@ -214,6 +214,8 @@ async fn only_clients_that_prove_who_they_are_introspect_rfc_7662_2_1() {
     }
     let events = world.audit_after(end).await;
     assert_eq!(events.len(), 4, "each is recorded, nobody too");
-    assert!(events.iter().all(|event| event.outcome == "denied" && event.client.is_none()), "{events:?}");
+    assert!(events.iter().all(|event| event.outcome == "denied"), "{events:?}");
+    let clients: Vec<_> = events.iter().map(|event| event.client).collect();
+    assert_eq!(clients, [Some(4), None, None, None], "a public client is whoever names it");
     assert_eq!(Reply::to(world.anonymous(Method::GET, "/o/introspect/")).await.status.as_u16(), 405);
 }
