@@ -175,3 +175,18 @@ async fn a_practitioners_own_client_is_ended_but_not_changed_by_a_super_admin() 
     let delete = world.request("admin", Method::DELETE, &format!("{PATH}/{}", own["id"]));
     assert_eq!(answer(delete).await.0, StatusCode::NO_CONTENT);
 }
+
+#[tokio::test]
+async fn a_name_that_people_cannot_read_as_it_is_is_refused() {
+    let world = World::new().await;
+    let client = world.register(&application("none", &json!({}))).await;
+    for name in ["Care\u{200b}X", "\u{202e}XeraC", "Care\u{2066}X\u{2069}", "\u{feff}CareX"] {
+        let (status, answer) = world.post("admin", PATH, &application("none", &json!({ "name": name }))).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{name:?}: {answer}");
+        assert_eq!(keys(&answer), ["name"].into(), "{name:?}");
+        assert_eq!(patch(&world, &client, &json!({ "name": name })).await.0, StatusCode::BAD_REQUEST, "{name:?}");
+        let own = world.post("manager_mary", "/api/v1/practitioner_clients", &json!({ "label": name })).await;
+        assert_eq!(own.0, StatusCode::BAD_REQUEST, "{name:?}");
+    }
+    assert_eq!(patch(&world, &client, &json!({ "name": "CareX نبض" })).await.0, StatusCode::OK);
+}

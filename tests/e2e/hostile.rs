@@ -23,6 +23,8 @@ pub const PUBLIC: &[(&str, &str)] = &[
     ("GET /fhir/r5/.well-known/smart-configuration", "where to get a token"),
     ("GET /.well-known/oauth-authorization-server", "where to get a token"),
     ("GET /o/.well-known/oauth-authorization-server", "where to get a token"),
+    ("GET /.well-known/oauth-protected-resource", "where to get a token"),
+    ("GET /o/.well-known/oauth-protected-resource", "where to get a token"),
     ("GET /o/.well-known/openid-configuration", "where to get a token"),
     ("GET /o/.well-known/openid-configuration/", "where to get a token"),
     ("GET /o/.well-known/jwks.json", "public keys"),

@@ -52,6 +52,8 @@ mod logs;
 mod matrix_callers;
 mod migration_policy;
 mod oauth;
+mod oauth_attempts;
+mod oauth_freshness;
 mod oauth_redirects;
 mod oauth_scopes;
 mod oauth_tokens;

@@ -117,6 +117,7 @@ FHIR = [
     Step("cors-preflight", 204, lambda a, v: a.header("access-control-max-age") == "600"),
     Step("oauth-discovery", 200, lambda a, v: a.json["issuer"] == "https://jhe.example/o"),
     Step("oauth-discovery-server", 200, lambda a, v: a.json["token_endpoint"] == "https://jhe.example/o/token/"),
+    Step("oauth-discovery-resource", 200, lambda a, v: a.json["resource"] == "https://jhe.example"),
     Step("oauth-discovery-smart", 200, lambda a, v: "S256" in a.json["code_challenge_methods_supported"]),
     Step(
         "fhir-observation-create",

@@ -160,10 +160,10 @@ impl Wanted {
     }
 
     fn check(self) -> Result<Self, Failure> {
-        let scopes = if self.scopes.is_empty() { Ok(Scope::default()) } else { Scope::parse(&self.scopes.join(" ")) };
-        let scopes = scopes.map_err(|_| Failure::field("scopes", "A scope is malformed."))?;
+        let scopes = Scope::of(&self.scopes).map_err(|_| Failure::field("scopes", "A scope is malformed."))?;
         let keys: Option<Result<(), KeySetError>> = self.jwks.as_ref().map(|keys| KeySet::from_value(keys).map(|_| ()));
         let registration = Registration {
+            name: &self.name,
             redirect_uris: &self.redirect_uris,
             post_logout_redirect_uris: &self.post_logout_redirect_uris,
             grant_types: &self.grant_types,

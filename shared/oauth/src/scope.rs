@@ -21,7 +21,7 @@ pub const FHIR_USER: &str = "fhirUser";
 
 /// The scopes this server lists. Of the SMART scopes it knows more: every resource type that it serves, every combination of
 /// letters, and the words of version 1.
-pub const SUPPORTED: [&str; 11] = [
+pub const SUPPORTED: [&str; 13] = [
     OPENID,
     PROFILE,
     EMAIL,
@@ -33,6 +33,8 @@ pub const SUPPORTED: [&str; 11] = [
     "patient/Observation.crs",
     "user/*.rs",
     "user/Observation.crs",
+    "system/*.rs",
+    "system/Observation.crs",
 ];
 
 const MAX_TOKENS: usize = 64;
@@ -63,6 +65,11 @@ impl Scope {
             }
         }
         Ok(Self(tokens))
+    }
+
+    /// The set of these tokens. There may be none: a client that never asks for a token has no scope.
+    pub fn of(tokens: &[String]) -> Result<Self, ScopeError> {
+        if tokens.is_empty() { Ok(Self::default()) } else { Self::parse(&tokens.join(" ")) }
     }
 
     /// Whether the set holds this token. Tokens are case-sensitive.

@@ -2,10 +2,10 @@
 
 use crate::{App, Failure, Request};
 use audit::{Context, RefusedBy, Target};
-use authz::Layer;
+use authz::{ClientId, Layer};
 use oauth::{
-    Client, ErrorCode, KeySet, OAuthError, client_auth::ClientAuthentication, discovery::Endpoints, dpop::Proof,
-    resource::Audience,
+    Client, ErrorCode, KeySet, OAuthError, Params, client_auth::ClientAuthentication, discovery::Endpoints,
+    dpop::Proof, resource::Audience,
 };
 use std::sync::Arc;
 use store::Store;
@@ -19,6 +19,35 @@ pub async fn authenticate(app: &App, context: &Context, sender: &ClientAuthentic
             store.record_refusal(context, &Target::nothing(), RefusedBy::Layer(Layer::Token)).await?;
             Err(error.into())
         }
+    }
+}
+
+/// Records a request that is refused for what it says, with the client that it proves to come from, and which error it was: the
+/// failure to answer with. Who cannot be known is nobody.
+pub async fn refused(
+    app: &App,
+    context: &mut Context,
+    authorization: Option<&str>,
+    params: &Params,
+    error: OAuthError,
+) -> Failure {
+    let recorded = async {
+        let store = app.store().await?;
+        if context.client_id.is_none()
+            && let Ok(sender) = ClientAuthentication::parse(authorization, params)
+            && let Ok(client) = proved(app, store, &sender).await?
+        {
+            context.client_id = Some(ClientId(client.id));
+        }
+        let refused_by = match error.code {
+            ErrorCode::InvalidClient => RefusedBy::Layer(Layer::Token),
+            _ => RefusedBy::Invalid,
+        };
+        Ok::<_, Failure>(store.record_refused_message(context, refused_by, error.code.as_str()).await?)
+    };
+    match recorded.await {
+        Ok(()) => error.into(),
+        Err(failure) => failure,
     }
 }
 

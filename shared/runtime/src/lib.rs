@@ -48,7 +48,7 @@ pub use rate::RateLimit;
 pub use request::{Request, RequestParts};
 pub use response::{Response, empty, html, json, no_content, read_response, redirect, text_json};
 pub use scheduled::{Occasion, Scheduled};
-pub use settings::Settings;
+pub use settings::{Settings, TOKEN_EXCHANGE_ISSUERS};
 pub use version::versioned;
 
 /// The version that every host reports.

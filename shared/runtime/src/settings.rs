@@ -3,6 +3,7 @@
 use crate::{RateLimit, cors};
 use jiff::SignedDuration;
 use oauth::{
+    exchange::TrustedIssuer,
     grant::Lifetimes,
     pkce::{Challenge, Verifier},
 };
@@ -44,7 +45,12 @@ pub struct Settings {
     /// `PATIENT_AUTHORIZATION_CODE_CHALLENGE`, or the challenge of `PATIENT_AUTHORIZATION_CODE_VERIFIER`: what the apps of
     /// clients set to static PKCE answer to.
     pub static_challenge: Option<Challenge>,
+    /// Whether there is a provider whose tokens are exchanged (`TOKEN_EXCHANGE_ISSUERS`).
+    pub exchanges_tokens: bool,
 }
+
+/// The setting that names the providers whose tokens are exchanged.
+pub const TOKEN_EXCHANGE_ISSUERS: &str = "TOKEN_EXCHANGE_ISSUERS";
 
 impl Settings {
     /// Reads the settings by a lookup in the environment.
@@ -83,6 +89,8 @@ impl Settings {
             reason_required: flag(&lookup, "REASON_REQUIRED", false)?,
             study_grace: study_grace(&lookup)?,
             static_challenge: static_challenge(&lookup)?,
+            exchanges_tokens: lookup(TOKEN_EXCHANGE_ISSUERS)
+                .is_some_and(|list| TrustedIssuer::list(&list).is_ok_and(|issuers| !issuers.is_empty())),
         })
     }
 

@@ -143,7 +143,7 @@ fn request_sign_up() -> String {
 
 /// Nobody is authenticated yet, but the patient concerned can read who asked.
 const LINK_RECORDED: &str = "
-SELECT a.*, audit_record($1, CASE WHEN a.id IS NULL THEN 'denied' ELSE 'allowed' END,
+SELECT a.*, audit_record($1 || jsonb_build_object('subject_user_id', a.id), CASE WHEN a.id IS NULL THEN 'denied' ELSE 'allowed' END,
                          CASE WHEN a.id IS NULL THEN 'not_found' END, '{}', '{}',
                          ARRAY(SELECT id FROM patient WHERE user_id = a.id), '{}')
   FROM (VALUES (1)) one LEFT JOIN account a ON true";

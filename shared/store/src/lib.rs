@@ -89,7 +89,7 @@ pub use patient::{
 };
 pub use pool::Store;
 pub use practitioner::{Practitioner, PractitionerAccount, PractitionerPage};
-pub use pushed_request::NewPushedRequest;
+pub use pushed_request::{Bound, NewPushedRequest, Push};
 pub use session::{GrantEntry, LoginSession, NewSession, Origin, SessionEntry};
 pub use setting::{NewSetting, RecordHolder, Setting, SettingChange};
 pub use single_sign_on::{LinkedSession, Outsider, SignOutOrder, SsoAccount, SsoAttempt};
