@@ -87,6 +87,7 @@ mod signing_keys;
 mod single_sign_on;
 mod source_policy;
 mod static_pkce;
+mod strict_transport;
 mod studies;
 mod study_life;
 mod study_manage;
