@@ -55,6 +55,7 @@ const USUAL_GRANTS: [GrantType; 2] = [GrantType::AuthorizationCode, GrantType::R
 const USUAL_SCOPES: [&str; 4] = ["openid", "email", "profile", "offline_access"];
 
 /// A client as it is to be.
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub(crate) struct Wanted {
     name: String,
     redirect_uris: Vec<String>,

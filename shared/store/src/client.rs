@@ -30,6 +30,7 @@ pub struct ClientSummary {
 /// A client as registered. Secrets are not part of it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct RegisteredClient {
     /// What every user may know.
     #[serde(flatten)]
@@ -70,6 +71,7 @@ pub struct RegisteredClient {
 
 /// A client to register, or what a registered one is to become.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct ClientRecord<'a> {
     /// Its name.
     pub name: &'a str,
