@@ -51,7 +51,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let issuers = Issuers::of(app)?;
     let client = client::authenticate(app, &context, &asked.client).await?;
     context.client_id = Some(ClientId(client.id));
-    let proof = client::proof(app, request, &context).await?;
+    let proof = client::binding(app, request, &context).await?;
     let scope = match exchange::scope(&client, asked.scope.as_ref()) {
         Ok(scope) => scope,
         Err(error) => return Err(refused(app, &context, "client", error.answer()).await),

@@ -44,7 +44,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let store = app.store().await?;
     let client = client::authenticate(app, &context, &sender(store, &context, &asked).await?).await?;
     context.client_id = Some(ClientId(client.id));
-    let proof = client::proof(app, request, &context).await?;
+    let proof = client::binding(app, request, &context).await?;
     let tokens = Tokens { access: Secret::generate()?, refresh: Secret::generate()? };
     let new = new_tokens(app, &client, &tokens, proof.as_ref());
     let settings = &app.settings;

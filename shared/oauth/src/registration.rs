@@ -35,6 +35,8 @@ pub struct Registration<'a> {
     pub invitation_url: Option<&'a str>,
     /// Whether an account is named that it acts as.
     pub acts_as: bool,
+    /// Whether its apps answer to the deployment's fixed PKCE pair.
+    pub static_pkce: bool,
 }
 
 /// A member that is not acceptable, and why.
@@ -69,6 +71,9 @@ impl Registration<'_> {
         }
         if self.invitation_url.is_some_and(|url| !is_link(url) || !url.contains("CODE")) {
             say("invitationUrl", "Enter a URL, https or http on this device, with CODE where the code goes.");
+        }
+        if self.static_pkce && self.invitation_url.is_none() {
+            say("staticPkce", "Goes with invitationUrl: it is for the links of invitations.");
         }
         problems
     }
@@ -105,8 +110,12 @@ impl Registration<'_> {
         if self.redirect_uris.len() > MAX_REDIRECT_URIS {
             say("redirectUris", "Too many.");
         }
-        if self.redirect_uris.is_empty() == self.grant_types.contains(&GrantType::AuthorizationCode) {
-            say("redirectUris", "They go with the grant type authorization_code.");
+        match (self.redirect_uris.is_empty(), self.grant_types.contains(&GrantType::AuthorizationCode)) {
+            (true, true) => {
+                say("redirectUris", "Name where codes are sent. Only an app with an invitationUrl need not have one.");
+            }
+            (false, false) => say("redirectUris", "They go with the grant type authorization_code."),
+            _ => {}
         }
         if self.post_logout_redirect_uris.len() > MAX_REDIRECT_URIS {
             say("postLogoutRedirectUris", "Too many.");

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::smart;
+
 /// Asks for OpenID Connect: an `id_token` and the subject.
 pub const OPENID: &str = "openid";
 /// Asks for the user's name.
@@ -84,6 +86,16 @@ impl Scope {
         Self(self.0.iter().filter(|token| passes(token)).cloned().collect())
     }
 
+    /// The set without a token, if that is less than before and still something: a person takes back a part of what they
+    /// allowed (OWASP ASVS 5.0 10.7.3). `openid` stays with what goes by it, and the last SMART scope stays too, since an
+    /// authorization without any could be one of whole access. Who wants neither ends the authorization.
+    #[must_use]
+    pub fn without(&self, token: &str) -> Option<Self> {
+        let rest = self.filter(|other| other != token);
+        let is_less = self.contains(token) && token != OPENID && !rest.is_empty();
+        (is_less && smart::is_named(self) == smart::is_named(&rest)).then_some(rest)
+    }
+
     /// Whether the other set holds every token of this one.
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {
@@ -126,6 +138,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_part_is_taken_back_and_never_makes_more_asvs_10_7_3() {
+        let scope = Scope::parse("openid email patient/Observation.rs patient/Patient.r").unwrap();
+        let rest = scope.without("email").unwrap();
+        assert_eq!(rest.to_string(), "openid patient/Observation.rs patient/Patient.r");
+        let rest = rest.without("patient/Patient.r").unwrap();
+        assert_eq!(rest.without("patient/Observation.rs"), None, "without any it could be whole access");
+        for (scope, token) in
+            [("openid email", "openid"), ("email", "email"), ("openid email", "profile"), ("openid", "")]
+        {
+            assert_eq!(Scope::parse(scope).unwrap().without(token), None, "{token} of {scope}");
+        }
+    }
 
     #[test]
     fn the_syntax_is_that_of_rfc_6749_3_3() {

@@ -65,6 +65,18 @@ pub async fn proof(app: &App, request: &Request, context: &Context) -> Result<Op
     }
 }
 
+/// The proof to whose key what is issued now is bound. Where the deployment issues nothing else, there has to be one (OWASP
+/// ASVS 5.0 section 10.4.14).
+pub async fn binding(app: &App, request: &Request, context: &Context) -> Result<Option<Proof>, Failure> {
+    let proof = proof(app, request, context).await?;
+    if proof.is_none() && app.settings.requires_bound_tokens {
+        app.store().await?.record_refusal(context, &Target::nothing(), RefusedBy::Layer(Layer::Token)).await?;
+        let text = "A proof of possession (DPoP) is needed here.";
+        return Err(OAuthError::new(ErrorCode::InvalidDpopProof, text).into());
+    }
+    Ok(proof)
+}
+
 /// Whether everything that a token is asked for exists: of this server, or a resource server that is registered (RFC 8707
 /// section 2).
 pub async fn knows(app: &App, audience: &Audience) -> Result<bool, Failure> {
@@ -80,6 +92,10 @@ async fn proved(
     let Some(client) = store.client(sender.client_id()).await? else {
         return Ok(Err(OAuthError::invalid_client()));
     };
+    // OWASP ASVS 5.0 section 10.4.16.
+    if app.settings.requires_client_keys && !client.has_key() {
+        return Ok(Err(OAuthError::invalid_client()));
+    }
     let fetched = match sender.needs_keys(&client) {
         Some((url, kid)) => keys_at(app, url, kid).await,
         None => None,

@@ -224,6 +224,8 @@ impl Request {
         caller: &Authenticated,
     ) -> Result<(), Failure> {
         match (scheme, &caller.key) {
+            // OWASP ASVS 5.0 section 10.3.5: a token of before the setting, too.
+            (Scheme::Bearer, None) if app.settings.requires_bound_tokens => Err(Failure::Unauthenticated),
             (Scheme::Bearer, None) => Ok(()),
             (Scheme::Bearer, Some(_)) | (Scheme::Dpop, None) => Err(Failure::Unauthenticated),
             (Scheme::Dpop, Some(key)) => match Box::pin(self.proof(app, Some(token))).await? {

@@ -85,9 +85,9 @@ pub struct Recipient {
     pub has_password: bool,
 }
 
-/// Whether an organization of the user `u` asks its members for a second factor.
+/// Whether the root asks everybody for a second factor, or an organization of the user `u` its members.
 const ORGANIZATION_REQUIRES_FACTOR: &str = "
-u.user_type = 'practitioner' AND EXISTS (SELECT FROM practitioner p JOIN organization_member m ON m.practitioner_id = p.id
+EXISTS (SELECT FROM organization WHERE id = 0 AND requires_second_factor) OR u.user_type = 'practitioner' AND EXISTS (SELECT FROM practitioner p JOIN organization_member m ON m.practitioner_id = p.id
           JOIN organization o ON o.id = m.organization_id
          WHERE p.user_id = u.id AND o.requires_second_factor)";
 

@@ -53,7 +53,9 @@ pub use auxiliary::{
     ChangedContent, NewAuxiliary,
 };
 pub use change::{Changed, Expected};
-pub use client::{ClientRecord, ClientSummary, NewOwnClient, OwnClient, RegisteredClient, SecretChange};
+pub use client::{
+    ClientRecord, ClientRegistration, ClientSummary, NewOwnClient, OwnClient, RegisteredClient, SecretChange,
+};
 pub use config::{ConfigError, DatabaseConfig, SslMode};
 pub use consent::{
     ConsentChange, ConsentDecision, ConsentEvent, ConsentFacts, ConsentHistory, ConsentOutcome, ConsentState,

@@ -17,6 +17,7 @@ struct Wanted {
     resource_uri: Option<&'static str>,
     invitation_url: Option<&'static str>,
     acts_as: bool,
+    static_pkce: bool,
 }
 
 impl Default for Wanted {
@@ -33,6 +34,7 @@ impl Default for Wanted {
             resource_uri: None,
             invitation_url: None,
             acts_as: false,
+            static_pkce: false,
         }
     }
 }
@@ -76,6 +78,7 @@ impl Wanted {
             resource_uri: self.resource_uri,
             invitation_url: self.invitation_url,
             acts_as: self.acts_as,
+            static_pkce: self.static_pkce,
         };
         let mut fields: Vec<_> = registration.problems().into_iter().map(|problem| problem.field).collect();
         fields.dedup();
@@ -216,6 +219,13 @@ fn keys_go_with_private_key_jwt_and_come_from_one_place() {
     ] {
         assert_eq!(wanted.wrong(), fields);
     }
+}
+
+#[test]
+fn the_fixed_pair_is_for_apps_that_patients_are_invited_to() {
+    let link = Some("https://a.example?invitation=CODE");
+    assert_eq!(Wanted { static_pkce: true, invitation_url: link, ..Wanted::default() }.wrong(), [""; 0]);
+    assert_eq!(Wanted { static_pkce: true, ..Wanted::default() }.wrong(), ["staticPkce"]);
 }
 
 #[test]
