@@ -57,8 +57,8 @@ async fn where_clients_need_a_key_nothing_else_proves_one() {
     let world = World::with(&[("REQUIRE_CLIENT_KEYS", "true")]).await;
     let signer = Signer::default();
     let keyed = world.register(&service("private_key_jwt", &json!({ "jwks": signer.jwks() }))).await;
-    let signed = signer.sign(&claims(&world, member(&keyed, "clientId"), "j1"));
-    assert_eq!(ask(&world, &signed).await.status, StatusCode::OK);
+    let assertion = signer.sign(&claims(&world, member(&keyed, "clientId"), "j1"));
+    assert_eq!(ask(&world, &assertion).await.status, StatusCode::OK);
     for method in ["client_secret_basic", "client_secret_post"] {
         let client = world.register(&service(method, &json!({}))).await;
         let reply = world.as_client(&client, "/o/token/", &[("grant_type", "client_credentials")]).await;

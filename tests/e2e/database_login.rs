@@ -27,7 +27,7 @@ impl Logins for Secret {
 
     fn refused(&self) -> BoxFuture<'_, ()> {
         self.doubts.fetch_add(1, Ordering::Relaxed);
-        *self.kept.lock().expect("not poisoned") = self.latest.lock().expect("not poisoned").clone();
+        self.kept.lock().expect("not poisoned").clone_from(&self.latest.lock().expect("not poisoned"));
         std::future::ready(()).boxed()
     }
 }

@@ -127,13 +127,13 @@ async fn no_more_rows_are_skipped_for_a_page_by_its_number_than_can_be_counted_c
         )
         .await;
     let list = "/api/v1/patients/40001/consents/history?pageSize=1";
-    let (status, last) = world.get("ll_patient_peter", &format!("{list}&page=10001")).await;
-    assert_eq!(status, StatusCode::OK, "{last}");
+    let (status, furthest_numbered) = world.get("ll_patient_peter", &format!("{list}&page=10001")).await;
+    assert_eq!(status, StatusCode::OK, "{furthest_numbered}");
     let (status, answer) = world.get("ll_patient_peter", &format!("{list}&page=10002")).await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
     assert!(answer["page"][0].as_str().expect("a text").contains("next"), "{answer}");
     // By links it goes on.
-    let next = path(&world, &last["next"]).expect("a link");
+    let next = path(&world, &furthest_numbered["next"]).expect("a link");
     let (status, further) = world.get("ll_patient_peter", &next).await;
     assert_eq!((status, further["previous"].is_string()), (StatusCode::OK, true), "{further}");
     let (_, furthest) = world.get("ll_patient_peter", &path(&world, &further["next"]).expect("a link")).await;

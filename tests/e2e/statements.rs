@@ -4,7 +4,7 @@ use crate::rest_matrix::{declared, path};
 use end_to_end::{World, answer, point};
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 /// Who asks: each kind of reader has statements of its own.
 const READERS: [&str; 3] = ["manager_mary", "ll_patient_peter", "admin"];
@@ -80,11 +80,14 @@ async fn grow(world: &World) {
         make(world, "ll_patient_peter", "/FHIR/R5/Observation", observation).await;
         world.decide("ll_patient_peter", 40001, 30001, "omh:heart-rate:2.0", number % 2 == 1).await;
     }
-    let rows: String = (0..30).map(|number| format!("p{number}@example.com,F{number},G,1990-01-01\n")).collect();
+    let mut rows = "telecomEmail,nameFamily,nameGiven,birthDate\n".to_owned();
+    for number in 0..30 {
+        let _ = writeln!(rows, "p{number}@example.com,F{number},G,1990-01-01");
+    }
     let import = world
         .request("manager_mary", Method::POST, "/api/v1/patients/import?organization_id=20003")
         .header(header::CONTENT_TYPE, "text/csv")
-        .body(format!("telecomEmail,nameFamily,nameGiven,birthDate\n{rows}"));
+        .body(rows);
     assert_eq!(answer(import).await.0, StatusCode::OK);
 }
 
