@@ -77,7 +77,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_token_is_the_one_that_the_sdk_makes() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
         let (host, user) = ("jhe.proxy-abc.eu-central-1.rds.amazonaws.com", "jhe_app");
         let config = Config::builder().hostname(host).port(5432).username(user).region(Region::new("eu-central-1"));
         let sdk = crate::configuration(lookup, Duration::from_secs(1)).unwrap().into_builder();
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn a_token_shows_no_secret_and_is_another_one_later() {
         let tokens = DatabaseTokens::new(lookup, "db", 5432, "jhe_app").unwrap();
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
         let (first, second) = (tokens.token(now).unwrap(), tokens.token(now + Duration::from_secs(1)).unwrap());
         assert_ne!(first.expose_secret(), second.expose_secret());
         assert!(first.expose_secret().starts_with("db:5432/?Action=connect&DBUser=jhe_app&"));
