@@ -81,8 +81,8 @@ def register(host: Host) -> Clients:
         host.database,
         "-c",
         "INSERT INTO oauth_client (client_id, name, redirect_uris, grant_types, scopes, token_endpoint_auth_method, secret_hash, acts_as, "
-        "is_resource_server, whole_access) VALUES ('bench', 'Bench', '{}', '{client_credentials}', '{openid,email}', 'client_secret_basic', "
-        f"'\\x{hashlib.sha256(secret.encode()).hexdigest()}', 10004, true, true)",
+        "whole_access) VALUES ('bench', 'Bench', '{}', '{client_credentials}', '{openid,email}', 'client_secret_basic', "
+        f"'\\x{hashlib.sha256(secret.encode()).hexdigest()}', 10004, true)",
     )
     public, redirect_uri = psql(host.database, "-c", "SELECT client_id, redirect_uris[1] FROM oauth_client WHERE id = 4").split("|")
     return Clients(public, redirect_uri, base64.b64encode(f"bench:{secret}".encode()).decode())
