@@ -12,7 +12,7 @@ use store::{Patient, PatientFilter, PatientPage, Reader, Slice};
 /// The record of one patient, if the caller may see it; recorded in any case.
 pub async fn by_id(app: &App, context: &Context, actor: &Actor, id: PatientId) -> Result<Patient, Failure> {
     let filter = PatientFilter { ids: vec![id.0], slice: Slice::ONE, ..PatientFilter::default() };
-    let page = app.store().await?.patients(context, Reader::from(actor), &filter, false).await?;
+    let page = app.store().await?.patients(context, Reader::from(actor), &filter, None).await?;
     // Whatever refused, the caller is told the same: a patient who may not be seen does not exist.
     page.ok().and_then(|page| page.rows.into_iter().next()).ok_or(Failure::NotFound)
 }

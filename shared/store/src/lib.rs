@@ -95,7 +95,7 @@ pub use pushed_request::{Bound, NewPushedRequest, Push};
 pub use session::{GrantEntry, LoginSession, NewSession, Origin, SessionEntry};
 pub use setting::{NewSetting, RecordHolder, Setting, SettingChange};
 pub use single_sign_on::{LinkedSession, Outsider, SignOutOrder, SsoAccount, SsoAttempt};
-pub use slice::Slice;
+pub use slice::{ALL, COUNTED, Slice};
 pub use study::{RetentionPolicy, Study, StudyDeletion, StudyNeed, StudyOrganization, StudyRecord};
 pub use token::Authenticated;
 pub use user::{NewUser, Profile, Standing, StandingChange, User, UserChange, UserPage};

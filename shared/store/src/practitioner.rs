@@ -1,6 +1,6 @@
 //! Practitioners as others see them.
 
-use crate::{Organization, Slice, Store, StoreError, observation::Reader, organization::OWN};
+use crate::{COUNTED, Organization, Slice, Store, StoreError, observation::Reader, organization::OWN};
 use audit::Context;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -51,11 +51,11 @@ pub struct PractitionerPage {
     pub rows: Vec<PractitionerAccount>,
     /// True when the next page is not empty.
     pub more: bool,
-    /// How many there are in all.
+    /// How many there are, [`COUNTED`](crate::COUNTED) at most.
     pub total: i64,
 }
 
-/// 1 audit context, 2 after, 3 count, 4 ids, 5 skip. At least one row.
+/// 1 audit context, 2 after, 3 count, 4 ids, 5 skip, 6 how far to count. At least one row.
 const ACCOUNTS: &str = "
 WITH page AS MATERIALIZED (
   SELECT p.id FROM practitioner p JOIN app_user u ON u.id = p.user_id
@@ -64,7 +64,7 @@ WITH page AS MATERIALIZED (
   SELECT id FROM page ORDER BY id LIMIT $3 OFFSET $5
 )
 SELECT a.event_id, (SELECT count(*) FROM page) > $3 + $5 AS more,
-       (SELECT count(*) FROM practitioner p JOIN app_user u ON u.id = p.user_id WHERE u.is_active) AS total,
+       (SELECT count(*) FROM (SELECT FROM practitioner p JOIN app_user u ON u.id = p.user_id WHERE u.is_active LIMIT $6) c) AS total,
        p.id, u.id AS user_id, nullif(u.last_name, '') AS family, nullif(u.first_name, '') AS given, u.email, u.last_updated,
        coalesce((SELECT jsonb_agg(jsonb_build_object('id', o.id, 'name', o.name, 'type', o.type, 'partOf', o.part_of,
                                                      'currentUserRole', 'super_user', 'lastUpdated', o.last_updated) ORDER BY o.id)
@@ -112,11 +112,12 @@ impl Store {
         slice: Slice,
     ) -> Result<PractitionerPage, StoreError> {
         let client = self.connection().await?;
-        let types = [Type::JSONB, Type::INT4, Type::INT8, Type::INT4_ARRAY, Type::INT8];
+        let types = [Type::JSONB, Type::INT4, Type::INT8, Type::INT4_ARRAY, Type::INT8, Type::INT8];
         let statement = client.prepare_typed_cached(ACCOUNTS, &types).await?;
         let mut page = PractitionerPage::default();
-        let rows =
-            client.query(&statement, &[&Json(context), &slice.after_id(), &slice.count, &ids, &slice.skip]).await?;
+        let rows = client
+            .query(&statement, &[&Json(context), &slice.after_id(), &slice.count, &ids, &slice.skip, &COUNTED])
+            .await?;
         for row in rows {
             page.more = row.try_get("more")?;
             page.total = row.try_get("total")?;

@@ -1,4 +1,11 @@
-//! Which rows of a list.
+//! Which rows of a list, and how many are counted.
+
+/// How far a list of `/api/v1` counts its rows: what is counted is read, so that a count without end costs as much as the
+/// list is long.
+pub const COUNTED: i64 = 100_000;
+
+/// Counts to the end.
+pub const ALL: i64 = i64::MAX;
 
 /// So many rows after the key that the page before ended with, or, where a page is asked for by its number, after so many
 /// rows. To skip costs as much as to read, so the caller bounds it.

@@ -2,7 +2,7 @@
 
 use super::{ConsentDecision, ConsentEvent, ConsentHistory, ConsentState, StudyConsents};
 use crate::{
-    Named, Scope, Slice, Store, StoreError,
+    COUNTED, Named, Scope, Slice, Store, StoreError,
     observation::Reader,
     patient::{RECORD, VISIBLE, record},
 };
@@ -87,7 +87,7 @@ SELECT a.event_id, a.refused_by,
     )
 });
 
-/// 1 to 3 the reader, 4 audit context, 5 patient, 6 before, 7 count, 8 instant up to which (none: now), 9 skip.
+/// 1 to 3 the reader, 4 audit context, 5 patient, 6 before, 7 count, 8 instant up to which (none: now), 9 skip, 10 how far to count.
 static HISTORY: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
@@ -104,7 +104,7 @@ WITH who AS MATERIALIZED (
 ), shown AS MATERIALIZED (
   SELECT * FROM page ORDER BY id DESC LIMIT $7 OFFSET $9
 )
-SELECT a.event_id, a.refused_by, (SELECT count(*) FROM ledger) AS total, (SELECT count(*) FROM page) > $7 + $9 AS more,
+SELECT a.event_id, a.refused_by, (SELECT count(*) FROM (SELECT FROM ledger LIMIT $10) c) AS total, (SELECT count(*) FROM page) > $7 + $9 AS more,
        c.id, c.decided_at, c.study_id, c.study_name, c.decision, c.actions, c.authorization_reference,
        c.decided_by, concat_ws(' ', nullif(u.first_name, ''), nullif(u.last_name, '')) AS decided_by_name,
        x.id AS scope_id, x.system, x.code, x.text
@@ -173,6 +173,7 @@ impl Store {
                     Type::INT8,
                     Type::TIMESTAMPTZ,
                     Type::INT8,
+                    Type::INT8,
                 ],
             )
             .await?;
@@ -189,6 +190,7 @@ impl Store {
                     &slice.count,
                     &at,
                     &slice.skip,
+                    &COUNTED,
                 ],
             )
             .await?;

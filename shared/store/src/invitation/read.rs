@@ -1,6 +1,6 @@
 //! Reading invitations. The token is nowhere: only its hash was ever stored.
 
-use crate::{Slice, Store, StoreError, observation::Reader, patient::VISIBLE};
+use crate::{COUNTED, Slice, Store, StoreError, observation::Reader, patient::VISIBLE};
 use audit::{Context, RefusedBy};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
@@ -70,11 +70,11 @@ pub struct InvitationPage {
     pub rows: Vec<Invitation>,
     /// True when the next page is not empty.
     pub more: bool,
-    /// How many there are in all.
+    /// How many there are, [`COUNTED`](crate::COUNTED) at most.
     pub total: i64,
 }
 
-/// 1 to 3 the reader, 4 audit context, 5 id, 6 patient, 7 client, 8 status, 9 before, 10 count, 11 skip.
+/// 1 to 3 the reader, 4 audit context, 5 id, 6 patient, 7 client, 8 status, 9 before, 10 count, 11 skip, 12 how far to count.
 static SELECT: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
@@ -96,7 +96,7 @@ WITH named AS MATERIALIZED (
 ), shown AS MATERIALIZED (
   SELECT * FROM page ORDER BY id DESC LIMIT $10 OFFSET $11
 )
-SELECT a.event_id, a.refused_by, (SELECT count(*) FROM mine) AS total, (SELECT count(*) FROM page) > $10 + $11 AS more,
+SELECT a.event_id, a.refused_by, (SELECT count(*) FROM (SELECT FROM mine LIMIT $12) c) AS total, (SELECT count(*) FROM page) > $10 + $11 AS more,
        i.id, i.patient_id, i.client_id, i.token_hash, i.status, i.last_updated, i.issued_by, i.issued_at, i.expires_at,
        i.emailed, i.redeemed_at,
        CASE WHEN $1 IS NULL THEN i.issued_from END AS issued_from, CASE WHEN $1 IS NULL THEN i.redeemed_from END AS redeemed_from
@@ -113,7 +113,7 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM mine) AS total, (SELECT c
     )
 });
 
-const TYPES: [Type; 11] = [
+const TYPES: [Type; 12] = [
     Type::INT4,
     Type::INT4,
     Type::BOOL,
@@ -123,6 +123,7 @@ const TYPES: [Type; 11] = [
     Type::INT4,
     Type::TEXT,
     Type::INT4,
+    Type::INT8,
     Type::INT8,
     Type::INT8,
 ];
@@ -155,6 +156,7 @@ impl Store {
                     &slice.before_id(),
                     &slice.count,
                     &slice.skip,
+                    &COUNTED,
                 ],
             )
             .await?;

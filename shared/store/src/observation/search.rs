@@ -4,7 +4,7 @@ use super::{
     query::{Column, Filter, ObservationQuery, PageSize, Reader},
     statement::{PARAMETERS, Source, Times, count_statement, page_statement},
 };
-use crate::{Store, StoreError};
+use crate::{ALL, COUNTED, Store, StoreError};
 use audit::Context;
 use authz::Layer;
 use deadpool_postgres::Client;
@@ -162,6 +162,7 @@ pub(super) struct Values<'a> {
     position: (Timestamp, i64),
     count: i64,
     skip: i64,
+    most: i64,
     query: &'a ObservationQuery,
 }
 
@@ -189,11 +190,17 @@ impl<'a> Values<'a> {
             position: query.after.unwrap_or_else(|| before_first(query)),
             count: i64::from(query.count),
             skip: i64::from(query.skip),
+            most: ALL,
             query,
         }
     }
 
-    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 23] {
+    /// The same, counting no further than lists do.
+    pub(super) fn counting_as_lists_do(self) -> Self {
+        Self { most: COUNTED, ..self }
+    }
+
+    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 24] {
         [
             &self.context,
             &self.practitioner,
@@ -218,6 +225,7 @@ impl<'a> Values<'a> {
             &self.position.1,
             &self.count,
             &self.skip,
+            &self.most,
         ]
     }
 }

@@ -157,10 +157,10 @@ impl Access {
             let first = lanes(&first);
             return (
                 format!("SELECT DISTINCT lane.id FROM {first} ORDER BY lane.id LIMIT $17 + $23 + 1"),
-                format!("SELECT count(DISTINCT lane.id) FROM {all}"),
+                format!("SELECT count(DISTINCT c.id) FROM (SELECT lane.id FROM {all} LIMIT $22) c"),
             );
         }
-        (first, format!("SELECT count(*) FROM {source} {conditions}"))
+        (first, format!("SELECT count(*) FROM (SELECT FROM {source} {conditions} LIMIT $22) c"))
     }
 
     /// The conditions that are asked for and not met by the source. Only those are in the text of the statement: one text
@@ -209,7 +209,7 @@ fn like(column: &str, patterns: u8) -> String {
 
 /// 1 to 3 the reader, 4 audit context, 5 ids, 6 organization, 7 study, 8 and 9 identifier, 10 to 15 name, family and
 /// given as patterns and whether they are exact, 16 after, 17 count, 18 and 19 birth date, 20 and 21 last update, 22
-/// whether to count all, 23 skip.
+/// how far to count, if at all, 23 skip.
 ///
 /// The verdict: what the query names must be the reader's. What does not exist is refused alike, so that the answer does
 /// not tell which ids exist; only the audit knows the difference.
@@ -247,7 +247,7 @@ WITH verdict AS MATERIALIZED (
     JOIN organization_member m ON m.organization_id = o.organization_id AND m.practitioner_id = $1
 )
 SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $17 + $23 AS more,
-       CASE WHEN $22 AND a.refused_by IS NULL THEN ({total}) END AS total,
+       CASE WHEN $22 IS NOT NULL AND a.refused_by IS NULL THEN ({total}) END AS total,
        CASE WHEN p.id IS NOT NULL THEN {RECORD} END AS record
   FROM (SELECT v.refused_by,
                audit_record($4, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
@@ -284,19 +284,19 @@ const TYPES: [Type; 23] = [
     Type::DATE,
     Type::TIMESTAMPTZ,
     Type::TIMESTAMPTZ,
-    Type::BOOL,
+    Type::INT8,
     Type::INT8,
 ];
 
 impl Store {
-    /// A page of patients and its audit record, in one statement. `Ok(Err(reason))`: the filter names a patient, an
+    /// A page of patients, how many there are up to a number, and the audit record, in one statement. `Ok(Err(reason))`: the filter names a patient, an
     /// organization or a study that is not the reader's.
     pub async fn patients(
         &self,
         context: &Context,
         reader: Reader,
         filter: &PatientFilter,
-        with_total: bool,
+        count_to: Option<i64>,
     ) -> Result<Result<PatientPage, RefusedBy>, StoreError> {
         let (practitioner, patient, privileged) = reader.parts();
         let ids = match reader {
@@ -334,7 +334,7 @@ impl Store {
             &filter.birth_date.1,
             &filter.updated.0,
             &filter.updated.1,
-            &with_total,
+            &count_to,
             &filter.slice.skip,
         ];
         let rows = client.query(&statement, &parameters).await?;
