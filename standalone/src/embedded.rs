@@ -55,6 +55,10 @@ pub struct Embedded {
     _lock: fs::File,
 }
 
+/// What a server for tests has besides: it need not survive a crash, and it counts statements.
+const LOOSE: &str =
+    "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nshared_preload_libraries = 'pg_stat_statements'\n";
+
 /// The login that owns the tables.
 const OWNER: &str = "jhe_owner";
 
@@ -174,7 +178,7 @@ impl Embedded {
 
     /// Writes the settings: a port of this start, TLS only, and no access but by password over TLS from this machine.
     fn configure(&self, fast_and_loose: bool) -> Result<(), EmbeddedError> {
-        let loose = if fast_and_loose { "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n" } else { "" };
+        let loose = if fast_and_loose { LOOSE } else { "" };
         let settings = format!(
             "listen_addresses = 'localhost'\nport = {}\nunix_socket_directories = ''\nssl = on\n\
              ssl_cert_file = '{dir}/server.pem'\nssl_key_file = '{dir}/server.key'\nssl_min_protocol_version = 'TLSv1.2'\n\

@@ -2,14 +2,14 @@
 
 use crate::routes::{RouteError, Router, Target};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderValue, Method, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
-use runtime::{App, Failure, Function, MAX_BODY, Protocol, Request, RequestParts, Response};
+use runtime::{App, Failure, Function, MAX_BODY, Protocol, Request, RequestParts, Response, protect};
 use std::{
     collections::HashMap,
     convert::Infallible,
@@ -90,13 +90,6 @@ impl Host {
     ) -> http::Response<Full<Bytes>> {
         let is_head = request.method() == Method::HEAD;
         let mut response = self.route(peer, request).await;
-        if !response.headers().contains_key(REQUEST_ID) {
-            // No function was called: the host itself answers.
-            let headers = response.headers_mut();
-            headers.extend(HeaderValue::from_str(&request_id()).map(|id| (REQUEST_ID, id)));
-            headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        }
         if is_head {
             *response.body_mut() = Bytes::new();
         }
@@ -107,9 +100,9 @@ impl Host {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
         match self.router.find(parts.method.as_str(), &path) {
-            Target::Nothing => Failure::NotFound.response(protocol(&path)),
+            Target::Nothing => self.refuse(&Failure::NotFound, protocol(&path)),
             Target::MethodNotAllowed(function, allowed) => {
-                let mut response = Failure::MethodNotAllowed.response(function.protocol);
+                let mut response = self.refuse(&Failure::MethodNotAllowed, function.protocol);
                 if let Ok(value) = HeaderValue::from_str(&allowed.join(", ")) {
                     response.headers_mut().insert(header::ALLOW, value);
                 }
@@ -118,7 +111,7 @@ impl Host {
             Target::Function(function, variables) => {
                 let body = match received(&parts, body).await {
                     Ok(body) => body,
-                    Err(failure) => return failure.response(function.protocol),
+                    Err(failure) => return self.refuse(&failure, function.protocol),
                 };
                 let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), decoded(value))).collect();
                 let request = self.request(peer, parts, variables, body);
@@ -136,7 +129,14 @@ impl Host {
         let host = Arc::clone(self);
         tokio::spawn(async move { function.call(&host.app, &request).await })
             .await
-            .unwrap_or_else(|error| Failure::Internal(Box::new(error)).response(function.protocol))
+            .unwrap_or_else(|error| self.refuse(&Failure::Internal(Box::new(error)), function.protocol))
+    }
+
+    /// An answer of the host itself: no function was called, or it did not come to its end.
+    fn refuse(&self, failure: &Failure, protocol: Protocol) -> Response {
+        let mut response = failure.response(protocol);
+        protect(&self.app.settings, protocol, &request_id(), &mut response);
+        response
     }
 
     fn request(
@@ -177,9 +177,6 @@ async fn received(parts: &http::request::Parts, body: Incoming) -> Result<Bytes,
         Ok(Err(_)) | Err(_) => Err(Failure::Invalid("The request body did not arrive whole.".to_owned())),
     }
 }
-
-/// The header with the request's id.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The protocol of a path that leads nowhere.
 fn protocol(path: &str) -> Protocol {

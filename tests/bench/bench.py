@@ -20,6 +20,7 @@ from pathlib import Path
 from host import JHE, ROOT, Host, best, logged  # It makes `database` known.
 from database import libpq, psql
 from identity import identity
+from lists import lists
 
 STUDY = "patient._has:Group:member:_id=39001"
 
@@ -179,7 +180,7 @@ def upload() -> None:
     host.close()
 
 
-BENCHES = {"search": search, "depth": depth, "upload": upload, "identity": identity, "scale": scale}
+BENCHES = {"search": search, "depth": depth, "upload": upload, "identity": identity, "lists": lists, "scale": scale}
 
 
 def main() -> None:

@@ -81,11 +81,19 @@ def register(host: Host) -> Clients:
         host.database,
         "-c",
         "INSERT INTO oauth_client (client_id, name, redirect_uris, grant_types, scopes, token_endpoint_auth_method, secret_hash, acts_as, "
-        "is_resource_server, whole_access) VALUES ('bench', 'Bench', '{}', '{client_credentials}', '{openid,email}', 'client_secret_basic', "
-        f"'\\x{hashlib.sha256(secret.encode()).hexdigest()}', 10004, true, true)",
+        "whole_access) VALUES ('bench', 'Bench', '{}', '{client_credentials}', '{openid,email}', 'client_secret_basic', "
+        f"'\\x{hashlib.sha256(secret.encode()).hexdigest()}', 10004, true)",
     )
     public, redirect_uri = psql(host.database, "-c", "SELECT client_id, redirect_uris[1] FROM oauth_client WHERE id = 4").split("|")
     return Clients(public, redirect_uri, base64.b64encode(f"bench:{secret}".encode()).decode())
+
+
+def own_token(host: Host, clients: Clients) -> str:
+    """A token that the client got for itself: of others' it learns nothing."""
+    form = urllib.parse.urlencode({"grant_type": "client_credentials"}).encode()
+    request = urllib.request.Request(f"{host.base}/o/token/", form, {"Authorization": f"Basic {clients.basic}"})
+    with urllib.request.urlopen(request) as response:
+        return json.load(response)["access_token"]
 
 
 class Browser:
@@ -226,6 +234,7 @@ def statements(host: Host, clients: Clients) -> None:
         run = secrets.token_hex(19)
         issue_codes(host, clients, run, 2)
         tokens: dict = {}
+        own = own_token(host, clients)
 
         def by_code(number: int) -> None:
             tokens.update(exchange(browser, clients, f"{run}{number:05}"))
@@ -244,7 +253,7 @@ def statements(host: Host, clients: Clients) -> None:
             "code to tokens": by_code,
             "refresh to tokens": by_refresh,
             "client credentials": lambda _: asked("/o/token/", {"grant_type": "client_credentials"}, f"Basic {clients.basic}"),
-            "introspection": lambda _: asked("/o/introspect/", {"token": tokens["access_token"]}, f"Basic {clients.basic}"),
+            "introspection": lambda _: asked("/o/introspect/", {"token": own}, f"Basic {clients.basic}"),
             "userinfo": lambda _: asked("/o/userinfo/", None, f"Bearer {tokens['access_token']}"),
             "keys": lambda _: browser.get("/o/.well-known/jwks.json"),
         }.items():
@@ -268,7 +277,7 @@ def identity() -> None:
     issued = int(psql(host.database, "-c", "SELECT count(*) FROM oauth_code")) - before
     print(f"    {issued} codes issued", flush=True)
     codes_and_tokens(host, clients, browser)
-    form = urllib.parse.urlencode({"token": host.token})
+    form = urllib.parse.urlencode({"token": own_token(host, clients)})
     load(host, "introspection", "/o/introspect/", FORM % form + f'wrk.headers["Authorization"] = "Basic {clients.basic}"')
     load(host, "userinfo", "/o/userinfo/", f'wrk.headers["Authorization"] = "Bearer {host.token}"')
     load(host, "keys", "/o/.well-known/jwks.json", "")

@@ -4,13 +4,17 @@ use end_to_end::{
     World,
     browser::{Browser, CLIENT, location},
 };
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
+use serde_json::json;
 
 const PAGE: &str = "/accounts/email-code/";
 
 async fn world() -> World {
     let world = World::new().await;
-    world.sql(&format!("UPDATE oauth_client SET email_code = true WHERE client_id = '{CLIENT}'")).await;
+    let rows = world.sql(&format!("SELECT id FROM oauth_client WHERE client_id = '{CLIENT}'")).await;
+    let path = format!("/api/v1/clients/{}", rows[0].get::<_, i32>(0));
+    let (status, client) = world.send("admin", Method::PATCH, &path, &json!({ "emailCode": true })).await;
+    assert_eq!((status, &client["emailCode"]), (StatusCode::OK, &json!(true)), "{client}");
     world
 }
 
@@ -23,6 +27,23 @@ fn mailed(world: &World) -> String {
 async fn issues_code(world: &World, browser: &Browser<'_>) -> bool {
     let (_, parameters) = location(&browser.get(&world.authorize_path().await).await);
     parameters.contains_key("code")
+}
+
+// ASVS 6.3.6
+#[tokio::test]
+async fn a_code_by_email_is_no_factor() {
+    let world = world().await;
+    let browser = Browser::signed_in(&world, "manager_mary").await;
+    let (_, parameters) = location(&browser.get(&world.authorize_path().await).await);
+    let next = &parameters["next"];
+    browser.fill(PAGE, &[("next", next)]).await;
+    browser.fill(PAGE, &[("next", next), ("code", &mailed(&world))]).await;
+    assert!(issues_code(&world, &browser).await);
+    let counted =
+        "SELECT count(*) FROM (SELECT methods FROM oauth_grant ORDER BY id DESC LIMIT 1) g WHERE methods @> '{mfa}'";
+    assert_eq!(world.count(counted).await, 0);
+    world.sql("UPDATE organization SET requires_second_factor = true WHERE id = 20003").await;
+    assert!(!browser.is_in().await, "where two factors are needed it does not help");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use end_to_end::{
     World,
-    authenticator::Passkey,
+    authenticator::{Passkey, options},
     browser::{Browser, email},
     totp::{hidden, recovery_codes},
 };
@@ -106,6 +106,26 @@ async fn five_wrong_codes_after_the_right_password_are_told() {
     }
     assert_eq!(subjects(&world)[1..], ["Somebody tries to sign in to your account"]);
     assert!(world.mails()[1].text.contains("somebody knows your password. Change it now:"));
+}
+
+// ASVS 6.3.5
+#[tokio::test]
+async fn five_wrong_passkeys_after_the_right_password_are_told() {
+    const SECOND: &str = "/accounts/second-factor/passkey/";
+    let world = World::new().await;
+    let mut passkey = Passkey::new(&world.base);
+    Browser::signed_in(&world, "manager_mary").await.add_passkey(&mut passkey, "Key").await;
+    let browser = Browser::new(&world);
+    browser.sign_in(&email("manager_mary"), PASSWORD, "/").await;
+    let mut foreign = Passkey::new(&world.base);
+    foreign.create(&serde_json::json!({ "user": { "id": "AAAA" }, "rp": { "id": "localhost" }, "challenge": "AAAA" }));
+    for _ in 0..6 {
+        let page = browser.ask_passkey("/accounts/second-factor/", SECOND, "/").await;
+        let reply = browser.answer_passkey(&page, SECOND, &foreign.get(&options(&page))).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text);
+        forget_delays(&world).await;
+    }
+    assert_eq!(subjects(&world)[1..], ["Somebody tries to sign in to your account"]);
 }
 
 #[tokio::test]

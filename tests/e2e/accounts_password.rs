@@ -61,6 +61,9 @@ async fn a_password_that_is_short_common_or_known_is_refused_with_a_reason_at_it
     for (new, repeated, field, reason) in [
         ("short", "short", "new_password", "at least 12"),
         ("password12345", "password12345", "new_password", "among the first"),
+        ("administration", "administration", "new_password", "among the first"),
+        ("Q1w2e3r4t5y6", "Q1w2e3r4t5y6", "new_password", "among the first"),
+        ("DragonM0nkey99", "DragonM0nkey99", "new_password", "among the first"),
         ("manager_mary1", "manager_mary1", "new_password", "too close"),
         ("JupyterHealth1", "JupyterHealth1", "new_password", "too close"),
         (NEW, "something else", "repeated", "not the same"),
@@ -77,6 +80,46 @@ async fn a_password_that_is_short_common_or_known_is_refused_with_a_reason_at_it
         world.sql("UPDATE app_user SET password_hash = (SELECT password_hash FROM app_user WHERE id = 10003) WHERE id = 10002").await;
         let reply = browser.fill(PAGE, &form(PASSWORD, good, good)).await;
         assert!(reply.text.contains("Your password is changed"), "{good}: {}", reply.text);
+    }
+}
+
+#[tokio::test]
+async fn the_current_password_is_no_new_one() {
+    let world = World::new().await;
+    let browser = Browser::signed_in(&world, "manager_mary").await;
+    assert!(browser.fill(PAGE, &form(PASSWORD, NEW, NEW)).await.text.contains("Your password is changed"));
+    let reply = browser.fill(PAGE, &form(NEW, NEW, NEW)).await;
+    assert!(reply.text.contains("<a href=\"#new_password\">This is your current password."), "{}", reply.text);
+    let reply = browser.fill(PAGE, &form("wrong", NEW, NEW)).await;
+    assert!(!reply.text.contains("This is your current password."), "nobody learns it so");
+}
+
+// ASVS 6.2.6, 6.2.7
+#[tokio::test]
+async fn fields_for_passwords_hide_what_is_typed_and_are_named_for_password_managers() {
+    let world = World::new().await;
+    let browser = Browser::signed_in(&world, "manager_mary").await;
+    for (path, signed_in, fields) in [
+        ("/accounts/login/", false, &[("password", "current-password")][..]),
+        (
+            PAGE,
+            true,
+            &[("password", "current-password"), ("new_password", "new-password"), ("repeated", "new-password")],
+        ),
+    ] {
+        let page = if signed_in { browser.get(path).await } else { Browser::new(&world).get(path).await };
+        for (name, autocomplete) in fields {
+            let field =
+                page.text.split("<input").find(|input| input.contains(&format!("name=\"{name}\""))).expect("a field");
+            let field = field.split('>').next().unwrap_or_default();
+            assert!(field.contains("type=\"password\""), "{path}: {field}");
+            assert!(field.contains(&format!("autocomplete=\"{autocomplete}\"")), "{path}: {field}");
+            assert!(
+                !field.contains("onpaste") && !field.contains("maxlength") && !field.contains("readonly"),
+                "{path}: {field}"
+            );
+        }
+        assert_eq!(page.text.matches("type=\"password\"").count(), fields.len(), "{path}");
     }
 }
 

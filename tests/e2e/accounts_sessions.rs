@@ -2,9 +2,12 @@
 
 use end_to_end::{
     World,
+    application::{application, member},
     browser::{Browser, email, form_token},
+    reply::Reply,
 };
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
+use serde_json::json;
 use standalone::demo::PASSWORD;
 
 const PAGE: &str = "/accounts/sessions/";
@@ -95,6 +98,55 @@ async fn one_session_or_one_app_can_be_ended_and_it_is_recorded() {
     let events: Vec<_> = world.audit_after(end).await.into_iter().filter(|event| event.action == "delete").collect();
     let kinds: Vec<_> = events.iter().map(|event| (event.resource_type.as_str(), event.actor)).collect();
     assert_eq!(kinds, [("Session", Some(10002)), ("Token", Some(10002))]);
+}
+
+// ASVS 10.7.3
+#[tokio::test]
+async fn a_part_of_what_an_app_may_do_is_taken_back_and_counts_on_the_next_request() {
+    let world = World::new().await;
+    let scopes = ["openid", "email", "offline_access", "user/Patient.rs", "user/Group.rs"];
+    let app = world.register(&application("client_secret_basic", &json!({ "scopes": scopes }))).await;
+    world.sql("UPDATE oauth_grant SET revoked_at = clock_timestamp()").await;
+    let tokens = world.tokens_of("manager_mary", &app).await;
+    for table in ["oauth_grant", "access_token"] {
+        world.sql(&format!("UPDATE {table} SET scope = '{}' WHERE revoked_at IS NULL", scopes.join(" "))).await;
+    }
+    let status = async |path: &str| {
+        let request = world.anonymous(Method::GET, path).bearer_auth(member(&tokens, "access_token"));
+        Reply::to(request).await.status
+    };
+    assert_eq!((status("/FHIR/R5/Patient").await, status("/FHIR/R5/Group").await), (StatusCode::OK, StatusCode::OK));
+    let browser = Browser::signed_in(&world, "manager_mary").await;
+    let page = browser.get(PAGE).await;
+    assert!(page.text.contains("No longer see your e-mail address"), "{}", page.text);
+    assert_eq!(values(&page.text, "part"), scopes[1..], "openid goes with the whole");
+    let grant = values(&page.text, "part-of").pop().expect("a grant");
+    let end = world.audit_end().await;
+    let less = |part: &'static str| [("part-of", grant.clone()), ("part", part.to_owned())];
+    let megan = Browser::signed_in(&world, "member_megan").await;
+    let taken = async |browser: &Browser<'_>, part: &'static str| {
+        let form = less(part);
+        let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        browser.fill(PAGE, &form).await.status
+    };
+    assert_eq!(taken(&megan, "user/Patient.rs").await, StatusCode::NOT_FOUND, "it is not hers");
+    assert_eq!(taken(&browser, "user/Patient.rs").await, StatusCode::FOUND);
+    assert_eq!(
+        (status("/FHIR/R5/Patient").await, status("/FHIR/R5/Group").await),
+        (StatusCode::FORBIDDEN, StatusCode::OK)
+    );
+    let form = [("token", member(&tokens, "access_token"))];
+    let shown = world.as_client(&app, "/o/introspect/", &form).await.json();
+    assert_eq!(shown["scope"], "openid email offline_access user/Group.rs");
+    let events: Vec<_> = world.audit_after(end).await.into_iter().filter(|event| event.action == "update").collect();
+    assert_eq!((events.len(), events[0].resource_type.as_str(), events[0].actor), (1, "Token", Some(10002)));
+    // A renewed token has no more; and what would be left could be more than it was.
+    let form = [("grant_type", "refresh_token"), ("refresh_token", member(&tokens, "refresh_token"))];
+    let renewed = world.as_client(&app, "/o/token/", &form).await.json();
+    assert_eq!(renewed["scope"], "openid email offline_access user/Group.rs");
+    for part in ["user/Group.rs", "openid", "user/Patient.rs", "profile"] {
+        assert_eq!(taken(&browser, part).await, StatusCode::NOT_FOUND, "{part}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! How somebody signed in is told to clients, and decides what their tokens open (OpenID Connect Core 1.0, RFC 8176, RFC 9470,
 //! OWASP ASVS 10.3.4).
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use end_to_end::{
     World, answer,
     application::{application, member},
@@ -143,6 +144,115 @@ async fn a_weak_sign_in_opens_nothing_once_an_organization_asks_for_two_factors(
     let strong = tokens_in(&world, &browser).await;
     assert_eq!(profile(&world, &strong).await.status, StatusCode::OK);
     assert_eq!(profile(&world, &tokens).await.status, StatusCode::UNAUTHORIZED, "the weak token stays weak");
+}
+
+#[tokio::test]
+async fn a_manager_asks_the_members_of_an_organization_for_two_factors_and_the_audit_has_it() {
+    let world = World::new().await;
+    let (mary, megan) = (world.tokens("manager_mary").await, world.tokens("member_megan").await);
+    let path = "/api/v1/organizations/20003";
+    let body = json!({ "requiresSecondFactor": true });
+    for (user, status) in [
+        ("viewer_victor", StatusCode::FORBIDDEN),
+        ("member_megan", StatusCode::FORBIDDEN),
+        ("manager_mark", StatusCode::NOT_FOUND),
+        ("ll_patient_peter", StatusCode::FORBIDDEN),
+    ] {
+        assert_eq!(world.send(user, Method::PATCH, path, &body).await.0, status, "{user}");
+    }
+    assert_eq!(world.get("manager_mary", path).await.1["requiresSecondFactor"], false);
+    assert_eq!(world.get("viewer_victor", path).await.1.get("requiresSecondFactor"), None, "it is for managers");
+    let (status, problem) =
+        world.send("manager_mary", Method::PATCH, path, &json!({ "requiresSecondFactor": 1 })).await;
+    assert_eq!((status, problem["requiresSecondFactor"].is_array()), (StatusCode::BAD_REQUEST, true), "{problem}");
+
+    let (status, changed) = world.send("manager_mary", Method::PATCH, path, &body).await;
+    assert_eq!((status, &changed["requiresSecondFactor"]), (StatusCode::OK, &json!(true)), "{changed}");
+    let rows = world.sql("SELECT before::text, after::text FROM audit_change ORDER BY event_id DESC LIMIT 1").await;
+    assert_eq!(rows[0].get::<_, &str>(0), r#"{"requires_second_factor": false}"#);
+    assert_eq!(rows[0].get::<_, &str>(1), r#"{"requires_second_factor": true}"#);
+    // It counts at once, for the manager too, and for nobody else.
+    for tokens in [&mary, &megan] {
+        assert_eq!(profile(&world, tokens).await.status, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(world.get("manager_mark", "/api/v1/users/profile").await.0, StatusCode::OK);
+    let (status, shown) = world.get("admin", path).await;
+    assert_eq!((status, &shown["requiresSecondFactor"]), (StatusCode::OK, &json!(true)));
+    let (status, changed) =
+        world.send("admin", Method::PATCH, path, &json!({ "requiresSecondFactor": false, "name": "Lab" })).await;
+    assert_eq!((status, &changed["requiresSecondFactor"]), (StatusCode::OK, &json!(false)));
+    assert_eq!(profile(&world, &megan).await.status, StatusCode::OK);
+}
+
+// ASVS 6.3.3, 6.3.4
+#[tokio::test]
+async fn a_super_admin_asks_everybody_for_two_factors_and_no_weaker_way_is_left() {
+    let world = World::new().await;
+    let tokens = world.tokens("ll_patient_peter").await;
+    let invitation = json!({ "patientId": 40001, "client_id": 1 });
+    let (_, invited) = world.post("member_megan", "/api/v1/invitation", &invitation).await;
+    let root = "/api/v1/organizations/0";
+    let body = json!({ "requiresSecondFactor": true });
+    assert_eq!(world.send("manager_mary", Method::PATCH, root, &body).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(profile(&world, &tokens).await.status, StatusCode::OK);
+    let (status, changed) = world.send("admin", Method::PATCH, root, &body).await;
+    assert_eq!((status, &changed["requiresSecondFactor"]), (StatusCode::OK, &json!(true)), "{changed}");
+
+    assert_eq!(profile(&world, &tokens).await.status, StatusCode::UNAUTHORIZED, "a password alone");
+    for user in ["ll_patient_peter", "manager_mark", "viewer_victor"] {
+        let browser = Browser::new(&world);
+        let reply = browser.sign_in(&email(user), PASSWORD, "/").await;
+        assert_eq!(reply.header("location"), "/accounts/second-factor/enrol/?next=%2F", "{user}");
+        assert!(!browser.is_in().await, "{user}");
+    }
+    // The link of an invitation is one factor.
+    let path = format!("/api/v1/invitation/{}", member(&invited, "token"));
+    let (_, redeemed) = answer(world.anonymous(Method::POST, &path)).await;
+    let verifier = URL_SAFE_NO_PAD.encode(member(&invited, "token"));
+    let grant = &redeemed["grant"];
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("client_id", member(grant, "client_id")),
+        ("redirect_uri", member(grant, "redirect_uri")),
+        ("code", member(grant, "code")),
+        ("code_verifier", &verifier),
+    ];
+    let (_, bought) = answer(world.anonymous(Method::POST, "/o/token/").form(&form)).await;
+    if bought.get("access_token").is_some() {
+        assert_eq!(profile(&world, &bought).await.status, StatusCode::UNAUTHORIZED, "an invitation alone");
+    }
+    // Who has set one up goes on.
+    let browser = Browser::new(&world);
+    browser.sign_in(&email("ll_patient_peter"), PASSWORD, "/").await;
+    enrolled(&world, &browser).await;
+    assert_eq!(profile(&world, &tokens_in(&world, &browser).await).await.status, StatusCode::OK);
+}
+
+// ASVS 7.5.3, RFC 9470
+#[tokio::test]
+async fn a_super_admin_signs_in_anew_before_a_change_where_that_is_asked_for() {
+    let world = World::with(&[("REQUIRE_RECENT_SIGN_IN_FOR_SUPER_ADMINS", "true")]).await;
+    let register = async || {
+        let request = world.request("admin", Method::POST, "/api/v1/clients").json(&application("none", &json!({})));
+        Reply::to(request).await
+    };
+    world.sql("UPDATE oauth_grant SET auth_time = clock_timestamp() WHERE user_id = 10001").await;
+    assert_eq!(register().await.status, StatusCode::CREATED);
+    world
+        .sql("UPDATE oauth_grant SET auth_time = clock_timestamp() - interval '10 minutes' WHERE user_id = 10001")
+        .await;
+    let end = world.audit_end().await;
+    let refused = register().await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    let challenge = refused.header("www-authenticate");
+    assert!(
+        challenge.contains("error=\"insufficient_user_authentication\"") && challenge.contains("max_age=600"),
+        "{challenge}"
+    );
+    assert_eq!(world.audit_after(end).await[0].refused_by.as_deref(), Some("token"));
+    let standing = world.send("admin", Method::PATCH, "/api/v1/users/10002", &json!({ "isActive": false })).await.0;
+    assert_eq!(standing, StatusCode::UNAUTHORIZED);
+    assert_eq!(world.get("admin", "/api/v1/clients").await.0, StatusCode::OK, "reading takes no new sign-in");
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 
 use end_to_end::{
     World,
-    application::{Signer, application, member, service},
+    application::{REDIRECT_URI, Signer, application, member, service},
+    browser::VERIFIER,
     reply::Reply,
 };
 use jiff::Timestamp;
@@ -48,6 +49,34 @@ async fn a_backend_service_signs_with_its_key_smart_backend_services() {
         ("client_assertion", &signer.sign(&claims(&world, name, "j3"))),
     ]));
     assert_eq!(reply.await.json()["active"], json!(true));
+}
+
+// ASVS 10.4.16
+#[tokio::test]
+async fn where_clients_need_a_key_nothing_else_proves_one() {
+    let world = World::with(&[("REQUIRE_CLIENT_KEYS", "true")]).await;
+    let signer = Signer::default();
+    let keyed = world.register(&service("private_key_jwt", &json!({ "jwks": signer.jwks() }))).await;
+    let assertion = signer.sign(&claims(&world, member(&keyed, "clientId"), "j1"));
+    assert_eq!(ask(&world, &assertion).await.status, StatusCode::OK);
+    for method in ["client_secret_basic", "client_secret_post"] {
+        let client = world.register(&service(method, &json!({}))).await;
+        let reply = world.as_client(&client, "/o/token/", &[("grant_type", "client_credentials")]).await;
+        assert_refused(method, &reply);
+        let token = [("token", "anything")];
+        assert_refused(method, &world.as_client(&client, "/o/introspect/", &token).await);
+    }
+    let public = world.register(&application("none", &json!({}))).await;
+    let code = world.code_of("manager_mary", &public).await;
+    let form = [
+        ("client_id", member(&public, "clientId")),
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", REDIRECT_URI),
+        ("code_verifier", VERIFIER),
+    ];
+    let reply = Reply::to(world.anonymous(Method::POST, "/o/token/").form(&form)).await;
+    assert_refused("a public client", &reply);
 }
 
 #[tokio::test]

@@ -21,13 +21,19 @@ async fn everybody_sees_names_and_links_and_a_super_admin_the_registration() {
     let summary = ["clientId", "id", "invitationUrl", "name"];
     for user in ["viewer_victor", "ll_patient_peter"] {
         let (status, page) = world.get(user, PATH).await;
-        assert_eq!((status, &page["count"]), (StatusCode::OK, &json!(4)), "{user}");
+        // The console of administrators invites nobody.
+        assert_eq!((status, &page["count"]), (StatusCode::OK, &json!(3)), "{user}");
+        let results = page["results"].as_array().expect("results");
+        assert!(results.iter().all(|row| row["invitationUrl"].is_string()), "{page}");
+        assert_eq!(results.len(), 3);
+        assert_eq!(world.get(user, &format!("{PATH}/4")).await.0, StatusCode::NOT_FOUND, "{user}");
         assert_eq!(keys(&page["results"][0]), summary.into(), "{user}");
         let (_, one) = world.get(user, &format!("{PATH}/1")).await;
         assert_eq!(one, page["results"][0], "{user}");
         assert_eq!((&one["name"], &one["id"]), (&json!("CareX"), &json!(1)), "{user}");
     }
     let (_, page) = world.get("admin", PATH).await;
+    assert_eq!(page["count"], 4);
     let row = &page["results"][0];
     for name in ["redirectUris", "grantTypes", "scopes", "tokenEndpointAuthMethod", "skipAuthorization", "actsAs"] {
         assert!(row.get(name).is_some(), "{name}: {row}");
@@ -127,7 +133,10 @@ async fn what_must_not_be_registered_is_refused_by_name() {
         ("scopes", application("none", &json!({ "scopes": [] }))),
         ("scopes", application("none", &json!({ "scopes": ["a b\""] }))),
         ("name", application("none", &json!({ "name": " " }))),
-        ("clientId", application("none", &json!({ "clientId": "mine" }))),
+        ("clientId", application("none", &json!({ "clientId": "of mine" }))),
+        ("clientId", application("none", &json!({ "clientId": "T6hjXsAUCfU0IAoYwp13FlQFJfAZsotfbyKtyIsL" }))),
+        ("redirectUris", json!({ "name": "Without a link", "clientId": "cid" })),
+        ("staticPkce", application("none", &json!({ "staticPkce": true }))),
         ("owner", application("none", &json!({ "owner": 1 }))),
     ] {
         let (status, answer) = world.post("admin", PATH, &body).await;
@@ -138,6 +147,60 @@ async fn what_must_not_be_registered_is_refused_by_name() {
         world.register(&application("none", &json!({ "redirectUris": [uri] }))).await;
     }
     assert_eq!(world.count("SELECT count(*) FROM oauth_client").await, 8);
+}
+
+// What consoles of today send.
+#[tokio::test]
+async fn an_app_that_patients_are_invited_to_needs_a_name_an_id_and_a_link() {
+    let world = World::new().await;
+    let body = json!({ "name": "App", "clientId": "cid", "invitationUrl": "https://x.example/CODE" });
+    let (status, client) = world.post("admin", PATH, &body).await;
+    assert_eq!(status, StatusCode::CREATED, "{client}");
+    for member in ["name", "clientId", "invitationUrl"] {
+        assert_eq!(client[member], body[member]);
+    }
+    assert_eq!(client["grantTypes"], json!(["authorization_code", "refresh_token"]));
+    assert_eq!(client["scopes"], json!(["openid", "email", "profile", "offline_access"]));
+    assert_eq!(client["redirectUris"], json!([format!("{}/auth/callback", world.base)]));
+    for member in ["wholeAccess", "skipAuthorization", "emailCode", "staticPkce"] {
+        assert_eq!(client[member], false, "{member}");
+    }
+    let (_, shown) = world.get("ll_patient_peter", &format!("{PATH}/{}", client["id"])).await;
+    assert_eq!((&shown["clientId"], keys(&shown).len()), (&json!("cid"), 4));
+
+    // The name is its own for good: what was deleted is in the audit.
+    let path = format!("{PATH}/{}", client["id"]);
+    assert_eq!(patch(&world, &client, &json!({ "clientId": "other" })).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(patch(&world, &client, &json!({ "clientId": "cid" })).await.0, StatusCode::OK);
+    assert_eq!(answer(world.request("admin", Method::DELETE, &path)).await.0, StatusCode::NO_CONTENT);
+    let (status, problem) = world.post("admin", PATH, &body).await;
+    assert_eq!((status, keys(&problem)), (StatusCode::BAD_REQUEST, ["clientId"].into()));
+
+    // It works: a patient is invited, and the app redeems the link.
+    let another = json!({ "name": "App", "clientId": "cid2", "invitationUrl": "https://x.example/CODE" });
+    let (_, client) = world.post("admin", PATH, &another).await;
+    let invitation = json!({ "patientId": 40001, "client_id": client["id"] });
+    let (status, invited) = world.post("member_megan", "/api/v1/invitation", &invitation).await;
+    assert_eq!(status, StatusCode::CREATED, "{invited}");
+    let path = format!("/api/v1/invitation/{}", member(&invited, "token"));
+    let (status, redeemed) = answer(world.anonymous(Method::POST, &path)).await;
+    assert_eq!((status, &redeemed["grant"]["client_id"]), (StatusCode::OK, &json!("cid2")), "{redeemed}");
+}
+
+#[tokio::test]
+async fn what_was_changed_of_a_client_is_in_the_audit_without_its_secret() {
+    let world = World::new().await;
+    let client = world.register(&service("client_secret_basic", &json!({}))).await;
+    let (status, changed) = patch(&world, &client, &json!({ "emailCode": true, "rotateSecret": true })).await;
+    assert_eq!((status, &changed["emailCode"]), (StatusCode::OK, &json!(true)), "{changed}");
+    let rows = world.sql("SELECT after::text FROM audit_change ORDER BY event_id DESC LIMIT 1").await;
+    assert_eq!(rows[0].get::<_, &str>(0), r#"{"email_code": true}"#);
+    let path = format!("{PATH}/{}", client["id"]);
+    assert_eq!(answer(world.request("admin", Method::DELETE, &path)).await.0, StatusCode::NO_CONTENT);
+    let with_secret = "SELECT count(*) FROM audit_change WHERE before ? 'secret_hash' OR after ? 'secret_hash'";
+    assert_eq!(world.count(with_secret).await, 0);
+    let ends = "SELECT count(*) FROM audit_change WHERE after IS NULL AND before->'id' = 'ID'";
+    assert_eq!(world.count(&ends.replace("ID", &client["id"].to_string())).await, 1);
 }
 
 #[tokio::test]
@@ -174,4 +237,19 @@ async fn a_practitioners_own_client_is_ended_but_not_changed_by_a_super_admin() 
     assert_eq!(world.get("viewer_victor", &format!("{PATH}/{}", own["id"])).await.0, StatusCode::NOT_FOUND);
     let delete = world.request("admin", Method::DELETE, &format!("{PATH}/{}", own["id"]));
     assert_eq!(answer(delete).await.0, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn a_name_that_people_cannot_read_as_it_is_is_refused() {
+    let world = World::new().await;
+    let client = world.register(&application("none", &json!({}))).await;
+    for name in ["Care\u{200b}X", "\u{202e}XeraC", "Care\u{2066}X\u{2069}", "\u{feff}CareX"] {
+        let (status, answer) = world.post("admin", PATH, &application("none", &json!({ "name": name }))).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{name:?}: {answer}");
+        assert_eq!(keys(&answer), ["name"].into(), "{name:?}");
+        assert_eq!(patch(&world, &client, &json!({ "name": name })).await.0, StatusCode::BAD_REQUEST, "{name:?}");
+        let own = world.post("manager_mary", "/api/v1/practitioner_clients", &json!({ "label": name })).await;
+        assert_eq!(own.0, StatusCode::BAD_REQUEST, "{name:?}");
+    }
+    assert_eq!(patch(&world, &client, &json!({ "name": "CareX نبض" })).await.0, StatusCode::OK);
 }

@@ -17,7 +17,8 @@ const PRACTITIONERS: [i32; 3] = [80003, 80004, 80005];
 const PATIENTS: [i32; 3] = [40001, 40002, 40003];
 /// Studies and their organizations.
 const STUDIES: [(i32, i32); 3] = [(30001, 20003), (30002, 20003), (30004, 20007)];
-const SCOPES: [i32; 2] = [50002, 50004];
+/// Of Open mHealth, and of LOINC: the code system makes no difference.
+const SCOPES: [i32; 2] = [50002, 50017];
 
 /// A small deterministic source of choices (xorshift64*), so that a seed tells the whole history.
 struct Choices(u64);
@@ -107,6 +108,9 @@ async fn start(world: &World) -> Model {
     ] {
         world.sql(statement).await;
     }
+    world
+        .sql("INSERT INTO scope (id, system, code, text) VALUES (50017, 'http://loinc.org', '2339-0', 'Glucose')")
+        .await;
     let mut model = Model::default();
     for organization in ORGANIZATIONS {
         for practitioner in PRACTITIONERS {

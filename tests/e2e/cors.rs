@@ -1,7 +1,8 @@
 //! What pages of other origins may read (Fetch standard, CORS protocol).
 
-use end_to_end::{World, reply::Reply};
+use end_to_end::{World, application::Signer, reply::Reply};
 use reqwest::{Method, header};
+use serde_json::json;
 
 /// The origin of the public client's redirect URI.
 const CLIENTS: &str = "http://localhost:8000";
@@ -28,6 +29,8 @@ async fn public_documents_may_be_read_by_every_origin_and_kept_by_caches() {
         "/o/.well-known/oauth-authorization-server",
         "/o/.well-known/jwks.json",
         "/.well-known/oauth-authorization-server",
+        "/.well-known/oauth-protected-resource",
+        "/o/.well-known/oauth-protected-resource",
         "/FHIR/R5/.well-known/smart-configuration",
         "/fhir/r5/.well-known/smart-configuration",
         "/FHIR/R5/metadata",
@@ -45,7 +48,7 @@ async fn public_documents_may_be_read_by_every_origin_and_kept_by_caches() {
 
 /// What metadata may name: by which method, what an empty request is answered, whether browser apps may read it, and whether
 /// caches may keep it.
-const NAMED: [(&str, Method, u16, &str, &str); 9] = [
+const NAMED: [(&str, Method, u16, &str, &str); 10] = [
     ("authorization_endpoint", Method::GET, 400, "", "no-store"),
     ("end_session_endpoint", Method::GET, 302, "", "no-store"),
     ("introspection_endpoint", Method::POST, 400, "", "no-store"),
@@ -54,12 +57,14 @@ const NAMED: [(&str, Method, u16, &str, &str); 9] = [
     ("pushed_authorization_request_endpoint", Method::POST, 400, CLIENTS, "no-store"),
     ("revocation_endpoint", Method::POST, 400, CLIENTS, "no-store"),
     ("token_endpoint", Method::POST, 400, CLIENTS, "no-store"),
+    ("token_exchange_endpoint", Method::POST, 400, "", "no-store"),
     ("userinfo_endpoint", Method::GET, 401, CLIENTS, "no-store"),
 ];
 
 #[tokio::test]
 async fn every_url_that_metadata_names_answers_may_be_read_by_whom_it_is_for_and_is_kept_no_longer_than_it_may() {
-    let world = World::new().await;
+    let ehr = json!([{ "issuer": "https://ehr.example", "audience": "jhe", "jwks": Signer::default().jwks() }]);
+    let world = World::with(&[("TOKEN_EXCHANGE_ISSUERS", &ehr.to_string())]).await;
     world.sql("UPDATE oauth_client SET redirect_uris = ARRAY['http://localhost:8000/auth/callback']").await;
     for document in [
         "/o/.well-known/openid-configuration",

@@ -150,6 +150,29 @@ async fn a_bound_token_opens_with_a_new_proof_by_its_key_and_in_no_other_way_rfc
     }
 }
 
+// ASVS 10.3.5, 10.4.14
+#[tokio::test]
+async fn where_tokens_have_to_be_bound_no_other_is_issued_or_taken() {
+    let world = World::with(&[("REQUIRE_BOUND_TOKENS", "true")]).await;
+    let key = Key::new();
+    let without = code(&world, None).await;
+    let end = world.audit_end().await;
+    let (status, error) = exchange(&world, &without, &[]).await;
+    assert_eq!((status, &error["error"]), (StatusCode::BAD_REQUEST, &json!("invalid_dpop_proof")), "{error}");
+    assert_eq!(world.audit_after(end).await[0].refused_by.as_deref(), Some("token"));
+    let (status, tokens) = exchange(&world, &without, &[token_proof(&world, &key)]).await;
+    assert_eq!((status, &tokens["token_type"]), (StatusCode::OK, &json!("DPoP")), "the code was not used up: {tokens}");
+    let access = text(&tokens, "access_token");
+    for path in PATHS {
+        let proof = key.proof("GET", &format!("{}{path}", world.base), Some(access));
+        let bound = Reply::to(ask(&world, path, "DPoP", access).header("dpop", proof)).await;
+        assert_eq!(bound.status, StatusCode::OK, "{path}");
+        // One that was issued before.
+        let bearer = Reply::to(ask(&world, path, "Bearer", world.token("ll_patient_peter"))).await;
+        assert_eq!(bearer.status, StatusCode::UNAUTHORIZED, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn a_bearer_token_does_not_pass_as_a_bound_one_rfc_9449_7_2() {
     let world = World::new().await;

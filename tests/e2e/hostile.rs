@@ -23,6 +23,8 @@ pub const PUBLIC: &[(&str, &str)] = &[
     ("GET /fhir/r5/.well-known/smart-configuration", "where to get a token"),
     ("GET /.well-known/oauth-authorization-server", "where to get a token"),
     ("GET /o/.well-known/oauth-authorization-server", "where to get a token"),
+    ("GET /.well-known/oauth-protected-resource", "where to get a token"),
+    ("GET /o/.well-known/oauth-protected-resource", "where to get a token"),
     ("GET /o/.well-known/openid-configuration", "where to get a token"),
     ("GET /o/.well-known/openid-configuration/", "where to get a token"),
     ("GET /o/.well-known/jwks.json", "public keys"),
@@ -78,7 +80,7 @@ pub const PUBLIC: &[(&str, &str)] = &[
     ("POST /saml2/ls/post/", "the identity provider's signature is the credential"),
 ];
 
-fn routes() -> Vec<Route> {
+pub fn routes() -> Vec<Route> {
     let routes = declared();
     assert!(routes.len() > 50, "the template's routes");
     routes
@@ -88,12 +90,12 @@ fn protocol(route: &Route) -> Protocol {
     FUNCTIONS.iter().find(|function| function.name == route.function).expect("a function").protocol
 }
 
-fn method(route: &Route) -> Method {
+pub fn method(route: &Route) -> Method {
     route.method.parse().expect("a method")
 }
 
 /// The path with its variables replaced.
-fn filled(path: &str, value: &str) -> String {
+pub fn filled(path: &str, value: &str) -> String {
     path.split('/').map(|part| if part.starts_with('{') { value } else { part }).collect::<Vec<_>>().join("/")
 }
 

@@ -20,6 +20,26 @@ async fn sessions(world: &World) -> i64 {
 }
 
 #[tokio::test]
+async fn a_form_that_another_site_sends_is_refused_where_only_the_origin_says_so() {
+    let world = World::new().await;
+    let browser = Browser::new(&world);
+    let token = form_token(&browser.get(LOGIN).await);
+    let cookie = format!("csrftoken={}", browser.cookie("csrftoken").expect("a cookie"));
+    for (origin, status) in [
+        ("https://evil.example", StatusCode::FORBIDDEN),
+        ("null", StatusCode::FOUND),
+        (world.base.as_str(), StatusCode::FOUND),
+    ] {
+        let form =
+            [("csrfmiddlewaretoken", token.as_str()), ("username", "manager_mary@example.com"), ("password", PASSWORD)];
+        let request =
+            world.anonymous(Method::POST, LOGIN).header("cookie", &cookie).header("origin", origin).form(&form);
+        let reply = Reply::to(request).await;
+        assert_eq!(reply.status, status, "{origin}: {}", reply.text);
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_password_and_an_unknown_account_are_answered_alike_and_recorded() {
     let world = World::new().await;
     world.sql("UPDATE app_user SET is_active = false WHERE email = 'member_megan@example.com'").await;

@@ -5,7 +5,7 @@ use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use end_to_end::{
     World, answer,
-    application::application,
+    application::{Signer, application},
     browser::{Browser, CHALLENGE, CLIENT, VERIFIER, form_token, location, with_query},
     id_token::{jwks, verified},
 };
@@ -13,6 +13,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 const PASSWORD: &str = standalone::demo::PASSWORD;
+
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
 /// Parameters with other values, or without any.
 type Changes<'a> = &'a [(&'a str, Option<&'a str>)];
@@ -118,27 +120,58 @@ async fn the_id_token_verifies_with_the_published_key_and_says_who_signed_in() {
 
 #[tokio::test]
 async fn the_documents_of_discovery_agree_and_everything_named_is_true() {
+    let ehr = json!([{ "issuer": "https://ehr.example", "audience": "jhe", "jwks": Signer::default().jwks() }]);
+    for (issuers, exchanges) in [(ehr.to_string().as_str(), true), ("", false), ("[]", false)] {
+        let world = World::with(&[("TOKEN_EXCHANGE_ISSUERS", issuers)]).await;
+        let get = async |path: &str| answer(world.anonymous(Method::GET, path)).await;
+        let (status, openid) = get("/o/.well-known/openid-configuration").await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(get("/o/.well-known/openid-configuration/").await.1, openid);
+        assert_eq!(openid["issuer"], format!("{}/o", world.base));
+        assert_eq!(openid["code_challenge_methods_supported"], json!(["S256"]), "plain is not supported");
+        assert_eq!(openid["response_types_supported"], json!(["code"]));
+        assert_eq!(openid["authorization_response_iss_parameter_supported"], true);
+        for document in [
+            "/o/.well-known/oauth-authorization-server",
+            "/.well-known/oauth-authorization-server",
+            "/FHIR/R5/.well-known/smart-configuration",
+            "/fhir/r5/.well-known/smart-configuration",
+        ] {
+            let (status, found) = get(document).await;
+            assert_eq!(status, StatusCode::OK, "{document}");
+            for name in
+                ["authorization_endpoint", "token_endpoint", "code_challenge_methods_supported", "scopes_supported"]
+            {
+                assert_eq!(found[name], openid[name], "{document}: {name}");
+            }
+            let grants = found["grant_types_supported"].as_array().expect("a list");
+            assert_eq!(grants.iter().any(|grant| grant == EXCHANGE), exchanges, "{document}");
+        }
+        assert_eq!(openid.get("token_exchange_endpoint").is_some(), exchanges, "{openid}");
+        assert_eq!(get("/o/.well-known/jwks.json").await.0, StatusCode::OK);
+    }
+}
+
+// RFC 9728
+#[tokio::test]
+async fn the_resource_says_where_its_tokens_come_from_and_what_they_are_for() {
     let world = World::new().await;
     let get = async |path: &str| answer(world.anonymous(Method::GET, path)).await;
-    let (status, openid) = get("/o/.well-known/openid-configuration").await;
-    assert_eq!(status, StatusCode::OK);
-    assert_eq!(get("/o/.well-known/openid-configuration/").await.1, openid);
-    assert_eq!(openid["issuer"], format!("{}/o", world.base));
-    assert_eq!(openid["code_challenge_methods_supported"], json!(["S256"]), "plain is not supported");
-    assert_eq!(openid["response_types_supported"], json!(["code"]));
-    assert_eq!(openid["authorization_response_iss_parameter_supported"], true);
-    for document in [
-        "/o/.well-known/oauth-authorization-server",
-        "/.well-known/oauth-authorization-server",
-        "/FHIR/R5/.well-known/smart-configuration",
-        "/fhir/r5/.well-known/smart-configuration",
-    ] {
-        let (status, found) = get(document).await;
-        assert_eq!(status, StatusCode::OK, "{document}");
-        for name in ["authorization_endpoint", "token_endpoint", "code_challenge_methods_supported"] {
-            assert_eq!(found[name], openid[name], "{document}: {name}");
-        }
+    let (status, resource) = get("/.well-known/oauth-protected-resource").await;
+    assert_eq!(status, StatusCode::OK, "{resource}");
+    assert_eq!(get("/o/.well-known/oauth-protected-resource").await.1, resource);
+    let (_, server) = get("/.well-known/oauth-authorization-server").await;
+    assert_eq!(resource["authorization_servers"], json!([server["issuer"]]));
+    for name in ["scopes_supported", "dpop_signing_alg_values_supported"] {
+        assert_eq!(resource[name], server[name], "{name}");
     }
+    assert!(resource["scopes_supported"].as_array().expect("a list").contains(&json!("system/*.rs")), "{resource}");
+    // The resource is one that tokens can be asked for (RFC 8707).
+    let named = resource["resource"].as_str().expect("a URI");
+    let browser = Browser::signed_in(&world, "manager_mary").await;
+    let reply = browser.get(&changed(&world, &[("resource", Some(named))]).await).await;
+    let (_, tokens) = world.exchange(&location(&reply).1["code"], VERIFIER).await;
+    assert!(world.accepts(tokens["access_token"].as_str().expect("a token")).await);
 }
 
 #[tokio::test]

@@ -120,7 +120,8 @@ async fn pages_follow_each_other_without_gap_or_overlap() {
     let (mut path, mut seen) = (format!("{LIST}?page_size=1"), Vec::new());
     loop {
         let (status, page) = world.get("ll_patient_pamela", &path).await;
-        assert_eq!((status, &page["count"], &page["previous"]), (StatusCode::OK, &whole["count"], &Value::Null));
+        assert_eq!((status, &page["count"]), (StatusCode::OK, &whole["count"]));
+        assert_eq!(page["previous"].is_string(), !seen.is_empty());
         seen.extend(row_ids(&page));
         let Some(next) = page["next"].as_str() else { break };
         path = next.strip_prefix(world.base.as_str()).expect("of this site").to_owned();

@@ -73,7 +73,8 @@ async fn a_manager_of_the_parent_makes_a_part_of_it_and_manages_it() {
     assert_eq!(status, StatusCode::CREATED, "{made}");
     assert_eq!(
         made,
-        json!({ "id": 20009, "name": "New sub", "type": "team", "partOf": 20003, "currentUserRole": "manager", "children": [] })
+        json!({ "id": 20009, "name": "New sub", "type": "team", "partOf": 20003, "currentUserRole": "manager",
+                "requiresSecondFactor": false, "children": [] })
     );
     let (_, members) = world.get("manager_mary", &format!("{PATH}/20009/users")).await;
     assert_eq!((members.as_array().map(Vec::len), &members[0]["id"]), (Some(1), &json!(10002)));

@@ -194,6 +194,44 @@ async fn what_is_wrong_is_told_to_the_client_at_once_rfc_9126_2_3() {
 }
 
 #[tokio::test]
+async fn of_a_public_client_a_hundred_requests_wait_from_one_network() {
+    let world = World::new().await;
+    let redirect_uri = world.redirect_uri().await;
+    let form = request(CLIENT, &redirect_uri, &[]);
+    let push = async || Reply::to(world.anonymous(Method::POST, "/o/par/").form(&form)).await;
+    for number in 0..100 {
+        assert_eq!(push().await.status, StatusCode::CREATED, "{number}");
+    }
+    let end = world.audit_end().await;
+    let refused = push().await;
+    assert_eq!((refused.status.as_u16(), waiting(&world).await), (429, 100), "{}", refused.text);
+    assert_eq!(refused.json()["error"], "temporarily_unavailable");
+    let wait: u32 = refused.header("retry-after").parse().expect("seconds");
+    assert!((1..=90).contains(&wait), "{wait}");
+    assert_eq!(world.audit_after(end).await[0].outcome, "denied");
+    let other = world.register(&application("none", &json!({}))).await;
+    let of_other = request(member(&other, "clientId"), REDIRECT_URI, &[]);
+    let reply = Reply::to(world.anonymous(Method::POST, "/o/par/").form(&of_other)).await;
+    assert_eq!(reply.status, StatusCode::CREATED, "another app is not kept waiting");
+    let once = "UPDATE pushed_request SET expires_at = clock_timestamp()
+                 WHERE reference_hash = (SELECT reference_hash FROM pushed_from LIMIT 1)";
+    world.sql(once).await;
+    assert_eq!(push().await.status, StatusCode::CREATED, "as soon as one is over");
+    assert_eq!(push().await.status.as_u16(), 429);
+}
+
+#[tokio::test]
+async fn a_client_that_proves_itself_may_have_any_number_waiting() {
+    let world = World::new().await;
+    let client = world.register(&application("client_secret_basic", &json!({}))).await;
+    let form = request(member(&client, "clientId"), REDIRECT_URI, &[]);
+    for _ in 0..101 {
+        assert_eq!(world.as_client(&client, "/o/par/", &form[1..]).await.status, StatusCode::CREATED);
+    }
+    assert_eq!(world.count("SELECT count(*) FROM pushed_from").await, 0);
+}
+
+#[tokio::test]
 async fn a_confidential_client_proves_itself_when_it_pushes_rfc_9126_2() {
     let world = World::new().await;
     let client = world.register(&application("client_secret_basic", &json!({}))).await;

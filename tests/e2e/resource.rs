@@ -17,6 +17,28 @@ async fn parties(world: &World) -> (Value, Value) {
     (world.register(&application("client_secret_basic", &json!({}))).await, server)
 }
 
+/// A server of somebody else that only asks what tokens are.
+#[tokio::test]
+async fn a_server_that_only_introspects_is_registered_without_grants_and_scopes_rfc_7662_2_1() {
+    let world = World::new().await;
+    let more = json!({ "redirectUris": [], "grantTypes": [], "scopes": [], "resourceUri": API });
+    let server = world.register(&application("client_secret_basic", &more)).await;
+    assert_eq!((&server["grantTypes"], &server["scopes"]), (&json!([]), &json!([])));
+    let app = world.register(&application("client_secret_basic", &json!({}))).await;
+    let (_, bought) = tokens(&world, &app, &[API], &[]).await;
+    let shown = world.as_client(&server, "/o/introspect/", &[("token", member(&bought, "access_token"))]).await.json();
+    assert_eq!((&shown["active"], &shown["aud"]), (&json!(true), &json!([API])), "{shown}");
+    let (_, own) = tokens(&world, &app, &[], &[]).await;
+    let hidden = world.as_client(&server, "/o/introspect/", &[("token", member(&own, "access_token"))]).await.json();
+    assert_eq!(hidden, json!({ "active": false }));
+    for grant in ["client_credentials", "authorization_code"] {
+        let form = [("grant_type", grant), ("code", "x"), ("redirect_uri", REDIRECT_URI), ("code_verifier", VERIFIER)];
+        assert_eq!(world.as_client(&server, "/o/token/", &form).await.status, StatusCode::BAD_REQUEST, "{grant}");
+    }
+    let public = application("none", &more);
+    assert_eq!(world.post("admin", "/api/v1/clients", &public).await.0, StatusCode::BAD_REQUEST);
+}
+
 /// What comes of an authorization request of Mary's that names resources.
 async fn authorize(world: &World, client: &Value, resources: &[&str]) -> std::collections::BTreeMap<String, String> {
     let mut query = vec![

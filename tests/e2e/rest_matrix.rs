@@ -147,7 +147,10 @@ pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
     Some(match route_name.as_str() {
         "POST /fhir/r5" | "POST /fhir/r5/" => point::bundle("batch", &[observation()]),
         "POST /fhir/r5/Observation" => observation(),
-        "POST /fhir/r5/{type}" | "PUT /fhir/r5/{type}/{id}" => json!({ "resourceType": "QuestionnaireResponse",
+        "POST /fhir/r5/{type}"
+        | "PUT /fhir/r5/{type}/{id}"
+        | "POST /fhir-import/R4"
+        | "POST /fhir-import/R4/{type}" => json!({ "resourceType": "QuestionnaireResponse",
             "status": "completed", "meta": { "source": "https://jupyterhealth.org/fhir/fhir-source/90001" } }),
         "PATCH /fhir/r5/{type}/{id}" => json!({ "status": "amended" }),
         "POST /api/v1/fhir_sources" => {
@@ -192,6 +195,9 @@ pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
         }
         "POST /api/v1/studies/{id}/clients" => json!({ "clientId": 4 }),
         "DELETE /api/v1/studies/{id}/clients" => json!({ "clientId": 3 }),
+        "POST /api/v1/data_sources/all_scopes" => {
+            json!({ "codingSystem": "http://loinc.org", "codingCode": "8867-4", "text": "Heart rate" })
+        }
         "POST /api/v1/data_sources" => json!({ "name": "n", "type": "personal_device" }),
         "PATCH /api/v1/clients/{id}" | "PATCH /api/v1/data_sources/{id}" => json!({ "name": "CareX" }),
         "PATCH /api/v1/patients/{id}" => json!({ "telecomPhone": "+1-157-915-3889" }),
@@ -256,6 +262,7 @@ async fn lines(routes: Vec<Route>) -> Vec<String> {
     }
     let callers = callers(&world).await;
     world.remember().await;
+    let world = world.behind_gateway();
     let mut lines = Vec::new();
     for (route, whose) in routes.iter().flat_map(|route| [(route, Whose::Own), (route, Whose::Other)]) {
         let mut line = format!("{:<66}{:<6}", format!("{} {}", route.method, route.path), whose.name());

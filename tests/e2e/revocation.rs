@@ -3,7 +3,7 @@
 use end_to_end::{
     World, answer,
     application::{application, member},
-    browser::CLIENT,
+    browser::{Browser, CLIENT, VERIFIER, location},
     keys,
     reply::Reply,
 };
@@ -23,6 +23,41 @@ async fn introspect(world: &World, client: &Value, token: &str) -> Value {
 async fn refresh(world: &World, client: &Value, token: &str) -> StatusCode {
     let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
     world.as_client(client, "/o/token/", &form).await.status
+}
+
+#[tokio::test]
+async fn a_code_dies_with_its_authorization() {
+    for ending in ["every session", "the password", "a second factor", "the app"] {
+        let world = World::new().await;
+        let browser = Browser::signed_in(&world, "manager_mary").await;
+        let code = location(&browser.get(&world.authorize_path().await).await).1["code"].clone();
+        match ending {
+            "every session" => drop(browser.fill("/accounts/sessions/", &[("all", "")]).await),
+            "the password" => {
+                let new = "tangerine otter 93";
+                let fields = [("password", standalone::demo::PASSWORD), ("new_password", new), ("repeated", new)];
+                assert!(browser.fill("/accounts/password/", &fields).await.text.contains("is changed"));
+            }
+            "a second factor" => {
+                drop(world.sql("UPDATE organization SET requires_second_factor = true WHERE id = 20003").await);
+            }
+            _ => drop(world.sql("UPDATE oauth_client SET deleted_at = clock_timestamp() WHERE id = 4").await),
+        }
+        let end = world.audit_end().await;
+        let stored = world.count("SELECT count(*) FROM access_token").await;
+        let (status, answer) = world.exchange(&code, VERIFIER).await;
+        assert!(
+            status.is_client_error() && keys(&answer) == ["error", "error_description"].into(),
+            "{ending}: {answer}"
+        );
+        if ending != "the app" {
+            assert_eq!((status, &answer["error"]), (StatusCode::BAD_REQUEST, &json!("invalid_grant")), "{ending}");
+        }
+        let events = world.audit_after(end).await;
+        let seen: Vec<_> = events.iter().map(|event| (event.outcome.as_str(), event.refused_by.as_deref())).collect();
+        assert_eq!(seen, [("denied", Some("token"))], "{ending}");
+        assert_eq!(world.count("SELECT count(*) FROM access_token").await, stored, "{ending}");
+    }
 }
 
 #[tokio::test]
@@ -177,6 +212,10 @@ async fn only_clients_that_prove_who_they_are_introspect_rfc_7662_2_1() {
         assert_eq!((reply.status.as_u16(), &reply.json()["error"]), (401, &json!("invalid_client")), "{what}");
         assert!(reply.header("www-authenticate").starts_with("Basic"), "{what}");
     }
-    assert_eq!(world.audit_after(end).await.len(), 2, "whoever names a client is recorded");
+    let events = world.audit_after(end).await;
+    assert_eq!(events.len(), 4, "each is recorded, nobody too");
+    assert!(events.iter().all(|event| event.outcome == "denied"), "{events:?}");
+    let clients: Vec<_> = events.iter().map(|event| event.client).collect();
+    assert_eq!(clients, [Some(4), None, None, None], "a public client is whoever names it");
     assert_eq!(Reply::to(world.anonymous(Method::GET, "/o/introspect/")).await.status.as_u16(), 405);
 }

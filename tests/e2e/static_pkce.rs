@@ -13,8 +13,14 @@ const CHALLENGE: (&str, &str) = ("PATIENT_AUTHORIZATION_CODE_CHALLENGE", "E9Melh
 /// A world with the pair, where `CareX` is set to static PKCE.
 async fn world() -> World {
     let world = World::with(&[CHALLENGE]).await;
-    world.sql("UPDATE oauth_client SET static_pkce = true WHERE id = 1").await;
+    let (status, client) = set(&world, true).await;
+    assert_eq!((status, &client["staticPkce"]), (StatusCode::OK, &json!(true)), "{client}");
     world
+}
+
+/// Sets the client `CareX` to static PKCE, or back.
+async fn set(world: &World, to: bool) -> (StatusCode, Value) {
+    world.send("admin", Method::PATCH, "/api/v1/clients/1", &json!({ "staticPkce": to })).await
 }
 
 async fn invited(world: &World, client: i32) -> Value {
@@ -103,6 +109,33 @@ async fn no_client_is_set_so_unless_somebody_does_it() {
     assert_eq!(world.count("SELECT count(*) FROM oauth_client WHERE static_pkce").await, 0);
     let invitation = invited(&world, 1).await;
     assert_eq!(exchange(&world, 1, token_of(&invitation), VERIFIER).await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_super_admin_sets_a_client_so_and_the_audit_has_it() {
+    let world = World::with(&[CHALLENGE]).await;
+    let end = world.audit_end().await;
+    assert_eq!(set(&world, true).await.0, StatusCode::OK);
+    let event = world.audit_after(end).await.pop().expect("a record");
+    assert_eq!((event.resource_type.as_str(), event.action.as_str()), ("Client", "update"));
+    let changed = "SELECT before = '{\"static_pkce\": false}' AND after = '{\"static_pkce\": true}' FROM audit_change
+                    ORDER BY event_id DESC LIMIT 1";
+    assert!(world.sql(changed).await[0].get::<_, bool>(0));
+    for user in ["manager_mary", "ll_patient_peter"] {
+        let body = json!({ "staticPkce": false });
+        assert_eq!(
+            world.send(user, Method::PATCH, "/api/v1/clients/1", &body).await.0,
+            StatusCode::FORBIDDEN,
+            "{user}"
+        );
+    }
+    // Not for what invites nobody, and not where the deployment has no pair.
+    let body = json!({ "staticPkce": true });
+    let (status, problem) = world.send("admin", Method::PATCH, "/api/v1/clients/4", &body).await;
+    assert_eq!((status, problem["staticPkce"].is_array()), (StatusCode::BAD_REQUEST, true), "{problem}");
+    let without = World::new().await;
+    let (status, problem) = set(&without, true).await;
+    assert_eq!((status, problem["staticPkce"].is_array()), (StatusCode::BAD_REQUEST, true), "{problem}");
 }
 
 #[tokio::test]

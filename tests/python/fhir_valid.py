@@ -175,6 +175,10 @@ def declared(check: Check, statement: dict) -> None:
             query = {parameter["name"]: value}
             if entry["type"] == "Observation" and parameter["name"] in ("identifier", "date"):
                 query["patient"] = "40001"
+            if entry["type"] not in DIRECTORY | {"Observation"}:
+                # Kept as they come: their ids are UUIDs, and a search names a patient.
+                query = {"_id": "aaaaaaaa-0000-4000-8000-000000000001"} if "_id" in query else query
+                query |= {} if "subject" in query else {"patient": "40001"}
             check.ask("admin", "GET", f"/FHIR/R5/{entry['type']}", 200, params=query, headers={"Prefer": "handling=strict"})
 
 
@@ -253,6 +257,79 @@ def uploads(check: Check) -> None:
         check.ask("member_megan", "POST", "/FHIR/R5/", 200 if kind == "batch" else (400, 403, 405, 409, 422), json=bundle | {"entry": mixed})
 
 
+VALUES = [
+    {"valueQuantity": {"value": 6.30, "comparator": "<", "unit": "mmol/L", "system": "http://unitsofmeasure.org", "code": "mmol/L"}},
+    {"valueCodeableConcept": {"coding": [{"system": "http://snomed.info/sct", "code": "260385009"}], "text": "Negative"}},
+    {"valueString": "two\nlines"},
+    {"valueBoolean": False},
+    {"valueInteger": -3},
+    {"valueRange": {"low": {"value": 1}, "high": {"value": 2.50}}},
+    {"valueRatio": {"numerator": {"value": 1}, "denominator": {"value": 128}}},
+    {"valueSampledData": {"origin": {"value": 0}, "interval": 4.0, "intervalUnit": "ms", "dimensions": 1, "data": "1 -2.5 E U L"}},
+    {"valueTime": "08:00:00"},
+    {"valueDateTime": "2026-02"},
+    {"valuePeriod": {"start": "2026-02-01", "end": "2026-02-02"}},
+    {"valueAttachment": {"contentType": "image/png", "data": "iVBORw0=", "title": "a picture"}},
+    {"dataAbsentReason": {"text": "Not asked"}},
+    {"component": [{"code": {"text": "Systolic"}, "valueQuantity": {"value": 120.0}}, {"code": {"text": "x"}, "valueInteger": 1}]},
+    {
+        "valueInteger": 5,
+        "interpretation": [{"text": "High"}],
+        "note": [{"authorString": "A", "time": "2026-02-01", "text": "after lunch"}],
+        "bodySite": {"text": "Arm"},
+        "method": {"text": "Strip"},
+        "referenceRange": [{"high": {"value": 5.4}, "appliesTo": [{"text": "Adults"}], "age": {"low": {"value": 18}}, "text": "t"}],
+    },
+]
+
+
+def of_any_code(check: Check) -> None:
+    """Observations of LOINC in every form, by themselves and brought from a server of R4."""
+    loinc = {"codingSystem": "http://loinc.org", "codingCode": "2339-0"}
+
+    def rest(user: str, method: str, path: str, body: dict) -> dict:
+        headers = {"Authorization": f"Bearer {check.jhe.token(user)}"}
+        return requests.request(method, check.jhe.base + path, json=body, headers=headers, timeout=60).json()
+
+    scope = rest("admin", "POST", "/api/v1/data_sources/all_scopes", loinc | {"text": "Glucose"})
+    rest("manager_mary", "POST", "/api/v1/studies/30001/scope_requests", {"scopeCodeId": scope["id"]})
+    consents = [{"studyId": 30001, "scopeConsents": [loinc | {"consented": True}]}]
+    rest("ll_patient_peter", "POST", "/api/v1/patients/40001/consents", {"studyScopeConsents": consents})
+    source = rest(
+        "ll_patient_peter", "POST", "/api/v1/fhir_sources", {"label": "l", "dataSource": 70005, "fhirBaseUrl": "https://ehr.example/R4"}
+    )
+    times = [{"effectiveDateTime": "2026-02-01T08:00:00+01:00"}, {"effectiveDateTime": "2026-02"}, {"issued": "2026-02-01T08:00:00Z"}]
+    times += [{"effectivePeriod": {"start": "2026-02-01", "end": "2026-02-02"}}, {"effectiveInstant": "2026-02-01T08:00:00Z"}]
+    for number, value in enumerate(VALUES):
+        resource = {
+            "resourceType": "Observation",
+            "status": "final",
+            "code": {"coding": [{"system": "http://loinc.org", "code": "2339-0"}], "text": "Glucose"},
+            "subject": {"reference": "Patient/40001"},
+            "device": {"reference": "Device/70001"},
+            **times[number % len(times)],
+            **value,
+        }
+        created = check.ask("ll_patient_peter", "POST", "/FHIR/R5/Observation", 201, json=resource)
+        kept = {name: created.get(name) for name in value}
+        check.report(f"{list(value)} comes back", [] if kept == value else [f"as {kept}"])
+        check.ask("viewer_victor", "GET", f"/FHIR/R5/Observation/{created.get('id')}", 200)
+    check.ask("ll_patient_peter", "POST", "/FHIR/R5/Observation", 400, json=resource | {"valueString": "two values"})
+    r4 = {
+        "resourceType": "Observation",
+        "id": "r4",
+        "status": "final",
+        "code": resource["code"],
+        "encounter": {"reference": "Encounter/1"},
+        "effectiveDateTime": "2026-02-01",
+        "valueSampledData": {"origin": {"value": 0}, "period": 4, "dimensions": 1, "data": "1 2"},
+    }
+    entries = [{"resource": r4}, {"resource": r4}, {"resource": {"resourceType": "Patient"}}, {}]
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+    header = {"X-JHE-FHIR-Source-ID": str(source["id"])}
+    check.ask("ll_patient_peter", "POST", "/fhir-import/R4", 200, json=bundle, headers=header)
+
+
 def main() -> int:
     import_module("fhir.resources.bundle")
     with Instance() as jhe:
@@ -261,6 +338,7 @@ def main() -> int:
         url = statement["implementation"]["url"]
         check.report("the statement names the base", [] if url == f"{jhe.base}/FHIR/R5" else [f"it names {url}"])
         uploads(check)
+        of_any_code(check)
         read_and_search(check, statement)
         declared(check, statement)
         refusals(check)

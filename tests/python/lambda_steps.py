@@ -117,6 +117,7 @@ FHIR = [
     Step("cors-preflight", 204, lambda a, v: a.header("access-control-max-age") == "600"),
     Step("oauth-discovery", 200, lambda a, v: a.json["issuer"] == "https://jhe.example/o"),
     Step("oauth-discovery-server", 200, lambda a, v: a.json["token_endpoint"] == "https://jhe.example/o/token/"),
+    Step("oauth-discovery-resource", 200, lambda a, v: a.json["resource"] == "https://jhe.example"),
     Step("oauth-discovery-smart", 200, lambda a, v: "S256" in a.json["code_challenge_methods_supported"]),
     Step(
         "fhir-observation-create",
@@ -152,6 +153,7 @@ FHIR = [
     ),
     Step("fhir-auxiliary-read", 200, lambda a, v: a.json["id"] == v["auxiliary"]),
     Step("fhir-auxiliary-search", 200, lambda a, v: a.ids() == {v["auxiliary"]}),
+    Step("fhir-import", 200, lambda a, v: [entry["response"]["status"] for entry in a.json["entry"]] == ["201 Created"]),
 ]
 
 # The rest: these go through a runtime API of our own, with every secret from Secrets Manager.
@@ -194,6 +196,8 @@ REST = [
     Step("data-sources-scopes", 200, lambda a, v: [row["scopeCode"]["id"] for row in a.json] == [50002, 50004]),
     Step("clients-data-sources", 200, lambda a, v: [source["id"] for source in a.json] == [70001, 70005]),
     Step("data-sources-all-scopes", 200, lambda a, v: {scope["id"] for scope in a.json} == set(range(50001, 50017))),
+    Step("data-sources-all-scopes-add", 403, lambda a, v: a.json == {"detail": DENIED}),
+    Step("patient-access-brands", 200, lambda a, v: a.json == {"results": []}),
     Step("clients-list", 200, listed(1, 2, 3, 4)),
     Step("clients-read", 200, lambda a, v: a.json["name"] == "CareX" and "redirectUris" not in a.json),
     Step("clients-register", 403, lambda a, v: a.json == {"detail": DENIED}),

@@ -36,6 +36,10 @@ pub struct AuditEvent {
     pub privileged: bool,
     /// From where.
     pub source: Option<String>,
+    /// The account that somebody tried to open.
+    pub subject: Option<i32>,
+    /// Why a message was refused.
+    pub why: Option<String>,
 }
 
 impl From<&Row> for AuditEvent {
@@ -56,6 +60,8 @@ impl From<&Row> for AuditEvent {
             refused_by: row.get("refused_by"),
             privileged: row.get("privileged"),
             source: row.get("source_address"),
+            subject: row.get("subject_user_id"),
+            why: row.get("why"),
         }
     }
 }
@@ -79,7 +85,9 @@ impl World {
 
     /// The rows of the audit after a place in it, in order.
     pub async fn audit_after(&self, end: i64) -> Vec<AuditEvent> {
-        let statement = format!("SELECT *, actor_role::text AS role FROM audit_event WHERE id > {end} ORDER BY id");
+        let statement = format!(
+            "SELECT *, actor_role::text AS role, detail->>'reason' AS why FROM audit_event WHERE id > {end} ORDER BY id"
+        );
         self.sql(&statement).await.iter().map(AuditEvent::from).collect()
     }
 

@@ -26,7 +26,7 @@ pub mod snapshot;
 pub mod totp;
 
 use reply::Reply;
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use signing_keys::rotation::Rotator;
@@ -102,6 +102,10 @@ fn fresh_name() -> String {
     format!("test_{:016x}", u64::from_be_bytes(random))
 }
 
+fn client() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none())
+}
+
 /// The demo world of one test.
 pub struct World {
     /// Where it is served.
@@ -142,9 +146,22 @@ impl World {
             let stopped = async { stopped.await.unwrap_or_default() };
             standalone::server::serve(listener, for_server, false, stopped).await.expect("served");
         });
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+        let client = client().build().expect("a client");
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Self { base, database, demo, client, app, settings, stop: Some(stop), server: Some(server) }
+    }
+
+    /// The same world behind what `E2E_GATEWAY` names, if it is set: the functions there are told which world is meant.
+    #[must_use]
+    pub fn behind_gateway(mut self) -> Self {
+        let Ok(gateway) = std::env::var("E2E_GATEWAY") else { return self };
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("x-test-database", &self.database), ("x-test-site", &self.base)] {
+            headers.insert(name, value.parse().expect("a header"));
+        }
+        self.client = client().default_headers(headers).build().expect("a client");
+        self.base = gateway;
+        self
     }
 
     /// Another process that serves the same world: its state, and where it listens.

@@ -75,6 +75,11 @@ impl Reply {
         assert!(status < 500, "{what}: {status} {}", self.text);
         assert!(!self.header("x-request-id").is_empty(), "{what}: no request id");
         assert_eq!(self.header("x-content-type-options"), "nosniff", "{what}");
+        if protocol == Protocol::Page {
+            assert!(self.header("content-security-policy").contains("frame-ancestors 'none'"), "{what}");
+            assert_eq!(self.header("x-frame-options"), "DENY", "{what}");
+            assert_eq!(self.header("referrer-policy"), "no-referrer", "{what}");
+        }
         if status < 400 {
             return;
         }

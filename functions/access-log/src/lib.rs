@@ -114,8 +114,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         Err(refusal) => return Err(request.refuse(app, &context, &Target::nothing(), refusal).await),
     };
     let list = List::parse(app, request, actor.user).await?;
-    let before = list.after.unwrap_or(i64::MAX);
-    let page = app.store().await?.access_log(&context, patient, before, list.page_size()).await?;
+    let page = app.store().await?.access_log(&context, patient, list.slice()).await?;
     let rows: Vec<Row<'_>> = page.rows.iter().map(Row::from).collect();
     let next = rows.last().filter(|_| page.more).map(|row| row.id);
     list.page(app, actor.user, page.total, &rows, next).await

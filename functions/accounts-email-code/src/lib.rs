@@ -90,8 +90,8 @@ async fn ask(app: &App, signed_in: &SignedIn, next: &str, problem: Option<&str>)
 }
 
 async fn send(app: &App, request: &Request, signed_in: &SignedIn) -> Result<(), Failure> {
-    let context = request.audit(None, Action::Create, "EmailCode");
     let user = signed_in.session.user;
+    let context = request.audit(None, Action::Create, "EmailCode").on_account(user);
     account::attempt(app, request, &context, &Policy::MAIL, &format!("code {}", user.0)).await?;
     let store = app.store().await?;
     let account = store.account_of(user).await?.ok_or(Failure::NotFound)?;

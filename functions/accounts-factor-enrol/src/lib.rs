@@ -100,7 +100,7 @@ async fn enrol(app: &App, request: &Request, visitor: &Visitor, form: &Form) -> 
         .and_then(|sealed| URL_SAFE_NO_PAD.decode(sealed).ok())
         .and_then(|sealed| TotpSecret::open(&key, user.0, &sealed))
         .ok_or_else(|| Failure::Invalid("The form is not complete.".to_owned()))?;
-    let context = request.audit(None, Action::Create, "SecondFactor");
+    let context = request.audit(None, Action::Create, "SecondFactor").on_account(user);
     account::attempt(app, request, &context, &Policy::SECOND_FACTOR, &format!("enrol {}", user.0)).await?;
     let Some(step) = secret.verify(field(form, "code").unwrap_or_default(), app.now(), Step(i64::MIN)) else {
         account::refused(app, &context).await?;

@@ -140,7 +140,7 @@ async fn remove(app: &App, request: &Request, account: &Account, which: Factor) 
         Factor::Authenticator => "SecondFactor",
         Factor::Passkey(_) => "Passkey",
     };
-    let context = request.audit(None, Action::Delete, kind);
+    let context = request.audit(None, Action::Delete, kind).on_account(account.id);
     let may_be_last = !account::must_have_factor(app, account);
     match app.store().await?.remove_factor(&context, account.id, which, may_be_last).await? {
         Removal::Unknown => Err(Failure::NotFound),

@@ -94,8 +94,8 @@ async fn show(
 
 /// Whether the code is one of the user's. Each works once; every failure is counted and recorded.
 async fn is_right(app: &App, request: &Request, account: &Account, code: &str) -> Result<bool, Failure> {
-    let context = request.audit(None, Action::Execute, "SecondFactor");
     let user = account.id;
+    let context = request.audit(None, Action::Execute, "SecondFactor").on_account(user);
     let counted = account::attempt(app, request, &context, &Policy::SECOND_FACTOR, &user.0.to_string()).await?;
     let store = app.store().await?;
     let is_right = match RecoveryCode::presented(code) {

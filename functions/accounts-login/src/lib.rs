@@ -81,7 +81,7 @@ async fn right_account(
     if account::verify(credentials.password.clone(), stored).await? {
         return Ok(found);
     }
-    account::refused(app, context).await?;
+    account::guessed(app, context, &credentials.email).await?;
     if let Some(account) = found.filter(|_| tells) {
         mail::tell(app, request, &account.email, Notice::WrongPasswords).await;
     }

@@ -131,7 +131,7 @@ async fn add(
     answer: &str,
 ) -> Result<Response, Failure> {
     let user = visitor.account.id;
-    let context = request.audit(None, Action::Create, "Passkey");
+    let context = request.audit(None, Action::Create, "Passkey").on_account(user);
     let attempted = format!("enrol {}", user.0);
     let counted = account::attempt(app, request, &context, &Policy::SECOND_FACTOR, &attempted).await?;
     let store = app.store().await?;

@@ -7,6 +7,7 @@
 use audit::{Action, RefusedBy};
 use authz::{Layer, UserId};
 use http::{Method, StatusCode};
+use mail::Notice;
 use oauth::{Secret, TokenHash, throttle::Policy};
 use runtime::{
     App, Failure, Function, Needs, Protocol, Request, Response,
@@ -91,11 +92,16 @@ async fn second_step(app: &App, request: &Request) -> Result<Response, Failure> 
         let form_token = app.form_key().await?.issue(SECOND_STEP, token.expose())?;
         return asked.page(app, &token.hash(), &form_token, &ids).await;
     };
-    let context = request.audit(None, Action::Execute, "Passkey");
+    let context = request.audit(None, Action::Execute, "Passkey").on_account(first.user);
     let account = first.user.0.to_string();
     let counted = account::attempt(app, request, &context, &Policy::SECOND_FACTOR, &account).await?;
     let own = Some(first.user);
     if accepted(app, request, Ceremony::SecondStep, &token.hash(), answer, own).await?.is_none() {
+        if counted.tells
+            && let Some(owner) = store.account_of(first.user).await?
+        {
+            mail::tell(app, request, &owner.email, Notice::WrongCodes).await;
+        }
         return Ok(refused(&with_next(SECOND_STEP, next)));
     }
     store.attempt_succeeded(&counted.keys).await?;
@@ -142,7 +148,8 @@ async fn accepted(
     own: Option<UserId>,
 ) -> Result<Option<UserId>, Failure> {
     let store = app.store().await?;
-    let context = request.audit(None, Action::Execute, "Passkey");
+    let mut context = request.audit(None, Action::Execute, "Passkey");
+    context.subject_user_id = own;
     let challenge = store.take_ceremony(ceremony, binding).await?;
     let judged = match (challenge, Assertion::parse(answer)) {
         (None, _) => Err(Refusal::Challenge),

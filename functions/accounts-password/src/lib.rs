@@ -72,6 +72,12 @@ async fn change(app: &App, request: &Request, signed_in: &SignedIn, account: &Ac
         return show(app, signed_in, current, chosen.err().map_or(account::NEW_PASSWORD, |fields| *fields)).await;
     }
     let password = match chosen {
+        // It is the same in the two fields: `confirm` has just compared the first with what is stored.
+        Ok(password) if field(&form, CURRENT.name) == Some(password.expose()) => {
+            let [first, second] = account::NEW_PASSWORD;
+            let first = Field { problem: Some("This is your current password. Choose another one."), ..first };
+            return show(app, signed_in, CURRENT, [first, second]).await;
+        }
         Ok(password) => password,
         Err(fields) => return show(app, signed_in, CURRENT, *fields).await,
     };

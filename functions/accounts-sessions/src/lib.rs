@@ -92,22 +92,40 @@ fn grant_item(grant: &GrantEntry, site_url: &str, token: &str) -> String {
     let renewed = grant.renewed_at.map(|at| format!(", last renewed {}", date(at))).unwrap_or_default();
     format!(
         "<li><div><p><strong>{name}</strong></p><p class=\"hint\">Allowed {}{renewed}. Ends {} unless renewed.</p>\
-         <p>It can:</p>{can}</div>{}</li>",
+         <p>It can:</p>{can}{parts}</div>{}</li>",
         date(grant.granted_at),
         date(grant.expires_at),
         button(token, "app", &grant.id.0.to_string(), "End", &format!(" the access of {}", grant.client)),
         name = escape(&grant.client),
+        parts = parts(grant, token),
         can = pages::list(&can),
     )
 }
 
-/// A form of one button. The whole of its name is for who does not see what it stands beside.
+/// A button for each part of an app's access that can be taken back without ending it (OWASP ASVS 5.0 10.7.3).
+fn parts(grant: &GrantEntry, token: &str) -> String {
+    let narrower = grant.scope.iter().filter(|part| grant.scope.without(part).is_some());
+    let items: String = narrower
+        .map(|part| {
+            let hidden = [(FORM_FIELD, token), ("part-of", &grant.id.0.to_string()), ("part", part)];
+            form(&hidden, &format!("No longer {}", words::of_token(part)), &format!(": {}", grant.client))
+        })
+        .collect();
+    if items.is_empty() { items } else { format!("<p>Take a part of it back:</p>{items}") }
+}
+
+/// A form of one button that ends something.
 fn button(token: &str, what: &str, which: &str, text: &str, whole: &str) -> String {
+    form(&[(FORM_FIELD, token), (what, which)], text, whole)
+}
+
+/// A form of one button. The whole of its name is for who does not see what it stands beside.
+fn form(hidden: &[(&str, &str)], text: &str, whole: &str) -> String {
     let label =
         if whole.is_empty() { String::new() } else { format!(" aria-label=\"{}{}\"", escape(text), escape(whole)) };
     format!(
         "<form method=\"post\" action=\"{PAGE}\">{}<button class=\"quiet\"{label}>{}</button></form>",
-        hidden_fields(&[(FORM_FIELD, token), (what, which)]),
+        hidden_fields(hidden),
         escape(text)
     )
 }
@@ -120,6 +138,16 @@ async fn end(app: &App, request: &Request, signed_in: &SignedIn, form: &Form) ->
     let store = app.store().await?;
     let user = signed_in.session.user;
     let context = |kind| request.audit(None, Action::Delete, kind);
+    if let (Some(grant), Some(part)) = (field(form, "part-of"), field(form, "part")) {
+        let grant = store.grants(user).await?.into_iter().find(|one| one.id.0.to_string() == grant);
+        let grant = grant.ok_or(Failure::NotFound)?;
+        let rest = grant.scope.without(part).ok_or(Failure::NotFound)?;
+        let context = request.audit(None, Action::Update, "Token");
+        if !store.narrow_grant(&context, user, grant.id, (&grant.scope, &rest)).await? {
+            return Err(Failure::NotFound);
+        }
+        return Ok(redirect(&format!("{PAGE}?done=1")));
+    }
     match (field(form, "session"), field(form, "app"), field(form, "all")) {
         (Some(session), None, None) => {
             let hash = token_hash(session).ok_or(Failure::NotFound)?;

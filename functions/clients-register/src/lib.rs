@@ -3,15 +3,15 @@
 
 mod input;
 
-use api::{Completeness, Content, Operation, shapes::clients::CLIENT};
+use api::{Content, Operation, shapes::clients::CLIENT};
 use audit::{Action, Context, Target};
 use authz::Actor;
 use http::{Method, StatusCode};
-use input::Wanted;
+use input::{CLIENT_ID, Wanted};
 use oauth::Secret;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, no_content, rest::Fields};
 use serde::Serialize;
-use store::{RegisteredClient, SecretChange, Store};
+use store::{ClientRegistration, RegisteredClient, SecretChange, Store};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -59,14 +59,22 @@ async fn permit(app: &App, request: &Request, actor: &Actor, action: Action) -> 
 async fn register(app: &App, request: &Request, actor: &Actor) -> Result<Response, Failure> {
     let context = permit(app, request, actor, Action::Create).await?;
     let fields = Fields::parse(request)?;
-    let wanted = Wanted::default().with(&fields, Completeness::Whole)?;
+    let wanted = Wanted::new(&fields, &app.settings.site_url)?;
+    let client_id = match input::client_id(&fields)? {
+        Some(id) => id,
+        None => Secret::generate()?.expose().to_owned(),
+    };
+    permit_static_pkce(app, &wanted, false)?;
     let secret = wanted.has_secret().then(Secret::generate).transpose()?;
     let hash = secret.as_ref().map(Secret::hash);
     let store = app.store().await?;
-    let id = store
-        .register_client(&context, Secret::generate()?.expose(), hash.as_ref(), &wanted.record())
-        .await?
-        .ok_or_else(no_account)?;
+    let id = match store.register_client(&context, &client_id, hash.as_ref(), &wanted.record()).await? {
+        ClientRegistration::Done(id) => id,
+        ClientRegistration::NoAccount => return Err(no_account()),
+        ClientRegistration::Taken => {
+            return Err(Failure::field(CLIENT_ID, "There is or was a client with this identifier."));
+        }
+    };
     answer(store, StatusCode::CREATED, id, secret.as_ref()).await
 }
 
@@ -79,8 +87,12 @@ async fn change(app: &App, request: &Request, actor: &Actor) -> Result<Response,
     if known.owned_by.is_some() {
         return Err(Failure::Forbidden("A practitioner's own client can be deleted, not changed."));
     }
-    let had_secret = input::method_has_secret(&known.token_endpoint_auth_method);
-    let wanted = Wanted::from(known).with(&fields, Completeness::Part)?;
+    if input::client_id(&fields)?.is_some_and(|client_id| client_id != known.summary.client_id) {
+        return Err(Failure::field(CLIENT_ID, "It is never changed."));
+    }
+    let (had_secret, was_static) = (input::method_has_secret(&known.token_endpoint_auth_method), known.static_pkce);
+    let wanted = Wanted::from(known).with(&fields)?;
+    permit_static_pkce(app, &wanted, was_static)?;
     let needs_new = wanted.has_secret() && (!had_secret || fields.flag("rotateSecret")? == Some(true));
     let secret = needs_new.then(Secret::generate).transpose()?;
     let secret_change = match &secret {
@@ -92,6 +104,18 @@ async fn change(app: &App, request: &Request, actor: &Actor) -> Result<Response,
         return Err(no_account());
     }
     answer(store, StatusCode::OK, id, secret.as_ref()).await
+}
+
+/// The fixed pair is a choice of the deployment first, and then of each client. It is warned about each time.
+fn permit_static_pkce(app: &App, wanted: &Wanted, was_static: bool) -> Result<(), Failure> {
+    if !wanted.has_static_pkce() || was_static {
+        return Ok(());
+    }
+    if app.settings.static_challenge.is_none() {
+        return Err(Failure::field("staticPkce", "This deployment has no fixed PKCE pair."));
+    }
+    tracing::warn!("a client is set to static PKCE: invitations of it are protected by their token alone");
+    Ok(())
 }
 
 async fn delete(app: &App, request: &Request, actor: &Actor) -> Result<Response, Failure> {

@@ -62,11 +62,10 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let list = List::parse(app, request, actor.user).await?;
     let context = request.audit(Some(&actor), Action::Search, "Consent");
     let at = list.past_instant("at", app.now())?;
-    let before = list.after.unwrap_or(i64::MAX);
     let history = app
         .store()
         .await?
-        .consent_history(&context, Reader::from(&actor), id, at, before, list.page_size())
+        .consent_history(&context, Reader::from(&actor), id, at, list.slice())
         .await?
         // Whatever refused, the caller is told the same: a patient who may not be seen does not exist.
         .map_err(|_| Failure::NotFound)?;

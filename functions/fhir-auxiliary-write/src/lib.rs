@@ -2,17 +2,17 @@
 //! are kept as they come (<https://hl7.org/fhir/R5/http.html#create>, `#update`, `#patch`, `#delete`).
 
 use audit::Action;
-use authz::{Actor, Layer, Refusal};
+use authz::Actor;
 use fhir::{
     Rejection,
-    auxiliary::{Submission, patched, source_id},
-    outcome::{IssueCode, OperationOutcome},
+    auxiliary::{Submission, patched},
 };
 use http::{HeaderValue, Method, StatusCode, header};
 use runtime::{
     App, Failure, Function, Interaction, Needs, Protocol, Request, Response,
-    auxiliary::{resource_response, shown},
+    auxiliary::{SOURCE_HEADER, another_patient, refused, resource_response, shown},
     no_content,
+    upload::fhir_base,
 };
 use serde_json::Value;
 use store::{AuxiliaryChange, AuxiliaryResource, AuxiliaryUpload, ChangedContent, NewAuxiliary};
@@ -22,9 +22,6 @@ pub const FUNCTION: Function =
     Function::new("fhir-auxiliary-write", Protocol::Fhir, Needs::Database, |app, request| {
         Box::pin(handle(app, request))
     });
-
-/// Names the FHIR Source of a resource that does not by itself.
-const SOURCE_HEADER: &str = "x-jhe-fhir-source-id";
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let kind = request.resource_type(app).await?;
@@ -41,35 +38,6 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     }
 }
 
-fn fhir_base(app: &App) -> String {
-    format!("{}/FHIR/R5", app.settings.site_url)
-}
-
-/// The FHIR Source that the header names, or `meta.source`; both if they agree.
-fn source(request: &Request, submission: &Submission) -> Result<i32, Failure> {
-    let header = match request.header(SOURCE_HEADER) {
-        None => None,
-        // A whole `meta.source` is taken too.
-        Some(text) => {
-            let id = source_id(text).or_else(|| text.trim().parse().ok());
-            Some(
-                id.ok_or_else(|| Failure::Invalid("X-JHE-FHIR-Source-ID must be the id of a FHIR Source.".to_owned()))?,
-            )
-        }
-    };
-    match (header, submission.source) {
-        (Some(header), Some(named)) if header != named => {
-            Err(Failure::Invalid("X-JHE-FHIR-Source-ID and meta.source name different FHIR Sources.".to_owned()))
-        }
-        (Some(id), _) | (None, Some(id)) => Ok(id),
-        (None, None) => Err(Failure::Invalid(
-            "A FhirSource is required to write this resource: send the 'X-JHE-FHIR-Source-ID' header or set the \
-             resource's meta.source to 'https://jupyterhealth.org/fhir/fhir-source/<id>'."
-                .to_owned(),
-        )),
-    }
-}
-
 async fn create(app: &App, request: &Request, actor: &Actor, kind: &'static str) -> Result<Response, Failure> {
     if request.header("if-none-exist").is_some() {
         // Ignoring the condition would store what the caller did not want.
@@ -80,7 +48,7 @@ async fn create(app: &App, request: &Request, actor: &Actor, kind: &'static str)
     let submission = Submission::parse(kind, &request.json()?, &fhir_base(app))?;
     let new = NewAuxiliary {
         kind,
-        source: source(request, &submission)?,
+        source: request.fhir_source(submission.source)?,
         upstream_id: submission.upstream_id.as_deref(),
         named_patient: submission.patient,
         content: &submission.content,
@@ -103,21 +71,6 @@ fn created(app: &App, kind: &str, resource: &AuxiliaryResource) -> Result<Respon
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)
-}
-
-fn another_patient(kind: &str) -> Failure {
-    Failure::Rejected(Rejection::value(kind, "must be about the patient of its FHIR Source"))
-}
-
-fn refused(kind: &str, layer: Layer) -> Failure {
-    let text = match layer {
-        Layer::Consent => format!("{kind} has not been consented for any studies by this Patient."),
-        Layer::UserType | Layer::Organization => {
-            "Current user does not have access to this FhirSource's patient.".to_owned()
-        }
-        layer => return Failure::Refused(Refusal::known(layer)),
-    };
-    Failure::Outcome(StatusCode::FORBIDDEN, OperationOutcome::error(IssueCode::Forbidden, &text))
 }
 
 /// The versions that the caller wants to change (`If-Match: W/"1"`, <https://hl7.org/fhir/R5/http.html#concurrency>). A tag that
@@ -145,7 +98,7 @@ async fn change(app: &App, request: &Request, actor: &Actor, kind: &'static str)
             if *request.method() == Method::PUT { body.clone() } else { patched(shown(kind, current)?, &body) };
         let submission = Submission::parse(kind, &value, &base)?;
         let header = request.header(SOURCE_HEADER).is_some();
-        let named = if header { Some(source(request, &submission)?) } else { submission.source };
+        let named = if header { Some(request.fhir_source(submission.source)?) } else { submission.source };
         if named.is_some_and(|named| named != current.source) {
             return Err(Failure::Rejected(Rejection::value("meta.source", "cannot become another FHIR Source")));
         }

@@ -17,7 +17,7 @@ use runtime::{
     search::{Links, handling, parameters},
     text_json,
 };
-use store::{PatientPage, Reader};
+use store::{ALL, PatientPage, Reader};
 
 /// The function.
 pub const FUNCTION: Function = Function::new("fhir-patient-search", Protocol::Fhir, Needs::Database, |app, request| {
@@ -33,7 +33,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let context = request.audit(Some(&actor), Action::Search, "Patient");
     let with_total = search.page.summary_count || search.page.total_accurate;
     let page = if search.page.wants_source(SOURCE) {
-        match app.store().await?.patients(&context, Reader::from(&actor), &filter, with_total).await? {
+        match app.store().await?.patients(&context, Reader::from(&actor), &filter, with_total.then_some(ALL)).await? {
             Ok(page) => page,
             // A super admin may know what exists: naming what does not finds nothing.
             Err(RefusedBy::NotFound) if actor.is_privileged() => nothing(with_total),

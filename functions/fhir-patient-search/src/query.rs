@@ -5,12 +5,11 @@ use fhir::{
     search::{Matching, PatientSearch, StringParam, SystemMatch},
 };
 use runtime::Failure;
-use store::{PatientFilter, TextFilter};
+use store::{PatientFilter, Slice, TextFilter};
 
 /// The filter of a search, for the page after a position.
 pub fn from_search(search: &PatientSearch, after: Option<Position>) -> Result<PatientFilter, Failure> {
-    let after =
-        i32::try_from(after.map_or(0, |position| position.id)).map_err(|error| Failure::Internal(Box::new(error)))?;
+    let count = if search.page.summary_count { 0 } else { i64::from(search.page.count) };
     Ok(PatientFilter {
         ids: search.ids.clone(),
         organization: search.organization,
@@ -21,8 +20,7 @@ pub fn from_search(search: &PatientSearch, after: Option<Position>) -> Result<Pa
         given: search.given.as_ref().map(text),
         birth_date: (search.birth_date.from, search.birth_date.before),
         updated: search.page.last_updated.instant(),
-        after,
-        count: if search.page.summary_count { 0 } else { i64::from(search.page.count) },
+        slice: Slice { after: after.map(|position| position.id), skip: 0, count },
     })
 }
 
@@ -82,12 +80,12 @@ mod tests {
         assert_eq!(filter.given, Some(TextFilter::starts_with(&["Peter".to_owned()])));
         assert_eq!(filter.birth_date, ("1982-01-13".parse().ok(), "1983-01-01".parse().ok()));
         assert_eq!(filter.updated, ("2026-11-21T00:00:00Z".parse().ok(), None));
-        assert_eq!(filter.count, 7);
+        assert_eq!(filter.slice.count, 7);
     }
 
     #[test]
     fn a_count_shows_nobody() {
-        assert_eq!(filter(&[("_summary", "count")]).unwrap().count, 0);
+        assert_eq!(filter(&[("_summary", "count")]).unwrap().slice.count, 0);
     }
 
     #[test]

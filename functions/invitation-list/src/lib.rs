@@ -40,8 +40,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         patient: list.id("patient_id")?,
         client: list.id("client_id")?,
         status,
-        before: list.after.and_then(|id| i32::try_from(id).ok()).unwrap_or(i32::MAX),
-        count: list.page_size(),
+        slice: list.slice(),
     };
     let context = request.audit(Some(&actor), Action::Search, "Invitation");
     let page = app.store().await?.invitations(&context, Reader::from(&actor), &filter).await?;

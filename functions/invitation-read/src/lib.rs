@@ -4,7 +4,7 @@ use api::{Content, Operation, shapes::clients::INVITATION};
 use audit::Action;
 use http::StatusCode;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json};
-use store::{InvitationFilter, Reader};
+use store::{InvitationFilter, Reader, Slice};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -21,7 +21,7 @@ const OPERATIONS: [Operation; 1] = [Operation::new(
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     let id = Some(request.id_variable("invitation")?);
-    let filter = InvitationFilter { id, patient: None, client: None, status: None, before: i32::MAX, count: 1 };
+    let filter = InvitationFilter { id, patient: None, client: None, status: None, slice: Slice::ONE };
     let context = request.audit(Some(&actor), Action::Read, "Invitation");
     let page = app.store().await?.invitations(&context, Reader::from(&actor), &filter).await?;
     // Whatever refused, the caller is told the same: the invitation of a patient who may not be seen does not exist.

@@ -1,8 +1,11 @@
 //! Settings as they are sent.
 
-use api::{Kind, Shape, required};
+use api::{
+    Completeness, Kind, Shape, required,
+    shapes::brand::{BRANDS, BRANDS_KEY},
+};
 use runtime::Failure;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The types of values.
 pub const TYPE: Kind = Kind::OneOf(&["string", "int", "bool", "float", "json"]);
@@ -23,6 +26,9 @@ const SECRET: [&str; 6] = ["secret", "password", "passwd", "private_key", "crede
 /// The longest value, as JSON.
 const LONGEST: usize = 10_000;
 
+/// The longest catalogue of facilities, as JSON.
+const LONGEST_BRANDS: usize = 1_000_000;
+
 /// A key that a setting may have.
 pub fn key(text: &str) -> Result<String, Failure> {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
@@ -36,8 +42,33 @@ pub fn key(text: &str) -> Result<String, Failure> {
     Ok(text.to_owned())
 }
 
+/// Where a facility's records are read from.
+fn is_https(brand: &Value) -> bool {
+    let url = brand.get("fhirBaseUrl").and_then(Value::as_str).unwrap_or_default();
+    url.strip_prefix("https://").is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace))
+}
+
+/// Refuses a catalogue of facilities that apps could not use.
+pub fn check_brands(key: &str, kind: &str, value: &Value) -> Result<(), Failure> {
+    if key != BRANDS_KEY {
+        return Ok(());
+    }
+    let mut sent = Map::new();
+    sent.insert("value".to_owned(), value.clone());
+    let problems = BRANDS.problems(&sent, Completeness::Whole);
+    if kind != "json" {
+        Err(Failure::field("valueType", "The facilities are json."))
+    } else if !problems.is_empty() {
+        Err(Failure::Fields(problems))
+    } else if value.as_array().is_some_and(|brands| brands.iter().all(is_https)) {
+        Ok(())
+    } else {
+        Err(Failure::field("value", "The URL of each facility must begin with https://."))
+    }
+}
+
 /// A value of a type. Forms send texts: a number, a truth value or JSON may be one.
-pub fn value(kind: &str, sent: &Value) -> Result<Value, Failure> {
+pub fn value(key: &str, kind: &str, sent: &Value) -> Result<Value, Failure> {
     let parsed = || sent.as_str().and_then(|text| serde_json::from_str::<Value>(text.trim()).ok());
     let typed = |fits: fn(&Value) -> bool| Some(sent.clone()).filter(fits).or_else(|| parsed().filter(fits));
     let value = match kind {
@@ -48,7 +79,8 @@ pub fn value(kind: &str, sent: &Value) -> Result<Value, Failure> {
         _ => Some(if sent.is_string() { parsed().unwrap_or_else(|| sent.clone()) } else { sent.clone() }),
     };
     let value = value.ok_or_else(|| Failure::field("value", "It is not of this type."))?;
-    if value.to_string().len() > LONGEST {
+    let longest = if key == BRANDS_KEY { LONGEST_BRANDS } else { LONGEST };
+    if value.to_string().len() > longest {
         return Err(Failure::field("value", "It is too long."));
     }
     // The database keeps no NUL in JSON.
@@ -86,7 +118,24 @@ mod tests {
             ("json", json!("\"a\\u0000\""), None),
             ("string", json!("x".repeat(LONGEST)), None),
         ] {
-            assert_eq!(value(kind, &sent).ok(), expected, "{kind} {sent:.40}");
+            assert_eq!(value("k", kind, &sent).ok(), expected, "{kind} {sent:.40}");
+        }
+    }
+
+    #[test]
+    fn facilities_are_a_list_that_apps_can_use() {
+        let good = json!({ "facilityName": "Clinic", "fhirBaseUrl": "https://a.example/R4", "city": "" });
+        for (kind, value, is_good) in [
+            ("json", json!([good]), true),
+            ("json", json!([]), true),
+            ("json", json!({}), false),
+            ("string", json!("[]"), false),
+            ("json", json!([{ "facilityName": "Clinic" }]), false),
+            ("json", json!([{ "facilityName": "Clinic", "fhirBaseUrl": "http://a.example" }]), false),
+            ("json", json!([{ "facilityName": "Clinic", "fhirBaseUrl": "https://a.example", "x": 1 }]), false),
+        ] {
+            assert_eq!(check_brands(BRANDS_KEY, kind, &value).is_ok(), is_good, "{value}");
+            assert!(check_brands("another", kind, &value).is_ok());
         }
     }
 

@@ -1,7 +1,7 @@
 //! `/api/v1/jhe_settings`: settings that super admins keep for consoles and apps.
 //!
 //! Those that the deployment's environment decides are shown and cannot be changed here. The others are kept; the exchange
-//! itself does nothing by them.
+//! itself reads only the facilities of `patient_access.brands`.
 
 mod input;
 
@@ -132,7 +132,8 @@ async fn create(app: &App, request: &Request, actor: &Actor) -> Result<Response,
     let fields = rest::Fields::parse(request)?;
     fields.check(&input::NEW, Completeness::Whole)?;
     let (key, kind) = (input::key(&fields.text("key", 100)?)?, fields.text("valueType", 10)?);
-    let value = input::value(&kind, fields.value("value").unwrap_or(&Value::Null))?;
+    let value = input::value(&key, &kind, fields.value("value").unwrap_or(&Value::Null))?;
+    input::check_brands(&key, &kind, &value)?;
     let new = NewSetting { key: &key, value_type: &kind, value: &value };
     let setting = app.store().await?.create_setting(&context, &new).await.map_err(taken)?;
     answer(app, StatusCode::CREATED, setting)
@@ -147,8 +148,13 @@ async fn change(app: &App, request: &Request, actor: &Actor) -> Result<Response,
     let key = fields.optional_text("key", 100)?.map_or(Ok(was.key), |key| input::key(&key))?;
     let kind = fields.optional_text("valueType", 10)?.unwrap_or(was.value_type);
     // The value as it was must be of the new type too.
-    let value = input::value(&kind, fields.value("value").or(was.value.as_ref()).unwrap_or(&Value::Null));
-    let value = if was.value.is_none() { Value::Null } else { value? };
+    let value = if was.value.is_none() {
+        Value::Null
+    } else {
+        let value = input::value(&key, &kind, fields.value("value").or(was.value.as_ref()).unwrap_or(&Value::Null))?;
+        input::check_brands(&key, &kind, &value)?;
+        value
+    };
     let new = NewSetting { key: &key, value_type: &kind, value: &value };
     done(app.store().await?.change_setting(&context, id, &request.expected(), &new).await.map_err(taken)?)?;
     answer(app, StatusCode::OK, known(app, id).await?)

@@ -34,14 +34,16 @@ impl Decision {
 
 /// A form is good for one session and one request: what was shown is what is allowed.
 pub(crate) fn binding(signed_in: &SignedIn, authorization: &Authorization) -> String {
-    format!("{}\n{}", signed_in.token.expose(), authorization.query_after_login())
+    let opened_at = authorization.opened_at().map(|at| at.as_millisecond().to_string()).unwrap_or_default();
+    format!("{}\n{opened_at}\n{}", signed_in.token.expose(), authorization.query_after_login())
 }
 
-/// The page.
+/// The page. `query` is that of the way back to the request.
 pub(crate) fn page(
     settings: &Settings,
     client: &Client,
     authorization: &Authorization,
+    query: &str,
     email: &str,
     token: &str,
 ) -> Response {
@@ -61,7 +63,7 @@ pub(crate) fn page(
         items = pages::list(&items),
         duration = words::of_duration(&settings.lifetimes, &authorization.scope, renews),
         host = escape(destination(authorization.return_to.redirect_uri())),
-        query = escape(&authorization.query_after_login()),
+        query = escape(query),
         token = escape(token),
     );
     html(StatusCode::OK, pages::in_session("Allow access?", &body))

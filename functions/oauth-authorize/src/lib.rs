@@ -5,9 +5,10 @@
 //! the verifier that only the client has. A pushed request (RFC 9126) is used up by any answer to its client.
 
 mod consent;
+mod opened;
 
 use audit::{Action, RefusedBy, Target};
-use authz::Layer;
+use authz::{ClientId, Layer};
 use consent::Decision;
 use http::Method;
 use oauth::{
@@ -15,13 +16,14 @@ use oauth::{
     authentication::Acr,
     authorize::{Authorization, AuthorizeRequest, NextStep, PageError, Refusal, Session},
     discovery::Endpoints,
+    throttle::Policy,
 };
 use runtime::{
     App, Failure, Function, Needs, Protocol, Request, Response,
     browser::{self, SignedIn},
     client, redirect,
 };
-use store::NewCode;
+use store::{Attempt, NewCode};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -34,8 +36,9 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         _ => return Err(Failure::MethodNotAllowed),
     };
     let asked = AuthorizeRequest::parse(request.query().into_iter().chain(form.clone())).map_err(page)?;
-    let client = app.store().await?.client(asked.client_id()).await?;
-    let mut client = client.ok_or_else(|| page(PageError::UnknownClient))?;
+    let Some(mut client) = app.store().await?.client(asked.client_id()).await? else {
+        return Err(misdirected(app, request, None, PageError::UnknownClient).await);
+    };
     client.requires_pushed_requests |= app.settings.requires_pushed_requests;
     let site_url = app.settings.site_url.as_str();
     let endpoints = Endpoints::new(site_url);
@@ -45,15 +48,19 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         None => asked,
     };
     let answer = Answer { app, client: client.id, issuer: endpoints.issuer(), reference };
-    let addressed = asked.for_client(&client).map_err(page)?;
+    let addressed = match asked.for_client(&client) {
+        Ok(addressed) => addressed,
+        Err(error) => return Err(misdirected(app, request, Some(client.id), error).await),
+    };
     // From here on the redirect URI is the client's own, and errors go there.
-    let authorization = match addressed.validate(&client) {
+    let mut authorization = match addressed.validate(&client) {
         Ok(authorization) => authorization,
         Err(refusal) => return answer.refuse(&refusal).await,
     };
     if !client::knows(app, &authorization.audience).await? {
         return answer.refuse(&authorization.unknown_resource()).await;
     }
+    opened::keep(app, request, &mut authorization).await?;
     let signed_in = browser::signed_in(app, request).await?;
     // An earlier consent does not count: a public client cannot prove that it is the same (RFC 6749 section 10.2).
     let session = match &signed_in {
@@ -75,11 +82,11 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         // For the client it is as if nobody were signed in (OpenID Connect Core 1.0 section 3.1.2.6).
         return match authorization.next_step(&client, site_url, None, app.now()) {
             Err(refusal) => answer.refuse(&refusal).await,
-            Ok(_) => Ok(asked.email_code()),
+            Ok(_) => asked.email_code().await,
         };
     }
     match (step, &signed_in) {
-        (NextStep::LogIn, signed_in) | (_, signed_in @ None) => Ok(asked.sign_in(signed_in.is_some())),
+        (NextStep::LogIn, signed_in) | (_, signed_in @ None) => asked.sign_in(signed_in.is_some()).await,
         (NextStep::IssueCode, Some(signed_in)) => asked.issue_code(signed_in).await,
         (NextStep::AskConsent, Some(signed_in)) => match Decision::of(&form)? {
             None => asked.ask(signed_in).await,
@@ -88,7 +95,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
                 browser::check_form(app, request, consent::FORM, &binding, token).await?;
                 match decision {
                     Decision::Allow => asked.issue_code(signed_in).await,
-                    Decision::Deny => answer.refuse(&authorization.denied()).await,
+                    Decision::Deny => asked.deny(signed_in).await,
                 }
             }
         },
@@ -106,6 +113,23 @@ async fn could_be_stronger(app: &App, signed_in: &SignedIn) -> Result<bool, Fail
 /// Errors before the redirect URI is known to be the client's are shown, never sent (RFC 6749 section 4.1.2.1).
 fn page(error: PageError) -> Failure {
     Failure::Invalid(error.to_string())
+}
+
+/// A request that leads nowhere, because the client or its redirect URI is not known: somebody may try whom they can send where.
+/// It is recorded, with the client if it is one; of one network so many and no more, since anybody can send any number.
+async fn misdirected(app: &App, request: &Request, client: Option<i32>, error: PageError) -> Failure {
+    let recorded = async {
+        let store = app.store().await?;
+        let name = client.map(|id| id.to_string()).unwrap_or_default();
+        let policy = Policy::MISDIRECTED;
+        if let Attempt::Counted(_) = store.begin_attempt(&policy, &policy.keys(&name, &request.network())).await? {
+            let mut context = request.audit(None, Action::Execute, "Authorization");
+            context.client_id = client.map(ClientId);
+            store.record_refused_message(&context, RefusedBy::Invalid, &error.to_string()).await?;
+        }
+        Ok::<_, Failure>(())
+    };
+    recorded.await.err().unwrap_or_else(|| page(error))
 }
 
 /// The pushed request that the browser brought the reference of. A reference that stands for nothing is recorded.
@@ -161,13 +185,18 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     /// To the sign-in page, and back from there to this request. Who is signed in and sent there has to sign in anew.
-    fn sign_in(&self, is_signed_in: bool) -> Response {
-        let back = format!("/o/authorize/?{}", self.authorization.query_after_login());
-        if is_signed_in || self.authorization.asks_login() {
+    async fn sign_in(&self, is_signed_in: bool) -> Result<Response, Failure> {
+        let back = self.back().await?;
+        Ok(if is_signed_in || self.authorization.asks_login() {
             browser::to_sign_in_again(&back)
         } else {
             browser::to_sign_in(&back)
-        }
+        })
+    }
+
+    /// The way back to this request.
+    async fn back(&self) -> Result<String, Failure> {
+        Ok(format!("/o/authorize/?{}", opened::query(self.app, self.authorization).await?))
     }
 
     /// Whether the client asks for a code by e-mail that the person has not typed in this session.
@@ -177,9 +206,16 @@ impl Asked<'_> {
     }
 
     /// To the page of the code, and back from there to this request.
-    fn email_code(&self) -> Response {
-        let back = format!("/o/authorize/?{}", self.authorization.query_after_login());
-        redirect(&browser::with_next("/accounts/email-code/", &back))
+    async fn email_code(&self) -> Result<Response, Failure> {
+        Ok(redirect(&browser::with_next("/accounts/email-code/", &self.back().await?)))
+    }
+
+    /// The person said no, which is recorded.
+    async fn deny(&self, signed_in: &SignedIn) -> Result<Response, Failure> {
+        let answer = self.answer.refuse(&self.authorization.denied()).await?;
+        let context = self.request.audit(None, Action::Execute, "Authorization");
+        self.app.store().await?.record_denial(&context, signed_in.session.user, self.client.id).await?;
+        Ok(answer)
     }
 
     async fn issue_code(&self, signed_in: &SignedIn) -> Result<Response, Failure> {
@@ -209,6 +245,7 @@ impl Asked<'_> {
         let email = profile.ok_or(Failure::NotFound)?.email;
         let binding = consent::binding(signed_in, self.authorization);
         let token = self.app.form_key().await?.issue(consent::FORM, &binding)?;
-        Ok(consent::page(&self.app.settings, self.client, self.authorization, &email, &token))
+        let query = opened::query(self.app, self.authorization).await?;
+        Ok(consent::page(&self.app.settings, self.client, self.authorization, &query, &email, &token))
     }
 }

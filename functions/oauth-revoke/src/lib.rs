@@ -14,8 +14,12 @@ pub const FUNCTION: Function =
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let params = Params::from_pairs(request.form()?)?;
-    let asked = TokenQuestion::parse(request.header(header::AUTHORIZATION), &params)?;
     let mut context = request.audit(None, Action::Delete, "Token");
+    let authorization = request.header(header::AUTHORIZATION);
+    let asked = match TokenQuestion::parse(authorization, &params) {
+        Ok(asked) => asked,
+        Err(error) => return Err(client::refused(app, &mut context, authorization, &params, error).await),
+    };
     let client = client::authenticate(app, &context, &asked.client).await?;
     context.client_id = Some(ClientId(client.id));
     let store = app.store().await?;

@@ -12,7 +12,10 @@ use oauth::{
     resource::Audience,
     token_response::TokenResponse,
 };
-use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, SetupError, account, client, json};
+use runtime::{
+    App, Failure, Function, Needs, Protocol, Request, Response, SetupError, TOKEN_EXCHANGE_ISSUERS, account, client,
+    json,
+};
 use std::sync::Arc;
 use store::{ConfigError, NewAccess, SignedInElsewhere, SsoAttempt};
 
@@ -22,30 +25,33 @@ pub const FUNCTION: Function =
         Box::pin(handle(app, request))
     });
 
-/// The setting that names the providers.
-const ISSUERS: &str = "TOKEN_EXCHANGE_ISSUERS";
-
 /// The providers whose tokens are exchanged.
 struct Issuers(Vec<TrustedIssuer>);
 
 impl Issuers {
     fn of(app: &App) -> Result<Arc<Self>, Failure> {
         app.part(|| {
-            let text = app.variable(ISSUERS).filter(|text| !text.is_empty());
+            let text = app.variable(TOKEN_EXCHANGE_ISSUERS).filter(|text| !text.is_empty());
             let issuers = TrustedIssuer::list(text.as_deref().unwrap_or("[]"));
-            issuers.map(Self).map_err(|error| SetupError::Config(ConfigError::Invalid(ISSUERS, error)).into())
+            issuers
+                .map(Self)
+                .map_err(|error| SetupError::Config(ConfigError::Invalid(TOKEN_EXCHANGE_ISSUERS, error)).into())
         })
     }
 }
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let params = Params::from_pairs(request.form()?)?;
-    let asked = ExchangeRequest::parse(request.header(header::AUTHORIZATION), &params)?;
-    let issuers = Issuers::of(app)?;
     let mut context = request.audit(None, Action::Execute, "Token");
+    let authorization = request.header(header::AUTHORIZATION);
+    let asked = match ExchangeRequest::parse(authorization, &params) {
+        Ok(asked) => asked,
+        Err(error) => return Err(client::refused(app, &mut context, authorization, &params, error).await),
+    };
+    let issuers = Issuers::of(app)?;
     let client = client::authenticate(app, &context, &asked.client).await?;
     context.client_id = Some(ClientId(client.id));
-    let proof = client::proof(app, request, &context).await?;
+    let proof = client::binding(app, request, &context).await?;
     let scope = match exchange::scope(&client, asked.scope.as_ref()) {
         Ok(scope) => scope,
         Err(error) => return Err(refused(app, &context, "client", error.answer()).await),

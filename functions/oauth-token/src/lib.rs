@@ -33,29 +33,33 @@ struct Tokens {
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let params = Params::from_pairs(request.form()?)?;
-    let asked = TokenRequest::parse(request.header(header::AUTHORIZATION), &params)?;
+    let mut context = request.audit(None, Action::Execute, "Token");
+    let authorization = request.header(header::AUTHORIZATION);
+    let asked = match TokenRequest::parse(authorization, &params) {
+        Ok(asked) => asked,
+        Err(error) => return Err(client::refused(app, &mut context, authorization, &params, error).await),
+    };
     // Needed after the exchange, when the code is used up: a failure must come before.
     let keys = signing_keys::keys(app).await?;
     let store = app.store().await?;
-    let mut context = request.audit(None, Action::Execute, "Token");
     let client = client::authenticate(app, &context, &sender(store, &context, &asked).await?).await?;
     context.client_id = Some(ClientId(client.id));
-    let proof = client::proof(app, request, &context).await?;
+    let proof = client::binding(app, request, &context).await?;
     let tokens = Tokens { access: Secret::generate()?, refresh: Secret::generate()? };
     let new = new_tokens(app, &client, &tokens, proof.as_ref());
     let settings = &app.settings;
     let terms = Terms { now: app.now(), lifetimes: &settings.lifetimes, site_url: &settings.site_url };
+    let admins = settings.super_admins_need_factor;
     let outcome = match &asked.grant {
         Grant::ClientCredentials(service) => {
             return client_credentials::issue(app, store, &context, &client, service, proof.as_ref()).await;
         }
         Grant::AuthorizationCode(code) => {
             let decide = |record: &_| grant::redeem_code(record, code, &client, proof.as_ref(), &terms);
-            store.redeem_code(&context, &code.code.hash(), &new, decide).await
+            store.redeem_code(&context, &code.code.hash(), &new, admins, decide).await
         }
         Grant::RefreshToken(refresh) => {
             let decide = |record: &_| grant::rotate_refresh(record, refresh, &client, proof.as_ref(), &terms);
-            let admins = settings.super_admins_need_factor;
             store.rotate_refresh(&context, &refresh.refresh_token.hash(), &new, admins, decide).await
         }
     };

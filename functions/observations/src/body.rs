@@ -1,6 +1,7 @@
 //! An observation in the shape of `/api/v1`.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use fhir::observation::is_of_data_points;
 use jiff::Timestamp;
 use runtime::Failure;
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,9 @@ pub struct Body<'a> {
     coding_code: &'a str,
     coding_text: &'a str,
     last_updated: Timestamp,
-    omh_data: Value,
+    omh_data: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fhir_data: Option<Value>,
 }
 
 /// The part of the stored resource that holds the data point.
@@ -40,8 +43,14 @@ struct Attachment<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// The observation with its data point as an object.
+    /// The observation with its data point as an object, or with what FHIR's own elements say.
     pub fn new(observation: &'a NamedObservation) -> Result<Self, Failure> {
+        let content = &observation.found.content;
+        let (omh_data, fhir_data) = if is_of_data_points(&observation.system) {
+            (Some(data_point(content)?), None)
+        } else {
+            (None, Some(serde_json::from_str(content)?))
+        };
         Ok(Self {
             id: observation.found.id,
             subject_patient_id: observation.patient,
@@ -53,7 +62,8 @@ impl<'a> Body<'a> {
             coding_code: &observation.code,
             coding_text: &observation.text,
             last_updated: observation.found.last_updated,
-            omh_data: data_point(&observation.found.content)?,
+            omh_data,
+            fhir_data,
         })
     }
 }

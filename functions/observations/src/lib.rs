@@ -5,7 +5,7 @@
 
 mod body;
 
-use api::{Content, Kind, Operation, PAGE, Parameter, Shape, parameter, required};
+use api::{Content, Kind, Operation, PAGE, Parameter, Shape, optional, parameter, required};
 use audit::{Action, Target};
 use authz::{Actor, Layer, Principal, Refusal};
 use body::Body;
@@ -33,7 +33,10 @@ const OBSERVATION: Shape = Shape {
         required("codingCode", Kind::AnyText),
         required("codingText", Kind::AnyText),
         required("lastUpdated", Kind::Instant),
-        required("omhData", Kind::Document).about("The Open mHealth or IEEE 1752 data point: header and body."),
+        required("omhData", Kind::OrNull(&Kind::Document))
+            .about("The Open mHealth or IEEE 1752 data point: header and body. Null for codes of other systems."),
+        optional("fhirData", Kind::Document)
+            .about("Where there is no data point: the elements of the FHIR Observation."),
     ],
 };
 
@@ -104,7 +107,9 @@ fn query(list: &List, actor: &Actor) -> Result<ObservationQuery, Failure> {
     query.study = list.id("study_id")?;
     query.organization = list.id("organization_id")?;
     query.ids.extend(list.long("observation_id")?);
-    query.count = u16::try_from(list.page_size()).unwrap_or(u16::MAX);
+    let slice = list.slice();
+    query.count = u16::try_from(slice.count).unwrap_or(u16::MAX);
+    query.skip = u16::try_from(slice.skip).unwrap_or(u16::MAX);
     query.after = list.position.map(position).transpose()?;
     if actor.practitioner().is_some() && !query.names_patient() && query.study.is_none() {
         return Err(Failure::field("patient_id", "Name a patient (patient_id) or a study (study_id)."));

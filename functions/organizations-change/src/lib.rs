@@ -111,10 +111,12 @@ async fn change(app: &App, request: &Request, actor: &Actor) -> Result<Response,
     };
     fields.check(&shapes::ORGANIZATION_CHANGE, Completeness::Part)?;
     let (name, kind) = (fields.optional_text("name", 150)?, fields.optional_text("type", 50)?);
+    let requires_second_factor = fields.flag("requiresSecondFactor")?;
     if id == ROOT && (kind.is_some() || parent.is_some()) {
         return Err(Failure::Conflict("The root stays where it is, and what it is."));
     }
-    let change = OrganizationChange { name: name.as_deref(), kind: kind.as_deref(), part_of: parent };
+    let change =
+        OrganizationChange { name: name.as_deref(), kind: kind.as_deref(), part_of: parent, requires_second_factor };
     let store = app.store().await?;
     match store.change_organization(&context, id, &request.expected(), change).await?.map_err(misplaced)? {
         Changed::Done(()) => {

@@ -4,7 +4,7 @@ use api::{Content, Kind, Operation, PAGE, Parameter, parameter, shapes};
 use audit::{Action, RefusedBy, Target};
 use authz::{Layer, Principal, Refusal};
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, patient, rest::List};
-use store::{PatientPage, Reader};
+use store::{COUNTED, PatientPage, Reader};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -27,7 +27,7 @@ const OPERATIONS: [Operation; 1] = [Operation::new(
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     let list = List::parse(app, request, actor.user).await?;
-    let mut filter = patient::filter(&list)?;
+    let mut filter = patient::filter(&list);
     filter.organization = list.id("organization_id")?;
     filter.study = list.id("study_id")?;
     let context = request.audit(Some(&actor), Action::Search, "Patient");
@@ -38,7 +38,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         store.record_refusal(&context, &target, RefusedBy::Layer(Layer::UserType)).await?;
         return patient::list(app, &actor, &list, &PatientPage::default()).await;
     }
-    match store.patients(&context, Reader::from(&actor), &filter, true).await? {
+    match store.patients(&context, Reader::from(&actor), &filter, Some(COUNTED)).await? {
         Ok(page) => patient::list(app, &actor, &list, &page).await,
         Err(RefusedBy::NotFound) => Err(Failure::NotFound),
         // The organization or the study is not the caller's. Whether it exists is not told.

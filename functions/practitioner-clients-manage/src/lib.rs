@@ -9,6 +9,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{Method, StatusCode};
 use oauth::{
     Secret,
+    registration::is_legible,
     scope::{EMAIL, OPENID, PROFILE},
 };
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, no_content, rest::Fields};
@@ -78,6 +79,12 @@ async fn create(app: &App, request: &Request, actor: &Actor) -> Result<Response,
     let fields = Fields::parse(request)?;
     fields.check(&NEW, Completeness::Whole)?;
     let label = fields.text("label", 100)?;
+    if !is_legible(&label) {
+        return Err(Failure::field(
+            "label",
+            "Invisible characters and those that turn the direction of text are not allowed.",
+        ));
+    }
     let (client_id, secret) = (Secret::generate()?, Secret::generate()?);
     let new = NewOwnClient {
         user: actor.user,

@@ -4,7 +4,7 @@ use api::{Content, Operation, PAGE, shapes};
 use audit::{Action, RefusedBy, Target};
 use authz::{Layer, Principal, StudyId};
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, patient, rest::List};
-use store::{PatientPage, Reader};
+use store::{COUNTED, PatientPage, Reader};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -25,7 +25,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     let study: StudyId = request.id_variable("id")?;
     let list = List::parse(app, request, actor.user).await?;
-    let mut filter = patient::filter(&list)?;
+    let mut filter = patient::filter(&list);
     filter.study = Some(study.0);
     let context = request.audit(Some(&actor), Action::Search, "Patient");
     let store = app.store().await?;
@@ -34,7 +34,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         store.record_refusal(&context, &Target::study(study), RefusedBy::Layer(Layer::UserType)).await?;
         return patient::list(app, &actor, &list, &PatientPage::default()).await;
     }
-    match store.patients(&context, Reader::from(&actor), &filter, true).await? {
+    match store.patients(&context, Reader::from(&actor), &filter, Some(COUNTED)).await? {
         Ok(page) => patient::list(app, &actor, &list, &page).await,
         Err(_) => Err(Failure::NotFound),
     }

@@ -6,7 +6,7 @@ use audit::{Action, Target};
 use authz::{Actor, UserId};
 use http::StatusCode;
 use runtime::{App, Failure, Request, Response, json, rest::Fields, versioned};
-use store::{PractitionerAccount, UserChange};
+use store::{PractitionerAccount, Slice, UserChange};
 
 /// A practitioner to be made, or changed.
 pub const NEW: Shape = Shape {
@@ -65,7 +65,7 @@ pub async fn end(app: &App, request: &Request, actor: &Actor) -> Result<Response
 
 async fn known(app: &App, request: &Request, actor: &Actor, id: i32) -> Result<PractitionerAccount, Failure> {
     let context = request.audit(Some(actor), Action::Read, "Practitioner");
-    let page = app.store().await?.practitioner_accounts(&context, &[id], 0, 1).await?;
+    let page = app.store().await?.practitioner_accounts(&context, &[id], Slice::ONE).await?;
     page.rows.into_iter().next().ok_or(Failure::NotFound)
 }
 

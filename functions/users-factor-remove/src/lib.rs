@@ -3,7 +3,7 @@
 
 use api::{Content, Operation};
 use audit::{Action, Target};
-use authz::{Layer, Refusal, UserId};
+use authz::UserId;
 use mail::Notice;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, no_content};
 
@@ -23,9 +23,7 @@ const OPERATIONS: [Operation; 1] = [Operation::new(
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     let context = request.audit(Some(&actor), Action::Delete, "SecondFactor");
-    if !actor.is_privileged() {
-        return Err(request.refuse(app, &context, &Target::nothing(), Refusal::known(Layer::UserType)).await);
-    }
+    request.permit_super_admin(app, &context, &Target::nothing(), &actor).await?;
     let user = UserId(request.id_variable("id")?);
     // Who could take away the own factor with a token alone would not need it.
     if user == actor.user {

@@ -7,7 +7,7 @@ use audit::{Action, RefusedBy, Target};
 use authz::{Actor, Layer, Refusal, UserId};
 use http::StatusCode;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, rest::List, versioned};
-use store::{Reader, UserPage};
+use store::{Reader, Slice, UserPage};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -54,16 +54,9 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         return by_email(app, request, &actor, &list).await;
     }
     let context = request.audit(Some(&actor), Action::Search, "User");
-    let after = after(&list)?;
-    let page: UserPage =
-        app.store().await?.users(&context, Reader::from(&actor), actor.user, after, list.page_size()).await?;
+    let page: UserPage = app.store().await?.users(&context, Reader::from(&actor), actor.user, list.slice()).await?;
     let end = page.rows.last().filter(|_| page.more).map(|user| i64::from(user.id));
     list.page(app, actor.user, page.total, &page.rows, end).await
-}
-
-/// The key of the last row of the page before.
-fn after(list: &List) -> Result<i32, Failure> {
-    i32::try_from(list.after.unwrap_or(0)).map_err(|_| Failure::NotFound)
 }
 
 async fn one(app: &App, request: &Request, actor: &Actor) -> Result<Response, Failure> {
@@ -95,12 +88,12 @@ async fn practitioners(app: &App, request: &Request, actor: &Actor) -> Result<Re
     let store = app.store().await?;
     if by_id {
         let id = request.id_variable("id")?;
-        let page = store.practitioner_accounts(&context, &[id], 0, 1).await?;
+        let page = store.practitioner_accounts(&context, &[id], Slice::ONE).await?;
         let practitioner = page.rows.into_iter().next().ok_or(Failure::NotFound)?;
         return Ok(versioned(json(StatusCode::OK, &practitioner)?, practitioner.last_updated));
     }
     let list = List::parse(app, request, actor.user).await?;
-    let page = store.practitioner_accounts(&context, &[], after(&list)?, list.page_size()).await?;
+    let page = store.practitioner_accounts(&context, &[], list.slice()).await?;
     let end = page.rows.last().filter(|_| page.more).map(|practitioner| i64::from(practitioner.id));
     list.page(app, actor.user, page.total, &page.rows, end).await
 }

@@ -1,6 +1,7 @@
 //! The objects of `/api/v1` that more than one operation takes or answers.
 
 mod account;
+pub mod brand;
 pub mod clients;
 pub mod consent;
 pub mod data_source;
@@ -35,6 +36,9 @@ pub const ORGANIZATION: Shape = Shape {
         required("type", Kind::AnyText),
         required("partOf", Kind::OrNull(&Kind::Integer)),
         required("currentUserRole", Kind::OrNull(&Kind::OneOf(&["viewer", "member", "manager", "super_user"]))),
+        optional("requiresSecondFactor", Kind::Boolean).about(
+            "Whether its members need a second factor to sign in. For its managers and super admins; not in a tree.",
+        ),
         required("children", Kind::List(&Kind::Named("Organization"), 10_000))
             .about("Filled where a tree is asked for."),
     ],

@@ -97,6 +97,9 @@ pub struct Context {
     /// Why, in the caller's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The account that somebody tries to open, who has yet to prove to be its owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject_user_id: Option<UserId>,
 }
 
 impl Context {
@@ -120,6 +123,7 @@ impl Context {
             on_behalf_of: None,
             source_address: source_address.map(str::to_owned),
             reason: None,
+            subject_user_id: None,
         }
     }
 
@@ -127,6 +131,13 @@ impl Context {
     #[must_use]
     pub fn because(mut self, reason: Option<&str>) -> Self {
         self.reason = reason.map(str::to_owned);
+        self
+    }
+
+    /// The same context, for an attempt to open this account.
+    #[must_use]
+    pub const fn on_account(mut self, user: UserId) -> Self {
+        self.subject_user_id = Some(user);
         self
     }
 
@@ -173,6 +184,12 @@ mod tests {
         assert!(context.privileged);
         assert_eq!(context.actor_type, "super_admin");
         assert_eq!(context.source_address.as_deref(), Some("192.0.2.1"));
+    }
+
+    #[test]
+    fn who_is_tried_does_not_act() {
+        let context = Context::new("r1", None, None, Action::Execute, "Session").on_account(UserId(5));
+        assert_eq!((context.actor_user_id, context.subject_user_id), (None, Some(UserId(5))));
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! How every client of an AWS service is set up.
 
+mod database_token;
 #[cfg(feature = "testing")]
 pub mod testing;
+
+pub use database_token::{DatabaseTokens, TOKEN_LIFETIME};
 
 use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
@@ -24,23 +27,26 @@ pub struct Missing(pub &'static str);
 /// places to look for credentials would be an eighth of every function. One attempt at a request takes no longer than
 /// `patience`.
 pub fn configuration(lookup: impl Fn(&str) -> Option<String>, patience: Duration) -> Result<SdkConfig, Missing> {
-    let required = |name| lookup(name).ok_or(Missing(name));
-    let credentials = Credentials::new(
-        required("AWS_ACCESS_KEY_ID")?,
-        required("AWS_SECRET_ACCESS_KEY")?,
-        lookup("AWS_SESSION_TOKEN"),
-        None,
-        "environment",
-    );
+    let credentials = credentials(&lookup)?;
     let timeouts = TimeoutConfig::builder().connect_timeout(patience).operation_attempt_timeout(patience).build();
     let mut config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(required("AWS_REGION")?))
+        .region(Region::new(region(&lookup)?))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .timeout_config(timeouts)
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
     config.set_endpoint_url(lookup("AWS_ENDPOINT_URL"));
     Ok(config.build())
+}
+
+fn credentials(lookup: &impl Fn(&str) -> Option<String>) -> Result<Credentials, Missing> {
+    let required = |name| lookup(name).ok_or(Missing(name));
+    let (id, secret) = (required("AWS_ACCESS_KEY_ID")?, required("AWS_SECRET_ACCESS_KEY")?);
+    Ok(Credentials::new(id, secret, lookup("AWS_SESSION_TOKEN"), None, "environment"))
+}
+
+fn region(lookup: &impl Fn(&str) -> Option<String>) -> Result<String, Missing> {
+    lookup("AWS_REGION").ok_or(Missing("AWS_REGION"))
 }
 
 #[cfg(test)]

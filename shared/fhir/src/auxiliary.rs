@@ -124,7 +124,7 @@ fn bounded(kind: &str, value: &Value, depth: usize) -> Result<(), Rejection> {
 }
 
 /// An `id` (<https://hl7.org/fhir/R5/datatypes.html#id>).
-fn upstream_id(value: &Value) -> Result<String, Rejection> {
+pub(crate) fn upstream_id(value: &Value) -> Result<String, Rejection> {
     value
         .as_str()
         .filter(|id| (1..=64).contains(&id.len()))
@@ -133,7 +133,7 @@ fn upstream_id(value: &Value) -> Result<String, Rejection> {
         .ok_or_else(|| Rejection::value("id", "must be 1 to 64 letters, digits, hyphens and dots"))
 }
 
-fn source(meta: Option<&Value>) -> Result<Option<i32>, Rejection> {
+pub(crate) fn source(meta: Option<&Value>) -> Result<Option<i32>, Rejection> {
     match meta {
         None => Ok(None),
         Some(Value::Object(meta)) => Ok(meta.get("source").and_then(Value::as_str).and_then(source_id)),
@@ -143,7 +143,7 @@ fn source(meta: Option<&Value>) -> Result<Option<i32>, Rejection> {
 
 /// The patient of this exchange that the resource names: `Patient/` and a number, by itself or after our base. A reference
 /// of any other form is the source's own name of the patient, and is kept.
-fn patient(kind: &str, members: &Map<String, Value>, base_url: &str) -> Result<Option<i32>, Rejection> {
+pub(crate) fn patient(kind: &str, members: &Map<String, Value>, base_url: &str) -> Result<Option<i32>, Rejection> {
     let mut found = None;
     // `beneficiary` is what Coverage calls its patient.
     for name in ["subject", "patient", "beneficiary"] {

@@ -53,6 +53,11 @@ impl<'a> Element<'a> {
         }
     }
 
+    /// All members.
+    pub(crate) const fn members(&self) -> &'a Map<String, Value> {
+        self.members
+    }
+
     /// A member as it is.
     pub(crate) fn get(&self, name: &str) -> Option<&'a Value> {
         self.members.get(name)

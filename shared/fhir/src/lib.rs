@@ -18,9 +18,11 @@ pub mod outcome;
 pub mod patient;
 pub mod practitioner;
 mod primitive;
+pub mod r4;
 pub mod rejection;
 pub mod resource;
 pub mod search;
+mod shape;
 
 pub use rejection::Rejection;
 

@@ -17,6 +17,22 @@ pub(crate) fn string_fault(text: &str) -> Option<&'static str> {
     }
 }
 
+/// The longest text of a note or a result, in characters.
+pub(crate) const MAX_TEXT: usize = 64 * 1024;
+
+/// What is wrong with a longer text, which can have lines, if anything.
+pub(crate) fn text_fault(text: &str) -> Option<&'static str> {
+    if text.trim().is_empty() {
+        Some("must not be empty")
+    } else if text.chars().count() > MAX_TEXT {
+        Some("must not be longer than 65,536 characters")
+    } else if text.chars().any(|c| c.is_control() && !['\n', '\r', '\t'].contains(&c)) {
+        Some("must not contain control characters but tabs and ends of lines")
+    } else {
+        None
+    }
+}
+
 /// What is wrong with a `uri`, if anything.
 pub(crate) fn uri_fault(text: &str) -> Option<&'static str> {
     string_fault(text).or_else(|| text.contains(char::is_whitespace).then_some("must not contain whitespace"))

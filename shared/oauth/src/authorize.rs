@@ -7,26 +7,23 @@
 //!
 //! [`Authorization::next_step`] then says what the user still has to do.
 
+mod parameters;
 mod prompt;
 
 use form_urlencoded::Serializer;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::authentication::Acr;
 use crate::client::{Client, GrantType};
 use crate::dpop::{Proof, Thumbprint};
 use crate::error::{ErrorCode, OAuthError};
-use crate::params::{Params, is_vschar};
-use crate::pkce::{self, Challenge};
+use crate::params::Params;
+use crate::pkce::Challenge;
 use crate::pushed::{self, Pushed};
 use crate::redirect;
 use crate::resource::Audience;
 use crate::scope::Scope;
 use crate::token::Secret;
 use prompt::Prompt;
-
-const MAX_STATE: usize = 2048;
-const MAX_NONCE: usize = 512;
 
 /// The one parameter that may come several times (RFC 8707 2).
 const RESOURCE: &str = "resource";
@@ -78,7 +75,10 @@ pub enum PageError {
 #[derive(Debug, Clone)]
 enum Way {
     /// By the browser, in full.
-    Browser,
+    Browser {
+        /// When the person was first sent here with it, where that is known.
+        opened_at: Option<Timestamp>,
+    },
     /// By the client itself, to be pushed.
     Pushing,
     /// By the client itself; the browser brought the reference.
@@ -106,7 +106,7 @@ impl AuthorizeRequest {
     {
         let params = Params::from_pairs(pairs).map_err(|_| PageError::TooLarge)?;
         let client_id = params.get("client_id").ok().flatten().ok_or(PageError::NoClient)?.to_owned();
-        Ok(Self { params, client_id, way: Way::Browser })
+        Ok(Self { params, client_id, way: Way::Browser { opened_at: None } })
     }
 
     /// Takes the form of a client that pushes a request (RFC 9126 2.1). The client is authenticated already.
@@ -152,7 +152,7 @@ impl AuthorizeRequest {
             return Err(PageError::UnknownRedirectUri);
         }
         let state = self.params.get("state").ok().flatten();
-        let state = state.filter(|state| is_state(state)).map(str::to_owned);
+        let state = state.filter(|state| parameters::is_state(state)).map(str::to_owned);
         let return_to = ReturnTo { redirect_uri: uri.to_owned(), state };
         Ok(Addressed { params: self.params, return_to, way: self.way })
     }
@@ -224,12 +224,12 @@ impl Addressed {
         for name in KNOWN.into_iter().filter(|name| *name != RESOURCE) {
             params.get(name)?;
         }
-        refuse_request_objects(params)?;
+        parameters::refuse_request_objects(params)?;
         // RFC 9126 6.
-        if client.requires_pushed_requests && matches!(self.way, Way::Browser) {
+        if client.requires_pushed_requests && matches!(self.way, Way::Browser { .. }) {
             return Err(OAuthError::invalid_request("The client has to push its requests."));
         }
-        check_response(params)?;
+        parameters::check_response(params)?;
         if !client.may_use(GrantType::AuthorizationCode) {
             return Err(OAuthError::new(ErrorCode::UnauthorizedClient, "The client may not ask for a code."));
         }
@@ -239,14 +239,14 @@ impl Addressed {
         }
         Ok(Authorization {
             return_to: self.return_to.clone(),
-            challenge: challenge(params)?,
-            scope: scope(params, client)?,
+            challenge: parameters::challenge(params)?,
+            scope: parameters::scope(params, client)?,
             audience: Audience::asked(params)?,
-            nonce: nonce(params)?,
-            key: key(params)?,
+            nonce: parameters::nonce(params)?,
+            key: parameters::key(params)?,
             prompt: Prompt::parse(params.get("prompt")?)?,
-            max_age: max_age(params)?,
-            asks_two_factors: asks_two_factors(params)?,
+            max_age: parameters::max_age(params)?,
+            asks_two_factors: parameters::asks_two_factors(params)?,
             params: params.clone(),
             way: self.way.clone(),
         })
@@ -333,6 +333,34 @@ impl Authorization {
         self.asks_two_factors
     }
 
+    /// Whether it depends on the time whether a login is fresh enough: then the caller keeps when the request was opened, and
+    /// says so by [`Authorization::opened`].
+    #[must_use]
+    pub const fn depends_on_time(&self) -> bool {
+        matches!((self.max_age, &self.way), (Some(age), Way::Browser { .. }) if !age.is_zero())
+    }
+
+    /// When the person was first sent here with the request, where that is known.
+    #[must_use]
+    pub const fn opened_at(&self) -> Option<Timestamp> {
+        match self.way {
+            Way::Browser { opened_at } => opened_at,
+            Way::Pushed { opened_at, .. } => Some(opened_at),
+            Way::Pushing => None,
+        }
+    }
+
+    /// The same request, which the person was first sent here with at this time, and which lasts no longer than a sign-in takes.
+    /// False: it is over by now, or not opened yet.
+    pub fn opened(&mut self, at: Timestamp, now: Timestamp) -> bool {
+        let is_open = at <= now && now.duration_since(at) < pushed::LASTS;
+        match &mut self.way {
+            Way::Browser { opened_at } if is_open => *opened_at = Some(at),
+            _ => return false,
+        }
+        true
+    }
+
     /// Whether a login is asked for even of who is logged in.
     #[must_use]
     pub fn asks_login(&self) -> bool {
@@ -381,13 +409,13 @@ impl Authorization {
     }
 
     fn is_fresh(&self, session: &Session, now: Timestamp) -> bool {
-        // A pushed request stays as it is. Who signed in since it was opened did so for it.
-        if let Way::Pushed { opened_at, .. } = self.way
-            && session.auth_time >= opened_at
-        {
+        // Who signed in since the request was opened did so for it. Whose login was fresh then need not sign in again because
+        // they read what they are asked to agree to (OpenID Connect Core 3.1.2.1).
+        let opened_at = self.opened_at();
+        if opened_at.is_some_and(|opened_at| session.auth_time >= opened_at) {
             return true;
         }
-        let age = now.duration_since(session.auth_time);
+        let age = opened_at.unwrap_or(now).duration_since(session.auth_time);
         !self.prompt.asks_login() && self.max_age.is_none_or(|max| age < max)
     }
 
@@ -395,81 +423,6 @@ impl Authorization {
         let is_vouched_for = client.skips_consent(self.return_to.redirect_uri(), site_url);
         self.prompt.asks_consent() || (!is_vouched_for && !session.has_consented)
     }
-}
-
-/// Request objects (OpenID Connect Core 6) would override parameters, so they cannot just be ignored.
-fn refuse_request_objects(params: &Params) -> Result<(), OAuthError> {
-    if params.get("request")?.is_some() {
-        return Err(OAuthError::new(ErrorCode::RequestNotSupported, "The request parameter is not supported."));
-    }
-    if params.get("request_uri")?.is_some() {
-        return Err(OAuthError::new(ErrorCode::RequestUriNotSupported, "The request_uri parameter is not supported."));
-    }
-    Ok(())
-}
-
-/// Only a code, only in the query. Tokens never travel in a URL (RFC 9700 2.1.2).
-fn check_response(params: &Params) -> Result<(), OAuthError> {
-    match params.require("response_type", "The response_type is missing.")? {
-        "code" => {}
-        _ => {
-            return Err(OAuthError::new(ErrorCode::UnsupportedResponseType, "Only response_type code is supported."));
-        }
-    }
-    match params.get("response_mode")? {
-        None | Some("query") => Ok(()),
-        Some(_) => Err(OAuthError::invalid_request("Only response_mode query is supported.")),
-    }
-}
-
-/// RFC 9700 2.1.1: every client uses PKCE. RFC 7636 4.3: a missing method would mean `plain`, which is refused.
-fn challenge(params: &Params) -> Result<Challenge, OAuthError> {
-    let text = params.require("code_challenge", "Code challenge required.")?;
-    if params.get("code_challenge_method")? != Some(pkce::METHOD) {
-        return Err(OAuthError::invalid_request("The code_challenge_method must be S256."));
-    }
-    Challenge::parse(text).ok_or(OAuthError::invalid_request("The code_challenge is malformed."))
-}
-
-/// RFC 6749 3.3: the server may grant less than was asked.
-fn scope(params: &Params, client: &Client) -> Result<Scope, OAuthError> {
-    let asked = params.get("scope")?.map(Scope::parse).transpose();
-    let asked = asked.map_err(|_| OAuthError::new(ErrorCode::InvalidScope, "The scope is malformed."))?;
-    client.grantable(asked.as_ref(), GrantType::AuthorizationCode)
-}
-
-fn nonce(params: &Params) -> Result<Option<String>, OAuthError> {
-    match params.get("nonce")? {
-        Some(nonce) if nonce.len() > MAX_NONCE || !is_vschar(nonce) => {
-            Err(OAuthError::invalid_request("The nonce is malformed."))
-        }
-        nonce => Ok(nonce.map(str::to_owned)),
-    }
-}
-
-/// RFC 9449 10.
-fn key(params: &Params) -> Result<Option<Thumbprint>, OAuthError> {
-    let malformed = OAuthError::invalid_request("The dpop_jkt is malformed.");
-    params.get("dpop_jkt")?.map(|text| Thumbprint::parse(text).ok_or(malformed)).transpose()
-}
-
-fn max_age(params: &Params) -> Result<Option<SignedDuration>, OAuthError> {
-    let Some(text) = params.get("max_age")? else {
-        return Ok(None);
-    };
-    let seconds = text.parse::<u32>().map_err(|_| OAuthError::invalid_request("The max_age is malformed."))?;
-    Ok(Some(SignedDuration::from_secs(i64::from(seconds))))
-}
-
-/// `acr_values` are in order of preference. Those that are not known are nobody's.
-fn asks_two_factors(params: &Params) -> Result<bool, OAuthError> {
-    let first = params.get("acr_values")?.and_then(|values| values.split(' ').find_map(Acr::parse));
-    Ok(first == Some(Acr::TwoFactors))
-}
-
-/// `1*VSCHAR` (RFC 6749 appendix A.5), of bounded length.
-fn is_state(state: &str) -> bool {
-    state.len() <= MAX_STATE && is_vschar(state)
 }
 
 #[cfg(test)]

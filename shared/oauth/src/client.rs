@@ -42,6 +42,12 @@ impl Client {
         self.grant_types.contains(&grant)
     }
 
+    /// Whether the client proves itself by a key that it alone has.
+    #[must_use]
+    pub const fn has_key(&self) -> bool {
+        matches!(self.kind, ClientKind::Confidential(Credential::PrivateKey(_)))
+    }
+
     /// Whether users are not asked to agree to a response at this URI. A public client on their device could be any app there,
     /// so the operator cannot vouch for it (RFC 8252 8.6, OWASP ASVS 5.0 10.7.1); unless the server is on the same device and
     /// reached without TLS, as nobody's but a developer's is.

@@ -5,14 +5,33 @@
 use serde::Serialize;
 
 use crate::authentication::Acr;
+use crate::client::GrantType;
 use crate::pkce;
 use crate::scope;
 
 /// The endpoints under a base URL such as `https://exchange.example`.
 #[derive(Debug, Clone)]
 pub struct Endpoints {
+    base: String,
     issuer: String,
     fhir: String,
+}
+
+/// What a deployment decides that the documents tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Offers {
+    /// No client may do without pushing its requests (RFC 9126 5).
+    pub pushed_requests_only: bool,
+    /// Tokens of other providers are exchanged (RFC 8693).
+    pub token_exchange: bool,
+}
+
+impl Offers {
+    /// The grant types, in the order in which they are named.
+    fn grant_types(self) -> Vec<&'static str> {
+        let all = GrantType::ALL.into_iter();
+        all.filter(|grant| self.token_exchange || *grant != GrantType::TokenExchange).map(GrantType::as_str).collect()
+    }
 }
 
 impl Endpoints {
@@ -20,7 +39,7 @@ impl Endpoints {
     #[must_use]
     pub fn new(base_url: &str) -> Self {
         let base = base_url.trim_end_matches('/');
-        Self { issuer: format!("{base}/o"), fhir: format!("{base}/FHIR/R5") }
+        Self { base: base.to_owned(), issuer: format!("{base}/o"), fhir: format!("{base}/FHIR/R5") }
     }
 
     /// The issuer, `<base>/o`.
@@ -45,6 +64,12 @@ impl Endpoints {
     #[must_use]
     pub fn token(&self) -> String {
         format!("{}/token/", self.issuer)
+    }
+
+    /// Where tokens of other providers are exchanged (RFC 8693).
+    #[must_use]
+    pub fn token_exchange(&self) -> String {
+        format!("{}/token-exchange", self.issuer)
     }
 
     /// Where authorization requests are pushed (RFC 9126).
@@ -86,7 +111,6 @@ impl Endpoints {
 
 const RESPONSE_TYPES: &[&str] = &["code"];
 const RESPONSE_MODES: &[&str] = &["query"];
-const GRANT_TYPES: &[&str] = &["authorization_code", "refresh_token", "client_credentials"];
 const TOKEN_AUTH_METHODS: &[&str] = &["none", "client_secret_basic", "client_secret_post", "private_key_jwt"];
 const INTROSPECTION_AUTH_METHODS: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt"];
 const ASSERTION_ALGORITHMS: &[&str] = &["RS256", "RS384", "ES256", "ES384"];
@@ -130,11 +154,14 @@ pub struct ServerMetadata {
     issuer: String,
     authorization_endpoint: String,
     token_endpoint: String,
+    /// Not in the registry of RFC 8414. Without it the grant type would be looked for at the token endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_exchange_endpoint: Option<String>,
     jwks_uri: String,
     scopes_supported: &'static [&'static str],
     response_types_supported: &'static [&'static str],
     response_modes_supported: &'static [&'static str],
-    grant_types_supported: &'static [&'static str],
+    grant_types_supported: Vec<&'static str>,
     token_endpoint_auth_methods_supported: &'static [&'static str],
     token_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
     revocation_endpoint: String,
@@ -151,18 +178,19 @@ pub struct ServerMetadata {
 }
 
 impl ServerMetadata {
-    /// The document at `/.well-known/oauth-authorization-server`. `requires_pushed`: no client may do without (RFC 9126 5).
+    /// The document at `/.well-known/oauth-authorization-server`.
     #[must_use]
-    pub fn new(endpoints: &Endpoints, requires_pushed: bool) -> Self {
+    pub fn new(endpoints: &Endpoints, offers: Offers) -> Self {
         Self {
             issuer: endpoints.issuer.clone(),
             authorization_endpoint: endpoints.authorization(),
             token_endpoint: endpoints.token(),
+            token_exchange_endpoint: offers.token_exchange.then(|| endpoints.token_exchange()),
             jwks_uri: endpoints.jwks(),
             scopes_supported: &scope::SUPPORTED,
             response_types_supported: RESPONSE_TYPES,
             response_modes_supported: RESPONSE_MODES,
-            grant_types_supported: GRANT_TYPES,
+            grant_types_supported: offers.grant_types(),
             token_endpoint_auth_methods_supported: TOKEN_AUTH_METHODS,
             token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
             revocation_endpoint: endpoints.revocation(),
@@ -174,7 +202,7 @@ impl ServerMetadata {
             code_challenge_methods_supported: CHALLENGE_METHODS,
             dpop_signing_alg_values_supported: ASSERTION_ALGORITHMS,
             pushed_authorization_request_endpoint: endpoints.pushed_authorization_request(),
-            require_pushed_authorization_requests: requires_pushed,
+            require_pushed_authorization_requests: offers.pushed_requests_only,
             authorization_response_iss_parameter_supported: true,
         }
     }
@@ -200,9 +228,9 @@ pub struct OpenIdConfiguration {
 impl OpenIdConfiguration {
     /// The document at `/.well-known/openid-configuration` under the issuer.
     #[must_use]
-    pub fn new(endpoints: &Endpoints, requires_pushed: bool) -> Self {
+    pub fn new(endpoints: &Endpoints, offers: Offers) -> Self {
         Self {
-            server: ServerMetadata::new(endpoints, requires_pushed),
+            server: ServerMetadata::new(endpoints, offers),
             userinfo_endpoint: endpoints.userinfo(),
             end_session_endpoint: endpoints.end_session(),
             subject_types_supported: &["public"],
@@ -228,7 +256,7 @@ pub struct SmartConfiguration {
     token_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
     revocation_endpoint: String,
     introspection_endpoint: String,
-    grant_types_supported: &'static [&'static str],
+    grant_types_supported: Vec<&'static str>,
     scopes_supported: &'static [&'static str],
     response_types_supported: &'static [&'static str],
     code_challenge_methods_supported: &'static [&'static str],
@@ -238,7 +266,7 @@ pub struct SmartConfiguration {
 impl SmartConfiguration {
     /// The document at `/.well-known/smart-configuration` under the FHIR base.
     #[must_use]
-    pub fn new(endpoints: &Endpoints) -> Self {
+    pub fn new(endpoints: &Endpoints, offers: Offers) -> Self {
         Self {
             issuer: endpoints.issuer.clone(),
             jwks_uri: endpoints.jwks(),
@@ -248,11 +276,39 @@ impl SmartConfiguration {
             token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
             revocation_endpoint: endpoints.revocation(),
             introspection_endpoint: endpoints.introspection(),
-            grant_types_supported: GRANT_TYPES,
+            grant_types_supported: offers.grant_types(),
             scopes_supported: &scope::SUPPORTED,
             response_types_supported: RESPONSE_TYPES,
             code_challenge_methods_supported: CHALLENGE_METHODS,
             capabilities: CAPABILITIES,
+        }
+    }
+}
+
+/// Metadata of this server as a resource server (RFC 9728 2): the FHIR API, `/api/v1` and userinfo together.
+#[derive(Debug, Serialize)]
+pub struct ProtectedResource {
+    resource: String,
+    authorization_servers: [String; 1],
+    scopes_supported: &'static [&'static str],
+    bearer_methods_supported: &'static [&'static str],
+    resource_name: &'static str,
+    dpop_signing_alg_values_supported: &'static [&'static str],
+    dpop_bound_access_tokens_required: bool,
+}
+
+impl ProtectedResource {
+    /// The document at `/.well-known/oauth-protected-resource`. The resource is what a token is for that names none (RFC 8707).
+    #[must_use]
+    pub fn new(endpoints: &Endpoints) -> Self {
+        Self {
+            resource: endpoints.base.clone(),
+            authorization_servers: [endpoints.issuer.clone()],
+            scopes_supported: &scope::SUPPORTED,
+            bearer_methods_supported: &["header"],
+            resource_name: "JupyterHealth Exchange",
+            dpop_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+            dpop_bound_access_tokens_required: false,
         }
     }
 }

@@ -45,6 +45,8 @@ pub enum ErrorCode {
     InsufficientScope,
     /// The user has to sign in more strongly (RFC 9470).
     InsufficientUserAuthentication,
+    /// The same, where the sign-in was too long ago (RFC 9470 3).
+    OldUserAuthentication,
 }
 
 impl ErrorCode {
@@ -70,7 +72,7 @@ impl ErrorCode {
             Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
-            Self::InsufficientUserAuthentication => "insufficient_user_authentication",
+            Self::InsufficientUserAuthentication | Self::OldUserAuthentication => "insufficient_user_authentication",
         }
     }
 }
@@ -124,6 +126,12 @@ impl OAuthError {
         Self::new(ErrorCode::InsufficientUserAuthentication, "A sign-in with a second factor is needed.")
     }
 
+    /// `insufficient_user_authentication`, for a sign-in that was too long ago.
+    #[must_use]
+    pub const fn old_user_authentication() -> Self {
+        Self::new(ErrorCode::OldUserAuthentication, "A sign-in of the last ten minutes is needed.")
+    }
+
     /// `server_error`, for failures that only the log may explain.
     #[must_use]
     pub const fn server_error() -> Self {
@@ -134,7 +142,10 @@ impl OAuthError {
     #[must_use]
     pub const fn status(&self) -> u16 {
         match self.code {
-            ErrorCode::InvalidClient | ErrorCode::InvalidToken | ErrorCode::InsufficientUserAuthentication => 401,
+            ErrorCode::InvalidClient
+            | ErrorCode::InvalidToken
+            | ErrorCode::InsufficientUserAuthentication
+            | ErrorCode::OldUserAuthentication => 401,
             ErrorCode::InsufficientScope => 403,
             ErrorCode::ServerError => 500,
             ErrorCode::TemporarilyUnavailable => 503,
@@ -154,6 +165,9 @@ impl OAuthError {
                 "Bearer realm=\"api\", error=\"insufficient_user_authentication\", \
                  acr_values=\"urn:jupyterhealth:acr:two-factors\"",
             ),
+            ErrorCode::OldUserAuthentication => {
+                Some("Bearer realm=\"api\", error=\"insufficient_user_authentication\", max_age=600")
+            }
             _ => None,
         }
     }
@@ -183,7 +197,7 @@ mod tests {
     fn every_401_names_a_scheme() {
         let token = OAuthError::new(ErrorCode::InvalidToken, "The token is not valid.");
         let weak = OAuthError::insufficient_user_authentication();
-        for error in [OAuthError::invalid_client(), token, weak] {
+        for error in [OAuthError::invalid_client(), token, weak, OAuthError::old_user_authentication()] {
             assert_eq!(error.status(), 401);
             assert!(error.www_authenticate().is_some());
         }

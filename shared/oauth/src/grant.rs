@@ -96,6 +96,8 @@ pub struct CodeRecord {
     pub expires_at: Timestamp,
     /// When it was exchanged.
     pub used_at: Option<Timestamp>,
+    /// When the authorization was ended that it stands for.
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// A refresh token as stored.
@@ -220,6 +222,10 @@ pub fn redeem_code(
     // the copy may be tried late, and before the verifier, since a thief may have the code alone.
     if record.used_at.is_some() {
         return Err(GrantError::Replay);
+    }
+    // RFC 9700 4.14.2, RFC 7009 2.1: who ended an authorization ended it, whether or not its code was exchanged by then.
+    if record.revoked_at.is_some() {
+        return Err(GrantError::Revoked);
     }
     // RFC 6749 4.1.2: a code is short-lived.
     if terms.now >= record.expires_at {

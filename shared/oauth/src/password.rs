@@ -3,6 +3,8 @@
 //! A password is hashed and compared exactly as it was sent (OWASP ASVS 5.0 section 6.2.8): nothing is cut off, and no
 //! Unicode normalization changes it.
 
+mod keyboard;
+mod listed;
 mod policy;
 
 pub use policy::{MAX_BYTES, MIN_CHARACTERS, PolicyError, check};

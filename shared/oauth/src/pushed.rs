@@ -15,6 +15,10 @@ pub const WAITS: SignedDuration = SignedDuration::from_secs(90);
 /// step maybe, and comes back by the same reference (RFC 9126 4 allows that).
 pub const LASTS: SignedDuration = SignedDuration::from_mins(15);
 
+/// How many requests of one public client wait or are open from one network: anybody can push them (RFC 9126 7.2 leaves the
+/// bound to the server). Many people of one clinic may use the same app at the same time.
+pub const MOST_WAITING: i32 = 100;
+
 /// RFC 9126 2.2.
 const PREFIX: &str = "urn:ietf:params:oauth:request_uri:";
 

@@ -10,9 +10,11 @@ use crate::scope::Scope;
 const MAX_REDIRECT_URIS: usize = 20;
 const MAX_URL: usize = 2048;
 
-/// A client as somebody wants to have it. Texts are bounded and without control characters already.
+/// A client as somebody wants to have it. Texts are bounded already.
 #[derive(Debug, Clone)]
 pub struct Registration<'a> {
+    /// The name that people are asked to trust.
+    pub name: &'a str,
     /// Where responses may be sent.
     pub redirect_uris: &'a [String],
     /// Where a browser may be sent after it signed out (OpenID Connect RP-Initiated Logout 1.0, 3.1).
@@ -33,6 +35,8 @@ pub struct Registration<'a> {
     pub invitation_url: Option<&'a str>,
     /// Whether an account is named that it acts as.
     pub acts_as: bool,
+    /// Whether its apps answer to the deployment's fixed PKCE pair.
+    pub static_pkce: bool,
 }
 
 /// A member that is not acceptable, and why.
@@ -50,10 +54,13 @@ impl Registration<'_> {
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut say = |field, text: &str| problems.push(Problem { field, text: text.to_owned() });
+        if !is_legible(self.name) {
+            say("name", "Invisible characters and those that turn the direction of text are not allowed.");
+        }
         self.check_grants(&mut say);
         self.check_redirects(&mut say);
         self.check_keys(&mut say);
-        if self.scopes.is_empty() {
+        if self.scopes.is_empty() && !self.only_introspects() {
             say("scopes", "Name at least one scope.");
         }
         if self.resource_uri.is_some() && self.auth_method == AuthMethod::None {
@@ -65,13 +72,24 @@ impl Registration<'_> {
         if self.invitation_url.is_some_and(|url| !is_link(url) || !url.contains("CODE")) {
             say("invitationUrl", "Enter a URL, https or http on this device, with CODE where the code goes.");
         }
+        if self.static_pkce && self.invitation_url.is_none() {
+            say("staticPkce", "Goes with invitationUrl: it is for the links of invitations.");
+        }
         problems
+    }
+
+    /// Whether it is a resource server that asks what tokens are, and never for one (RFC 7662 2.1).
+    fn only_introspects(&self) -> bool {
+        self.grant_types.is_empty() && self.resource_uri.is_some() && self.auth_method != AuthMethod::None
     }
 
     fn check_grants(&self, say: &mut impl FnMut(&'static str, &str)) {
         let has = |grant| self.grant_types.contains(&grant);
-        if self.grant_types.is_empty() {
-            say("grantTypes", "Name at least one grant type.");
+        if self.grant_types.is_empty() && !self.only_introspects() {
+            say(
+                "grantTypes",
+                "Name at least one grant type. Only a server that introspects, with a resourceUri, needs none.",
+            );
         }
         if has(GrantType::RefreshToken) && !has(GrantType::AuthorizationCode) {
             say("grantTypes", "A refresh token comes from a code: add authorization_code.");
@@ -92,8 +110,12 @@ impl Registration<'_> {
         if self.redirect_uris.len() > MAX_REDIRECT_URIS {
             say("redirectUris", "Too many.");
         }
-        if self.redirect_uris.is_empty() == self.grant_types.contains(&GrantType::AuthorizationCode) {
-            say("redirectUris", "They go with the grant type authorization_code.");
+        match (self.redirect_uris.is_empty(), self.grant_types.contains(&GrantType::AuthorizationCode)) {
+            (true, true) => {
+                say("redirectUris", "Name where codes are sent. Only an app with an invitationUrl need not have one.");
+            }
+            (false, false) => say("redirectUris", "They go with the grant type authorization_code."),
+            _ => {}
         }
         if self.post_logout_redirect_uris.len() > MAX_REDIRECT_URIS {
             say("postLogoutRedirectUris", "Too many.");
@@ -122,6 +144,24 @@ impl Registration<'_> {
             say("jwks", "private_key_jwt goes with either jwks or jwksUri; other methods with none.");
         }
     }
+}
+
+/// Whether people see a name as it is: without characters that show nothing, or that turn the direction of what follows
+/// (Unicode Technical Report 36, 2.2 and 2.5). With them, two names look alike, or a name reads as another.
+#[must_use]
+pub fn is_legible(name: &str) -> bool {
+    !name.chars().any(|character| {
+        character.is_control()
+            || matches!(character,
+                // General category Cf, the separators of lines and paragraphs, and tags.
+                '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
+                | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
+                | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+                // Letters and marks that show nothing.
+                | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2800}'
+                | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}')
+    })
 }
 
 /// A URL that a person's device can open.

@@ -82,7 +82,7 @@ impl Audience {
         self.parts(site_url).any(|part| match part {
             Own::Site => true,
             // What the user's own claims are asked with is any token of theirs for this server (OpenID Connect Core 5.3).
-            Own::Fhir => is_below("/fhir/r5") || is_below("/o"),
+            Own::Fhir => is_below("/fhir/r5") || is_below("/fhir-import/r4") || is_below("/o"),
             Own::Rest => is_below("/api/v1") || is_below("/o"),
         })
     }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::smart;
+
 /// Asks for OpenID Connect: an `id_token` and the subject.
 pub const OPENID: &str = "openid";
 /// Asks for the user's name.
@@ -21,7 +23,7 @@ pub const FHIR_USER: &str = "fhirUser";
 
 /// The scopes this server lists. Of the SMART scopes it knows more: every resource type that it serves, every combination of
 /// letters, and the words of version 1.
-pub const SUPPORTED: [&str; 11] = [
+pub const SUPPORTED: [&str; 13] = [
     OPENID,
     PROFILE,
     EMAIL,
@@ -33,6 +35,8 @@ pub const SUPPORTED: [&str; 11] = [
     "patient/Observation.crs",
     "user/*.rs",
     "user/Observation.crs",
+    "system/*.rs",
+    "system/Observation.crs",
 ];
 
 const MAX_TOKENS: usize = 64;
@@ -65,6 +69,11 @@ impl Scope {
         Ok(Self(tokens))
     }
 
+    /// The set of these tokens. There may be none: a client that never asks for a token has no scope.
+    pub fn of(tokens: &[String]) -> Result<Self, ScopeError> {
+        if tokens.is_empty() { Ok(Self::default()) } else { Self::parse(&tokens.join(" ")) }
+    }
+
     /// Whether the set holds this token. Tokens are case-sensitive.
     #[must_use]
     pub fn contains(&self, token: &str) -> bool {
@@ -75,6 +84,16 @@ impl Scope {
     #[must_use]
     pub fn filter(&self, passes: impl Fn(&str) -> bool) -> Self {
         Self(self.0.iter().filter(|token| passes(token)).cloned().collect())
+    }
+
+    /// The set without a token, if that is less than before and still something: a person takes back a part of what they
+    /// allowed (OWASP ASVS 5.0 10.7.3). `openid` stays with what goes by it, and the last SMART scope stays too, since an
+    /// authorization without any could be one of whole access. Who wants neither ends the authorization.
+    #[must_use]
+    pub fn without(&self, token: &str) -> Option<Self> {
+        let rest = self.filter(|other| other != token);
+        let is_less = self.contains(token) && token != OPENID && !rest.is_empty();
+        (is_less && smart::is_named(self) == smart::is_named(&rest)).then_some(rest)
     }
 
     /// Whether the other set holds every token of this one.
@@ -119,6 +138,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_part_is_taken_back_and_never_makes_more_asvs_10_7_3() {
+        let scope = Scope::parse("openid email patient/Observation.rs patient/Patient.r").unwrap();
+        let rest = scope.without("email").unwrap();
+        assert_eq!(rest.to_string(), "openid patient/Observation.rs patient/Patient.r");
+        let rest = rest.without("patient/Patient.r").unwrap();
+        assert_eq!(rest.without("patient/Observation.rs"), None, "without any it could be whole access");
+        for (scope, token) in
+            [("openid email", "openid"), ("email", "email"), ("openid email", "profile"), ("openid", "")]
+        {
+            assert_eq!(Scope::parse(scope).unwrap().without(token), None, "{token} of {scope}");
+        }
+    }
 
     #[test]
     fn the_syntax_is_that_of_rfc_6749_3_3() {

@@ -130,6 +130,16 @@ impl Policy {
         address: Schedule { free: 50, first_seconds: 1, longest_seconds: 300 },
     };
 
+    /// Authorization requests that lead nowhere, because the client or its redirect URI is not known: `account` is what is
+    /// known of the client. They are refused at any rate; this bounds how many of them are recorded.
+    pub const MISDIRECTED: Self = Self {
+        name: "misdirected",
+        tell_at: None,
+        pair: Schedule { free: 20, first_seconds: 60, longest_seconds: 3600 },
+        account: Schedule { free: 500, first_seconds: 1, longest_seconds: 60 },
+        address: Schedule { free: 50, first_seconds: 60, longest_seconds: 3600 },
+    };
+
     /// Whether the owner of an account is told of a failure, the so-manieth in a row: once for each row.
     #[must_use]
     pub fn tells(&self, on_account: u32) -> bool {
@@ -228,11 +238,12 @@ mod tests {
         assert_eq!(told(Policy::SECOND_FACTOR), [5]);
         assert_eq!(told(Policy::PASSKEY), [0; 0]);
         assert_eq!(told(Policy::MAIL), [0; 0]);
+        assert_eq!(told(Policy::MISDIRECTED), [0; 0]);
     }
 
     #[test]
     fn every_policy_lets_everybody_in_again() {
-        for policy in [Policy::PASSWORD, Policy::SECOND_FACTOR, Policy::PASSKEY, Policy::MAIL] {
+        for policy in [Policy::PASSWORD, Policy::SECOND_FACTOR, Policy::PASSKEY, Policy::MAIL, Policy::MISDIRECTED] {
             let worst = tally(u32::MAX, 0);
             let wait = policy.wait(&Tallies { pair: worst, account: worst, address: worst }).unwrap();
             assert!(wait <= 3600, "{policy:?}");

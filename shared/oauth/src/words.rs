@@ -13,7 +13,14 @@ const DAY: i64 = 24 * 60 * 60;
 #[must_use]
 pub fn of_scope(scope: &Scope, whole_access: bool) -> Vec<String> {
     let everything = whole_access && !smart::is_named(scope);
-    let meanings = scope.iter().map(|token| match token {
+    let first = everything.then(|| "see and do what you can see and do there".to_owned());
+    first.into_iter().chain(scope.iter().map(of_token)).collect()
+}
+
+/// What one token of a scope lets a client do.
+#[must_use]
+pub fn of_token(token: &str) -> String {
+    match token {
         OPENID => "know the number of your account".to_owned(),
         EMAIL => "see your e-mail address".to_owned(),
         PROFILE => "see your name".to_owned(),
@@ -22,9 +29,7 @@ pub fn of_scope(scope: &Scope, whole_access: bool) -> Vec<String> {
         OFFLINE_ACCESS => "go on while you are not using it".to_owned(),
         ONLINE_ACCESS => "go on while you are using it".to_owned(),
         other => SmartScope::parse(other).map_or_else(|| other.to_owned(), |smart| records(&smart)),
-    });
-    let first = everything.then(|| "see and do what you can see and do there".to_owned());
-    first.into_iter().chain(meanings).collect()
+    }
 }
 
 /// Where else than here a client takes the access.

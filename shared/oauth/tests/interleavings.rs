@@ -1,4 +1,4 @@
-//! Random interleavings of issue, exchange, refresh, replay, revoke and expire: no token works that should not, and
+//! Random interleavings of issue, exchange, refresh, replay, revoke, end and expire: no token works that should not, and
 //! none fails that should work.
 //!
 //! [`Server`] keeps records as the database does and asks the engine for every decision. [`Expected`] knows no engine: it
@@ -26,12 +26,34 @@ const LONGEST: i64 = 30 * 86_400;
 /// What somebody does. Indices are taken modulo what there is.
 #[derive(Clone, Debug)]
 enum Step {
-    Issue { client: i32 },
-    Exchange { code: usize, client: i32, knows_verifier: bool },
-    Refresh { token: usize, client: i32, too_wide: bool },
-    RevokeRefresh { token: usize, client: i32 },
-    RevokeAccess { token: usize, client: i32 },
-    Wait { seconds: i64 },
+    Issue {
+        client: i32,
+    },
+    Exchange {
+        code: usize,
+        client: i32,
+        knows_verifier: bool,
+    },
+    Refresh {
+        token: usize,
+        client: i32,
+        too_wide: bool,
+    },
+    RevokeRefresh {
+        token: usize,
+        client: i32,
+    },
+    RevokeAccess {
+        token: usize,
+        client: i32,
+    },
+    /// The person ends the authorization, or all of them with the password.
+    End {
+        family: usize,
+    },
+    Wait {
+        seconds: i64,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -45,6 +67,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(token, client, too_wide)| Step::Refresh { token, client, too_wide }),
         1 => (index(), client()).prop_map(|(token, client)| Step::RevokeRefresh { token, client }),
         1 => (index(), client()).prop_map(|(token, client)| Step::RevokeAccess { token, client }),
+        1 => index().prop_map(|family| Step::End { family }),
         3 => prop_oneof![0..70_i64, 0..2_000_i64, 0..2_000_000_i64].prop_map(|seconds| Step::Wait { seconds }),
     ]
 }
@@ -112,6 +135,7 @@ impl Server {
             auth_time: self.now,
             expires_at: self.now + self.lifetimes.code,
             used_at: None,
+            revoked_at: None,
         };
         self.codes.push((self.grants.len() - 1, record));
     }
@@ -125,6 +149,7 @@ impl Server {
         };
         let terms = Terms { now: self.now, lifetimes: &self.lifetimes, site_url: "https://e.example" };
         let (grant, record) = &mut self.codes[code];
+        record.revoked_at = self.grants[*grant].revoked_at;
         let decision = redeem_code(record, &request, &client(by), None, &terms);
         if decision.is_ok() {
             record.used_at = Some(self.now);
@@ -188,7 +213,8 @@ struct Family {
     client: i32,
     issued_at: i64,
     code_used: bool,
-    /// A code or a refresh token came twice, or the refresh token was revoked: nothing works any more.
+    /// A code or a refresh token came twice, or the refresh token was revoked, or the person ended it: nothing works any
+    /// more.
     over: bool,
     /// When each refresh token was issued, and whether it was used. The tokens' places in the server's lists.
     refresh: Vec<(usize, i64, bool)>,
@@ -240,7 +266,7 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
                 let now = expected.now;
                 let family = &mut expected.families[number];
                 let own = family.client == client;
-                let good = own && !family.code_used && now - family.issued_at < 60 && knows_verifier;
+                let good = own && !family.code_used && !family.over && now - family.issued_at < 60 && knows_verifier;
                 family.over |= own && family.code_used;
                 family.code_used |= good;
                 prop_assert_eq!(got, good, "{:?}", step);
@@ -265,6 +291,11 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
                 if good {
                     expected.issued(number, next_refresh, next_access);
                 }
+            }
+            Step::End { family } if !server.grants.is_empty() => {
+                let number = family % server.grants.len();
+                server.end(number);
+                expected.families[number].over = true;
             }
             Step::RevokeRefresh { token, client } if !server.refresh.is_empty() => {
                 let place = token % server.refresh.len();
@@ -330,10 +361,15 @@ fn the_walk_reaches_what_it_is_about() {
         refresh(2),
     ];
     run(&steps).unwrap();
+    let exchange = Step::Exchange { code: 0, client: 0, knows_verifier: true };
+    run(&[Step::Issue { client: 0 }, Step::End { family: 0 }, exchange]).unwrap();
     let mut server = Server::new();
     server.issue(0);
     assert!(server.exchange(0, 0, VERIFIER) && server.refresh(0, 0, None));
     assert!(server.accepts(&server.access[1]));
     assert!(!server.refresh(0, 0, None), "a replay");
     assert!(!server.accepts(&server.access[1]) && !server.refresh(1, 0, None));
+    server.issue(0);
+    server.end(1);
+    assert!(!server.exchange(1, 0, VERIFIER), "a grant that ended before its code was used");
 }

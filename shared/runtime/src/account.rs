@@ -47,7 +47,8 @@ pub struct Counted {
     pub tells: bool,
 }
 
-/// Counts an attempt on an account from the caller's network. One that has to wait is recorded and answered 429.
+/// Counts an attempt on an account from the caller's network. `account` is the address that was typed, where the context does
+/// not say whose account it is. One that has to wait is recorded and answered 429.
 pub async fn attempt(
     app: &App,
     request: &Request,
@@ -59,7 +60,11 @@ pub async fn attempt(
     match app.store().await?.begin_attempt(policy, &keys).await? {
         Attempt::Counted(on_account) => Ok(Counted { keys, tells: policy.tells(on_account) }),
         Attempt::Wait(seconds) => {
-            refused(app, context).await?;
+            if context.subject_user_id.is_some() {
+                refused(app, context).await?;
+            } else {
+                guessed(app, context, account).await?;
+            }
             Err(Failure::TooManyRequests(seconds))
         }
     }
@@ -69,6 +74,11 @@ pub async fn attempt(
 pub async fn refused(app: &App, context: &Context) -> Result<(), Failure> {
     let reason = RefusedBy::Layer(Layer::Token);
     Ok(app.store().await?.record_refusal(context, &Target::nothing(), reason).await?)
+}
+
+/// Records that somebody could not prove to be the owner of the account with the address that they typed.
+pub async fn guessed(app: &App, context: &Context, email: &str) -> Result<(), Failure> {
+    Ok(app.store().await?.record_refused_attempt(context, email).await?)
 }
 
 /// Whether a password is the one that was hashed. The work is the same without a hash, and it is done beside the requests,
@@ -141,6 +151,7 @@ pub async fn confirm(
     account: &Account,
     password: Option<&str>,
 ) -> Result<bool, Failure> {
+    let context = &context.clone().on_account(account.id);
     let counted = attempt(app, request, context, &Policy::PASSWORD, &account.email.to_lowercase()).await?;
     let password = Secret::presented(password.unwrap_or_default());
     if verify(password, account.password_hash.clone()).await? {

@@ -1,6 +1,6 @@
 //! What a process holds between requests: settings, secrets, the store and the keys. Made once, outside the handlers.
 
-use crate::{KeySets, Settings, rate::Rates};
+use crate::{KeySets, Settings, database, rate::Rates};
 use fhir::cursor::CursorKey;
 use jiff::Timestamp;
 use oauth::{csrf::FormKey, factor::FactorKey, redirect};
@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use store::{ConfigError, DatabaseConfig, Store, StoreError};
+use store::{ConfigError, Store, StoreError};
 use tokio::sync::OnceCell;
 
 /// Something that a process needs cannot be set up.
@@ -34,7 +34,7 @@ pub struct App {
     pub settings: Settings,
     lookup: Lookup,
     pool_size: usize,
-    secrets: SecretStore,
+    secrets: Arc<SecretStore>,
     store: OnceCell<Store>,
     secret_directory: Option<PathBuf>,
     parts: Mutex<http::Extensions>,
@@ -66,7 +66,7 @@ impl App {
         }
         Ok(Self {
             settings,
-            secrets: SecretStore::open(&lookup, secret_directory)?,
+            secrets: Arc::new(SecretStore::open(&lookup, secret_directory)?),
             lookup: Box::new(lookup),
             pool_size,
             store: OnceCell::new(),
@@ -129,18 +129,7 @@ impl App {
 
     /// The database. The pool is made at the first use.
     pub async fn store(&self) -> Result<&Store, SetupError> {
-        self.store
-            .get_or_try_init(|| async {
-                let secrets = self.secrets().await?;
-                let lookup = |name: &str| match (name, &secrets.database_username) {
-                    ("DB_USER", Some(user)) => Some(user.clone()),
-                    _ => (self.lookup)(name),
-                };
-                let password = secrets.database_password.clone();
-                let config = DatabaseConfig::from_env(lookup, password, self.pool_size)?;
-                Ok(Store::new(&config)?)
-            })
-            .await
+        self.store.get_or_try_init(|| database::store(&self.lookup, &self.secrets, self.pool_size)).await
     }
 
     /// Reads the secrets and connects to the database, so that the first request does not wait for it.

@@ -168,8 +168,8 @@ impl FormCookie {
 }
 
 /// Passes a form only when it was made for this browser: by the signed token in it, and by what the browser says of the
-/// page that sent it (Fetch Metadata, <https://www.w3.org/TR/fetch-metadata/>), should another host of the same site
-/// have planted the cookie.
+/// page that sent it (Fetch Metadata, <https://www.w3.org/TR/fetch-metadata/>, or `Origin` where a browser does not send that),
+/// should another host of the same site have planted the cookie.
 pub async fn check_form(
     app: &App,
     request: &Request,
@@ -178,7 +178,8 @@ pub async fn check_form(
     token: Option<&str>,
 ) -> Result<(), Failure> {
     let is_ours = match request.header("sec-fetch-site") {
-        None | Some("same-origin" | "none") => true,
+        None => request.header(header::ORIGIN).is_none_or(|origin| is_own_origin(&app.settings.site_url, origin)),
+        Some("same-origin" | "none") => true,
         Some(_) => false,
     };
     let key = app.form_key().await?;
@@ -187,6 +188,12 @@ pub async fn check_form(
     } else {
         Err(Failure::Forbidden(FOREIGN_FORM))
     }
+}
+
+/// Whether `Origin` (RFC 6454 section 7) names this site. Our pages send no referrer, and then browsers say `null` of them too
+/// (Fetch, "append a request `Origin` header"): that tells nothing.
+fn is_own_origin(site_url: &str, origin: &str) -> bool {
+    origin == "null" || origin.eq_ignore_ascii_case(site_url.trim_end_matches('/'))
 }
 
 /// The pairs of a form.
@@ -373,10 +380,27 @@ mod tests {
             (None, "login", "another", Some(token), false),
             (None, "login", "browser", Some("x"), false),
             (None, "login", "browser", None, false),
+            (Some(""), "login", "browser", Some(token), false),
         ] {
             let headers: Vec<_> = site.map(|site| ("sec-fetch-site", site)).into_iter().collect();
             let checked = check_form(&app, &request(&headers), purpose, binding, token).await;
             assert_eq!(checked.is_ok(), passes, "{site:?} {purpose} {binding} {token:?}");
+        }
+        for (origin, site, passes) in [
+            ("https://a.example", None, true),
+            ("https://A.example", None, true),
+            ("null", None, true),
+            ("https://b.example", None, false),
+            ("http://a.example", None, false),
+            ("https://a.example:8443", None, false),
+            ("https://a.example.evil.example", None, false),
+            ("", None, false),
+            ("null", Some("cross-site"), false),
+        ] {
+            let headers: Vec<_> =
+                [("origin", origin)].into_iter().chain(site.map(|site| ("sec-fetch-site", site))).collect();
+            let checked = check_form(&app, &request(&headers), "login", "browser", Some(token)).await;
+            assert_eq!(checked.is_ok(), passes, "{origin} {site:?}");
         }
     }
 

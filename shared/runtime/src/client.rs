@@ -2,10 +2,10 @@
 
 use crate::{App, Failure, Request};
 use audit::{Context, RefusedBy, Target};
-use authz::Layer;
+use authz::{ClientId, Layer};
 use oauth::{
-    Client, ErrorCode, KeySet, OAuthError, client_auth::ClientAuthentication, discovery::Endpoints, dpop::Proof,
-    resource::Audience,
+    Client, ErrorCode, KeySet, OAuthError, Params, client_auth::ClientAuthentication, discovery::Endpoints,
+    dpop::Proof, resource::Audience,
 };
 use std::sync::Arc;
 use store::Store;
@@ -19,6 +19,35 @@ pub async fn authenticate(app: &App, context: &Context, sender: &ClientAuthentic
             store.record_refusal(context, &Target::nothing(), RefusedBy::Layer(Layer::Token)).await?;
             Err(error.into())
         }
+    }
+}
+
+/// Records a request that is refused for what it says, with the client that it proves to come from, and which error it was: the
+/// failure to answer with. Who cannot be known is nobody.
+pub async fn refused(
+    app: &App,
+    context: &mut Context,
+    authorization: Option<&str>,
+    params: &Params,
+    error: OAuthError,
+) -> Failure {
+    let recorded = async {
+        let store = app.store().await?;
+        if context.client_id.is_none()
+            && let Ok(sender) = ClientAuthentication::parse(authorization, params)
+            && let Ok(client) = proved(app, store, &sender).await?
+        {
+            context.client_id = Some(ClientId(client.id));
+        }
+        let refused_by = match error.code {
+            ErrorCode::InvalidClient => RefusedBy::Layer(Layer::Token),
+            _ => RefusedBy::Invalid,
+        };
+        Ok::<_, Failure>(store.record_refused_message(context, refused_by, error.code.as_str()).await?)
+    };
+    match recorded.await {
+        Ok(()) => error.into(),
+        Err(failure) => failure,
     }
 }
 
@@ -36,6 +65,18 @@ pub async fn proof(app: &App, request: &Request, context: &Context) -> Result<Op
     }
 }
 
+/// The proof to whose key what is issued now is bound. Where the deployment issues nothing else, there has to be one (OWASP
+/// ASVS 5.0 section 10.4.14).
+pub async fn binding(app: &App, request: &Request, context: &Context) -> Result<Option<Proof>, Failure> {
+    let proof = proof(app, request, context).await?;
+    if proof.is_none() && app.settings.requires_bound_tokens {
+        app.store().await?.record_refusal(context, &Target::nothing(), RefusedBy::Layer(Layer::Token)).await?;
+        let text = "A proof of possession (DPoP) is needed here.";
+        return Err(OAuthError::new(ErrorCode::InvalidDpopProof, text).into());
+    }
+    Ok(proof)
+}
+
 /// Whether everything that a token is asked for exists: of this server, or a resource server that is registered (RFC 8707
 /// section 2).
 pub async fn knows(app: &App, audience: &Audience) -> Result<bool, Failure> {
@@ -51,6 +92,10 @@ async fn proved(
     let Some(client) = store.client(sender.client_id()).await? else {
         return Ok(Err(OAuthError::invalid_client()));
     };
+    // OWASP ASVS 5.0 section 10.4.16.
+    if app.settings.requires_client_keys && !client.has_key() {
+        return Ok(Err(OAuthError::invalid_client()));
+    }
     let fetched = match sender.needs_keys(&client) {
         Some((url, kid)) => keys_at(app, url, kid).await,
         None => None,

@@ -12,8 +12,8 @@ use oauth::{
 };
 use store::{Account, FirstStep};
 
-/// How long a sign-in is new enough to change how one signs in (OWASP ASVS 5.0 sections 7.5.1 and 7.5.2).
-const RECENT: SignedDuration = SignedDuration::from_mins(10);
+/// How long a sign-in is new enough to change how one signs in, and what is as sensitive (OWASP ASVS 5.0 sections 7.5.1 to 7.5.3).
+pub(crate) const RECENT: SignedDuration = SignedDuration::from_mins(10);
 
 /// Whether the sign-in is recent, and as strong as the account asks for now.
 #[must_use]

@@ -1,9 +1,9 @@
 //! A function: a handler with its name, and the one way to call it.
 
-use crate::{App, Failure, Protocol, Request, Response, cors, idempotency};
+use crate::{App, Failure, Protocol, Request, Response, cors, idempotency, response::protect};
 use api::Operation;
 use futures_util::future::BoxFuture;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, header};
 use std::time::{Duration, Instant};
 use tracing::Instrument;
 
@@ -62,7 +62,7 @@ impl Function {
                 failure.log();
                 failure.response(self.protocol)
             });
-            self.finish(request, &mut response);
+            self.finish(app, request, &mut response);
             cors::share(app, request, &mut response).await;
             let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
             tracing::info!(status = response.status().as_u16(), micros, "served");
@@ -87,26 +87,14 @@ impl Function {
     }
 
     /// The headers that every response carries.
-    fn finish(&self, request: &Request, response: &mut Response) {
-        let fhir_json = self.protocol == Protocol::Fhir && negotiate(request) == Some(FHIR_JSON);
-        let is_page = self.protocol == Protocol::Page;
-        let status = response.status();
-        let headers = response.headers_mut();
-        if fhir_json && headers.get(header::CONTENT_TYPE).is_some() {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
+    fn finish(&self, app: &App, request: &Request, response: &mut Response) {
+        if self.protocol == Protocol::Fhir
+            && negotiate(request) == Some(FHIR_JSON)
+            && response.headers().contains_key(header::CONTENT_TYPE)
+        {
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
         }
-        if let Ok(id) = HeaderValue::from_str(request.id()) {
-            headers.insert("x-request-id", id);
-        }
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if !headers.contains_key(header::CACHE_CONTROL) || status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        }
-        if is_page {
-            headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(crate::pages::POLICY));
-            headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-            headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-        }
+        protect(&app.settings, self.protocol, request.id(), response);
     }
 }
 

@@ -12,6 +12,7 @@ pub mod browser;
 pub mod ceremony;
 pub mod client;
 pub mod cors;
+mod database;
 pub mod directory;
 pub mod factor;
 mod failure;
@@ -45,9 +46,9 @@ pub use key_sets::{KeySets, KeySetsError};
 pub use oauth::smart::Interaction;
 pub use rate::RateLimit;
 pub use request::{Request, RequestParts};
-pub use response::{Response, empty, html, json, no_content, read_response, redirect, text_json};
+pub use response::{Response, empty, html, json, no_content, protect, read_response, redirect, text_json};
 pub use scheduled::{Occasion, Scheduled};
-pub use settings::Settings;
+pub use settings::{Settings, TOKEN_EXCHANGE_ISSUERS};
 pub use version::versioned;
 
 /// The version that every host reports.

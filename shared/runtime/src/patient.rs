@@ -7,12 +7,12 @@ use audit::Context;
 use authz::{Actor, PatientId};
 use fhir::resource::{BusinessIdentifier, PersonName};
 use http::StatusCode;
-use store::{Patient, PatientFilter, PatientPage, Reader};
+use store::{Patient, PatientFilter, PatientPage, Reader, Slice};
 
 /// The record of one patient, if the caller may see it; recorded in any case.
 pub async fn by_id(app: &App, context: &Context, actor: &Actor, id: PatientId) -> Result<Patient, Failure> {
-    let filter = PatientFilter { ids: vec![id.0], count: 1, ..PatientFilter::default() };
-    let page = app.store().await?.patients(context, Reader::from(actor), &filter, false).await?;
+    let filter = PatientFilter { ids: vec![id.0], slice: Slice::ONE, ..PatientFilter::default() };
+    let page = app.store().await?.patients(context, Reader::from(actor), &filter, None).await?;
     // Whatever refused, the caller is told the same: a patient who may not be seen does not exist.
     page.ok().and_then(|page| page.rows.into_iter().next()).ok_or(Failure::NotFound)
 }
@@ -23,9 +23,9 @@ pub fn one(status: StatusCode, patient: &Patient) -> Result<Response, Failure> {
 }
 
 /// Which page of the patients a list of `/api/v1` asks for.
-pub fn filter(list: &List) -> Result<PatientFilter, Failure> {
-    let after = i32::try_from(list.after.unwrap_or(0)).map_err(|_| Failure::NotFound)?;
-    Ok(PatientFilter { after, count: list.page_size(), ..PatientFilter::default() })
+#[must_use]
+pub fn filter(list: &List) -> PatientFilter {
+    PatientFilter { slice: list.slice(), ..PatientFilter::default() }
 }
 
 /// The response with a page of patients in the shape of `/api/v1`.

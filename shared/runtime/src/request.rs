@@ -190,7 +190,7 @@ impl Request {
     }
 
     /// Who asks, looked up once for the whole request: a proof is good for one look.
-    pub(crate) async fn identified(&self, app: &App) -> Result<Authenticated, Failure> {
+    pub async fn identified(&self, app: &App) -> Result<Authenticated, Failure> {
         let caller = self.authenticated(app).await?;
         Ok(self.caller.get_or_init(|| caller).clone())
     }
@@ -224,6 +224,8 @@ impl Request {
         caller: &Authenticated,
     ) -> Result<(), Failure> {
         match (scheme, &caller.key) {
+            // OWASP ASVS 5.0 section 10.3.5: a token of before the setting, too.
+            (Scheme::Bearer, None) if app.settings.requires_bound_tokens => Err(Failure::Unauthenticated),
             (Scheme::Bearer, None) => Ok(()),
             (Scheme::Bearer, Some(_)) | (Scheme::Dpop, None) => Err(Failure::Unauthenticated),
             (Scheme::Dpop, Some(key)) => match Box::pin(self.proof(app, Some(token))).await? {

@@ -1,5 +1,6 @@
 //! Responses.
 
+use crate::{Protocol, Settings, pages};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use jiff::Timestamp;
@@ -74,6 +75,32 @@ pub fn version_response(status: StatusCode, resource: String, version: i32, last
         headers.insert(header::LAST_MODIFIED, value);
     }
     response
+}
+
+/// The site and all below its host are reached by TLS alone for two years (RFC 6797). Not for the lists that browsers come
+/// with: that is for who owns the domain.
+const TLS_ALONE: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
+
+/// Gives a response the headers that each carries, whichever function or host makes it.
+pub fn protect(settings: &Settings, protocol: Protocol, request_id: &str, response: &mut Response) {
+    let status = response.status();
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert("x-request-id", id);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !headers.contains_key(header::CACHE_CONTROL) || status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    // RFC 6797 section 7.2: it means nothing where the site is reached in clear text.
+    if settings.is_https() {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, TLS_ALONE);
+    }
+    if protocol == Protocol::Page {
+        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(pages::POLICY));
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    }
 }
 
 /// A time as HTTP writes it (RFC 9110 section 5.6.7).

@@ -7,12 +7,19 @@ use http::StatusCode;
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use store::Slice;
 
 /// Rows per page when the caller does not say.
 const DEFAULT_PAGE_SIZE: i64 = 20;
 
 /// The most rows per page; more is understood as this.
 const MAX_PAGE_SIZE: i64 = 1_000;
+
+/// The most rows that are skipped for a page by its number.
+const MAX_SKIP: i64 = 10_000;
+
+/// No list has as many pages.
+const MAX_NUMBER: i64 = 1 << 32;
 
 /// A page in the shape of `/api/v1`.
 #[derive(Debug, Serialize)]
@@ -25,8 +32,8 @@ struct Page<'a, T> {
 
 /// The parameters of a list: filters by name, page size and position. Names may be camel or snake case.
 ///
-/// A short list ([`List::whole`]) has pages by number, and leads on and back. A list of any length ([`List::page`]) has
-/// keyset pages: they are read forward by `next`, and only the first has a number.
+/// A short list ([`List::whole`]) has pages by number. A list of any length ([`List::page`]) has keyset pages: `next` leads on
+/// at the same cost however far, and a page by its number ([`List::slice`]) is found by counting, up to [`MAX_SKIP`] rows.
 #[derive(Debug)]
 pub struct List {
     path: String,
@@ -60,7 +67,11 @@ impl List {
                 }
                 "cursor" => cursor = Some(value),
                 "page" => {
-                    list.number = value.parse().ok().filter(|number| *number > 0).ok_or(Failure::NoSuchPage)?;
+                    list.number = value
+                        .parse()
+                        .ok()
+                        .filter(|number| (1..=MAX_NUMBER).contains(number))
+                        .ok_or(Failure::NoSuchPage)?;
                 }
                 _ if list.filters.iter().any(|(known, _)| *known == name) => {
                     return Err(Failure::field(&name, "It is given more than once."));
@@ -115,10 +126,19 @@ impl List {
         Ok(Some(instant))
     }
 
-    /// How many rows to read for a keyset page: none when a page is asked for by a number that it cannot have.
+    /// Which rows to read for a page: none when its number is too high to count that far.
     #[must_use]
-    pub const fn page_size(&self) -> i64 {
-        if self.number == 1 { self.size } else { 0 }
+    pub const fn slice(&self) -> Slice {
+        let skip = self.skipped();
+        if skip > MAX_SKIP {
+            return Slice { after: self.after, skip: 0, count: 0 };
+        }
+        Slice { after: self.after, skip, count: self.size }
+    }
+
+    /// How many rows come before the page, where it is asked for by its number alone.
+    const fn skipped(&self) -> i64 {
+        if self.after.is_some() { 0 } else { self.size.saturating_mul(self.number - 1) }
     }
 
     /// The response with a keyset page. `last` is the key of its last row when another page follows.
@@ -142,18 +162,25 @@ impl List {
         rows: &[T],
         last: Option<Position>,
     ) -> Result<Response, Failure> {
-        if self.number > 1 {
+        let skipped = self.skipped();
+        if skipped > MAX_SKIP {
             self.first_row(count)?;
-            return Err(Failure::field("page", "Pages of this list have no numbers. Follow the link \"next\"."));
+            return Err(Failure::field("page", "Pages this far have no numbers. Follow the link \"next\"."));
+        }
+        if skipped > 0 && rows.is_empty() {
+            return Err(Failure::NoSuchPage);
         }
         let next = match last {
             None => None,
             Some(position) => {
                 let cursor = app.cursor_key().await?.seal(&self.binding(who), &position);
-                Some(self.link(app, "cursor", cursor))
+                // The number only tells the next page which one it is: its place is the cursor's.
+                Some(self.link(app, &[("page", (self.number + 1).to_string()), ("cursor", cursor)]))
             }
         };
-        Ok(json(StatusCode::OK, &Page { count, next, previous: None, results: rows })?)
+        let countable = self.size.saturating_mul(self.number - 2) <= MAX_SKIP;
+        let previous = (self.number > 1 && countable).then(|| self.numbered(app, self.number - 1));
+        Ok(json(StatusCode::OK, &Page { count, next, previous, results: rows })?)
     }
 
     /// The response with a short list that is kept whole in memory: organizations, studies, data sources.
@@ -165,9 +192,8 @@ impl List {
         let first = usize::try_from(self.first_row(count)?).unwrap_or(usize::MAX);
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);
         let results = rows.get(first..).unwrap_or_default();
-        let link = |number: i64| self.link(app, "page", number.to_string());
-        let next = (results.len() > size).then(|| link(self.number + 1));
-        let previous = (self.number > 1).then(|| link(self.number - 1));
+        let next = (results.len() > size).then(|| self.numbered(app, self.number + 1));
+        let previous = (self.number > 1).then(|| self.numbered(app, self.number - 1));
         let results = results.get(..size).unwrap_or(results);
         Ok(json(StatusCode::OK, &Page { count, next, previous, results })?)
     }
@@ -178,11 +204,16 @@ impl List {
         if first > 0 && first >= count { Err(Failure::NoSuchPage) } else { Ok(first) }
     }
 
+    /// A link to the page of this list with a number.
+    fn numbered(&self, app: &App, number: i64) -> String {
+        self.link(app, &[("page", number.to_string())])
+    }
+
     /// A link to another page of this list.
-    fn link(&self, app: &App, name: &str, value: String) -> String {
+    fn link(&self, app: &App, position: &[(&str, String)]) -> String {
         let mut pairs = self.filters.clone();
         pairs.push(("page_size".to_owned(), self.size.to_string()));
-        pairs.push((name.to_owned(), value));
+        pairs.extend(position.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         search::link(&format!("{}{}", app.settings.site_url, self.path), &pairs, None)
     }
 }

@@ -3,6 +3,7 @@
 use crate::{RateLimit, cors};
 use jiff::SignedDuration;
 use oauth::{
+    exchange::TrustedIssuer,
     grant::Lifetimes,
     pkce::{Challenge, Verifier},
 };
@@ -28,6 +29,13 @@ pub struct Settings {
     pub super_admins_need_factor: bool,
     /// `REQUIRE_PUSHED_AUTHORIZATION_REQUESTS`: `true` when every client has to push its requests, or `false` (default).
     pub requires_pushed_requests: bool,
+    /// `REQUIRE_BOUND_TOKENS`: `true` when only tokens that are bound to a key are issued and taken, or `false` (default).
+    pub requires_bound_tokens: bool,
+    /// `REQUIRE_CLIENT_KEYS`: `true` when every client has to prove itself by a key of its own, or `false` (default).
+    pub requires_client_keys: bool,
+    /// `REQUIRE_RECENT_SIGN_IN_FOR_SUPER_ADMINS`: `true` when a super admin changes something only after a recent sign-in, or
+    /// `false` (default).
+    pub super_admins_sign_in_recently: bool,
     /// `INVITATION_SECONDS`: how long an invitation can be redeemed (7 days).
     pub invitation_seconds: i64,
     /// `INVITATION_WINDOW_SECONDS`: how long a redeemed invitation can be redeemed again (12 hours).
@@ -44,7 +52,12 @@ pub struct Settings {
     /// `PATIENT_AUTHORIZATION_CODE_CHALLENGE`, or the challenge of `PATIENT_AUTHORIZATION_CODE_VERIFIER`: what the apps of
     /// clients set to static PKCE answer to.
     pub static_challenge: Option<Challenge>,
+    /// Whether there is a provider whose tokens are exchanged (`TOKEN_EXCHANGE_ISSUERS`).
+    pub exchanges_tokens: bool,
 }
+
+/// The setting that names the providers whose tokens are exchanged.
+pub const TOKEN_EXCHANGE_ISSUERS: &str = "TOKEN_EXCHANGE_ISSUERS";
 
 impl Settings {
     /// Reads the settings by a lookup in the environment.
@@ -72,6 +85,9 @@ impl Settings {
             session_idle_seconds: number(&lookup, "SESSION_IDLE_SECONDS", 30 * 60)?,
             super_admins_need_factor: flag(&lookup, "REQUIRE_SECOND_FACTOR_FOR_SUPER_ADMINS", true)?,
             requires_pushed_requests: flag(&lookup, "REQUIRE_PUSHED_AUTHORIZATION_REQUESTS", false)?,
+            requires_bound_tokens: flag(&lookup, "REQUIRE_BOUND_TOKENS", false)?,
+            requires_client_keys: flag(&lookup, "REQUIRE_CLIENT_KEYS", false)?,
+            super_admins_sign_in_recently: flag(&lookup, "REQUIRE_RECENT_SIGN_IN_FOR_SUPER_ADMINS", false)?,
             invitation_seconds: lifetime(&lookup, "INVITATION_SECONDS", 7 * 24 * 3600)?,
             invitation_window_seconds: number(&lookup, "INVITATION_WINDOW_SECONDS", 12 * 3600)?,
             invitation_email_only: match lookup("INVITATION_EMAIL_ONLY").as_deref() {
@@ -83,6 +99,8 @@ impl Settings {
             reason_required: flag(&lookup, "REASON_REQUIRED", false)?,
             study_grace: study_grace(&lookup)?,
             static_challenge: static_challenge(&lookup)?,
+            exchanges_tokens: lookup(TOKEN_EXCHANGE_ISSUERS)
+                .is_some_and(|list| TrustedIssuer::list(&list).is_ok_and(|issuers| !issuers.is_empty())),
         })
     }
 
@@ -221,6 +239,9 @@ mod tests {
             ("RATE_LIMIT_PER_MINUTE", "many"),
             ("REASON_REQUIRED", "1"),
             ("REQUIRE_PUSHED_AUTHORIZATION_REQUESTS", "1"),
+            ("REQUIRE_BOUND_TOKENS", "1"),
+            ("REQUIRE_CLIENT_KEYS", "yes"),
+            ("REQUIRE_RECENT_SIGN_IN_FOR_SUPER_ADMINS", ""),
         ] {
             let error = settings(&[("SITE_URL", "https://a"), (name, value)]).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");

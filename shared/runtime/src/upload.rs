@@ -1,20 +1,20 @@
 //! From a FHIR Observation as sent to one that is stored: what `POST Observation` and a batch share.
 
 use crate::{App, Failure, Request};
-use audit::Action;
-use authz::{Actor, Layer, Refusal};
+use audit::{Action, RefusedBy, Target};
+use authz::{Actor, Layer, Principal, Refusal};
 use fhir::{
     Rejection,
-    observation::{Effective, Submission},
+    observation::{Attachment, Brought, Effective, Said, Submission},
     outcome::{IssueCode, OperationOutcome},
 };
 use http::StatusCode;
 use jiff::Timestamp;
 use omh::{DataPoint, EffectiveTime};
 use serde_json::Value;
-use store::{NewObservation, UploadVerdict};
+use store::{FhirSource, NewObservation, UploadVerdict};
 
-/// An observation that is well formed and whose data point is valid.
+/// An observation that is well formed and whose data point, if it has one, is valid.
 #[derive(Debug)]
 pub struct Prepared {
     /// The resource.
@@ -23,21 +23,41 @@ pub struct Prepared {
     new: NewObservation,
 }
 
-/// Checks a resource: FHIR first, then the data point of its attachment against the schema of its code.
+/// The FHIR base of this exchange.
+#[must_use]
+pub fn fhir_base(app: &App) -> String {
+    format!("{}/FHIR/R5", app.settings.site_url)
+}
+
+/// The FHIR Source with this id. One that does not exist is refused as one of a stranger is.
+pub async fn fhir_source(app: &App, request: &Request, actor: &Actor, id: i32) -> Result<FhirSource, Failure> {
+    let store = app.store().await?;
+    if let Some(source) = store.fhir_source(id).await? {
+        return Ok(source);
+    }
+    let context = request.audit(Some(actor), Action::Create, "Observation");
+    store.record_refusal(&context, &Target::nothing(), RefusedBy::NotFound).await?;
+    let layer = match actor.principal {
+        Principal::Practitioner(_) => Layer::Organization,
+        Principal::Patient(_) | Principal::SuperAdmin => Layer::UserType,
+    };
+    Err(Failure::Refused(Refusal::known(layer)))
+}
+
+/// An Observation of a FHIR Source as one of this exchange.
+pub fn adopt(app: &App, source: &FhirSource, resource: &Value) -> Result<Value, Rejection> {
+    let brought = Brought { patient: source.patient, device: source.data_source, base_url: &source.fhir_base_url };
+    brought.adopt(resource, &fhir_base(app))
+}
+
+/// Checks a resource: FHIR first, then the data point of its attachment, where its code names one, against that schema.
 pub fn prepare(app: &App, resource: &Value) -> Result<Prepared, Rejection> {
     let submission = Submission::parse(resource)?;
-    submission.refers_only_to(&format!("{}/FHIR/R5", app.settings.site_url))?;
-    if !omh::is_known(&submission.code.code) {
-        return Err(Rejection::value("Observation.code", "is not a data type that is stored here"));
-    }
-    let point = omh::parse(&submission.attachment.bytes, &submission.code.code).map_err(|invalid| {
-        Rejection::business_rule("Observation.valueAttachment.data", &format!("is not valid: {invalid}"))
-    })?;
-    let effective = point.effective().map(effective);
-    if let Some(effective) = &effective {
-        submission.agrees_with(effective)?;
-    }
-    let (effective_start, effective_end) = interval(&point, effective);
+    submission.refers_only_to(&fhir_base(app))?;
+    let (effective, (effective_start, effective_end)) = match &submission.said {
+        Said::DataPoint(attachment, _) => data_point(&submission, attachment)?,
+        Said::Elements(elements) => (None, elements.interval()),
+    };
     let known = store::Filter::default();
     if effective_start < known.min || effective_end >= known.max {
         return Err(Rejection::business_rule(
@@ -61,6 +81,24 @@ pub fn prepare(app: &App, resource: &Value) -> Result<Prepared, Rejection> {
         effective_end,
     };
     Ok(Prepared { submission, effective, new })
+}
+
+/// The effective time of a data point, and the interval by which it is found.
+fn data_point(
+    submission: &Submission,
+    attachment: &Attachment,
+) -> Result<(Option<Effective>, (Timestamp, Timestamp)), Rejection> {
+    if !omh::is_known(&submission.code.code) {
+        return Err(Rejection::value("Observation.code", "is not a data type that is stored here"));
+    }
+    let point = omh::parse(&attachment.bytes, &submission.code.code).map_err(|invalid| {
+        Rejection::business_rule("Observation.valueAttachment.data", &format!("is not valid: {invalid}"))
+    })?;
+    let effective = point.effective().map(effective);
+    if let Some(effective) = &effective {
+        submission.agrees_with(effective)?;
+    }
+    Ok((effective, interval(&point, effective)))
 }
 
 fn effective(time: EffectiveTime) -> Effective {

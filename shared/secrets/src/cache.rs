@@ -39,6 +39,16 @@ impl<T> Cache<T> {
         *self.0.lock().await = None;
     }
 
+    /// Reads the value again at the next use: what it opens was refused. Not if it was read a moment ago, so that a wrong
+    /// value is not read with every request.
+    pub async fn doubt(&self, now: Instant) {
+        if let Some(entry) = self.0.lock().await.as_mut()
+            && now.saturating_duration_since(entry.read_at) >= RETRY
+        {
+            entry.next_read = now;
+        }
+    }
+
     /// The value, read again if it is time. Callers at the same time wait for one reading.
     pub async fn get<E>(&self, now: Instant, read: impl AsyncFnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
         let mut slot = self.0.lock().await;

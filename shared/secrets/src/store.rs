@@ -59,6 +59,13 @@ impl SecretStore {
             }
         }
     }
+
+    /// What a secret opens was refused: it may have been replaced. It is read again before the next use.
+    pub async fn doubt(&self, now: Instant) {
+        if let Source::SecretsManager { cache, .. } = &self.0 {
+            cache.doubt(now).await;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Who has viewed a patient's data.
 
-use crate::{Store, StoreError};
+use crate::{COUNTED, Slice, Store, StoreError};
 use audit::Context;
 use authz::PatientId;
 use jiff::Timestamp;
@@ -58,7 +58,7 @@ pub struct AccessLogPage {
     pub rows: Vec<AccessLogEntry>,
     /// True when the next page is not empty.
     pub more: bool,
-    /// How many there are in all.
+    /// How many there are, [`COUNTED`](crate::COUNTED) at most.
     pub total: i64,
 }
 
@@ -69,13 +69,13 @@ const LOG: &str = "
 WITH mine AS NOT MATERIALIZED (
   SELECT * FROM audit_event WHERE patient_ids @> ARRAY[$2::int]
 ), page AS MATERIALIZED (
-  SELECT * FROM mine WHERE id < $3 ORDER BY id DESC LIMIT $4 + 1
+  SELECT * FROM mine WHERE id < $3 ORDER BY id DESC LIMIT $4 + $5 + 1
 ), shown AS MATERIALIZED (
-  SELECT * FROM page ORDER BY id DESC LIMIT $4
+  SELECT * FROM page ORDER BY id DESC LIMIT $4 OFFSET $5
 ), total AS MATERIALIZED (
-  SELECT count(*) AS n FROM mine
+  SELECT count(*) AS n FROM (SELECT FROM mine LIMIT $6) c
 )
-SELECT a.event_id AS own_event, (SELECT count(*) FROM page) > $4 AS more, (SELECT n FROM total) AS total,
+SELECT a.event_id AS own_event, (SELECT count(*) FROM page) > $4 + $5 AS more, (SELECT n FROM total) AS total,
        e.id, e.occurred_at, e.actor_type, e.actor_role::text AS role, e.action, e.resource_type, e.outcome, e.refused_by, e.privileged,
        u.id AS user_id, u.email, concat_ws(' ', nullif(u.first_name, ''), nullif(u.last_name, '')) AS user_name,
        CASE WHEN u.id IS NOT NULL THEN e.reason END AS reason,
@@ -101,12 +101,15 @@ impl Store {
         &self,
         context: &Context,
         patient: PatientId,
-        before: i64,
-        count: i64,
+        slice: Slice,
     ) -> Result<AccessLogPage, StoreError> {
         let client = self.connection().await?;
-        let statement = client.prepare_typed_cached(LOG, &[Type::JSONB, Type::INT4, Type::INT8, Type::INT8]).await?;
-        let rows = client.query(&statement, &[&Json(context), &patient.0, &before, &count]).await?;
+        let statement = client
+            .prepare_typed_cached(LOG, &[Type::JSONB, Type::INT4, Type::INT8, Type::INT8, Type::INT8, Type::INT8])
+            .await?;
+        let rows = client
+            .query(&statement, &[&Json(context), &patient.0, &slice.before(), &slice.count, &slice.skip, &COUNTED])
+            .await?;
         let mut page = AccessLogPage::default();
         for row in &rows {
             page.more = row.try_get("more")?;

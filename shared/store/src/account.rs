@@ -85,9 +85,9 @@ pub struct Recipient {
     pub has_password: bool,
 }
 
-/// Whether an organization of the user `u` asks its members for a second factor.
+/// Whether the root asks everybody for a second factor, or an organization of the user `u` its members.
 const ORGANIZATION_REQUIRES_FACTOR: &str = "
-u.user_type = 'practitioner' AND EXISTS (SELECT FROM practitioner p JOIN organization_member m ON m.practitioner_id = p.id
+EXISTS (SELECT FROM organization WHERE id = 0 AND requires_second_factor) OR u.user_type = 'practitioner' AND EXISTS (SELECT FROM practitioner p JOIN organization_member m ON m.practitioner_id = p.id
           JOIN organization o ON o.id = m.organization_id
          WHERE p.user_id = u.id AND o.requires_second_factor)";
 
@@ -143,7 +143,7 @@ fn request_sign_up() -> String {
 
 /// Nobody is authenticated yet, but the patient concerned can read who asked.
 const LINK_RECORDED: &str = "
-SELECT a.*, audit_record($1, CASE WHEN a.id IS NULL THEN 'denied' ELSE 'allowed' END,
+SELECT a.*, audit_record($1 || jsonb_build_object('subject_user_id', a.id), CASE WHEN a.id IS NULL THEN 'denied' ELSE 'allowed' END,
                          CASE WHEN a.id IS NULL THEN 'not_found' END, '{}', '{}',
                          ARRAY(SELECT id FROM patient WHERE user_id = a.id), '{}')
   FROM (VALUES (1)) one LEFT JOIN account a ON true";

@@ -30,6 +30,7 @@ pub struct ClientSummary {
 /// A client as registered. Secrets are not part of it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct RegisteredClient {
     /// What every user may know.
     #[serde(flatten)]
@@ -54,6 +55,10 @@ pub struct RegisteredClient {
     pub whole_access: bool,
     /// Whether its authorization requests count only when they are pushed.
     pub require_pushed_authorization_requests: bool,
+    /// Whether its users type a code that is sent to them by e-mail.
+    pub email_code: bool,
+    /// Whether its apps answer to the deployment's fixed PKCE pair.
+    pub static_pkce: bool,
     /// Where a browser may be sent after it signed out.
     pub post_logout_redirect_uris: Vec<String>,
     /// The account for which it gets tokens by its own credentials.
@@ -66,6 +71,7 @@ pub struct RegisteredClient {
 
 /// A client to register, or what a registered one is to become.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct ClientRecord<'a> {
     /// Its name.
     pub name: &'a str,
@@ -89,12 +95,27 @@ pub struct ClientRecord<'a> {
     pub whole_access: bool,
     /// Whether its authorization requests count only when they are pushed.
     pub requires_pushed_requests: bool,
+    /// Whether its users type a code that is sent to them by e-mail.
+    pub email_code: bool,
+    /// Whether its apps answer to the deployment's fixed PKCE pair.
+    pub static_pkce: bool,
     /// Where a browser may be sent after it signed out.
     pub post_logout_redirect_uris: &'a [String],
     /// The link in invitations.
     pub invitation_url: Option<&'a str>,
     /// The account that it acts as.
     pub acts_as: Option<i32>,
+}
+
+/// What came of registering a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientRegistration {
+    /// It is this row.
+    Done(i32),
+    /// There is no account that it could act as.
+    NoAccount,
+    /// There is or was a client with this `client_id`.
+    Taken,
 }
 
 /// What becomes of a client's secret when the client is changed.
@@ -143,9 +164,10 @@ pub struct NewOwnClient<'a> {
 const LIST: &str = "
 SELECT c.id, c.name, c.client_id, c.invitation_url, c.redirect_uris, c.grant_types, c.scopes, c.token_endpoint_auth_method,
        c.jwks, c.jwks_uri, c.skip_authorization, c.resource_uri, c.acts_as, c.owned_by, c.created_at, c.whole_access,
-       c.post_logout_redirect_uris, c.require_pushed_requests
+       c.post_logout_redirect_uris, c.require_pushed_requests, c.email_code, c.static_pkce
   FROM oauth_client c
- WHERE c.deleted_at IS NULL AND (cardinality($1::int[]) = 0 OR c.id = ANY ($1)) AND ($2 OR c.owned_by IS NULL)
+ WHERE c.deleted_at IS NULL AND (cardinality($1::int[]) = 0 OR c.id = ANY ($1))
+   AND ($2 OR c.owned_by IS NULL AND c.invitation_url IS NOT NULL)
  ORDER BY c.id";
 
 /// The account that a client acts as is an active practitioner's, and no super admin's.
@@ -153,7 +175,7 @@ const ACTABLE: &str = "($13::int IS NULL OR EXISTS (
   SELECT FROM app_user u JOIN practitioner p ON p.user_id = u.id WHERE u.id = $13 AND u.is_active AND NOT u.is_superuser))";
 
 /// The types of [`Values`]: 1 is the audit context, 2 the secret's hash, and from 3 on the [`ClientRecord`].
-const TYPES: [Type; 16] = [
+const TYPES: [Type; 18] = [
     Type::JSONB,
     Type::BYTEA,
     Type::TEXT,
@@ -169,6 +191,8 @@ const TYPES: [Type; 16] = [
     Type::INT4,
     Type::BOOL,
     Type::TEXT_ARRAY,
+    Type::BOOL,
+    Type::BOOL,
     Type::BOOL,
 ];
 
@@ -206,35 +230,48 @@ impl<'a> Values<'a> {
             &record.whole_access,
             &record.post_logout_redirect_uris,
             &record.requires_pushed_requests,
+            &record.email_code,
+            &record.static_pkce,
         ];
         parameters.extend_from_slice(own);
         parameters
     }
 }
 
-/// The audit record of a change of client `c`, with the client's row in the detail.
-const CHANGED: &str =
-    "SELECT c.id, audit_record($1 || jsonb_build_object('detail', jsonb_build_object('client', c.id)),
-                                                'allowed', NULL, '{}', '{}', '{}', '{}') FROM changed c";
+/// The audit record of a change of client `c`, with the client's row in the detail and what the row was before. A secret's
+/// hash is no part of it.
+fn audited(before: &str, after: &str) -> String {
+    format!(
+        "audit_record($1 || jsonb_build_object('detail', jsonb_build_object('client', c.id)), 'allowed', NULL, '{{}}', '{{}}',
+                      '{{}}', '{{}}', NULL, {before}, {after})"
+    )
+}
+
+/// A client's row as the audit keeps it.
+fn kept(row: &str) -> String {
+    format!("to_jsonb({row}) - 'secret_hash'")
+}
 
 impl Store {
-    /// The registered clients; with ids, only those. `own_too`: also those that practitioners made for themselves.
-    pub async fn registered_clients(&self, ids: &[i32], own_too: bool) -> Result<Vec<RegisteredClient>, StoreError> {
+    /// The registered clients that patients can be invited to; with ids, only those. `all`: the others too, and those that
+    /// practitioners made for themselves.
+    pub async fn registered_clients(&self, ids: &[i32], all: bool) -> Result<Vec<RegisteredClient>, StoreError> {
         let client = self.connection().await?;
         let statement = client.prepare_typed_cached(LIST, &[Type::INT4_ARRAY, Type::BOOL]).await?;
-        client.query(&statement, &[&ids, &own_too]).await?.iter().map(registered).collect()
+        client.query(&statement, &[&ids, &all]).await?.iter().map(registered).collect()
     }
 
-    /// Registers a client, with the audit record, in one statement: its row. None: there is no account that it could act as.
+    /// Registers a client, with the audit record, in one statement.
     pub async fn register_client(
         &self,
         context: &Context,
         client_id: &str,
         secret: Option<&TokenHash>,
         record: &ClientRecord<'_>,
-    ) -> Result<Option<i32>, StoreError> {
+    ) -> Result<ClientRegistration, StoreError> {
         let client = self.connection().await?;
         let types = [TYPES.as_slice(), &[Type::TEXT]].concat();
+        let record_made = audited("NULL", &kept("c"));
         let statement = client
             .prepare_typed_cached(
                 &format!(
@@ -242,16 +279,25 @@ impl Store {
                        INSERT INTO oauth_client (client_id, secret_hash, name, redirect_uris, grant_types, scopes,
                                                  token_endpoint_auth_method, jwks, jwks_uri, skip_authorization,
                                                  resource_uri, invitation_url, acts_as, whole_access,
-                                                 post_logout_redirect_uris, require_pushed_requests)
-                       SELECT $17, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16 WHERE {ACTABLE} RETURNING id
-                     ) {CHANGED}"
+                                                 post_logout_redirect_uris, require_pushed_requests, email_code,
+                                                 static_pkce)
+                       SELECT $19, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18 WHERE {ACTABLE}
+                       ON CONFLICT (client_id) DO NOTHING
+                       RETURNING *
+                     )
+                     SELECT c.id, {ACTABLE} AS has_account, CASE WHEN c.id IS NOT NULL THEN {record_made} END
+                       FROM (VALUES (1)) one LEFT JOIN changed c ON true"
                 ),
                 &types,
             )
             .await?;
         let values = Values::new(context, secret, record);
-        let row = client.query_opt(&statement, &values.with(&[&client_id])).await?;
-        Ok(row.map(|row| row.try_get("id")).transpose()?)
+        let row = client.query_one(&statement, &values.with(&[&client_id])).await?;
+        Ok(match row.try_get("id")? {
+            Some(id) => ClientRegistration::Done(id),
+            None if row.try_get("has_account")? => ClientRegistration::Taken,
+            None => ClientRegistration::NoAccount,
+        })
     }
 
     /// Changes a client that no practitioner made for themselves, with the audit record, in one statement. False: there is
@@ -265,17 +311,23 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let client = self.connection().await?;
         let types = [TYPES.as_slice(), &[Type::INT4, Type::BOOL]].concat();
+        let record_change = audited(&kept("w"), &kept("c"));
         let statement = client
             .prepare_typed_cached(
                 &format!(
-                    "WITH changed AS (
-                       UPDATE oauth_client
-                          SET secret_hash = CASE WHEN $18 THEN secret_hash ELSE $2 END, name = $3, redirect_uris = $4,
+                    "WITH was AS MATERIALIZED (
+                       SELECT * FROM oauth_client WHERE id = $19 FOR NO KEY UPDATE
+                     ), changed AS (
+                       UPDATE oauth_client c
+                          SET secret_hash = CASE WHEN $20 THEN w.secret_hash ELSE $2 END, name = $3, redirect_uris = $4,
                               grant_types = $5, scopes = $6, token_endpoint_auth_method = $7, jwks = $8, jwks_uri = $9,
                               skip_authorization = $10, resource_uri = $11, invitation_url = $12, acts_as = $13,
-                              whole_access = $14, post_logout_redirect_uris = $15, require_pushed_requests = $16
-                        WHERE id = $17 AND deleted_at IS NULL AND owned_by IS NULL AND {ACTABLE} RETURNING id
-                     ) {CHANGED}"
+                              whole_access = $14, post_logout_redirect_uris = $15, require_pushed_requests = $16,
+                              email_code = $17, static_pkce = $18
+                         FROM was w
+                        WHERE c.id = w.id AND w.deleted_at IS NULL AND w.owned_by IS NULL AND {ACTABLE} RETURNING c.*
+                     )
+                     SELECT c.id, {record_change} FROM changed c JOIN was w ON w.id = c.id"
                 ),
                 &types,
             )
@@ -294,13 +346,14 @@ impl Store {
     /// for itself. False: there is none. The row stays: the audit names it.
     pub async fn delete_client(&self, context: &Context, id: i32, owner: Option<UserId>) -> Result<bool, StoreError> {
         let client = self.connection().await?;
+        let record_end = audited(&kept("c"), "NULL");
         let statement = client
             .prepare_typed_cached(
                 &format!(
                     "WITH changed AS (
                        UPDATE oauth_client SET deleted_at = clock_timestamp()
-                        WHERE id = $2 AND deleted_at IS NULL AND ($3::int IS NULL OR owned_by = $3) RETURNING id
-                     ) {CHANGED}"
+                        WHERE id = $2 AND deleted_at IS NULL AND ($3::int IS NULL OR owned_by = $3) RETURNING *
+                     ) SELECT c.id, {record_end} FROM changed c"
                 ),
                 &[Type::JSONB, Type::INT4, Type::INT4],
             )
@@ -396,6 +449,8 @@ fn registered(row: &Row) -> Result<RegisteredClient, StoreError> {
         require_pushed_authorization_requests: row.try_get("require_pushed_requests")?,
         post_logout_redirect_uris: row.try_get("post_logout_redirect_uris")?,
         acts_as: row.try_get("acts_as")?,
+        email_code: row.try_get("email_code")?,
+        static_pkce: row.try_get("static_pkce")?,
         owned_by: row.try_get("owned_by")?,
         created: row.try_get("created_at")?,
     })

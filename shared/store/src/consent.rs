@@ -179,7 +179,7 @@ pub struct ConsentHistory {
     pub rows: Vec<ConsentEvent>,
     /// True when the next page is not empty.
     pub more: bool,
-    /// How many there are in all.
+    /// How many there are, [`COUNTED`](crate::COUNTED) at most.
     pub total: i64,
 }
 

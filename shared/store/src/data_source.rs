@@ -8,7 +8,10 @@ use crate::{Store, StoreError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
-use tokio_postgres::types::{Json, Type};
+use tokio_postgres::{
+    Row,
+    types::{Json, Type},
+};
 
 /// A scope: a kind of health data that a study can ask for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,15 +116,15 @@ impl Store {
         let client = self.connection().await?;
         let statement = client.prepare_cached("SELECT id, system, code, text FROM scope ORDER BY id").await?;
         let rows = client.query(&statement, &[]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Scope {
-                    id: row.try_get("id")?,
-                    coding_system: row.try_get("system")?,
-                    coding_code: row.try_get("code")?,
-                    text: row.try_get("text")?,
-                })
-            })
-            .collect()
+        rows.iter().map(scope).collect()
     }
+}
+
+fn scope(row: &Row) -> Result<Scope, StoreError> {
+    Ok(Scope {
+        id: row.try_get("id")?,
+        coding_system: row.try_get("system")?,
+        coding_code: row.try_get("code")?,
+        text: row.try_get("text")?,
+    })
 }

@@ -2,13 +2,14 @@
 
 use crate::{
     Patient, Store, StoreError,
+    error::refers_to_nothing,
     observation::Reader,
     patient::{RECORD, record},
 };
 use audit::Context;
 use authz::StudyId;
 use std::sync::LazyLock;
-use tokio_postgres::types::{Json, Type};
+use tokio_postgres::types::{Json, ToSql, Type};
 
 /// A patient in a study.
 #[derive(Clone, Debug)]
@@ -66,7 +67,8 @@ SELECT audit_record($1, 'allowed', NULL, ARRAY(SELECT organization_id FROM study
 
 impl Store {
     /// Enrols patients of the study's organization, and writes the audit record, in one statement. Who is enrolled
-    /// already stays so. None, and nobody is enrolled, when one of them is not a patient of the organization.
+    /// already stays so. None, and nobody is enrolled, when one of them is not a patient of the organization, or there is
+    /// no such study any more.
     pub async fn enrol(
         &self,
         context: &Context,
@@ -82,8 +84,13 @@ impl Store {
                 &[Type::INT4, Type::INT4, Type::BOOL, Type::JSONB, Type::INT4, Type::INT4_ARRAY],
             )
             .await?;
-        let rows =
-            client.query(&statement, &[&practitioner, &own, &privileged, &Json(context), &study.0, &patients]).await?;
+        let context = Json(context);
+        let values: [&(dyn ToSql + Sync); 6] = [&practitioner, &own, &privileged, &context, &study.0, &patients];
+        let rows = match client.query(&statement, &values).await {
+            // The study, or a patient's place in its organization, was deleted while the statement ran. Now that is seen.
+            Err(error) if refers_to_nothing(&error) => client.query(&statement, &values).await?,
+            rows => rows?,
+        };
         let mut enrolments = Vec::with_capacity(rows.len());
         for row in &rows {
             if !row.try_get::<_, bool>("yes")? {

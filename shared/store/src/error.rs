@@ -46,6 +46,11 @@ impl From<tokio_postgres::Error> for StoreError {
     }
 }
 
+/// A foreign key does not hold.
+pub(crate) fn refers_to_nothing(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION)
+}
+
 fn from_sqlstate(code: &SqlState, constraint: Option<String>, error: tokio_postgres::Error) -> StoreError {
     let class = code.code().get(..2).unwrap_or_default();
     if *code == SqlState::UNIQUE_VIOLATION {

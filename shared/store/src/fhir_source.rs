@@ -1,13 +1,12 @@
 //! FHIR Sources: where a patient's resources come from. Each is the patient's own.
 
-use crate::{Changed, Expected, Store, StoreError};
+use crate::{Changed, Expected, Store, StoreError, error::refers_to_nothing};
 use audit::Context;
 use authz::PatientId;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::{
     Row,
-    error::SqlState,
     types::{Json, Type},
 };
 
@@ -56,6 +55,9 @@ const LIST: &str = "
 SELECT id, patient_id, data_source_id, label, fhir_base_url, last_updated
   FROM fhir_source WHERE patient_id = $1 AND ($2::int IS NULL OR id = $2) ORDER BY id";
 
+const ANY: &str =
+    "SELECT id, patient_id, data_source_id, label, fhir_base_url, last_updated FROM fhir_source WHERE id = $1";
+
 /// 1 audit context, 2 patient, 3 data source, 4 name, 5 URL.
 const CREATE: &str = "
 WITH created AS (
@@ -99,6 +101,13 @@ impl Store {
         rows.iter().map(source).collect()
     }
 
+    /// The FHIR Source with this id, whosever it is: what comes from it is judged by its patient.
+    pub async fn fhir_source(&self, id: i32) -> Result<Option<FhirSource>, StoreError> {
+        let client = self.connection().await?;
+        let statement = client.prepare_typed_cached(ANY, &[Type::INT4]).await?;
+        client.query_opt(&statement, &[&id]).await?.as_ref().map(source).transpose()
+    }
+
     /// Makes a FHIR Source, with the audit record, in one statement.
     pub async fn create_fhir_source(
         &self,
@@ -114,7 +123,7 @@ impl Store {
         let found =
             client.query_one(&statement, &[&Json(context), &patient.0, &data_source, &label, &fhir_base_url]).await;
         match found {
-            Err(error) if is_unknown(&error) => Ok(SourceChanged::UnknownDataSource),
+            Err(error) if refers_to_nothing(&error) => Ok(SourceChanged::UnknownDataSource),
             other => source(&other?).map(SourceChanged::Done),
         }
     }
@@ -139,7 +148,7 @@ impl Store {
             )
             .await;
         match found {
-            Err(error) if is_unknown(&error) => Ok(Changed::Done(SourceChanged::UnknownDataSource)),
+            Err(error) if refers_to_nothing(&error) => Ok(Changed::Done(SourceChanged::UnknownDataSource)),
             other => changed(other?.as_ref()),
         }
     }
@@ -156,15 +165,10 @@ impl Store {
         let types = [Type::JSONB, Type::INT4, Type::INT4, Type::TIMESTAMPTZ_ARRAY];
         let statement = client.prepare_typed_cached(DELETE, &types).await?;
         match client.query_opt(&statement, &[&Json(context), &patient.0, &id, &expected.times()]).await {
-            Err(error) if is_unknown(&error) => Ok(Changed::Done(SourceChanged::InUse)),
+            Err(error) if refers_to_nothing(&error) => Ok(Changed::Done(SourceChanged::InUse)),
             other => changed(other?.as_ref()),
         }
     }
-}
-
-/// A foreign key does not hold.
-fn is_unknown(error: &tokio_postgres::Error) -> bool {
-    error.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION)
 }
 
 fn changed(row: Option<&Row>) -> Result<Changed<SourceChanged>, StoreError> {

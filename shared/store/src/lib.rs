@@ -23,6 +23,7 @@ mod fhir_source;
 mod idempotency;
 mod invitation;
 mod link;
+mod login;
 mod logout;
 mod migrate;
 mod oauth;
@@ -38,6 +39,7 @@ mod refusal;
 mod session;
 mod setting;
 mod single_sign_on;
+mod slice;
 mod study;
 mod tls;
 mod token;
@@ -51,7 +53,9 @@ pub use auxiliary::{
     ChangedContent, NewAuxiliary,
 };
 pub use change::{Changed, Expected};
-pub use client::{ClientRecord, ClientSummary, NewOwnClient, OwnClient, RegisteredClient, SecretChange};
+pub use client::{
+    ClientRecord, ClientRegistration, ClientSummary, NewOwnClient, OwnClient, RegisteredClient, SecretChange,
+};
 pub use config::{ConfigError, DatabaseConfig, SslMode};
 pub use consent::{
     ConsentChange, ConsentDecision, ConsentEvent, ConsentFacts, ConsentHistory, ConsentOutcome, ConsentState,
@@ -68,6 +72,7 @@ pub use invitation::{
     Redemption,
 };
 pub use link::Added;
+pub use login::{Login, Logins};
 pub use logout::LogoutClient;
 pub use migrate::{LoginError, connect_owner, create_database, create_login, migrate};
 pub use oauth::{Exchanged, NewAccess, NewCode, NewTokens, Revocation, SignedInElsewhere};
@@ -86,10 +91,11 @@ pub use patient::{
 };
 pub use pool::Store;
 pub use practitioner::{Practitioner, PractitionerAccount, PractitionerPage};
-pub use pushed_request::NewPushedRequest;
+pub use pushed_request::{Bound, NewPushedRequest, Push};
 pub use session::{GrantEntry, LoginSession, NewSession, Origin, SessionEntry};
-pub use setting::{NewSetting, Setting, SettingChange};
+pub use setting::{NewSetting, RecordHolder, Setting, SettingChange};
 pub use single_sign_on::{LinkedSession, Outsider, SignOutOrder, SsoAccount, SsoAttempt};
+pub use slice::{ALL, COUNTED, Slice};
 pub use study::{RetentionPolicy, Study, StudyDeletion, StudyNeed, StudyOrganization, StudyRecord};
 pub use token::Authenticated;
 pub use user::{NewUser, Profile, Standing, StandingChange, User, UserChange, UserPage};

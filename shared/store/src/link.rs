@@ -1,9 +1,9 @@
 //! What belongs to something by a row of its own: the scopes of a study or a data source, the data sources and clients of a study.
 
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, error::refers_to_nothing};
 use audit::Context;
 use serde_json::Value;
-use tokio_postgres::types::{Json, Type};
+use tokio_postgres::types::{Json, ToSql, Type};
 
 /// What can belong to something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +138,14 @@ pub(crate) async fn add(
 ) -> Result<Added, StoreError> {
     let client = store.connection().await?;
     let statement = client.prepare_typed_cached(&link.adding(), &TYPES).await?;
-    let Some(row) = client.query_opt(&statement, &[&Json(context), &owner, &part]).await? else {
+    let context = Json(context);
+    let values: [&(dyn ToSql + Sync); 3] = [&context, &owner, &part];
+    let found = match client.query_opt(&statement, &values).await {
+        // The owner or the part was deleted while the statement ran. Now that is seen.
+        Err(error) if refers_to_nothing(&error) => client.query_opt(&statement, &values).await?,
+        found => found?,
+    };
+    let Some(row) = found else {
         return Ok(Added::NoOwner);
     };
     Ok(row.try_get::<_, Option<Json<Value>>>("shown")?.map_or(Added::NoPart, |Json(part)| Added::Done(part)))

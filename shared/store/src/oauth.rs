@@ -97,12 +97,14 @@ impl Store {
 
     /// Exchanges a code for tokens, with the audit record, in one transaction. `decide` judges the code; a replay
     /// revokes all that the code bought (RFC 6749 section 4.1.2). Of two exchanges at the same time, the row lock makes
-    /// the second see the first, as a replay. None: no such code, or its user is no longer active.
+    /// the second see the first, as a replay. None: no such code, or its user is no longer active, or must have signed in by
+    /// two factors by now.
     pub async fn redeem_code(
         &self,
         context: &Context,
         code: &TokenHash,
         tokens: &NewTokens,
+        super_admins_need_factor: bool,
         decide: impl Fn(&CodeRecord) -> Result<Granted, GrantError> + Sync,
     ) -> Result<Option<Result<Exchanged, GrantError>>, StoreError> {
         let mut client = self.connection().await?;
@@ -110,15 +112,17 @@ impl Store {
         let statement = transaction
             .prepare_cached(&format!(
                 "SELECT c.grant_id, g.client_id, g.user_id, c.redirect_uri, c.code_challenge, g.scope, g.audience, c.nonce, c.dpop_jkt, g.auth_time, g.methods,
-                        c.expires_at, c.used_at, u.email, u.email_verified_at, u.first_name, u.last_name,
+                        c.expires_at, c.used_at, g.revoked_at, u.email, u.email_verified_at, u.first_name, u.last_name,
                         (SELECT id FROM patient WHERE user_id = u.id) AS patient_id,
                         (SELECT id FROM practitioner WHERE user_id = u.id) AS practitioner_id
                    FROM oauth_code c JOIN oauth_grant g ON g.id = c.grant_id
                    JOIN app_user u ON u.id = g.user_id AND u.is_active
-                  WHERE c.code_hash = $1 AND {OPEN_STATIC_CODE} FOR UPDATE OF c"
+                  WHERE c.code_hash = $1 AND {OPEN_STATIC_CODE} AND {} FOR UPDATE OF c",
+                is_strong_enough("g.methods", "$2")
             ))
             .await?;
-        let Some(row) = transaction.query_opt(&statement, &[&code.as_bytes().as_slice()]).await? else {
+        let hash = code.as_bytes().as_slice();
+        let Some(row) = transaction.query_opt(&statement, &[&hash, &super_admins_need_factor]).await? else {
             return Ok(None);
         };
         let grant = GrantId(row.try_get("grant_id")?);
@@ -134,15 +138,16 @@ impl Store {
             auth_time: row.try_get("auth_time")?,
             expires_at: row.try_get("expires_at")?,
             used_at: row.try_get("used_at")?,
+            revoked_at: row.try_get("revoked_at")?,
         };
         let decision = decide(&record);
         if decision.is_ok() {
             let used = transaction
                 .prepare_cached("UPDATE oauth_code SET used_at = clock_timestamp() WHERE code_hash = $1")
                 .await?;
-            transaction.execute(&used, &[&code.as_bytes().as_slice()]).await?;
+            transaction.execute(&used, &[&hash]).await?;
             let redeemed = transaction.prepare_typed_cached(REDEEMED_AS_CODE, &[Type::BYTEA, Type::JSONB]).await?;
-            transaction.execute(&redeemed, &[&code.as_bytes().as_slice(), &Json(context)]).await?;
+            transaction.execute(&redeemed, &[&hash, &Json(context)]).await?;
         }
         settle(&transaction, context, grant, tokens, &decision).await?;
         let (subject, methods) = (subject_of(&row)?, row.try_get("methods")?);

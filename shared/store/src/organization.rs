@@ -29,6 +29,9 @@ pub struct Organization {
     pub part_of: Option<i32>,
     /// The caller's role in it: `super_user` for a super admin, none for a patient.
     pub current_user_role: Option<String>,
+    /// Whether its members need a second factor to sign in. Told to those who can change it, where one is read or all are listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requires_second_factor: Option<bool>,
     /// Always empty here; filled where a tree is asked for.
     #[serde(default)]
     pub children: Vec<Organization>,
@@ -48,7 +51,8 @@ static LIST: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
 SELECT o.id, o.name, o.type, o.part_of, o.last_updated,
-       CASE WHEN $3 THEN 'super_user' ELSE m.role::text END AS current_user_role
+       CASE WHEN $3 THEN 'super_user' ELSE m.role::text END AS current_user_role,
+       CASE WHEN $3 OR m.role = 'manager' THEN o.requires_second_factor END AS requires_second_factor
   FROM organization o
   LEFT JOIN organization_member m ON m.organization_id = o.id AND m.practitioner_id = $1
  WHERE ($3 OR o.id IN {OWN})
@@ -61,7 +65,13 @@ impl Store {
     /// The organizations that the reader may see: those of the practitioner's roles, those of the patient, or all for
     /// a super admin. With ids, only those.
     pub async fn organizations(&self, reader: Reader, ids: &[i32]) -> Result<Vec<Organization>, StoreError> {
-        self.visible(&LIST, reader, ids).await?.iter().map(organization).collect()
+        let rows = self.visible(&LIST, reader, ids).await?;
+        rows.iter()
+            .map(|row| {
+                let requires_second_factor = row.try_get("requires_second_factor")?;
+                Ok(Organization { requires_second_factor, ..organization(row)? })
+            })
+            .collect()
     }
 
     /// The rows of a list of what a reader may see: 1 to 3 the reader, 4 ids.
@@ -133,6 +143,7 @@ fn organization(row: &Row) -> Result<Organization, StoreError> {
         kind: row.try_get("type")?,
         part_of: row.try_get("part_of")?,
         current_user_role: row.try_get("current_user_role")?,
+        requires_second_factor: None,
         children: Vec::new(),
         last_updated: row.try_get("last_updated")?,
     })

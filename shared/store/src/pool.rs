@@ -1,24 +1,39 @@
 //! The pool of connections: made once per process, connected when first used.
 
-use crate::{ConfigError, DatabaseConfig, SslMode, StoreError, tls};
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use crate::{
+    ConfigError, DatabaseConfig, Logins, SslMode, StoreError,
+    login::{ConnectAs, Renewed, is_refused},
+    tls,
+};
+use deadpool_postgres::{ConfigConnectImpl, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use secrecy::ExposeSecret;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+const RECYCLING: ManagerConfig = ManagerConfig { recycling_method: RecyclingMethod::Fast };
 
 /// The database as the functions see it.
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: Pool,
+    renewed: Option<Renewed>,
 }
 
 impl Store {
     /// A store over a pool. Connects to nothing yet.
     pub fn new(config: &DatabaseConfig) -> Result<Self, ConfigError> {
-        let manager = Manager::from_config(
-            driver_config(config),
-            tls::connector(config)?,
-            ManagerConfig { recycling_method: RecyclingMethod::Fast },
-        );
+        let manager = Manager::from_config(driver_config(config), tls::connector(config)?, RECYCLING);
+        Self::over(manager, config, None)
+    }
+
+    /// The same, where the login may change while the process runs. That of the configuration is the first.
+    pub fn with_logins(config: &DatabaseConfig, logins: Arc<dyn Logins>) -> Result<Self, ConfigError> {
+        let renewed = Renewed::new(logins, config);
+        let connect = ConfigConnectImpl { tls: tls::connector(config)? };
+        let connect = ConnectAs { renewed: renewed.clone(), connect };
+        Self::over(Manager::from_connect(driver_config(config), connect, RECYCLING), config, Some(renewed))
+    }
+
+    fn over(manager: Manager, config: &DatabaseConfig, renewed: Option<Renewed>) -> Result<Self, ConfigError> {
         let pool = Pool::builder(manager)
             .max_size(config.pool_size)
             .runtime(Runtime::Tokio1)
@@ -27,20 +42,33 @@ impl Store {
             .recycle_timeout(Some(config.connect_timeout))
             .build()
             .map_err(|_| ConfigError::Invalid("DB_POOL_SIZE", "the pool cannot be built"))?;
-        Ok(Self { pool })
+        Ok(Self { pool, renewed })
     }
 
     /// A connection from the pool.
     pub(crate) async fn connection(&self) -> Result<Object, StoreError> {
         /// More statements than any function has; only filters that vary in shape reach it.
         const MOST_STATEMENTS: usize = 256;
-        let client = self.pool.get().await?;
+        let client = self.pooled().await?;
         // A prepared statement takes memory in the server until its connection ends: an unusual mix of filters must
         // not fill it.
         if client.statement_cache.size() > MOST_STATEMENTS {
             client.statement_cache.clear();
         }
         Ok(client)
+    }
+
+    async fn pooled(&self) -> Result<Object, PoolError> {
+        let Some(renewed) = &self.renewed else { return self.pool.get().await };
+        renewed.renew().await;
+        match self.pool.get().await {
+            // The secret was replaced a moment ago: what is kept of it is out of date.
+            Err(PoolError::Backend(error)) if is_refused(&error) => {
+                renewed.renew_refused().await;
+                self.pool.get().await
+            }
+            other => other,
+        }
     }
 
     /// Makes sure that a connection can be had: the readiness probe, and the warm-up of a cold start.

@@ -1,6 +1,6 @@
 //! Practitioners as others see them.
 
-use crate::{Organization, Store, StoreError, observation::Reader, organization::OWN};
+use crate::{COUNTED, Organization, Slice, Store, StoreError, observation::Reader, organization::OWN};
 use audit::Context;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -51,20 +51,20 @@ pub struct PractitionerPage {
     pub rows: Vec<PractitionerAccount>,
     /// True when the next page is not empty.
     pub more: bool,
-    /// How many there are in all.
+    /// How many there are, [`COUNTED`](crate::COUNTED) at most.
     pub total: i64,
 }
 
-/// 1 audit context, 2 after, 3 count, 4 ids. At least one row.
+/// 1 audit context, 2 after, 3 count, 4 ids, 5 skip, 6 how far to count. At least one row.
 const ACCOUNTS: &str = "
 WITH page AS MATERIALIZED (
   SELECT p.id FROM practitioner p JOIN app_user u ON u.id = p.user_id
-   WHERE u.is_active AND p.id > $2 AND (cardinality($4::int[]) = 0 OR p.id = ANY ($4)) ORDER BY p.id LIMIT $3 + 1
+   WHERE u.is_active AND p.id > $2 AND (cardinality($4::int[]) = 0 OR p.id = ANY ($4)) ORDER BY p.id LIMIT $3 + $5 + 1
 ), shown AS MATERIALIZED (
-  SELECT id FROM page ORDER BY id LIMIT $3
+  SELECT id FROM page ORDER BY id LIMIT $3 OFFSET $5
 )
-SELECT a.event_id, (SELECT count(*) FROM page) > $3 AS more,
-       (SELECT count(*) FROM practitioner p JOIN app_user u ON u.id = p.user_id WHERE u.is_active) AS total,
+SELECT a.event_id, (SELECT count(*) FROM page) > $3 + $5 AS more,
+       (SELECT count(*) FROM (SELECT FROM practitioner p JOIN app_user u ON u.id = p.user_id WHERE u.is_active LIMIT $6) c) AS total,
        p.id, u.id AS user_id, nullif(u.last_name, '') AS family, nullif(u.first_name, '') AS given, u.email, u.last_updated,
        coalesce((SELECT jsonb_agg(jsonb_build_object('id', o.id, 'name', o.name, 'type', o.type, 'partOf', o.part_of,
                                                      'currentUserRole', 'super_user', 'lastUpdated', o.last_updated) ORDER BY o.id)
@@ -109,14 +109,16 @@ impl Store {
         &self,
         context: &Context,
         ids: &[i32],
-        after: i32,
-        count: i64,
+        slice: Slice,
     ) -> Result<PractitionerPage, StoreError> {
         let client = self.connection().await?;
-        let types = [Type::JSONB, Type::INT4, Type::INT8, Type::INT4_ARRAY];
+        let types = [Type::JSONB, Type::INT4, Type::INT8, Type::INT4_ARRAY, Type::INT8, Type::INT8];
         let statement = client.prepare_typed_cached(ACCOUNTS, &types).await?;
         let mut page = PractitionerPage::default();
-        for row in client.query(&statement, &[&Json(context), &after, &count, &ids]).await? {
+        let rows = client
+            .query(&statement, &[&Json(context), &slice.after_id(), &slice.count, &ids, &slice.skip, &COUNTED])
+            .await?;
+        for row in rows {
             page.more = row.try_get("more")?;
             page.total = row.try_get("total")?;
             page.rows.extend(account(&row)?);

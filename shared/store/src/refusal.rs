@@ -1,8 +1,9 @@
 //! What no other statement records: refusals of actions, of tokens, of what a directory does not show; and what is done
 //! outside the database.
 
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, oauth::ACTING};
 use audit::{Context, RefusedBy, Target};
+use authz::{Layer, UserId};
 use deadpool_postgres::GenericClient;
 use tokio_postgres::types::{Json, Type};
 
@@ -57,6 +58,41 @@ impl Store {
         reason: RefusedBy,
     ) -> Result<(), StoreError> {
         record(&self.connection().await?, context, target, reason).await
+    }
+
+    /// Records a refused attempt on the account with this address, in small letters, as somebody typed it: which account it
+    /// is, if there is one, and nothing of the text. The work is the same without one.
+    pub async fn record_refused_attempt(&self, context: &Context, address: &str) -> Result<(), StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_typed_cached(
+                "SELECT audit_record($1 || jsonb_build_object('subject_user_id', (SELECT id FROM app_user WHERE lower(email) = $3)),
+                                     'denied', $2, '{}', '{}', '{}', '{}')",
+                &[Type::JSONB, Type::TEXT, Type::TEXT],
+            )
+            .await?;
+        let reason = RefusedBy::Layer(Layer::Token).name();
+        client.query_one(&statement, &[&Json(context), &reason, &address]).await?;
+        Ok(())
+    }
+
+    /// Records that a person did not allow a client what it asked for.
+    pub async fn record_denial(&self, context: &Context, user: UserId, client: i32) -> Result<(), StoreError> {
+        let connection = self.connection().await?;
+        let statement = connection
+            .prepare_typed_cached(
+                &format!(
+                    "SELECT audit_record($1 || {ACTING} || jsonb_build_object('client_id', $3,
+                                                                              'detail', jsonb_build_object('reason', 'access_denied')),
+                                         'denied', $4, '{{}}', '{{}}', ARRAY(SELECT id FROM patient WHERE user_id = u.id), '{{}}')
+                       FROM app_user u WHERE u.id = $2"
+                ),
+                &[Type::JSONB, Type::INT4, Type::INT4, Type::TEXT],
+            )
+            .await?;
+        let reason = RefusedBy::Layer(Layer::Consent).name();
+        connection.query_one(&statement, &[&Json(context), &user.0, &client, &reason]).await?;
+        Ok(())
     }
 
     /// Records that a message of somebody who signs in was refused, and why.

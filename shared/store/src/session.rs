@@ -257,6 +257,33 @@ impl Store {
         Ok(())
     }
 
+    /// Leaves an app of a user no more than `scope` of what it has, with the audit record, in one statement. Its tokens open no
+    /// more from the next request on. False: it is not what it was, or not theirs.
+    pub async fn narrow_grant(
+        &self,
+        context: &Context,
+        user: UserId,
+        grant: GrantId,
+        (was, scope): (&Scope, &Scope),
+    ) -> Result<bool, StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_typed_cached(
+                &format!(
+                    "WITH narrowed AS (
+                       UPDATE oauth_grant SET scope = $5 WHERE id = $2 AND user_id = $3 AND revoked_at IS NULL AND scope = $4
+                       RETURNING user_id
+                     )
+                     {} FROM narrowed n JOIN app_user u ON u.id = n.user_id",
+                    recorded()
+                ),
+                &[Type::JSONB, Type::INT8, Type::INT4, Type::TEXT, Type::TEXT],
+            )
+            .await?;
+        let (was, scope) = (was.to_string(), scope.to_string());
+        Ok(client.query_opt(&statement, &[&Json(context), &grant.0, &user.0, &was, &scope]).await?.is_some())
+    }
+
     /// Ends every session of a user except one, and the access of every app, with the audit record, in one statement.
     pub async fn end_everything(&self, context: &Context, user: UserId, keep: &TokenHash) -> Result<(), StoreError> {
         let client = self.connection().await?;

@@ -3,6 +3,7 @@
 use crate::{Changed, Expected, Store, StoreError};
 use audit::Context;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_postgres::{
     Row,
@@ -80,7 +81,44 @@ SELECT w.value IS NULL AS is_fixed, d.id IS NOT NULL AS done,
        CASE WHEN d.id IS NOT NULL THEN audit_record($1, 'allowed', NULL, '{}', '{}', '{}', '{}', NULL, to_jsonb(d), NULL) END
   FROM was w LEFT JOIN deleted d ON true";
 
+/// A facility whose records patients can bring themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordHolder {
+    facility_name: String,
+    #[serde(default)]
+    address_text: String,
+    #[serde(default)]
+    city: String,
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    postal_code: String,
+    #[serde(default)]
+    brand_name: String,
+    fhir_base_url: String,
+}
+
+/// 1 setting, 2 what is looked for, 3 how many.
+const BRANDS: &str = "
+SELECT b.value
+  FROM setting s
+ CROSS JOIN LATERAL jsonb_array_elements(CASE WHEN jsonb_typeof(s.value) = 'array' THEN s.value ELSE '[]' END) WITH ORDINALITY AS b(value, n)
+ WHERE s.key = $1
+   AND position(lower($2) IN lower(concat_ws(' ', b.value->>'facilityName', b.value->>'brandName', b.value->>'city',
+                                             b.value->>'state', b.value->>'postalCode'))) > 0
+ ORDER BY lower(b.value->>'facilityName'), b.n
+ LIMIT $3";
+
 impl Store {
+    /// The first facilities of the setting `key` that have a text in them, by name.
+    pub async fn brands(&self, key: &str, wanted: &str, most: i64) -> Result<Vec<RecordHolder>, StoreError> {
+        let client = self.connection().await?;
+        let statement = client.prepare_typed_cached(BRANDS, &[Type::TEXT, Type::TEXT, Type::INT8]).await?;
+        let rows = client.query(&statement, &[&key, &wanted, &most]).await?;
+        rows.iter().map(|row| Ok(row.try_get::<_, Json<RecordHolder>>(0)?.0)).collect()
+    }
+
     /// The settings; with an id, only that.
     pub async fn settings(&self, id: Option<i32>) -> Result<Vec<Setting>, StoreError> {
         let client = self.connection().await?;

@@ -6,6 +6,7 @@ use crate::{
     oauth::{key_of, scope_of},
 };
 use authz::{Actor, ClientId, PatientId, PractitionerId, Principal, UserId};
+use jiff::Timestamp;
 use oauth::{Scope, dpop::Thumbprint, resource::Audience, smart};
 
 /// The caller behind a valid access token.
@@ -26,6 +27,8 @@ pub struct Authenticated {
     pub is_by_client: bool,
     /// Whether the sign-in that the token comes from was as strong as the account asks for by now.
     pub is_strong_enough: bool,
+    /// When the user signed in, or the client asked for itself.
+    pub signed_in_at: Timestamp,
 }
 
 impl Store {
@@ -42,7 +45,7 @@ impl Store {
         let strong_enough = is_strong_enough("g.methods", "$2");
         let statement = client
             .prepare_cached(&format!(
-                "SELECT g.user_id, g.client_id, t.scope, t.dpop_jkt, t.audience, g.scope AS granted, c.whole_access, u.is_superuser,
+                "SELECT g.user_id, g.client_id, g.auth_time, t.scope, t.dpop_jkt, t.audience, g.scope AS granted, c.whole_access, u.is_superuser,
                         c.acts_as IS NOT DISTINCT FROM g.user_id AS is_by_client,
                         c.acts_as IS NOT DISTINCT FROM g.user_id AND g.methods = '{{}}' OR {strong_enough} AS is_strong_enough,
                         p.id AS patient_id, pr.id AS practitioner_id
@@ -75,6 +78,7 @@ impl Store {
             // Neither or both: an account that is not set up has no access.
             (false, _, _) => return Ok(None),
         };
+        let granted = scope_of(&row, "granted")?;
         Ok(Some(Authenticated {
             actor: Actor {
                 user: UserId(row.try_get("user_id")?),
@@ -85,8 +89,10 @@ impl Store {
             is_by_client: row.try_get("is_by_client")?,
             audience: Audience::of(row.try_get("audience")?),
             is_strong_enough: row.try_get("is_strong_enough")?,
-            whole_access: row.try_get("whole_access")? && !smart::is_named(&scope_of(&row, "granted")?),
-            scope: scope_of(&row, "scope")?,
+            signed_in_at: row.try_get("auth_time")?,
+            whole_access: row.try_get("whole_access")? && !smart::is_named(&granted),
+            // What was taken back since the token was issued is not in it any more.
+            scope: scope_of(&row, "scope")?.filter(|token| granted.contains(token)),
         }))
     }
 }

@@ -34,6 +34,8 @@ pub const CLIENT: Shape = Shape {
         optional("resourceUri", Kind::OrNull(&Kind::AnyText)).about("What it is as a resource server (RFC 8707)."),
         optional("requirePushedAuthorizationRequests", Kind::Boolean).about("RFC 9126 section 6."),
         optional("wholeAccess", Kind::Boolean).about("Whether its tokens have all the access of their user."),
+        optional("emailCode", Kind::Boolean).about("Whether its users type a code that is sent to them by e-mail."),
+        optional("staticPkce", Kind::Boolean).about("Whether its apps answer to the deployment's fixed PKCE pair."),
         optional("postLogoutRedirectUris", TEXTS),
         optional("actsAs", Kind::OrNull(&Kind::Integer)).about("The account that it acts as by `client_credentials`."),
         optional("ownedBy", Kind::OrNull(&Kind::Integer)).about("The practitioner who made it for themself."),

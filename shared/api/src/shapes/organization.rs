@@ -46,6 +46,10 @@ const TYPE: Kind = Kind::OneOf(&[
     "health-data-aggregator",
 ]);
 
+/// What `requiresSecondFactor` says.
+pub(super) const REQUIRES_SECOND_FACTOR: &str =
+    "Whether its members need a second factor to sign in; of the root, whether everybody does.";
+
 const PART_OF: Kind = Kind::OrNull(&Kind::Integer);
 
 /// An organization to be made.
@@ -67,6 +71,7 @@ pub const ORGANIZATION_CHANGE: Shape = Shape {
         required("type", TYPE),
         required("partOf", PART_OF)
             .about("Another organization that it is to be part of; 0 is the root. Null: as it is."),
+        optional("requiresSecondFactor", Kind::OrNull(&Kind::Boolean)).about(REQUIRES_SECOND_FACTOR),
     ],
 };
 

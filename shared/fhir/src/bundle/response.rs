@@ -29,6 +29,16 @@ impl BatchResponse {
         self.entries.push(Object::new().raw("resource", resource).raw("response", &response).finish());
     }
 
+    /// A resource was brought: its JSON text, its place, and what there is to say.
+    pub fn brought(&mut self, status: u16, location: &str, resource: &str, outcome: &OperationOutcome) {
+        let response = Object::new()
+            .string("status", &status_line(status))
+            .string("location", location)
+            .raw("outcome", &outcome.to_json())
+            .finish();
+        self.entries.push(Object::new().raw("resource", resource).raw("response", &response).finish());
+    }
+
     /// Nothing was done for this entry.
     pub fn failed(&mut self, status: u16, outcome: &OperationOutcome) {
         let response = Object::new().string("status", &status_line(status)).raw("outcome", &outcome.to_json()).finish();

@@ -1,4 +1,4 @@
-//! `Attachment` (<https://hl7.org/fhir/R5/datatypes.html#Attachment>): JSON data, inline.
+//! `Attachment` (<https://hl7.org/fhir/R5/datatypes.html#Attachment>): data, inline.
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine as _;
@@ -18,7 +18,7 @@ const DEFINED: [&str; 6] = ["url", "height", "width", "frames", "duration", "pag
 /// `valueAttachment` of an Observation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
-    /// A JSON media type.
+    /// The media type; JSON for a data point.
     pub content_type: String,
     /// The base64 text as sent.
     pub data_base64: String,
@@ -32,7 +32,21 @@ pub struct Attachment {
 }
 
 impl Attachment {
+    /// Reads the attachment of a data point, which is JSON.
     pub(super) fn read(element: &Element<'_>) -> Result<Self, Rejection> {
+        let attachment = Self::read_any(element)?;
+        if is_json(&attachment.content_type) {
+            Ok(attachment)
+        } else {
+            Err(Rejection::value(
+                &element.at("contentType"),
+                "must be application/json or a media type that ends in +json",
+            ))
+        }
+    }
+
+    /// Reads an attachment of any media type.
+    pub(super) fn read_any(element: &Element<'_>) -> Result<Self, Rejection> {
         if element.get("url").is_some() {
             return Err(Rejection::not_supported(&element.at("url"), "is not supported: send the data inline"));
         }
@@ -45,7 +59,7 @@ impl Attachment {
             return Err(Rejection::value(&element.at("hash"), "must be the SHA-1 hash of the data in base64"));
         }
         Ok(Self {
-            content_type: content_type(element)?,
+            content_type: media_type(element)?,
             size: has_size(element, bytes.len())?,
             language: element.text("language", language_fault)?,
             title: element.string("title")?,
@@ -91,26 +105,29 @@ fn sha1(bytes: &[u8]) -> String {
     STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes))
 }
 
-fn content_type(element: &Element<'_>) -> Result<String, Rejection> {
+fn media_type(element: &Element<'_>) -> Result<String, Rejection> {
     let path = element.at("contentType");
     let content_type = required(element.code("contentType")?, &path)?;
-    if is_json(&content_type) {
+    if essence(&content_type).is_some() {
         Ok(content_type)
     } else {
-        Err(Rejection::value(&path, "must be application/json or a media type that ends in +json"))
+        Err(Rejection::value(&path, "must be a media type"))
     }
 }
 
-/// Whether a media type is JSON (RFC 6839 section 3.1); parameters may follow.
-fn is_json(media_type: &str) -> bool {
+/// Type and subtype of a media type (RFC 6838 section 4.2); parameters may follow.
+fn essence(media_type: &str) -> Option<(String, String)> {
     let essence = media_type.split(';').next().unwrap_or_default().trim_end().to_ascii_lowercase();
-    let Some((top, sub)) = essence.split_once('/') else {
-        return false;
-    };
+    let (top, sub) = essence.split_once('/')?;
     let token = |text: &str| {
         !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
     };
-    token(top) && token(sub) && (essence == "application/json" || sub.ends_with("+json"))
+    (token(top) && token(sub)).then(|| (top.to_owned(), sub.to_owned()))
+}
+
+/// Whether a media type is JSON (RFC 6839 section 3.1).
+fn is_json(media_type: &str) -> bool {
+    essence(media_type).is_some_and(|(top, sub)| (top == "application" && sub == "json") || sub.ends_with("+json"))
 }
 
 /// `size` is an integer64, text in R5 JSON; a JSON number is taken too. It must be true.

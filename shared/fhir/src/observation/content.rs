@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::{Effective, Submission};
+use super::{Effective, Said, Submission};
 use crate::json::Object;
 use crate::{SOURCE, USER_ID_SYSTEM, datetime};
 
@@ -13,7 +13,8 @@ impl Submission {
     ///
     /// `display` words the code if the client did not; `effective` is the time of the data point;
     /// `user_id` is the user who is the patient. The attachment's data is the base64 text as sent.
-    /// A time before the year 1 has no R5 form and is left out; the attachment still has it.
+    /// A time before the year 1 has no R5 form and is left out; the attachment still has it. What is said by FHIR's own
+    /// elements has its time among them.
     #[must_use]
     pub fn content(&self, display: Option<&str>, effective: Option<&Effective>, user_id: i32) -> String {
         let identifiers: Vec<String> = self.identifiers.iter().map(super::Identifier::to_json).collect();
@@ -23,12 +24,19 @@ impl Submission {
             .string("status", self.status.as_str())
             .list("category", &categories)
             .raw("code", &self.concept.with_display(display).to_json());
-        with_effective(content, effective)
+        let content = match &self.said {
+            Said::DataPoint(..) => with_effective(content, effective),
+            Said::Elements(elements) => with_texts(content, elements.texts(true)),
+        };
+        let content = content
             .optional("issued", self.issued.as_deref())
             .raw("subject", &self.subject_json(Some(user_id)))
-            .raw("device", &self.device_json())
-            .raw("valueAttachment", &self.attachment.to_json())
-            .finish()
+            .raw("device", &self.device_json());
+        let content = match &self.said {
+            Said::DataPoint(attachment, _) => content.raw("valueAttachment", &attachment.to_json()),
+            Said::Elements(elements) => with_texts(content, elements.texts(false)),
+        };
+        content.finish()
     }
 
     fn subject_json(&self, user_id: Option<i32>) -> String {
@@ -49,6 +57,10 @@ impl Submission {
             .optional("display", self.device_reference.display.as_deref())
             .finish()
     }
+}
+
+fn with_texts<'a>(content: Object, texts: impl Iterator<Item = (&'static str, &'a str)>) -> Object {
+    texts.fold(content, |content, (name, text)| content.raw(name, text))
 }
 
 fn with_effective(content: Object, effective: Option<&Effective>) -> Object {

@@ -6,15 +6,21 @@
 
 mod attachment;
 mod content;
+mod elements;
 mod parse;
 mod parts;
+mod source;
 mod status;
 
 use jiff::Timestamp;
 
 pub use attachment::{Attachment, MAX_ATTACHMENT};
 pub use content::{write_resource, write_summary};
+pub use elements::Elements;
+pub(crate) use elements::keep_known;
+pub use parse::is_of_data_points;
 pub use parts::{CodeableConcept, Coded, Coding, Identifier, IdentifierUse};
+pub use source::{Brought, needs_source};
 pub use status::ObservationStatus;
 
 /// When the observed fact was true: `effectiveDateTime` or `effectivePeriod`.
@@ -31,6 +37,16 @@ pub enum Effective {
     },
 }
 
+/// How an Observation says what was observed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// By a data point of Open mHealth or IEEE 1752.1 in `valueAttachment`, with `effectiveDateTime` or `effectivePeriod` when
+    /// the client sent one. The data point has the last word: compare with [`Submission::agrees_with`].
+    DataPoint(Attachment, Option<Effective>),
+    /// By FHIR's own elements, which are kept as they were sent.
+    Elements(Elements),
+}
+
 /// An Observation as a client sent it, every kept element checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submission {
@@ -38,17 +54,14 @@ pub struct Submission {
     pub status: ObservationStatus,
     /// `identifier`, each system and value once.
     pub identifiers: Vec<Identifier>,
-    /// The first coding that has both a system and a code.
+    /// The coding by which it is consented to and found.
     pub code: Coded,
     /// The patient of `subject.reference`.
     pub subject: i32,
     /// The data source of `device.reference`.
     pub device: i32,
-    /// `valueAttachment`.
-    pub attachment: Attachment,
-    /// `effectiveDateTime` or `effectivePeriod`, when the client sent one. The data point has the
-    /// last word: compare with [`Submission::agrees_with`].
-    pub effective: Option<Effective>,
+    /// The result.
+    pub said: Said,
     issued: Option<String>,
     category: Vec<CodeableConcept>,
     concept: CodeableConcept,

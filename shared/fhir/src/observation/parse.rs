@@ -4,15 +4,16 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::parts::{CodeableConcept, Referred, identifiers};
-use super::{Attachment, Effective, ObservationStatus, Submission};
+use super::{Attachment, Effective, Elements, ObservationStatus, Said, Submission, elements};
 use crate::Rejection;
+use crate::auxiliary::TYPE_SYSTEM;
 use crate::datetime::instant;
 use crate::element::{Element, required};
 
 const MAX_CATEGORIES: usize = 20;
 
-/// Accepted: kept, or assigned by the server (`id`, `meta`).
-const KEPT: [&str; 13] = [
+/// Accepted of every Observation: kept, or assigned by the server (`id`, `meta`).
+const KEPT: [&str; 11] = [
     "resourceType",
     "id",
     "meta",
@@ -20,16 +21,19 @@ const KEPT: [&str; 13] = [
     "identifier",
     "category",
     "code",
-    "effectiveDateTime",
-    "effectivePeriod",
     "issued",
     "subject",
     "device",
     "valueAttachment",
 ];
 
+/// Accepted also of a data point.
+const EFFECTIVE: [&str; 2] = ["effectiveDateTime", "effectivePeriod"];
+
 /// The other elements of R5 Observation.
-const DEFINED: [&str; 39] = [
+const DEFINED: [&str; 41] = [
+    "effectiveDateTime",
+    "effectivePeriod",
     "implicitRules",
     "language",
     "text",
@@ -85,14 +89,30 @@ impl Submission {
             }
             None => return Err(Rejection::required(&root.at("resourceType"))),
         }
-        root.only(&KEPT, &DEFINED)?;
         let concept = CodeableConcept::read(&required(root.child("code")?, &root.at("code"))?)?;
         let code = concept
             .coded()
             .ok_or_else(|| Rejection::incomplete(&root.at("code.coding"), "needs a system and a code"))?;
+        if code.system == TYPE_SYSTEM {
+            // Who consents to a type consents to no observations.
+            return Err(Rejection::value(&root.at("code"), "must not be a resource type"));
+        }
+        let is_data_point = is_of_data_points(&code.system);
+        let kept: Vec<&str> = if is_data_point {
+            KEPT.iter().chain(&EFFECTIVE).copied().collect()
+        } else {
+            KEPT.iter().copied().chain(elements::members().map(|member| member.name)).collect()
+        };
+        root.only(&kept, &DEFINED)?;
         let subject_reference = Referred::read(&root, "subject", "Patient")?;
         let device_reference = Referred::read(&root, "device", "Device")?;
-        let value = required(root.child("valueAttachment")?, &root.at("valueAttachment"))?;
+        let issued = issued(&root)?;
+        let said = if is_data_point {
+            let value = required(root.child("valueAttachment")?, &root.at("valueAttachment"))?;
+            Said::DataPoint(Attachment::read(&value)?, effective(&root)?)
+        } else {
+            Said::Elements(Elements::read(&root, issued.as_deref())?)
+        };
         let categories = root.list("category", MAX_CATEGORIES)?;
         Ok(Self {
             status: status(&root)?,
@@ -100,9 +120,8 @@ impl Submission {
             code,
             subject: subject_reference.id,
             device: device_reference.id,
-            attachment: Attachment::read(&value)?,
-            effective: effective(&root)?,
-            issued: issued(&root)?,
+            said,
+            issued,
             category: categories.iter().map(CodeableConcept::read).collect::<Result<_, _>>()?,
             concept,
             subject_reference,
@@ -126,14 +145,23 @@ impl Submission {
 
     /// Checks that the time the client sent, if any, is that of the data point.
     pub fn agrees_with(&self, data_point: &Effective) -> Result<(), Rejection> {
-        match self.effective {
-            Some(sent) if sent != *data_point => Err(Rejection::business_rule(
+        match self.said {
+            Said::DataPoint(_, Some(sent)) if sent != *data_point => Err(Rejection::business_rule(
                 "Observation.effective",
                 "is not the effective time of the attached data point",
             )),
             _ => Ok(()),
         }
     }
+}
+
+/// The code systems whose codes name the schema of a data point.
+const DATA_POINTS: [&str; 2] = ["https://w3id.org/openmhealth", "https://w3id.org/ieee1752"];
+
+/// Whether the codes of this system name data points of Open mHealth or IEEE 1752.1.
+#[must_use]
+pub fn is_of_data_points(system: &str) -> bool {
+    DATA_POINTS.contains(&system)
 }
 
 fn status(root: &Element<'_>) -> Result<ObservationStatus, Rejection> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::parse::is_of_data_points;
 use crate::Rejection;
 use crate::element::{Element, required};
 use crate::json::Object;
@@ -9,6 +10,9 @@ use crate::primitive;
 
 const MAX_IDENTIFIERS: usize = 20;
 const MAX_CODINGS: usize = 20;
+
+/// The code system LOINC (<https://hl7.org/fhir/R5/loinc.html>).
+const LOINC: &str = "http://loinc.org";
 
 /// `Identifier.use` (<https://hl7.org/fhir/R5/valueset-identifier-use.html>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,18 +160,29 @@ impl CodeableConcept {
         Ok(Self { coding, text: element.string("text")? })
     }
 
-    /// The first coding that has both a system and a code.
+    /// The coding we go by.
     pub(super) fn coded(&self) -> Option<Coded> {
-        self.coding.iter().find_map(|coding| {
-            let (system, code) = coding.system.as_ref().zip(coding.code.as_ref())?;
-            Some(Coded { system: system.clone(), code: code.clone() })
-        })
+        let coding = self.coding.get(self.main()?)?;
+        let (system, code) = coding.system.as_ref().zip(coding.code.as_ref())?;
+        Some(Coded { system: system.clone(), code: code.clone() })
+    }
+
+    /// The first coding of data points or LOINC that has a system and a code; else the first of any system. Records often have
+    /// a code of their own before the one that others know.
+    fn main(&self) -> Option<usize> {
+        let named = |coding: &Coding| coding.system.is_some() && coding.code.is_some();
+        let known = |coding: &Coding| {
+            coding.system.as_deref().is_some_and(|system| system == LOINC || is_of_data_points(system))
+        };
+        let first =
+            |wanted: &dyn Fn(&Coding) -> bool| self.coding.iter().position(|coding| named(coding) && wanted(coding));
+        first(&known).or_else(|| first(&|_| true))
     }
 
     /// The same concept, with words for the coding we go by if the client sent none.
     pub(super) fn with_display(&self, display: Option<&str>) -> Self {
         let mut concept = self.clone();
-        let main = concept.coding.iter_mut().find(|coding| coding.system.is_some() && coding.code.is_some());
+        let main = self.main().and_then(|position| concept.coding.get_mut(position));
         if let Some(coding) = main.filter(|coding| coding.display.is_none()) {
             coding.display = display.map(str::to_owned);
         }

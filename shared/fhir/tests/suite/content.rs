@@ -64,12 +64,13 @@ fn gives_back_every_kept_element() {
 
 #[test]
 fn words_only_the_coding_it_goes_by_and_only_if_the_client_did_not() {
-    let codings = json!([{ "code": "x" }, { "system": "urn:a", "code": "a" }, { "system": "urn:b", "code": "b" }]);
+    const OMH: &str = "https://w3id.org/openmhealth";
+    let codings = json!([{ "code": "x" }, { "system": OMH, "code": "a" }, { "system": "urn:b", "code": "b" }]);
     let worded = content(&with("/code/coding", codings), None);
     assert_eq!(worded.pointer("/code/coding/0/display"), None);
     assert_eq!(worded.pointer("/code/coding/1/display"), Some(&json!("Heart rate")));
     assert_eq!(worded.pointer("/code/coding/2/display"), None);
-    let own = content(&with("/code/coding", json!([{ "system": "urn:a", "code": "a", "display": "Own" }])), None);
+    let own = content(&with("/code/coding", json!([{ "system": OMH, "code": "a", "display": "Own" }])), None);
     assert_eq!(own.pointer("/code/coding/0/display"), Some(&json!("Own")));
 }
 

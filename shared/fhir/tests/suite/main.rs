@@ -13,6 +13,8 @@ mod cursors;
 #[cfg(test)]
 mod dates;
 #[cfg(test)]
+mod elements;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod outcomes;
@@ -20,6 +22,8 @@ mod outcomes;
 mod pages;
 #[cfg(test)]
 mod people;
+#[cfg(test)]
+mod r4;
 #[cfg(test)]
 mod resources;
 #[cfg(test)]

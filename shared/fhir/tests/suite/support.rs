@@ -1,4 +1,5 @@
 use fhir::Rejection;
+use fhir::observation::{Attachment, Effective, Said, Submission};
 use fhir::search::{Handling, ObservationSearch};
 use serde_json::{Value, json};
 
@@ -54,4 +55,20 @@ pub fn refused(name: &str, value: &str) -> (u16, &'static str) {
         ObservationSearch::parse(&pairs(&[(name, value)]), Handling::Lenient).expect_err(&format!("{name}={value}"));
     let (status, code, _) = facts(&rejection);
     (status, code)
+}
+
+/// The attachment of a data point.
+pub fn attachment(submission: &Submission) -> &Attachment {
+    match &submission.said {
+        Said::DataPoint(attachment, _) => attachment,
+        Said::Elements(_) => panic!("not a data point"),
+    }
+}
+
+/// The time that a client sent with a data point.
+pub fn effective(submission: &Submission) -> Option<Effective> {
+    match &submission.said {
+        Said::DataPoint(_, effective) => *effective,
+        Said::Elements(_) => panic!("not a data point"),
+    }
 }

@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 
+use super::parameters::{MAX_NONCE, MAX_STATE};
 use super::*;
+use crate::authentication::Acr;
 use crate::client::ClientKind;
 
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
@@ -259,7 +261,34 @@ fn an_old_login_is_renewed_openid_connect_3_1_2_1() {
         let step = authorization.next_step(&client(), SITE, Some(&session(auth_time, true)), at(100));
         assert_eq!(step, Ok(expected), "{max_age} {auth_time}");
         assert_eq!(authorization.query_after_login().contains("max_age"), max_age != "0");
+        assert_eq!(authorization.depends_on_time(), max_age != "0");
     }
+}
+
+#[test]
+fn a_login_is_as_old_as_it_was_when_the_request_was_opened() {
+    // Opened at 100, with at most five seconds; asked again at 160.
+    for (auth_time, now, expected) in [
+        (96, 160, NextStep::IssueCode),
+        (95, 160, NextStep::LogIn),
+        (100, 160, NextStep::IssueCode),
+        (130, 160, NextStep::IssueCode),
+        // A quarter of an hour later it is as if it were opened then.
+        (96, 1000, NextStep::LogIn),
+        // What is not opened yet is not opened.
+        (96, 99, NextStep::IssueCode),
+        (93, 99, NextStep::LogIn),
+    ] {
+        let mut authorization = validate("max_age", "5").ok().unwrap();
+        assert_eq!(authorization.opened(at(100), at(now)), (100..1000).contains(&now));
+        assert_eq!(authorization.opened_at().is_some(), (100..1000).contains(&now));
+        let step = authorization.next_step(&client(), SITE, Some(&session(auth_time, true)), at(now));
+        assert_eq!(step, Ok(expected), "{auth_time} {now}");
+    }
+    let mut again = validate("prompt", "login").ok().unwrap();
+    assert!(again.opened(at(100), at(160)));
+    let step = again.next_step(&client(), SITE, Some(&session(99, true)), at(160));
+    assert_eq!(step, Ok(NextStep::LogIn), "who is asked to log in does so since");
 }
 
 #[test]

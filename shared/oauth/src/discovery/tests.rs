@@ -11,10 +11,11 @@ fn endpoints() -> Endpoints {
 }
 
 fn documents() -> [Value; 3] {
+    let strict = Offers { pushed_requests_only: true, ..Offers::default() };
     [
-        serde_json::to_value(OpenIdConfiguration::new(&endpoints(), false)).unwrap(),
-        serde_json::to_value(ServerMetadata::new(&endpoints(), true)).unwrap(),
-        serde_json::to_value(SmartConfiguration::new(&endpoints())).unwrap(),
+        serde_json::to_value(OpenIdConfiguration::new(&endpoints(), Offers::default())).unwrap(),
+        serde_json::to_value(ServerMetadata::new(&endpoints(), strict)).unwrap(),
+        serde_json::to_value(SmartConfiguration::new(&endpoints(), Offers::default())).unwrap(),
     ]
 }
 
@@ -45,7 +46,6 @@ fn the_endpoints_are_under_the_issuer() {
 
 #[test]
 fn only_what_is_offered_is_listed() {
-    // RFC 8414 2: tokens are exchanged elsewhere, so a client that reads this must not try it at the token endpoint.
     let mut at_token_endpoint = GrantType::ALL.map(GrantType::as_str).to_vec();
     at_token_endpoint.retain(|name| *name != GrantType::TokenExchange.as_str());
     for document in documents() {
@@ -62,6 +62,29 @@ fn only_what_is_offered_is_listed() {
         let smart = scopes.iter().filter(|scope| scope.contains('.'));
         assert!(smart.clone().count() > 0 && smart.clone().all(|scope| SmartScope::parse(scope).is_some()));
     }
+}
+
+#[test]
+fn token_exchange_is_named_where_there_is_a_provider_rfc_8693_2_1() {
+    let offers = Offers { token_exchange: true, ..Offers::default() };
+    let named = serde_json::to_value(ServerMetadata::new(&endpoints(), offers)).unwrap();
+    assert_eq!(named["grant_types_supported"], json!(GrantType::ALL.map(GrantType::as_str)));
+    assert_eq!(named["token_exchange_endpoint"], "https://e.example/o/token-exchange");
+    for document in documents() {
+        assert_eq!(document.get("token_exchange_endpoint"), None);
+    }
+}
+
+#[test]
+fn the_resource_is_named_as_tokens_name_it_rfc_9728_2() {
+    let document = serde_json::to_value(ProtectedResource::new(&endpoints())).unwrap();
+    assert_eq!(document["resource"], "https://e.example");
+    assert_eq!(document["authorization_servers"], json!(["https://e.example/o"]));
+    // RFC 6750 2.1, 2.2 and 2.3: neither in a form nor in the address.
+    assert_eq!(document["bearer_methods_supported"], json!(["header"]));
+    assert_eq!(document["scopes_supported"], json!(SUPPORTED));
+    let algorithms = Algorithm::ALL.map(Algorithm::as_str);
+    assert_eq!(document["dpop_signing_alg_values_supported"], json!(algorithms));
 }
 
 #[test]

@@ -61,6 +61,7 @@ fn code() -> CodeRecord {
         auth_time: at(900),
         expires_at: at(1060),
         used_at: None,
+        revoked_at: None,
     }
 }
 
@@ -127,6 +128,15 @@ fn a_code_used_twice_revokes_its_tokens_rfc_6749_4_1_2() {
         assert_eq!(error, GrantError::Replay);
         assert!(error.revokes_family());
     }
+}
+
+#[test]
+fn a_code_of_an_authorization_that_was_ended_is_worth_nothing() {
+    let ended = CodeRecord { revoked_at: Some(at(1001)), ..code() };
+    assert_eq!(redeem_code(&ended, &exchange(), &client(), None, &terms(1002)), Err(GrantError::Revoked));
+    // A replay is noticed all the same.
+    let used = CodeRecord { used_at: Some(at(1001)), ..ended };
+    assert_eq!(redeem_code(&used, &exchange(), &client(), None, &terms(1002)), Err(GrantError::Replay));
 }
 
 #[test]
@@ -308,18 +318,18 @@ fn the_default_lifetimes() {
 proptest! {
     #[test]
     fn a_code_is_granted_only_if_everything_fits(
-        client_id in 7..9_i32, used: bool, verifier_fits: bool, uri_fits: bool, now in 1000..1120_i64,
+        client_id in 7..9_i32, used: bool, ended: bool, verifier_fits: bool, uri_fits: bool, now in 1000..1120_i64,
     ) {
         let mut client = client();
         client.id = client_id;
-        let record = CodeRecord { used_at: used.then(|| at(1001)), ..code() };
+        let record = CodeRecord { used_at: used.then(|| at(1001)), revoked_at: ended.then(|| at(1000)), ..code() };
         let request = CodeExchange {
             verifier: Verifier::parse(if verifier_fits { VERIFIER } else { OTHER_VERIFIER }).unwrap(),
             redirect_uri: if uri_fits { URI.to_owned() } else { format!("{URI}x") },
             ..exchange()
         };
         let granted = redeem_code(&record, &request, &client, None, &terms(now)).is_ok();
-        prop_assert_eq!(granted, client_id == 7 && !used && verifier_fits && uri_fits && now < 1060);
+        prop_assert_eq!(granted, client_id == 7 && !used && !ended && verifier_fits && uri_fits && now < 1060);
     }
 }
 

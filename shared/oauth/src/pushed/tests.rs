@@ -126,10 +126,18 @@ fn a_proof_binds_the_code_rfc_9449_10_1() {
 
 #[test]
 fn who_signs_in_for_the_request_signs_in_once() {
-    for prompt in ["&prompt=login", "&max_age=0", "&max_age=5"] {
+    // A login that was fresh when the request was opened is fresh.
+    for (prompt, before) in [
+        ("&prompt=login", NextStep::LogIn),
+        ("&max_age=0", NextStep::LogIn),
+        ("&max_age=1", NextStep::LogIn),
+        ("&max_age=2", NextStep::IssueCode),
+    ] {
         let parameters = push(&format!("{FORM}{prompt}"), None).ok().unwrap().parameters();
         let authorization = bring(&brought("r"), &parameters).ok().unwrap();
-        for (auth_time, step) in [(99, NextStep::LogIn), (100, NextStep::IssueCode), (150, NextStep::IssueCode)] {
+        for (auth_time, step) in
+            [(98, NextStep::LogIn), (99, before), (100, NextStep::IssueCode), (150, NextStep::IssueCode)]
+        {
             let session = Session { auth_time: at(auth_time), has_consented: false, could_be_stronger: false };
             let next = authorization.next_step(&client(), SITE, Some(&session), at(200));
             assert_eq!(next, Ok(step), "{prompt} {auth_time}");

@@ -6,6 +6,7 @@ const CODE: &[GrantType] = &[GrantType::AuthorizationCode, GrantType::RefreshTok
 
 /// A browser app that is right in every way.
 struct Wanted {
+    name: &'static str,
     redirect_uris: Vec<String>,
     post_logout_redirect_uris: Vec<String>,
     grant_types: Vec<GrantType>,
@@ -16,11 +17,13 @@ struct Wanted {
     resource_uri: Option<&'static str>,
     invitation_url: Option<&'static str>,
     acts_as: bool,
+    static_pkce: bool,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
         Self {
+            name: "CareX",
             redirect_uris: vec!["https://a.example/cb".to_owned()],
             post_logout_redirect_uris: vec![],
             grant_types: CODE.to_vec(),
@@ -31,6 +34,7 @@ impl Default for Wanted {
             resource_uri: None,
             invitation_url: None,
             acts_as: false,
+            static_pkce: false,
         }
     }
 }
@@ -49,8 +53,21 @@ impl Wanted {
         }
     }
 
+    /// A server that only introspects.
+    fn resource_server() -> Self {
+        Self {
+            redirect_uris: vec![],
+            grant_types: vec![],
+            scopes: Scope::default(),
+            auth_method: AuthMethod::SecretBasic,
+            resource_uri: Some("https://api.example"),
+            ..Self::default()
+        }
+    }
+
     fn wrong(&self) -> Vec<&'static str> {
         let registration = Registration {
+            name: self.name,
             redirect_uris: &self.redirect_uris,
             post_logout_redirect_uris: &self.post_logout_redirect_uris,
             grant_types: &self.grant_types,
@@ -61,6 +78,7 @@ impl Wanted {
             resource_uri: self.resource_uri,
             invitation_url: self.invitation_url,
             acts_as: self.acts_as,
+            static_pkce: self.static_pkce,
         };
         let mut fields: Vec<_> = registration.problems().into_iter().map(|problem| problem.field).collect();
         fields.dedup();
@@ -81,6 +99,7 @@ fn what_is_right_is_accepted() {
             "a server",
         ),
         (Wanted::service(), "a backend service with keys"),
+        (Wanted::resource_server(), "a server that only introspects"),
         (Wanted { keys: None, jwks_uri: Some("https://a.example/jwks"), ..Wanted::service() }, "with a URL"),
         (Wanted { invitation_url: Some("https://a.example?invitation=CODE"), ..Wanted::default() }, "with invitations"),
     ] {
@@ -110,6 +129,43 @@ fn redirect_uris_are_https_or_of_the_device_without_fragment_and_wildcard_rfc_97
     let many = vec!["https://a.example/cb".to_owned(); MAX_REDIRECT_URIS + 1];
     assert_eq!(Wanted { redirect_uris: many, ..Wanted::default() }.wrong(), ["redirectUris"]);
     assert_eq!(Wanted { redirect_uris: vec![], ..Wanted::default() }.wrong(), ["redirectUris"]);
+}
+
+#[test]
+fn who_asks_for_no_token_proves_who_it_is_and_serves_something_rfc_7662_2_1() {
+    for (wanted, fields) in [
+        (
+            Wanted { auth_method: AuthMethod::None, ..Wanted::resource_server() },
+            vec!["grantTypes", "scopes", "resourceUri"],
+        ),
+        (Wanted { resource_uri: None, ..Wanted::resource_server() }, vec!["grantTypes", "scopes"]),
+        (
+            Wanted { redirect_uris: vec!["https://a.example/cb".to_owned()], ..Wanted::resource_server() },
+            vec!["redirectUris"],
+        ),
+        (Wanted { scopes: Scope::default(), ..Wanted::default() }, vec!["scopes"]),
+    ] {
+        assert_eq!(wanted.wrong(), fields);
+    }
+}
+
+#[test]
+fn a_name_is_what_people_see() {
+    for name in ["CareX", "Ünïcode 研究", "نبض", "O'Neill & Co.", "Care\u{a0}X"] {
+        assert_eq!(Wanted { name, ..Wanted::default() }.wrong(), [""; 0], "{name:?}");
+    }
+    for name in [
+        "Care\u{200b}X",
+        "\u{202e}XeraC",
+        "Care\u{2066}X",
+        "Care\u{ad}X",
+        "\u{feff}CareX",
+        "Care\u{3164}",
+        "Care\u{e0041}X",
+        "a\nb",
+    ] {
+        assert_eq!(Wanted { name, ..Wanted::default() }.wrong(), ["name"], "{name:?}");
+    }
 }
 
 #[test]
@@ -163,6 +219,13 @@ fn keys_go_with_private_key_jwt_and_come_from_one_place() {
     ] {
         assert_eq!(wanted.wrong(), fields);
     }
+}
+
+#[test]
+fn the_fixed_pair_is_for_apps_that_patients_are_invited_to() {
+    let link = Some("https://a.example?invitation=CODE");
+    assert_eq!(Wanted { static_pkce: true, invitation_url: link, ..Wanted::default() }.wrong(), [""; 0]);
+    assert_eq!(Wanted { static_pkce: true, ..Wanted::default() }.wrong(), ["staticPkce"]);
 }
 
 #[test]

@@ -37,6 +37,7 @@ fn caller(whole_access: bool, scope: &str) -> Authenticated {
         key: None,
         is_by_client: false,
         is_strong_enough: true,
+        signed_in_at: jiff::Timestamp::UNIX_EPOCH,
     }
 }
 

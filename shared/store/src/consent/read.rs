@@ -2,7 +2,7 @@
 
 use super::{ConsentDecision, ConsentEvent, ConsentHistory, ConsentState, StudyConsents};
 use crate::{
-    Named, Scope, Store, StoreError,
+    COUNTED, Named, Scope, Slice, Store, StoreError,
     observation::Reader,
     patient::{RECORD, VISIBLE, record},
 };
@@ -87,7 +87,7 @@ SELECT a.event_id, a.refused_by,
     )
 });
 
-/// 1 to 3 the reader, 4 audit context, 5 patient, 6 before, 7 count, 8 instant up to which (none: now).
+/// 1 to 3 the reader, 4 audit context, 5 patient, 6 before, 7 count, 8 instant up to which (none: now), 9 skip, 10 how far to count.
 static HISTORY: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
@@ -100,11 +100,11 @@ WITH who AS MATERIALIZED (
      AND ($3 OR who.id = $2
           OR EXISTS (SELECT FROM organization_member m WHERE m.organization_id = s.organization_id AND m.practitioner_id = $1))
 ), page AS MATERIALIZED (
-  SELECT * FROM ledger WHERE id < $6 ORDER BY id DESC LIMIT $7 + 1
+  SELECT * FROM ledger WHERE id < $6 ORDER BY id DESC LIMIT $7 + $9 + 1
 ), shown AS MATERIALIZED (
-  SELECT * FROM page ORDER BY id DESC LIMIT $7
+  SELECT * FROM page ORDER BY id DESC LIMIT $7 OFFSET $9
 )
-SELECT a.event_id, a.refused_by, (SELECT count(*) FROM ledger) AS total, (SELECT count(*) FROM page) > $7 AS more,
+SELECT a.event_id, a.refused_by, (SELECT count(*) FROM (SELECT FROM ledger LIMIT $10) c) AS total, (SELECT count(*) FROM page) > $7 + $9 AS more,
        c.id, c.decided_at, c.study_id, c.study_name, c.decision, c.actions, c.authorization_reference,
        c.decided_by, concat_ws(' ', nullif(u.first_name, ''), nullif(u.last_name, '')) AS decided_by_name,
        x.id AS scope_id, x.system, x.code, x.text
@@ -156,8 +156,7 @@ impl Store {
         reader: Reader,
         patient: PatientId,
         at: Option<Timestamp>,
-        before: i64,
-        count: i64,
+        slice: Slice,
     ) -> Result<Result<ConsentHistory, RefusedBy>, StoreError> {
         let (practitioner, own, privileged) = reader.parts();
         let client = self.connection().await?;
@@ -173,11 +172,27 @@ impl Store {
                     Type::INT8,
                     Type::INT8,
                     Type::TIMESTAMPTZ,
+                    Type::INT8,
+                    Type::INT8,
                 ],
             )
             .await?;
         let rows = client
-            .query(&statement, &[&practitioner, &own, &privileged, &Json(context), &patient.0, &before, &count, &at])
+            .query(
+                &statement,
+                &[
+                    &practitioner,
+                    &own,
+                    &privileged,
+                    &Json(context),
+                    &patient.0,
+                    &slice.before(),
+                    &slice.count,
+                    &at,
+                    &slice.skip,
+                    &COUNTED,
+                ],
+            )
             .await?;
         let mut history = ConsentHistory::default();
         for row in &rows {

@@ -1,6 +1,6 @@
 //! Creating, changing and deleting data sources, and the links of data sources: what they supply, and whose apps bring them.
 
-use super::DataSource;
+use super::{DataSource, Scope, scope};
 use crate::{
     Changed, Expected, Store, StoreError,
     link::{self, Added, Link, Part},
@@ -64,7 +64,28 @@ SELECT d.id, d.name, d.type, d.last_updated,
                     CASE WHEN d.id IS NOT NULL AND NOT $6 THEN to_jsonb(d) END)
   FROM was LEFT JOIN d ON true";
 
+/// 1 audit context, 2 code system, 3 code, 4 text.
+const ADD_SCOPE: &str = "
+WITH s AS (
+  INSERT INTO scope (system, code, text) VALUES ($2, $3, $4) RETURNING *
+)
+SELECT s.id, s.system, s.code, s.text, audit_record($1, 'allowed', NULL, '{}', '{}', '{}', '{}', NULL, NULL, to_jsonb(s)) FROM s";
+
 impl Store {
+    /// Adds a scope to the catalogue, with the audit record, in one statement.
+    pub async fn add_scope(
+        &self,
+        context: &Context,
+        system: &str,
+        code: &str,
+        text: &str,
+    ) -> Result<Scope, StoreError> {
+        let client = self.connection().await?;
+        let types = [Type::JSONB, Type::TEXT, Type::TEXT, Type::TEXT];
+        let statement = client.prepare_typed_cached(ADD_SCOPE, &types).await?;
+        scope(&client.query_one(&statement, &[&Json(context), &system, &code, &text]).await?)
+    }
+
     /// Creates a data source that supplies nothing yet, with the audit record, in one statement.
     pub async fn create_data_source(
         &self,

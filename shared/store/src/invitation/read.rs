@@ -1,6 +1,6 @@
 //! Reading invitations. The token is nowhere: only its hash was ever stored.
 
-use crate::{Store, StoreError, observation::Reader, patient::VISIBLE};
+use crate::{COUNTED, Slice, Store, StoreError, observation::Reader, patient::VISIBLE};
 use audit::{Context, RefusedBy};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
@@ -59,10 +59,8 @@ pub struct InvitationFilter<'a> {
     pub client: Option<i32>,
     /// Only with this status.
     pub status: Option<&'a str>,
-    /// Only ids before this one: the last of the page before.
-    pub before: i32,
-    /// How many.
-    pub count: i64,
+    /// Which of them, newest first.
+    pub slice: Slice,
 }
 
 /// A page of invitations, newest first.
@@ -72,11 +70,11 @@ pub struct InvitationPage {
     pub rows: Vec<Invitation>,
     /// True when the next page is not empty.
     pub more: bool,
-    /// How many there are in all.
+    /// How many there are, [`COUNTED`](crate::COUNTED) at most.
     pub total: i64,
 }
 
-/// 1 to 3 the reader, 4 audit context, 5 id, 6 patient, 7 client, 8 status, 9 before, 10 count.
+/// 1 to 3 the reader, 4 audit context, 5 id, 6 patient, 7 client, 8 status, 9 before, 10 count, 11 skip, 12 how far to count.
 static SELECT: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
@@ -94,11 +92,11 @@ WITH named AS MATERIALIZED (
    WHERE {VISIBLE} AND ($5 IS NULL OR i.id = $5) AND ($6 IS NULL OR i.patient_id = $6)
      AND ($7 IS NULL OR i.client_id = $7) AND ($8 IS NULL OR i.status = $8)
 ), page AS MATERIALIZED (
-  SELECT * FROM mine WHERE id < $9 ORDER BY id DESC LIMIT $10 + 1
+  SELECT * FROM mine WHERE id < $9 ORDER BY id DESC LIMIT $10 + $11 + 1
 ), shown AS MATERIALIZED (
-  SELECT * FROM page ORDER BY id DESC LIMIT $10
+  SELECT * FROM page ORDER BY id DESC LIMIT $10 OFFSET $11
 )
-SELECT a.event_id, a.refused_by, (SELECT count(*) FROM mine) AS total, (SELECT count(*) FROM page) > $10 AS more,
+SELECT a.event_id, a.refused_by, (SELECT count(*) FROM (SELECT FROM mine LIMIT $12) c) AS total, (SELECT count(*) FROM page) > $10 + $11 AS more,
        i.id, i.patient_id, i.client_id, i.token_hash, i.status, i.last_updated, i.issued_by, i.issued_at, i.expires_at,
        i.emailed, i.redeemed_at,
        CASE WHEN $1 IS NULL THEN i.issued_from END AS issued_from, CASE WHEN $1 IS NULL THEN i.redeemed_from END AS redeemed_from
@@ -115,7 +113,7 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM mine) AS total, (SELECT c
     )
 });
 
-const TYPES: [Type; 10] = [
+const TYPES: [Type; 12] = [
     Type::INT4,
     Type::INT4,
     Type::BOOL,
@@ -125,6 +123,8 @@ const TYPES: [Type; 10] = [
     Type::INT4,
     Type::TEXT,
     Type::INT4,
+    Type::INT8,
+    Type::INT8,
     Type::INT8,
 ];
 
@@ -140,11 +140,24 @@ impl Store {
         let (practitioner, own, privileged) = reader.parts();
         let client = self.connection().await?;
         let statement = client.prepare_typed_cached(&SELECT, &TYPES).await?;
-        let InvitationFilter { id, patient, client: app, status, before, count } = filter;
+        let InvitationFilter { id, patient, client: app, status, slice } = filter;
         let rows = client
             .query(
                 &statement,
-                &[&practitioner, &own, &privileged, &Json(context), id, patient, app, status, before, count],
+                &[
+                    &practitioner,
+                    &own,
+                    &privileged,
+                    &Json(context),
+                    id,
+                    patient,
+                    app,
+                    status,
+                    &slice.before_id(),
+                    &slice.count,
+                    &slice.skip,
+                    &COUNTED,
+                ],
             )
             .await?;
         let mut page = InvitationPage::default();

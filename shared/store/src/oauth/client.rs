@@ -86,7 +86,7 @@ fn client_of(row: &Row) -> Result<Client, StoreError> {
             .iter()
             .map(|name| GrantType::parse(name).ok_or(StoreError::Corrupt("grant_types")))
             .collect::<Result<_, _>>()?,
-        scopes: Scope::parse(&scopes.join(" ")).map_err(|_| StoreError::Corrupt("scopes"))?,
+        scopes: Scope::of(&scopes).map_err(|_| StoreError::Corrupt("scopes"))?,
         skip_authorization: row.try_get("skip_authorization")?,
         resource_uri: row.try_get("resource_uri")?,
         whole_access: row.try_get("whole_access")?,

@@ -70,7 +70,9 @@ fn live() -> String {
     let strong_enough = is_strong_enough("g.methods", "$2");
     format!(
         "
-SELECT 'access' AS kind, g.client_id AS client, c.client_id, g.user_id, t.scope, t.audience, t.issued_at, t.expires_at, t.dpop_jkt,
+SELECT 'access' AS kind, g.client_id AS client, c.client_id, g.user_id,
+       array_to_string(ARRAY(SELECT one FROM unnest(string_to_array(t.scope, ' ')) one
+                              WHERE one = ANY (string_to_array(g.scope, ' '))), ' ') AS scope, t.audience, t.issued_at, t.expires_at, t.dpop_jkt,
        g.auth_time, g.methods
   FROM access_token t JOIN oauth_grant g ON g.id = t.grant_id
   JOIN oauth_client c ON c.id = g.client_id AND c.deleted_at IS NULL JOIN app_user u ON u.id = g.user_id AND u.is_active

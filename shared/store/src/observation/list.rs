@@ -47,7 +47,7 @@ pub struct NamedObservationPage {
     pub rows: Vec<NamedObservation>,
     /// True when the next page is not empty.
     pub more: bool,
-    /// How many the search finds in all.
+    /// How many the search finds, [`COUNTED`](crate::COUNTED) at most.
     pub total: i64,
 }
 
@@ -63,7 +63,7 @@ SELECT s.*, o.patient_id, p.name_family, p.name_given, p.user_id, o.scope_id, c.
 }
 
 impl Store {
-    /// One page of a search, newest first, with names and the count of all, and the audit records, in one round trip.
+    /// One page of a search, newest first, with names and a count, and the audit records, in one round trip.
     /// `Ok(Err(layer))`: the query names something outside the reader's organizations.
     pub async fn named_observations(
         &self,
@@ -71,7 +71,7 @@ impl Store {
         query: &ObservationQuery,
     ) -> Result<Result<NamedObservationPage, Layer>, StoreError> {
         let client = self.connection().await?;
-        let values = search::Values::new(context, query);
+        let values = search::Values::new(context, query).counting_as_lists_do();
         let text = with_names(search::page_text(query));
         let page = async {
             let statement = client.prepare_typed_cached(&text, &PARAMETERS).await?;

@@ -102,19 +102,22 @@ pub enum PageSize {
     Medium,
     /// Up to 1,000.
     Large,
+    /// A page by its number: up to 10,000 rows before it, and itself.
+    Numbered,
 }
 
 impl PageSize {
     /// Every class.
-    pub const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
+    pub const ALL: [Self; 4] = [Self::Small, Self::Medium, Self::Large, Self::Numbered];
 
-    /// The class that holds pages of `count`.
+    /// The class that holds `count` rows.
     #[must_use]
     pub const fn holding(count: u16) -> Self {
         match count {
             0..=20 => Self::Small,
             21..=100 => Self::Medium,
-            101.. => Self::Large,
+            101..=1000 => Self::Large,
+            1001.. => Self::Numbered,
         }
     }
 
@@ -124,6 +127,7 @@ impl PageSize {
             Self::Small => 21,
             Self::Medium => 101,
             Self::Large => 1001,
+            Self::Numbered => 11_001,
         }
     }
 }
@@ -194,6 +198,8 @@ pub struct ObservationQuery {
     pub order: Order,
     /// How many, at most 1,000.
     pub count: u16,
+    /// How many rows come first that are not shown, at most 10,000.
+    pub skip: u16,
     /// Continue after this position: the ordered time and the id of the last row of the page before.
     pub after: Option<(Timestamp, i64)>,
 }
@@ -217,6 +223,7 @@ impl ObservationQuery {
             updated: Filter::default(),
             order: Order::LastUpdatedDesc,
             count: 20,
+            skip: 0,
             after: None,
         }
     }

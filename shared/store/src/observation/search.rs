@@ -4,7 +4,7 @@ use super::{
     query::{Column, Filter, ObservationQuery, PageSize, Reader},
     statement::{PARAMETERS, Source, Times, count_statement, page_statement},
 };
-use crate::{Store, StoreError};
+use crate::{ALL, COUNTED, Store, StoreError};
 use audit::Context;
 use authz::Layer;
 use deadpool_postgres::Client;
@@ -97,7 +97,7 @@ async fn page(
 
 /// The statement for a page of a query.
 pub(super) fn page_text(query: &ObservationQuery) -> &'static str {
-    page_statement(source(query), query.order, PageSize::holding(query.count), times(query))
+    page_statement(source(query), query.order, PageSize::holding(query.count.saturating_add(query.skip)), times(query))
 }
 
 pub(super) async fn count(
@@ -161,6 +161,8 @@ pub(super) struct Values<'a> {
     identifier_value: Option<&'a str>,
     position: (Timestamp, i64),
     count: i64,
+    skip: i64,
+    most: i64,
     query: &'a ObservationQuery,
 }
 
@@ -187,11 +189,18 @@ impl<'a> Values<'a> {
             identifier_value,
             position: query.after.unwrap_or_else(|| before_first(query)),
             count: i64::from(query.count),
+            skip: i64::from(query.skip),
+            most: ALL,
             query,
         }
     }
 
-    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 22] {
+    /// The same, counting no further than lists do.
+    pub(super) fn counting_as_lists_do(self) -> Self {
+        Self { most: COUNTED, ..self }
+    }
+
+    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 24] {
         [
             &self.context,
             &self.practitioner,
@@ -215,6 +224,8 @@ impl<'a> Values<'a> {
             &self.position.0,
             &self.position.1,
             &self.count,
+            &self.skip,
+            &self.most,
         ]
     }
 }

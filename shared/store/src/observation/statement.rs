@@ -58,8 +58,8 @@ impl Times {
 /// The types of the parameters, the same for every statement:
 /// 1 audit context, 2 practitioner, 3 patients, 4 patient identifier's system, 5 its value, 6 study, 7 organization,
 /// 8 code systems, 9 codes, 10 statuses, 11 ids, 12 identifier's system, 13 its value, 14 and 15 start, 16 and 17 end,
-/// 18 and 19 last updated, 20 and 21 position, 22 count.
-pub static PARAMETERS: [Type; 22] = [
+/// 18 and 19 last updated, 20 and 21 position, 22 count, 23 skip, 24 how far to count.
+pub static PARAMETERS: [Type; 24] = [
     Type::JSONB,
     Type::INT4,
     Type::INT4_ARRAY,
@@ -80,6 +80,8 @@ pub static PARAMETERS: [Type; 22] = [
     Type::TIMESTAMPTZ,
     Type::TIMESTAMPTZ,
     Type::TIMESTAMPTZ,
+    Type::INT8,
+    Type::INT8,
     Type::INT8,
     Type::INT8,
 ];
@@ -106,7 +108,7 @@ pub fn page_statement(source: Source, order: Order, size: PageSize, times: Times
     PAGES.get(&(source, order, size, times)).map_or("", String::as_str)
 }
 
-/// The statement for an exact count.
+/// The statement for a count.
 pub fn count_statement(source: Source) -> &'static str {
     COUNTS.get(&source).map_or("", String::as_str)
 }
@@ -415,9 +417,9 @@ page AS MATERIALIZED (
    ORDER BY k.{column} {direction}, k.id {direction} LIMIT {limit}
 ),
 shown AS MATERIALIZED (
-  SELECT * FROM page ORDER BY sorted_at {direction}, id {direction} LIMIT $22
+  SELECT * FROM page ORDER BY sorted_at {direction}, id {direction} LIMIT $22 OFFSET $23
 )
-SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $22 AS more,
+SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $22 + $23 AS more,
        o.id, o.last_updated, o.effective_start, o.content
   FROM (SELECT v.refused_by,
                audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
@@ -438,7 +440,7 @@ fn count(source: Source) -> String {
     format!(
         "WITH {ASKED},{ctes},
 counted AS MATERIALIZED (
-  SELECT k.patient_id, count(*) AS n {from} GROUP BY k.patient_id
+  SELECT k.patient_id, count(*) AS n FROM (SELECT k.patient_id {from} LIMIT $24) k GROUP BY k.patient_id
 )
 SELECT v.refused_by, (SELECT coalesce(sum(n), 0)::bigint FROM counted) AS total,
        audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
@@ -455,14 +457,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_combination_has_a_statement_and_no_page_uses_offset() {
+    fn every_combination_has_a_statement_and_skips_only_what_was_read_for_a_page_by_its_number() {
         for source in Source::ALL {
             for order in Order::ALL {
                 for size in PageSize::ALL {
                     for times in Times::ALL {
                         let text = page_statement(source, order, size, times);
                         assert!(text.contains("audit_record("), "{source:?}: a page without its audit");
-                        assert!(!text.contains("OFFSET"));
+                        assert_eq!(text.matches("OFFSET").count(), 1);
+                        assert!(text.contains("LIMIT $22 OFFSET $23"));
                         assert!(text.contains(&format!("LIMIT {}", size.limit())));
                         assert_eq!(text.contains("start_min FROM"), times == Times::Bounded, "{source:?}: the times");
                     }

@@ -30,6 +30,8 @@ pub struct OrganizationChange<'a> {
     pub kind: Option<&'a str>,
     /// The organization that it becomes part of.
     pub part_of: Option<OrganizationId>,
+    /// Whether its members need a second factor to sign in.
+    pub requires_second_factor: Option<bool>,
 }
 
 /// Where an organization cannot be.
@@ -102,14 +104,15 @@ SELECT CASE WHEN NOT EXISTS (SELECT FROM parent) THEN 'nowhere'
             WHEN EXISTS (SELECT FROM above WHERE id = $1) THEN 'inside'
             WHEN (SELECT max(level) FROM above) + (SELECT max(level) FROM below) > $3 THEN 'too_deep' END";
 
-/// 1 audit context, 2 organization, 3 versions, 4 name, 5 type, 6 the organization above.
+/// 1 audit context, 2 organization, 3 versions, 4 name, 5 type, 6 the organization above, 7 whether its members need
+/// a second factor.
 const CHANGE: &str = "
 WITH was AS MATERIALIZED (
   SELECT * FROM organization WHERE id = $2 FOR NO KEY UPDATE
 ), changed AS (
   UPDATE organization o
      SET name = coalesce($4, o.name), type = coalesce($5, o.type), part_of = coalesce($6, o.part_of),
-         last_updated = clock_timestamp()
+         requires_second_factor = coalesce($7, o.requires_second_factor), last_updated = clock_timestamp()
     FROM was WHERE o.id = was.id AND ($3::timestamptz[] IS NULL OR was.last_updated = ANY ($3))
   RETURNING o.*
 )
@@ -186,11 +189,22 @@ impl Store {
                 Some(_) => return Ok(Err(Misplaced::TooDeep)),
             }
         }
-        let types = [Type::JSONB, Type::INT4, Type::TIMESTAMPTZ_ARRAY, Type::TEXT, Type::TEXT, Type::INT4];
+        let types = [Type::JSONB, Type::INT4, Type::TIMESTAMPTZ_ARRAY, Type::TEXT, Type::TEXT, Type::INT4, Type::BOOL];
         let statement = transaction.prepare_typed_cached(CHANGE, &types).await?;
         let parent = change.part_of.map(|parent| parent.0);
         let row = transaction
-            .query_opt(&statement, &[&Json(context), &id.0, &expected.times(), &change.name, &change.kind, &parent])
+            .query_opt(
+                &statement,
+                &[
+                    &Json(context),
+                    &id.0,
+                    &expected.times(),
+                    &change.name,
+                    &change.kind,
+                    &parent,
+                    &change.requires_second_factor,
+                ],
+            )
             .await?;
         let Some(row) = row else { return Ok(Ok(Changed::Missing)) };
         if !row.try_get::<_, bool>("done")? {

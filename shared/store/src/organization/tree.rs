@@ -69,6 +69,7 @@ mod tests {
             kind: "team".to_owned(),
             part_of: None,
             current_user_role: None,
+            requires_second_factor: None,
             children: Vec::new(),
             last_updated: "2026-11-21T10:00:00Z".parse().unwrap(),
         }

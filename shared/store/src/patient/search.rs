@@ -1,7 +1,7 @@
 //! Pages of patients.
 
 use super::{Patient, RECORD, VISIBLE, record};
-use crate::{Store, StoreError, observation::Reader};
+use crate::{Slice, Store, StoreError, observation::Reader};
 use audit::{Context, RefusedBy};
 use jiff::{Timestamp, civil::Date};
 use tokio_postgres::types::{Json, ToSql, Type};
@@ -68,10 +68,8 @@ pub struct PatientFilter {
     pub birth_date: (Option<Date>, Option<Date>),
     /// The record last changed at or after, and before.
     pub updated: (Option<Timestamp>, Option<Timestamp>),
-    /// Only ids after this one: the last of the page before.
-    pub after: i32,
-    /// How many.
-    pub count: i64,
+    /// Which of them, by id.
+    pub slice: Slice,
 }
 
 /// A page of patients.
@@ -148,7 +146,8 @@ impl Access {
     fn page_and_total(self, filter: &PatientFilter) -> (String, String) {
         let conditions = self.conditions(filter);
         let (key, source) = self.source();
-        let first = format!("SELECT p.id FROM {source} {conditions} AND {key} > $16 ORDER BY {key} LIMIT $17 + 1");
+        let first =
+            format!("SELECT p.id FROM {source} {conditions} AND {key} > $16 ORDER BY {key} LIMIT $17 + $23 + 1");
         if self == Self::Own {
             // One lane per organization; who is a patient of two of them is in two lanes.
             let lanes = |rows: &str| {
@@ -157,11 +156,11 @@ impl Access {
             let all = lanes(&format!("SELECT p.id FROM {source} {conditions}"));
             let first = lanes(&first);
             return (
-                format!("SELECT DISTINCT lane.id FROM {first} ORDER BY lane.id LIMIT $17 + 1"),
-                format!("SELECT count(DISTINCT lane.id) FROM {all}"),
+                format!("SELECT DISTINCT lane.id FROM {first} ORDER BY lane.id LIMIT $17 + $23 + 1"),
+                format!("SELECT count(DISTINCT c.id) FROM (SELECT lane.id FROM {all} LIMIT $22) c"),
             );
         }
-        (first, format!("SELECT count(*) FROM {source} {conditions}"))
+        (first, format!("SELECT count(*) FROM (SELECT FROM {source} {conditions} LIMIT $22) c"))
     }
 
     /// The conditions that are asked for and not met by the source. Only those are in the text of the statement: one text
@@ -210,7 +209,7 @@ fn like(column: &str, patterns: u8) -> String {
 
 /// 1 to 3 the reader, 4 audit context, 5 ids, 6 organization, 7 study, 8 and 9 identifier, 10 to 15 name, family and
 /// given as patterns and whether they are exact, 16 after, 17 count, 18 and 19 birth date, 20 and 21 last update, 22
-/// whether to count all.
+/// how far to count, if at all, 23 skip.
 ///
 /// The verdict: what the query names must be the reader's. What does not exist is refused alike, so that the answer does
 /// not tell which ids exist; only the audit knows the difference.
@@ -241,14 +240,14 @@ WITH verdict AS MATERIALIZED (
 ), page AS MATERIALIZED (
   {page}
 ), shown AS MATERIALIZED (
-  SELECT id FROM page WHERE (SELECT refused_by FROM verdict) IS NULL ORDER BY id LIMIT $17
+  SELECT id FROM page WHERE (SELECT refused_by FROM verdict) IS NULL ORDER BY id LIMIT $17 OFFSET $23
 ), through AS MATERIALIZED (
   SELECT DISTINCT m.organization_id, m.role
     FROM shown s JOIN patient_organization o ON o.patient_id = s.id
     JOIN organization_member m ON m.organization_id = o.organization_id AND m.practitioner_id = $1
 )
-SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $17 AS more,
-       CASE WHEN $22 AND a.refused_by IS NULL THEN ({total}) END AS total,
+SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $17 + $23 AS more,
+       CASE WHEN $22 IS NOT NULL AND a.refused_by IS NULL THEN ({total}) END AS total,
        CASE WHEN p.id IS NOT NULL THEN {RECORD} END AS record
   FROM (SELECT v.refused_by,
                audit_record($4, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
@@ -263,7 +262,7 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $17 AS more,
     )
 }
 
-const TYPES: [Type; 22] = [
+const TYPES: [Type; 23] = [
     Type::INT4,
     Type::INT4,
     Type::BOOL,
@@ -285,18 +284,19 @@ const TYPES: [Type; 22] = [
     Type::DATE,
     Type::TIMESTAMPTZ,
     Type::TIMESTAMPTZ,
-    Type::BOOL,
+    Type::INT8,
+    Type::INT8,
 ];
 
 impl Store {
-    /// A page of patients and its audit record, in one statement. `Ok(Err(reason))`: the filter names a patient, an
+    /// A page of patients, how many there are up to a number, and the audit record, in one statement. `Ok(Err(reason))`: the filter names a patient, an
     /// organization or a study that is not the reader's.
     pub async fn patients(
         &self,
         context: &Context,
         reader: Reader,
         filter: &PatientFilter,
-        with_total: bool,
+        count_to: Option<i64>,
     ) -> Result<Result<PatientPage, RefusedBy>, StoreError> {
         let (practitioner, patient, privileged) = reader.parts();
         let ids = match reader {
@@ -312,7 +312,7 @@ impl Store {
         let (given, given_exact) = parts(filter.given.as_ref());
         let client = self.connection().await?;
         let statement = client.prepare_typed_cached(&statement(reader, filter), &TYPES).await?;
-        let parameters: [&(dyn ToSql + Sync); 22] = [
+        let parameters: [&(dyn ToSql + Sync); 23] = [
             &practitioner,
             &patient,
             &privileged,
@@ -328,13 +328,14 @@ impl Store {
             &family_exact,
             &given,
             &given_exact,
-            &filter.after,
-            &filter.count,
+            &filter.slice.after_id(),
+            &filter.slice.count,
             &filter.birth_date.0,
             &filter.birth_date.1,
             &filter.updated.0,
             &filter.updated.1,
-            &with_total,
+            &count_to,
+            &filter.slice.skip,
         ];
         let rows = client.query(&statement, &parameters).await?;
         let mut page = PatientPage::default();

@@ -1,6 +1,6 @@
 //! Accounts as others see them.
 
-use crate::{Patient, Store, StoreError, observation::Reader, patient::RECORD, patient::record};
+use crate::{COUNTED, Patient, Slice, Store, StoreError, observation::Reader, patient::RECORD, patient::record};
 use audit::{Context, RefusedBy};
 use authz::UserId;
 use jiff::Timestamp;
@@ -43,7 +43,7 @@ pub struct UserPage {
     pub rows: Vec<User>,
     /// True when the next page is not empty.
     pub more: bool,
-    /// How many there are in all.
+    /// How many there are, [`COUNTED`](crate::COUNTED) at most.
     pub total: i64,
 }
 
@@ -64,7 +64,7 @@ const OWN: &str = "
 const MANAGED: &str =
     "ARRAY(SELECT organization_id FROM organization_member WHERE practitioner_id = $1 AND role = 'manager' ORDER BY 1)";
 
-/// 1 to 3 the reader, 4 audit context, 5 the reader's account, 6 after, 7 count. At least one row.
+/// 1 to 3 the reader, 4 audit context, 5 the reader's account, 6 after, 7 count, 8 skip, 9 how far to count. At least one row.
 fn list(reader: Reader) -> String {
     let source = if reader == Reader::Privileged {
         "app_user u".to_owned()
@@ -74,11 +74,11 @@ fn list(reader: Reader) -> String {
     format!(
         "
 WITH page AS MATERIALIZED (
-  SELECT u.id FROM {source} WHERE u.id > $6 ORDER BY u.id LIMIT $7 + 1
+  SELECT u.id FROM {source} WHERE u.id > $6 ORDER BY u.id LIMIT $7 + $8 + 1
 ), shown AS MATERIALIZED (
-  SELECT id FROM page ORDER BY id LIMIT $7
+  SELECT id FROM page ORDER BY id LIMIT $7 OFFSET $8
 )
-SELECT a.event_id, (SELECT count(*) FROM page) > $7 AS more, (SELECT count(*) FROM {source}) AS total, {COLUMNS},
+SELECT a.event_id, (SELECT count(*) FROM page) > $7 + $8 AS more, (SELECT count(*) FROM (SELECT FROM {source} LIMIT $9) c) AS total, {COLUMNS},
        CASE WHEN p.id IS NOT NULL THEN {RECORD} END AS record
   FROM (SELECT audit_record($4, 'allowed', NULL, {MANAGED}, '{{}}',
                             ARRAY(SELECT p.id FROM shown s JOIN patient p ON p.user_id = s.id ORDER BY 1), '{{}}',
@@ -136,15 +136,37 @@ impl Store {
         context: &Context,
         reader: Reader,
         own: UserId,
-        after: i32,
-        count: i64,
+        slice: Slice,
     ) -> Result<UserPage, StoreError> {
         let (practitioner, patient, privileged) = reader.parts();
         let client = self.connection().await?;
-        let types = [Type::INT4, Type::INT4, Type::BOOL, Type::JSONB, Type::INT4, Type::INT4, Type::INT8];
+        let types = [
+            Type::INT4,
+            Type::INT4,
+            Type::BOOL,
+            Type::JSONB,
+            Type::INT4,
+            Type::INT4,
+            Type::INT8,
+            Type::INT8,
+            Type::INT8,
+        ];
         let statement = client.prepare_typed_cached(&list(reader), &types).await?;
         let rows = client
-            .query(&statement, &[&practitioner, &patient, &privileged, &Json(context), &own.0, &after, &count])
+            .query(
+                &statement,
+                &[
+                    &practitioner,
+                    &patient,
+                    &privileged,
+                    &Json(context),
+                    &own.0,
+                    &slice.after_id(),
+                    &slice.count,
+                    &slice.skip,
+                    &COUNTED,
+                ],
+            )
             .await?;
         let mut page = UserPage::default();
         for row in &rows {

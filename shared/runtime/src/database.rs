@@ -1,0 +1,101 @@
+//! Who the process is to the database: by a secret that is rotated, or by tokens that lapse.
+
+use crate::app::SetupError;
+use aws::{DatabaseTokens, Missing};
+use futures_util::future::{BoxFuture, FutureExt};
+use secrecy::SecretString;
+use secrets::SecretStore;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+use store::{ConfigError, DatabaseConfig, Login, Logins, SslMode, Store};
+
+/// A token is used so long that one just handed out is good for minutes.
+const TOKEN_USED: Duration = Duration::from_mins(10);
+
+/// The database that the environment names. `DB_AUTH` is `password`, with what the secrets say, or `iam`.
+pub async fn store(
+    lookup: &(dyn Fn(&str) -> Option<String> + Send + Sync),
+    secrets: &Arc<SecretStore>,
+    pool_size: usize,
+) -> Result<Store, SetupError> {
+    let (config, logins): (DatabaseConfig, Arc<dyn Logins>) = match lookup("DB_AUTH").as_deref() {
+        None | Some("" | "password") => {
+            let now = secrets.get(Instant::now()).await?;
+            let user = now.database_username.clone();
+            let lookup = |name: &str| user.clone().filter(|_| name == "DB_USER").or_else(|| lookup(name));
+            let config = DatabaseConfig::from_env(lookup, now.database_password.clone(), pool_size)?;
+            let logins = FromSecrets { secrets: Arc::clone(secrets), user: config.user.clone() };
+            (config, Arc::new(logins))
+        }
+        Some("iam") => {
+            let config = DatabaseConfig::from_env(lookup, None, pool_size)?;
+            // Whoever gets a token may use it for minutes: it is given to nobody whose certificate was not checked.
+            if !matches!(config.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull) {
+                return Err(ConfigError::Invalid("DB_SSL_MODE", "DB_AUTH=iam needs verify-ca or verify-full").into());
+            }
+            let tokens = DatabaseTokens::new(lookup, &config.host, config.port, &config.user)
+                .map_err(|Missing(name)| ConfigError::Missing(name))?;
+            let logins = FromIam { tokens, user: config.user.clone(), kept: Mutex::default() };
+            (config, Arc::new(logins))
+        }
+        Some(_) => return Err(ConfigError::Invalid("DB_AUTH", "use password or iam").into()),
+    };
+    Ok(Store::with_logins(&config, logins)?)
+}
+
+/// The user and the password of the secrets.
+struct FromSecrets {
+    secrets: Arc<SecretStore>,
+    /// The user, where the secret names none.
+    user: String,
+}
+
+impl Logins for FromSecrets {
+    fn current(&self) -> BoxFuture<'_, Option<Login>> {
+        async {
+            let secrets = self.secrets.get(Instant::now()).await.ok()?;
+            let user = secrets.database_username.clone().unwrap_or_else(|| self.user.clone());
+            Some(Login { user, password: secrets.database_password.clone() })
+        }
+        .boxed()
+    }
+
+    fn refused(&self) -> BoxFuture<'_, ()> {
+        self.secrets.doubt(Instant::now()).boxed()
+    }
+}
+
+/// A token of IAM for one user.
+struct FromIam {
+    tokens: DatabaseTokens,
+    user: String,
+    kept: Mutex<Option<(Instant, SecretString)>>,
+}
+
+impl FromIam {
+    fn token(&self) -> Option<SecretString> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((made_at, token)) = kept.as_ref()
+            && made_at.elapsed() < TOKEN_USED
+        {
+            return Some(token.clone());
+        }
+        let token = self.tokens.token(SystemTime::now()).ok()?;
+        *kept = Some((Instant::now(), token.clone()));
+        Some(token)
+    }
+}
+
+impl Logins for FromIam {
+    fn current(&self) -> BoxFuture<'_, Option<Login>> {
+        let login = self.token().map(|token| Login { user: self.user.clone(), password: Some(token) });
+        std::future::ready(login).boxed()
+    }
+
+    fn refused(&self) -> BoxFuture<'_, ()> {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        std::future::ready(()).boxed()
+    }
+}
