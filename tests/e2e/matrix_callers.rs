@@ -1,8 +1,9 @@
 //! The kinds of callers of the matrix, and what each is asked to show: their own, or another organization's.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use end_to_end::World;
+use end_to_end::{World, point};
 use oauth::Secret;
+use serde_json::Value;
 
 /// The kinds of callers. What is asked for is of Peter, of the Lifespan Lab and of its first study; or of Percy, of the
 /// Neptunian Pulse Lab and of its study.
@@ -46,13 +47,36 @@ impl Whose {
     pub fn of(self, text: &str) -> String {
         match self {
             Self::Own => text.to_owned(),
-            Self::Other => OTHERS.iter().fold(text.to_owned(), |text, (own, other)| text.replace(own, other)),
+            Self::Other => {
+                OTHERS.iter().fold(Self::with_others_point(text), |text, (own, other)| text.replace(own, other))
+            }
         }
     }
 }
 
+impl Whose {
+    /// With a data point of a kind that Percy has consented to.
+    fn with_others_point(text: &str) -> String {
+        let temperature = point::body_temperature(37, POINT_TIME);
+        let data = |point: &Value| STANDARD.encode(point.to_string());
+        text.replace(&data(&uploaded()), &data(&temperature))
+            .replace(&point::code_of(&uploaded()), &point::code_of(&temperature))
+    }
+}
+
+const POINT_TIME: &str = "2026-02-01T08:00:00Z";
+
+/// The data point that callers upload for Peter.
+pub fn uploaded() -> Value {
+    point::heart_rate(61, POINT_TIME)
+}
+
 /// What is Peter's or the Lifespan Lab's, and the same of Percy or the Pulse Lab.
-const OTHERS: [(&str, &str); 12] = [
+const OTHERS: [(&str, &str); 16] = [
+    ("10009", "10011"),
+    ("10006", "10009"),
+    ("80004", "80006"),
+    ("80005", "80006"),
     ("40001", "40003"),
     ("40002", "40003"),
     ("20003", "20007"),

@@ -40,6 +40,9 @@ async fn who_works_there_sees_who_works_there_and_it_is_recorded() {
         assert_eq!((answered.as_u16(), event.refused_by.as_deref()), (status, Some(layer)), "{user}: {said}");
     }
     assert_eq!(world.get("admin", "/api/v1/organizations/29999/users").await.0, StatusCode::NOT_FOUND);
+    // A patient does not learn by the difference which organizations there are.
+    let unknown = world.get("ll_patient_peter", "/api/v1/organizations/29999/users").await;
+    assert_eq!(unknown, world.get("ll_patient_peter", "/api/v1/organizations/20007/users").await);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 
 use crate::{
     hostile::PUBLIC,
-    matrix_callers::{CALLERS, Caller, Whose, callers},
+    matrix_callers::{CALLERS, Caller, Whose, callers, uploaded},
 };
 use end_to_end::{World, point, reply::Reply};
 use reqwest::{Method, RequestBuilder, header};
@@ -13,8 +13,11 @@ use serde_json::{Value, json};
 use standalone::routes::{self, Route};
 use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
 
-/// FHIR Sources of Peter and Percy, and of each a resource.
-const AUXILIARY: [&str; 2] = [
+/// FHIR Sources of Peter and Percy, of each a resource, and Percy's consent to such: Peter's is there.
+const AUXILIARY: [&str; 4] = [
+    "INSERT INTO study_scope_request (study_id, scope_id) VALUES (30004, 50011)",
+    "INSERT INTO consent_event (patient_id, study_id, scope_id, decision, decided_by, request_id)
+     VALUES (40003, 30004, 50011, 'granted', 10009, 'matrix')",
     "INSERT INTO fhir_source (patient_id, data_source_id, label, fhir_base_url)
      VALUES (40001, 70005, 'Forms', 'https://e.example'), (40001, 70005, 'None', 'https://e.example'),
             (40003, 70005, 'Forms', 'https://e.example'), (40003, 70005, 'None', 'https://e.example')",
@@ -141,7 +144,7 @@ fn request(world: &World, route: &Route, whose: Whose, caller: &Caller) -> Reque
 
 /// What a caller sends.
 pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
-    let observation = || point::observation(40001, 70001, &point::heart_rate(61, "2026-02-01T08:00:00Z"), "");
+    let observation = || point::observation(40001, 70001, &uploaded(), "");
     let by_patient = caller.is_some_and(|user| user.contains("_patient_"));
     let route_name = name(route);
     Some(match route_name.as_str() {

@@ -95,6 +95,7 @@ async fn grow(world: &World) {
 async fn what_is_read_takes_as_few_statements_however_much_there_is() {
     let world = World::new().await;
     world.sql("CREATE EXTENSION pg_stat_statements").await;
+    world.sql(&format!("ALTER DATABASE {} SET pg_stat_statements.track = 'top'", world.database)).await;
     let few = counted(&world).await;
     assert!(few.len() > 80, "{few:?}");
     grow(&world).await;

@@ -216,6 +216,17 @@ async fn ending_an_enrolment_hides_the_data_at_once_and_enrolling_again_shows_it
 }
 
 #[tokio::test]
+async fn the_log_of_who_was_not_enrolled_says_nothing_of_an_end() {
+    let world = World::new().await;
+    let end = world.audit_end().await;
+    // Percy is a patient of another organization, and Pamela takes part.
+    let both = json!([40002, 40003]);
+    assert_eq!(enrol(&world, "member_megan", 30001, Method::DELETE, &both).await.0, StatusCode::NO_CONTENT);
+    let recorded = world.audit_after(end).await.pop().expect("a record");
+    assert_eq!((recorded.action.as_str(), recorded.patients), ("delete", vec![40002]));
+}
+
+#[tokio::test]
 async fn who_takes_part_in_a_study_is_for_its_practitioners() {
     let world = World::new().await;
     for (user, study, status, expected) in [

@@ -198,7 +198,7 @@ REST = [
     Step("data-sources-all-scopes", 200, lambda a, v: {scope["id"] for scope in a.json} == set(range(50001, 50017))),
     Step("data-sources-all-scopes-add", 403, lambda a, v: a.json == {"detail": DENIED}),
     Step("patient-access-brands", 200, lambda a, v: a.json == {"results": []}),
-    Step("clients-list", 200, listed(1, 2, 3, 4)),
+    Step("clients-list", 200, listed(1, 2, 3)),
     Step("clients-read", 200, lambda a, v: a.json["name"] == "CareX" and "redirectUris" not in a.json),
     Step("clients-register", 403, lambda a, v: a.json == {"detail": DENIED}),
     Step("users-sessions-end", 403, lambda a, v: a.json == {"detail": DENIED}),

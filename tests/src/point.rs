@@ -40,6 +40,18 @@ pub fn blood_glucose(level: i32, at: &str) -> Value {
     )
 }
 
+/// A body temperature at a time.
+#[must_use]
+pub fn body_temperature(degrees: i32, at: &str) -> Value {
+    point(
+        "omh:body-temperature:4.0",
+        &json!({
+            "body_temperature": { "unit": "C", "value": degrees },
+            "effective_time_frame": { "date_time": at },
+        }),
+    )
+}
+
 /// A data point of a schema.
 #[must_use]
 pub fn point(code: &str, body: &Value) -> Value {

@@ -41,6 +41,9 @@ impl Shape {
         }
         for field in self.fields {
             let at = format!("{place}{}", field.name);
+            if object.keys().filter(|name| field.is_named(name)).count() > 1 {
+                add(problems, &at, "It is given more than once.");
+            }
             match field.of(object) {
                 Some(value) => field.kind.check(value, &at, problems),
                 None if field.required && completeness == Completeness::Whole => {

@@ -59,7 +59,7 @@ WITH ended AS (
   DELETE FROM study_patient WHERE study_id = $2 AND patient_id = ANY ($3::int[]) RETURNING patient_id
 )
 SELECT audit_record($1, 'allowed', NULL, ARRAY(SELECT organization_id FROM study WHERE id = $2), ARRAY(SELECT id FROM study WHERE id = $2),
-                    ARRAY(SELECT id FROM patient WHERE id = ANY ($3::int[])), '{}',
+                    ARRAY(SELECT patient_id FROM ended ORDER BY 1), '{}',
                     (SELECT m.role FROM study s JOIN organization_member m ON m.organization_id = s.organization_id
                        JOIN practitioner p ON p.id = m.practitioner_id
                       WHERE s.id = $2 AND p.user_id = ($1->>'actor_user_id')::int)) AS event_id,

@@ -139,3 +139,9 @@ fn names_in_two_spellings() {
         assert_eq!(snake_case(name), snake);
     }
 }
+
+#[test]
+fn a_member_in_both_spellings_is_refused() {
+    let expected = [("organizationId".to_owned(), "It is given more than once.".to_owned())];
+    assert_eq!(problems(&json!({ "organization_id": 2 })), expected);
+}

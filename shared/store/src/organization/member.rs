@@ -66,9 +66,10 @@ const LIST: &str = "
 WITH own AS MATERIALIZED (
   SELECT max(role) AS role FROM organization_member WHERE organization_id = $5 AND practitioner_id = $1
 ), verdict AS MATERIALIZED (
-  SELECT role, CASE WHEN NOT EXISTS (SELECT FROM organization WHERE id = $5) THEN 'not_found'
+  -- A patient is told the same of every number: it does not tell which organizations there are.
+  SELECT role, CASE WHEN $2 IS NOT NULL THEN 'user_type'
+                    WHEN NOT EXISTS (SELECT FROM organization WHERE id = $5) THEN 'not_found'
                     WHEN $3 THEN NULL
-                    WHEN $2 IS NOT NULL THEN 'user_type'
                     WHEN role IS NULL THEN 'organization' END AS refused_by
     FROM own
 )
