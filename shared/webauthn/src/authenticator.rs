@@ -38,7 +38,7 @@ impl<'a> AuthenticatorData<'a> {
         }
         if data.has(HAS_EXTENSIONS) {
             let mut reader = Reader::new(rest);
-            reader.skip()?;
+            reader.skip_map()?;
             rest = rest.get(reader.position()..).ok_or(Refusal::Malformed)?;
         }
         if rest.is_empty() { Ok(data) } else { Err(Refusal::Malformed) }

@@ -50,6 +50,14 @@ impl<'a> Reader<'a> {
         self.skip_within(DEPTH)
     }
 
+    /// Reads over one map; any other item is refused.
+    pub(crate) fn skip_map(&mut self) -> Result<(), Refusal> {
+        match self.0.datatype() {
+            Ok(Type::Map) => self.skip(),
+            _ => Err(Refusal::Malformed),
+        }
+    }
+
     fn skip_within(&mut self, depth: u32) -> Result<(), Refusal> {
         let depth = depth.checked_sub(1).ok_or(Refusal::Malformed)?;
         match self.0.datatype().map_err(|_| Refusal::Malformed)? {
