@@ -5,6 +5,7 @@ A tool's finding that infra/policies/exceptions.yaml excuses, with its reason, i
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,10 @@ ROOT = assemble.ROOT
 POLICIES = ROOT / "infra" / "policies"
 BIN = Path(sys.executable).parent
 CHECKOV = ROOT / ".venv-checkov" / "bin" / "checkov"
-GUARD = ROOT / ".tools" / "bin" / "cfn-guard"
+# As the package has it for each system.
+SYSTEM = {"Linux": "ubuntu", "Darwin": "macos"}.get(platform.system(), "")
+MACHINE = {"arm64": "aarch64"}.get(platform.machine(), platform.machine())
+GUARD = POLICIES / "node_modules" / "@cdklabs" / "cdk-validator-cfnguard" / "bin" / SYSTEM / MACHINE / "cfn-guard"
 ENVIRONMENT = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1", "SAM_CLI_TELEMETRY": "0"}
 
 
@@ -144,7 +148,17 @@ def report(name: str, findings: list[Finding], seconds: float) -> bool:
     return not findings
 
 
+def missing() -> list[Path]:
+    """The tools that are not installed: without one of them nothing is proved."""
+    tools = [BIN / "sam", BIN / "cfn-lint", CHECKOV, GUARD, POLICIES / "node_modules" / "cdk-nag"]
+    return [tool for tool in tools if not tool.exists()]
+
+
 def main() -> int:
+    if absent := missing():
+        print("Not installed, run scripts/ensure-infra-tools:", *absent, sep="\n    ")
+        print("0 passed, 1 failed")
+        return 1
     assemble.write(assemble.assemble(), assemble.STACKS)
     exceptions = Exceptions()
     results = []
