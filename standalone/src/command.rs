@@ -250,12 +250,7 @@ fn app(mut variables: Vec<(&'static str, String)>, site_url: &str) -> Result<App
 }
 
 async fn migrate() -> Result<ExitCode> {
-    let owner_password = environment("DB_OWNER_PASSWORD").map(SecretString::from);
-    let owner = DatabaseConfig::from_env(
-        |name| environment(if name == "DB_USER" { "DB_OWNER_USER" } else { name }),
-        owner_password,
-        1,
-    )?;
+    let owner = runtime::owner(environment)?;
     let applied = store::migrate(&owner).await?;
     println!("{applied} migrations applied");
     if let (Some(user), Some(password)) = (environment("DB_USER"), environment("DB_PASSWORD")) {

@@ -6,6 +6,7 @@
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::iter::once;
 
 const CONTEXT: &[u8] = b"fhir search cursor 1\0";
 const POSITION: usize = 16;
@@ -24,14 +25,24 @@ pub struct Position {
 #[error("the cursor is not valid for this search")]
 pub struct BadCursor;
 
-/// The key that signs cursors.
-pub struct CursorKey(hmac::Key);
+/// The key that signs cursors, and the keys whose cursors are taken besides.
+pub struct CursorKey {
+    signs: hmac::Key,
+    others: Vec<hmac::Key>,
+}
 
 impl CursorKey {
     /// A key from 32 secret bytes.
     #[must_use]
     pub fn new(secret: &[u8; 32]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
+        Self { signs: hmac::Key::new(hmac::HMAC_SHA256, secret), others: Vec::new() }
+    }
+
+    /// Takes what other keys signed: those before and after this one.
+    #[must_use]
+    pub fn accepting<'a>(mut self, others: impl Iterator<Item = &'a [u8; 32]>) -> Self {
+        self.others.extend(others.map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret)));
+        self
     }
 
     /// Makes the cursor of a position in the search `filter`
@@ -41,7 +52,7 @@ impl CursorKey {
         let mut token = Vec::with_capacity(POSITION + 32);
         token.extend_from_slice(&position.at.to_be_bytes());
         token.extend_from_slice(&position.id.to_be_bytes());
-        let tag = hmac::sign(&self.0, &signed(&token, filter));
+        let tag = hmac::sign(&self.signs, &signed(&token, filter));
         token.extend_from_slice(tag.as_ref());
         URL_SAFE_NO_PAD.encode(token)
     }
@@ -54,7 +65,10 @@ impl CursorKey {
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| BadCursor)?;
         let (position, tag) = bytes.split_at_checked(POSITION).ok_or(BadCursor)?;
-        hmac::verify(&self.0, &signed(position, filter), tag).map_err(|_| BadCursor)?;
+        let signed = signed(position, filter);
+        if !once(&self.signs).chain(&self.others).any(|key| hmac::verify(key, &signed, tag).is_ok()) {
+            return Err(BadCursor);
+        }
         let (at, id) = position.split_first_chunk::<8>().ok_or(BadCursor)?;
         let id = id.first_chunk::<8>().ok_or(BadCursor)?;
         Ok(Position { at: i64::from_be_bytes(*at), id: i64::from_be_bytes(*id) })

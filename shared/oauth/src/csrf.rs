@@ -3,7 +3,7 @@
 //! This is the signed double-submit pattern: the token in the form is an HMAC over the purpose of the form and a
 //! binding that only this browser has, the session id or a random cookie set before login.
 
-use std::fmt;
+use std::{fmt, iter::once};
 
 use aws_lc_rs::hmac::{self, HMAC_SHA256, Key};
 use base64::Engine;
@@ -14,25 +14,35 @@ use crate::token::random_bytes;
 
 const NONCE_LENGTH: usize = 16;
 
-/// The key that signs form tokens.
+/// The key that signs form tokens, and the keys whose tokens are taken besides.
 #[derive(Clone)]
-pub struct FormKey(Key);
+pub struct FormKey {
+    signs: Key,
+    others: Vec<Key>,
+}
 
 impl FormKey {
     /// The key of the deployment.
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
-        Self(Key::new(HMAC_SHA256, key))
+        Self { signs: Key::new(HMAC_SHA256, key), others: Vec::new() }
+    }
+
+    /// Takes what other keys signed: those before and after this one.
+    #[must_use]
+    pub fn accepting<'a>(mut self, others: impl Iterator<Item = &'a [u8; 32]>) -> Self {
+        self.others.extend(others.map(|key| Key::new(HMAC_SHA256, key)));
+        self
     }
 
     /// A token for one form. `purpose` names the form, so that a token of one is no use in another.
     pub fn issue(&self, purpose: &str, binding: &str) -> Result<String, RandomError> {
         let nonce = random_bytes::<NONCE_LENGTH>()?;
-        let tag = hmac::sign(&self.0, &message(&nonce, purpose, binding));
+        let tag = hmac::sign(&self.signs, &message(&nonce, purpose, binding));
         Ok(URL_SAFE_NO_PAD.encode([&nonce, tag.as_ref()].concat()))
     }
 
-    /// Whether a token was issued by this key for this form and this browser, in constant time.
+    /// Whether a token was issued by one of the keys for this form and this browser, in constant time.
     #[must_use]
     pub fn verify(&self, purpose: &str, binding: &str, token: &str) -> bool {
         let Ok(bytes) = URL_SAFE_NO_PAD.decode(token) else {
@@ -41,7 +51,8 @@ impl FormKey {
         let Some((nonce, tag)) = bytes.split_at_checked(NONCE_LENGTH) else {
             return false;
         };
-        hmac::verify(&self.0, &message(nonce, purpose, binding), tag).is_ok()
+        let message = message(nonce, purpose, binding);
+        once(&self.signs).chain(&self.others).any(|key| hmac::verify(key, &message, tag).is_ok())
     }
 }
 
@@ -75,6 +86,16 @@ mod tests {
         assert!(!key.verify("consent", "browser", &token));
         assert!(!key.verify("login", "another", &token));
         assert!(!FormKey::new(&[2; 32]).verify("login", "browser", &token));
+    }
+
+    #[test]
+    fn what_a_key_before_or_after_signed_is_taken_as_well() {
+        let [before, now, after, other] = [1, 2, 3, 4].map(|byte| FormKey::new(&[byte; 32]));
+        let now = now.accepting([[1; 32], [3; 32]].iter());
+        for (key, taken) in [(&before, true), (&now, true), (&after, true), (&other, false)] {
+            assert_eq!(now.verify("login", "b", &key.issue("login", "b").unwrap()), taken);
+        }
+        assert!(!before.verify("login", "b", &now.issue("login", "b").unwrap()), "signed by the current key alone");
     }
 
     #[test]

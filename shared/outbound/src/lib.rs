@@ -1,5 +1,5 @@
-//! Documents fetched from other servers: `GET` over https, and nothing else. There are no redirects and no proxy. Size and
-//! time are bounded.
+//! Documents fetched from other servers, or put there: `GET` and `PUT` over https, and nothing else. There are no redirects and
+//! no proxy. Size and time are bounded.
 //!
 //! Whoever registers a URL chooses where this server connects to (OWASP ASVS 5.0 V1.3.6, server-side request forgery). So
 //! a name is resolved here once, only addresses of the public internet are used, and the connection goes to an address that
@@ -10,8 +10,8 @@ mod address;
 pub use address::is_public;
 
 use bytes::Bytes;
-use http::{Request, StatusCode, Uri, header, uri::Scheme};
-use http_body_util::{BodyExt, Empty, Limited};
+use http::{Request, StatusCode, Uri, header, request::Builder, uri::Scheme};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
@@ -85,7 +85,7 @@ pub struct Document {
     pub max_bytes: usize,
 }
 
-/// Fetches documents.
+/// Fetches documents, and puts them.
 pub struct Fetcher {
     tls: TlsConnector,
     reach: Reach,
@@ -112,16 +112,31 @@ impl Fetcher {
         tokio::time::timeout(TIMEOUT, self.fetch(url, document)).await.map_err(|_| FetchError::Timeout)?
     }
 
+    /// Puts a document at a URL. It is sent without a media type: a URL that is signed for S3 says it, and S3 refuses another.
+    pub async fn put(&self, url: &str, document: impl Into<Bytes>) -> Result<(), FetchError> {
+        /// What is answered is read, and of no use.
+        const MAX_ANSWER: usize = 64 * 1024;
+        let request = Request::put(url);
+        let sent = self.send(url, request, document.into(), MAX_ANSWER);
+        tokio::time::timeout(TIMEOUT, sent).await.map_err(|_| FetchError::Timeout)?.map(drop)
+    }
+
     async fn fetch(&self, url: &str, document: Document) -> Result<Bytes, FetchError> {
+        let request = Request::get(url).header(header::ACCEPT, document.accept);
+        self.send(url, request, Bytes::new(), document.max_bytes).await
+    }
+
+    /// Sends a request to where its URL leads.
+    async fn send(&self, url: &str, request: Builder, body: Bytes, max_bytes: usize) -> Result<Bytes, FetchError> {
         let uri: Uri = url.parse().map_err(|_| FetchError::Url)?;
         let authority = uri.authority().filter(|_| uri.scheme() == Some(&Scheme::HTTPS)).ok_or(FetchError::Url)?;
         let stream = self.connect(authority.host(), authority.port_u16().unwrap_or(443)).await?;
-        let request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
+        let request = request
+            .uri(uri.path_and_query().map_or("/", |path| path.as_str()))
             .header(header::HOST, authority.as_str())
-            .header(header::ACCEPT, document.accept)
-            .body(Empty::new())
+            .body(Full::new(body))
             .map_err(|_| FetchError::Url)?;
-        exchange(stream, request, document.max_bytes).await
+        exchange(stream, request, max_bytes).await
     }
 
     async fn connect(&self, host: &str, port: u16) -> Result<TlsStream<TcpStream>, FetchError> {
@@ -150,7 +165,7 @@ fn roots_in(file: &Path) -> Result<RootCertStore, FetchError> {
 /// Sends the request, and reads the body of a 200.
 async fn exchange(
     stream: TlsStream<TcpStream>,
-    request: Request<Empty<Bytes>>,
+    request: Request<Full<Bytes>>,
     max_bytes: usize,
 ) -> Result<Bytes, FetchError> {
     let (mut sender, connection) =

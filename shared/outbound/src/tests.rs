@@ -71,6 +71,28 @@ async fn a_document_is_fetched_over_tls() {
 }
 
 #[tokio::test]
+async fn a_document_is_put_over_tls_without_a_media_type() {
+    let server = serve(ok(""), "localhost", Reach::Anywhere).await;
+    server.fetcher.put(&server.url, "{\"Status\":\"SUCCESS\"}").await.unwrap();
+    let asked = server.asked.await.unwrap();
+    assert!(asked.starts_with("PUT /keys.json?v=1 HTTP/1.1\r\n"), "{asked}");
+    assert!(asked.ends_with("\r\n\r\n{\"Status\":\"SUCCESS\"}"), "{asked}");
+    let head = asked.to_lowercase();
+    assert!(head.contains("content-length: 20\r\n") && !head.contains("content-type"), "{asked}");
+}
+
+#[tokio::test]
+async fn a_document_that_is_not_taken_is_a_failure() {
+    let answer = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n".to_vec();
+    let server = serve(answer, "localhost", Reach::Anywhere).await;
+    let error = server.fetcher.put(&server.url, "{}").await.unwrap_err();
+    assert!(matches!(error, FetchError::Status(StatusCode::FORBIDDEN)), "{error:?}");
+    let inside = serve(ok(""), "localhost", Reach::Public).await;
+    assert!(matches!(inside.fetcher.put(&inside.url, "{}").await, Err(FetchError::Address)));
+    inside.asked.abort();
+}
+
+#[tokio::test]
 async fn an_answer_without_a_length_ends_with_the_connection() {
     let server = serve(b"HTTP/1.1 200 OK\r\n\r\n{}".to_vec(), "localhost", Reach::Anywhere).await;
     assert_eq!(server.get().await.unwrap(), "{}");

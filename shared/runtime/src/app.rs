@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use store::{ConfigError, Store, StoreError};
+use store::{ConfigError, DatabaseConfig, Store, StoreError};
 use tokio::sync::OnceCell;
 
 /// Something that a process needs cannot be set up.
@@ -132,6 +132,11 @@ impl App {
         self.store.get_or_try_init(|| database::store(&self.lookup, &self.secrets, self.pool_size)).await
     }
 
+    /// The database as its owner sees it, for what the functions may not do: see [`crate::owner`].
+    pub fn owner(&self) -> Result<DatabaseConfig, SetupError> {
+        database::owner(&self.lookup)
+    }
+
     /// Reads the secrets and connects to the database, so that the first request does not wait for it.
     pub async fn warm_up(&self) -> Result<Result<(), StoreError>, SetupError> {
         Ok(self.store().await?.ready().await)
@@ -164,17 +169,20 @@ impl App {
 
     /// The key that signs page links.
     pub async fn cursor_key(&self) -> Result<CursorKey, SetupError> {
-        Ok(CursorKey::new(self.secrets().await?.link_key.expose()))
+        let keys = self.secrets().await?;
+        Ok(CursorKey::new(keys.link_key.expose()).accepting(keys.link_key.others()))
     }
 
     /// The key that signs forms.
     pub async fn form_key(&self) -> Result<FormKey, SetupError> {
-        Ok(FormKey::new(self.secrets().await?.form_key.expose()))
+        let keys = self.secrets().await?;
+        Ok(FormKey::new(keys.form_key.expose()).accepting(keys.form_key.others()))
     }
 
     /// The key that encrypts the secrets of authenticators.
     pub async fn factor_key(&self) -> Result<FactorKey, SetupError> {
-        Ok(FactorKey::new(self.secrets().await?.factor_key.expose()))
+        let keys = self.secrets().await?;
+        Ok(FactorKey::new(keys.factor_key.expose()).opening(keys.factor_key.others()))
     }
 
     /// What callers may still send.

@@ -14,14 +14,59 @@ use store::{ConfigError, DatabaseConfig, Login, Logins, SslMode, Store};
 /// A token is used so long that one just handed out is good for minutes.
 const TOKEN_USED: Duration = Duration::from_mins(10);
 
+/// How the owner connects to the database that the environment names: as `DB_OWNER_USER`, with `DB_OWNER_PASSWORD` or, where
+/// `DB_AUTH` is `iam`, with a token made now.
+pub fn owner(lookup: impl Fn(&str) -> Option<String>) -> Result<DatabaseConfig, SetupError> {
+    let lookup = |name: &str| lookup(if name == "DB_USER" { "DB_OWNER_USER" } else { name });
+    let config = match auth(lookup)? {
+        Auth::Password => DatabaseConfig::from_env(lookup, lookup("DB_OWNER_PASSWORD").map(Into::into), 1)?,
+        Auth::Iam => {
+            let (config, tokens) = with_tokens(lookup, 1)?;
+            let password = tokens
+                .token(SystemTime::now())
+                .map_err(|_| ConfigError::Invalid("AWS_*", "nothing can be signed with it"))?;
+            DatabaseConfig { password: Some(password), ..config }
+        }
+    };
+    Ok(config)
+}
+
+/// What proves who connects.
+enum Auth {
+    Password,
+    Iam,
+}
+
+fn auth(lookup: impl Fn(&str) -> Option<String>) -> Result<Auth, ConfigError> {
+    match lookup("DB_AUTH").as_deref() {
+        None | Some("" | "password") => Ok(Auth::Password),
+        Some("iam") => Ok(Auth::Iam),
+        Some(_) => Err(ConfigError::Invalid("DB_AUTH", "use password or iam")),
+    }
+}
+
+fn with_tokens(
+    lookup: impl Fn(&str) -> Option<String>,
+    pool_size: usize,
+) -> Result<(DatabaseConfig, DatabaseTokens), ConfigError> {
+    let config = DatabaseConfig::from_env(&lookup, None, pool_size)?;
+    // Whoever gets a token may use it for minutes: it is given to nobody whose certificate was not checked.
+    if !matches!(config.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull) {
+        return Err(ConfigError::Invalid("DB_SSL_MODE", "DB_AUTH=iam needs verify-ca or verify-full"));
+    }
+    let tokens = DatabaseTokens::new(lookup, &config.host, config.port, &config.user)
+        .map_err(|Missing(name)| ConfigError::Missing(name))?;
+    Ok((config, tokens))
+}
+
 /// The database that the environment names. `DB_AUTH` is `password`, with what the secrets say, or `iam`.
 pub async fn store(
     lookup: &(dyn Fn(&str) -> Option<String> + Send + Sync),
     secrets: &Arc<SecretStore>,
     pool_size: usize,
 ) -> Result<Store, SetupError> {
-    let (config, logins): (DatabaseConfig, Arc<dyn Logins>) = match lookup("DB_AUTH").as_deref() {
-        None | Some("" | "password") => {
+    let (config, logins): (DatabaseConfig, Arc<dyn Logins>) = match auth(lookup)? {
+        Auth::Password => {
             let now = secrets.get(Instant::now()).await?;
             let user = now.database_username.clone();
             let lookup = |name: &str| user.clone().filter(|_| name == "DB_USER").or_else(|| lookup(name));
@@ -29,18 +74,11 @@ pub async fn store(
             let logins = FromSecrets { secrets: Arc::clone(secrets), user: config.user.clone() };
             (config, Arc::new(logins))
         }
-        Some("iam") => {
-            let config = DatabaseConfig::from_env(lookup, None, pool_size)?;
-            // Whoever gets a token may use it for minutes: it is given to nobody whose certificate was not checked.
-            if !matches!(config.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull) {
-                return Err(ConfigError::Invalid("DB_SSL_MODE", "DB_AUTH=iam needs verify-ca or verify-full").into());
-            }
-            let tokens = DatabaseTokens::new(lookup, &config.host, config.port, &config.user)
-                .map_err(|Missing(name)| ConfigError::Missing(name))?;
+        Auth::Iam => {
+            let (config, tokens) = with_tokens(lookup, pool_size)?;
             let logins = FromIam { tokens, user: config.user.clone(), kept: Mutex::default() };
             (config, Arc::new(logins))
         }
-        Some(_) => return Err(ConfigError::Invalid("DB_AUTH", "use password or iam").into()),
     };
     Ok(Store::with_logins(&config, logins)?)
 }

@@ -13,7 +13,7 @@ use http::{HeaderValue, StatusCode, header};
 use oauth::{ErrorCode, OAuthError};
 use serde_json::json;
 use std::collections::BTreeMap;
-use store::StoreError;
+use store::{LoginError, StoreError};
 
 /// Which protocol a function speaks, and so the shape of its errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,7 +252,7 @@ impl Failure {
     }
 
     /// Logs what only the operator may know.
-    pub(crate) fn log(&self) {
+    pub fn log(&self) {
         match self {
             Self::Unavailable(error) => {
                 tracing::warn!(error = %chain(error.as_ref()), "not available");
@@ -294,6 +294,15 @@ impl From<StoreError> for Failure {
             StoreError::Unstorable => Self::Invalid("A value cannot be stored.".to_owned()),
             StoreError::Duplicate(_) => Self::Conflict("It exists already."),
             StoreError::Corrupt(_) | StoreError::Refused(_) | StoreError::Driver(_) => Self::Internal(Box::new(error)),
+        }
+    }
+}
+
+impl From<LoginError> for Failure {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Store(error) => error.into(),
+            other => Self::Internal(Box::new(other)),
         }
     }
 }

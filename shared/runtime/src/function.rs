@@ -72,6 +72,17 @@ impl Function {
         .await
     }
 
+    /// The answer to a request that the host refuses before the function sees it.
+    pub(crate) fn refuse(&self, app: &App, request: &Request, failure: &Failure) -> Response {
+        tracing::info_span!("request", function = self.name, id = request.id()).in_scope(|| {
+            failure.log();
+            let mut response = failure.response(self.protocol);
+            self.finish(app, request, &mut response);
+            tracing::info!(status = response.status().as_u16(), "refused by the host");
+            response
+        })
+    }
+
     /// What holds for every function, and then the function itself.
     async fn run(&self, app: &App, request: &Request) -> Result<Response, Failure> {
         if self.protocol == Protocol::Fhir && negotiate(request).is_none() {

@@ -1,6 +1,8 @@
 //! The AWS Lambda host.
 
-use crate::{App, Function, Needs, Occasion, Request, RequestParts, Response, Scheduled, telemetry};
+use crate::{
+    App, Function, Hook, Needs, Occasion, Request, RequestParts, Response, Scheduled, SetupError, origin, telemetry,
+};
 use bytes::Bytes;
 use lambda_http::{
     Body, IntoResponse, LambdaEvent, RequestExt as _, lambda_runtime, request::RequestContext, service_fn,
@@ -15,10 +17,7 @@ pub fn main(function: Function) -> ExitCode {
         let app = ready(function.needs).await?;
         lambda_http::run(service_fn(move |event: lambda_http::Request| {
             let app = Arc::clone(&app);
-            async move {
-                let request = request(event);
-                Ok::<_, std::convert::Infallible>(Answer::from(function.call(&app, &request).await))
-            }
+            async move { Ok::<_, std::convert::Infallible>(Answer::from(answer(&function, &app, event).await)) }
         }))
         .await
     })
@@ -38,6 +37,35 @@ pub fn scheduled(function: Scheduled) -> ExitCode {
         }))
         .await
     })
+}
+
+/// Runs a function that a service of AWS calls likewise. It reads no secret before it is called.
+#[must_use]
+pub fn hook(function: Hook) -> ExitCode {
+    until_stopped(async {
+        let app = Arc::new(app()?);
+        lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
+            let app = Arc::clone(&app);
+            async move {
+                let LambdaEvent { payload, context } = event;
+                function
+                    .run(&app, &context.request_id, payload)
+                    .await
+                    .map_err(|failure| lambda_http::Error::from(failure.detail()))
+            }
+        }))
+        .await
+    })
+}
+
+async fn answer(function: &Function, app: &App, event: lambda_http::Request) -> Response {
+    let mut parts = parts(event);
+    let admitted = origin::admit(app, &mut parts).await;
+    let request = Request::from(parts);
+    match admitted {
+        Ok(()) => function.call(app, &request).await,
+        Err(failure) => function.refuse(app, &request, &failure),
+    }
 }
 
 fn until_stopped(serving: impl Future<Output = Result<(), lambda_http::Error>>) -> ExitCode {
@@ -60,7 +88,7 @@ fn until_stopped(serving: impl Future<Output = Result<(), lambda_http::Error>>) 
 
 /// The state of the process, with what the function needs at hand.
 async fn ready(needs: Needs) -> Result<Arc<App>, lambda_http::Error> {
-    let app = Arc::new(App::new(|name| std::env::var(name).ok(), None, 1)?);
+    let app = Arc::new(app()?);
     if needs == Needs::Database {
         // Done while Lambda initialises, with a full CPU. A failure here is not the end: the first request tries again.
         match app.warm_up().await {
@@ -72,8 +100,12 @@ async fn ready(needs: Needs) -> Result<Arc<App>, lambda_http::Error> {
     Ok(app)
 }
 
+fn app() -> Result<App, SetupError> {
+    App::new(|name| std::env::var(name).ok(), None, 1)
+}
+
 /// The request of an API Gateway HTTP API event.
-fn request(event: lambda_http::Request) -> Request {
+fn parts(event: lambda_http::Request) -> RequestParts {
     let variables = event
         .path_parameters_ref()
         .map(|map| map.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
@@ -86,7 +118,7 @@ fn request(event: lambda_http::Request) -> Request {
     };
     let id = id.or_else(|| event.lambda_context_ref().map(|context| context.request_id.clone()));
     let (parts, body) = event.into_parts();
-    Request::from(RequestParts {
+    RequestParts {
         method: parts.method,
         path: parts.uri.path().to_owned(),
         variables,
@@ -99,7 +131,7 @@ fn request(event: lambda_http::Request) -> Request {
         },
         source,
         id: id.unwrap_or_default(),
-    })
+    }
 }
 
 /// A response whose body is known to be text or not. The crate's own conversion would find out by the media type, with every

@@ -2,7 +2,8 @@
 //!
 //! A handler is an `async fn(&App, &Request) -> Result<Response, Failure>`. [`Function`] names it and says which
 //! protocol its errors speak; [`lambda::main`] runs it on AWS Lambda, and the standalone host mounts it beside the
-//! others. Both go through [`Function::call`]. What the clock calls is a [`Scheduled`] function.
+//! others. Both go through [`Function::call`]. What the clock calls is a [`Scheduled`] function, what
+//! a service of AWS calls a [`Hook`].
 
 mod access;
 pub mod account;
@@ -17,11 +18,13 @@ pub mod directory;
 pub mod factor;
 mod failure;
 mod function;
+mod hook;
 mod idempotency;
 mod key_sets;
 pub mod lambda;
 pub mod link;
 mod members;
+mod origin;
 pub mod pages;
 pub mod patient;
 mod permit;
@@ -40,8 +43,10 @@ pub mod upload;
 mod version;
 
 pub use app::{App, SetupError};
+pub use database::owner;
 pub use failure::{Failure, Protocol};
 pub use function::{Function, Needs};
+pub use hook::Hook;
 pub use key_sets::{KeySets, KeySetsError};
 pub use oauth::smart::Interaction;
 pub use rate::RateLimit;

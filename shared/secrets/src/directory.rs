@@ -25,9 +25,10 @@ impl Secrets {
         Ok(Self {
             database_username: None,
             database_password,
-            link_key: key(&path.join("link_key"), "link_key")?,
-            form_key: key(&path.join("form_key"), "form_key")?,
-            factor_key: key(&path.join("factor_key"), "factor_key")?,
+            link_key: key(&path.join("link_key"), "link_key")?.into(),
+            form_key: key(&path.join("form_key"), "form_key")?.into(),
+            factor_key: key(&path.join("factor_key"), "factor_key")?.into(),
+            origin_keys: Vec::new(),
             smtp_password: None,
             saml_key: Some(
                 read_or_make(&path.join("saml_key.pem"), || generate_rsa_key(KeyBits::B2048))?.as_str().into(),

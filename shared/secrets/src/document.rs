@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::SecretsError;
 use crate::directory::{at, draft_of, open_directory, read, write_draft};
-use crate::secrets_manager::{client, failed};
+use crate::secrets_manager::{CURRENT, client, failed};
 
 /// A text in a secret of its own, or in a private file.
 pub struct Document(Source);
@@ -65,17 +65,19 @@ impl Document {
     /// The text, if there is one.
     pub async fn read(&self) -> Result<Option<Stored>, SecretsError> {
         match &self.0 {
-            Source::SecretsManager { client, id } => match client.get_secret_value().secret_id(id).send().await {
-                Ok(answer) => {
-                    let (Some(text), Some(version)) = (answer.secret_string(), answer.version_id()) else {
-                        return Err(SecretsError::NotText);
-                    };
-                    Ok(Some(Stored { text: text.into(), version: Version(version.to_owned()) }))
+            Source::SecretsManager { client, id } => {
+                match client.get_secret_value().secret_id(id).version_stage(CURRENT).send().await {
+                    Ok(answer) => {
+                        let (Some(text), Some(version)) = (answer.secret_string(), answer.version_id()) else {
+                            return Err(SecretsError::NotText);
+                        };
+                        Ok(Some(Stored { text: text.into(), version: Version(version.to_owned()) }))
+                    }
+                    // The same code for a secret without a value and for none at all.
+                    Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
+                    Err(error) => Err(failed(&error)),
                 }
-                // The same code for a secret without a value and for none at all.
-                Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
-                Err(error) => Err(failed(&error)),
-            },
+            }
             Source::File(path) => read_file(path),
         }
     }

@@ -44,6 +44,12 @@ pub enum SecretsError {
     /// it can quote the secret.
     #[error("the secret is not a JSON object with the fields link_key, form_key and factor_key as text")]
     Shape,
+    /// The secret of a login is not a JSON object of the right shape.
+    #[error("the secret is not a JSON object with username and password as text")]
+    LoginShape,
+    /// A field that proves something is there and says nothing.
+    #[error("{0} is empty")]
+    Empty(&'static str),
     /// The secret in Secrets Manager is binary.
     #[error("the secret is not text")]
     NotText,

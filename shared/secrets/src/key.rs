@@ -41,6 +41,39 @@ impl fmt::Debug for Key {
     }
 }
 
+/// A key that is replaced from time to time, and the keys before and after it. Processes read the secret at different times:
+/// what one makes with the key that is new to it, another still has to take, and the other way round.
+#[derive(Debug)]
+pub struct Keys {
+    current: Key,
+    others: Vec<Key>,
+}
+
+impl Keys {
+    /// A key and those that go with it.
+    #[must_use]
+    pub const fn new(current: Key, others: Vec<Key>) -> Self {
+        Self { current, others }
+    }
+
+    /// The bytes of the key to use.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        self.current.expose()
+    }
+
+    /// The bytes of each other one, for what they made.
+    pub fn others(&self) -> impl Iterator<Item = &[u8; 32]> {
+        self.others.iter().map(Key::expose)
+    }
+}
+
+impl From<Key> for Keys {
+    fn from(current: Key) -> Self {
+        Self { current, others: Vec::new() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};

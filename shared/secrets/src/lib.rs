@@ -7,7 +7,7 @@
 //! | standalone | a private directory, filled at first start | neither is set |
 //!
 //! What is replaced while functions run, and read by few of them, is a [`Document`] of its own: a secret that one function
-//! may write.
+//! may write. What Secrets Manager itself has replaced is a [`Rotation`] to the function that does it.
 //!
 //! A [`SecretStore`] is opened once per process and asked before each use. The environment is given as a function
 //! and the time as an argument.
@@ -18,6 +18,8 @@ mod document;
 mod environment;
 mod error;
 mod key;
+mod login;
+mod rotation;
 mod secrets_manager;
 mod store;
 #[cfg(test)]
@@ -27,7 +29,9 @@ pub use cache::{Cache, FRESH, LIMIT};
 pub use document::{Document, Stored, Version, hex};
 pub use environment::VARIABLES;
 pub use error::SecretsError;
-pub use key::Key;
+pub use key::{Key, Keys};
+pub use login::Login;
+pub use rotation::{Progress, Rotation};
 pub use store::SecretStore;
 
 use secrecy::SecretString;
@@ -40,13 +44,15 @@ pub struct Secrets {
     /// The password of the database, unless it is reached without one.
     pub database_password: Option<SecretString>,
     /// Signs the cursors in links to further pages.
-    pub link_key: Key,
+    pub link_key: Keys,
     /// Signs form tokens.
-    pub form_key: Key,
+    pub form_key: Keys,
     /// Encrypts the secrets of authenticators in the database.
-    pub factor_key: Key,
+    pub factor_key: Keys,
     /// The password at the SMTP server, if mail is sent by one that asks for it.
     pub smtp_password: Option<SecretString>,
+    /// What a proxy says to prove that a request came through it, and what it said before, if there is such a proxy.
+    pub origin_keys: Vec<SecretString>,
     /// The RSA key that signs requests for single sign-on, in PEM, if there is one.
     pub saml_key: Option<SecretString>,
 }

@@ -7,19 +7,31 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::{Key, Secrets, SecretsError};
+use crate::{Key, Keys, Secrets, SecretsError};
 
 /// A request waits for secrets, so there is little time for them.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The fields of the secret.
+/// The stage of the version that counts.
+pub(crate) const CURRENT: &str = "AWSCURRENT";
+
+/// The fields of the secret. A `_next` is made long before it is used, so that every process knows it by then.
 #[derive(Deserialize)]
 struct Document {
     db_username: Option<String>,
     db_password: Option<SecretString>,
     link_key: SecretString,
+    link_key_next: Option<SecretString>,
+    link_key_previous: Option<SecretString>,
     form_key: SecretString,
+    form_key_next: Option<SecretString>,
+    form_key_previous: Option<SecretString>,
     factor_key: SecretString,
+    factor_key_next: Option<SecretString>,
+    #[serde(default)]
+    factor_keys_earlier: Vec<SecretString>,
+    origin_key: Option<SecretString>,
+    origin_key_previous: Option<SecretString>,
     smtp_password: Option<SecretString>,
     saml_key: Option<SecretString>,
 }
@@ -41,22 +53,40 @@ where
 impl Secrets {
     /// Reads the secret with this ARN or name.
     pub async fn from_secrets_manager(client: &Client, id: &str) -> Result<Self, SecretsError> {
-        let answer = client.get_secret_value().secret_id(id).send().await.map_err(|error| failed(&error))?;
+        let ask = client.get_secret_value().secret_id(id).version_stage(CURRENT);
+        let answer = ask.send().await.map_err(|error| failed(&error))?;
         Self::from_json(answer.secret_string().ok_or(SecretsError::Shape)?)
     }
 
-    fn from_json(text: &str) -> Result<Self, SecretsError> {
+    /// Reads the text of such a secret.
+    pub fn from_json(text: &str) -> Result<Self, SecretsError> {
         let document: Document = serde_json::from_str(text).map_err(|_| SecretsError::Shape)?;
+        let factors = document.factor_key_next.iter().chain(&document.factor_keys_earlier);
+        let origin_keys: Vec<_> = [document.origin_key, document.origin_key_previous].into_iter().flatten().collect();
+        // It would let everybody through who says nothing.
+        if origin_keys.iter().any(|key| key.expose_secret().is_empty()) {
+            return Err(SecretsError::Empty("origin_key"));
+        }
         Ok(Self {
             database_username: document.db_username,
             database_password: document.db_password,
-            link_key: key(&document.link_key, "link_key")?,
-            form_key: key(&document.form_key, "form_key")?,
-            factor_key: key(&document.factor_key, "factor_key")?,
+            link_key: keys(&document.link_key, [&document.link_key_next, &document.link_key_previous], "link_key")?,
+            form_key: keys(&document.form_key, [&document.form_key_next, &document.form_key_previous], "form_key")?,
+            factor_key: keys(&document.factor_key, factors, "factor_key")?,
+            origin_keys,
             smtp_password: document.smtp_password,
             saml_key: document.saml_key,
         })
     }
+}
+
+fn keys<'a>(
+    current: &SecretString,
+    others: impl IntoIterator<Item = impl Into<Option<&'a SecretString>>>,
+    name: &'static str,
+) -> Result<Keys, SecretsError> {
+    let others = others.into_iter().filter_map(Into::into).map(|text| key(text, name)).collect::<Result<_, _>>()?;
+    Ok(Keys::new(key(current, name)?, others))
 }
 
 fn key(text: &SecretString, name: &'static str) -> Result<Key, SecretsError> {
@@ -87,6 +117,42 @@ mod tests {
         assert_eq!(secrets.smtp_password.unwrap().expose_secret(), "pw-2");
         assert_eq!(secrets.saml_key.unwrap().expose_secret(), "PEM-2");
         assert_eq!(secrets.database_username, None);
+    }
+
+    /// The secret with these fields besides.
+    fn with(more: &str) -> Result<Secrets, SecretsError> {
+        let link_key = STANDARD.encode([1; 32]);
+        Secrets::from_json(&document(&link_key).replace("\"more\":1", more))
+    }
+
+    #[test]
+    fn keys_before_and_after_are_read_with_the_key() {
+        let [before, after] = [STANDARD.encode([8; 32]), STANDARD.encode([9; 32])];
+        let one = with("\"more\":1").unwrap();
+        assert!([&one.link_key, &one.form_key, &one.factor_key].iter().all(|keys| keys.others().next().is_none()));
+        let more = format!(
+            r#""link_key_next":"{after}","link_key_previous":"{before}","form_key_previous":"{before}",
+               "factor_key_next":"{after}","factor_keys_earlier":["{before}","{before}"]"#
+        );
+        let secrets = with(&more).unwrap();
+        let firsts = |keys: &Keys| keys.others().map(|key| key[0]).collect::<Vec<_>>();
+        assert_eq!(secrets.link_key.expose(), &[1; 32]);
+        assert_eq!((firsts(&secrets.link_key), firsts(&secrets.form_key)), (vec![9, 8], vec![8]));
+        assert_eq!(firsts(&secrets.factor_key), [9, 8, 8]);
+        for wrong in ["\"link_key_next\":\"x\"", "\"factor_keys_earlier\":[\"\"]"] {
+            assert!(matches!(with(wrong), Err(SecretsError::NotAKey(_))), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_the_proxy_says_is_never_empty() {
+        assert!(with("\"more\":1").unwrap().origin_keys.is_empty());
+        let both = with("\"origin_key\":\"now\",\"origin_key_previous\":\"then\"").unwrap();
+        let both: Vec<&str> = both.origin_keys.iter().map(ExposeSecret::expose_secret).collect();
+        assert_eq!(both, ["now", "then"]);
+        for wrong in ["\"origin_key\":\"\"", "\"origin_key\":\"now\",\"origin_key_previous\":\"\""] {
+            assert!(matches!(with(wrong), Err(SecretsError::Empty("origin_key"))), "{wrong}");
+        }
     }
 
     #[test]

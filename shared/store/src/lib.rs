@@ -74,7 +74,7 @@ pub use invitation::{
 pub use link::Added;
 pub use login::{Login, Logins};
 pub use logout::LogoutClient;
-pub use migrate::{LoginError, connect_owner, create_database, create_login, migrate};
+pub use migrate::{LoginError, connect_owner, create_database, create_login, is_login, log_changes, migrate};
 pub use oauth::{Exchanged, NewAccess, NewCode, NewTokens, Revocation, SignedInElsewhere};
 pub use observation::{
     CodeFilter, Filter, Found, NamedObservation, NamedObservationPage, NewObservation, ObservationPage,

@@ -83,6 +83,28 @@ pub async fn create_login(owner: &DatabaseConfig, name: &str, password: &SecretS
     Ok(())
 }
 
+/// Whether a login may do what the functions may do.
+pub async fn is_login(owner: &DatabaseConfig, name: &str) -> Result<bool, LoginError> {
+    const ASK: &str =
+        "SELECT FROM pg_roles WHERE rolname = $1 AND rolcanlogin AND pg_has_role(rolname, 'jhe_app', 'MEMBER')";
+    let found = connect_owner(owner).await?.query_opt(ASK, &[&name]).await;
+    Ok(found.map_err(StoreError::from)?.is_some())
+}
+
+/// Has the server log who changes what by `pgaudit`, where it was started with that. False where it was not.
+pub async fn log_changes(owner: &DatabaseConfig) -> Result<bool, LoginError> {
+    // A setting that the owner may not see is none.
+    const ASK: &str = "SELECT FROM pg_available_extensions, pg_settings
+        WHERE pg_available_extensions.name = 'pgaudit'
+        AND pg_settings.name = 'shared_preload_libraries' AND pg_settings.setting LIKE '%pgaudit%'";
+    let client = connect_owner(owner).await?;
+    let available = client.query_opt(ASK, &[]).await.map_err(StoreError::from)?.is_some();
+    if available {
+        client.batch_execute("CREATE EXTENSION IF NOT EXISTS pgaudit").await.map_err(StoreError::from)?;
+    }
+    Ok(available)
+}
+
 /// Makes an empty database, unless it is there. `server` leads to any database of the server, as a role that may.
 pub async fn create_database(server: &DatabaseConfig, name: &str) -> Result<(), LoginError> {
     checked_name(name)?;

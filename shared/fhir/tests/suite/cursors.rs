@@ -3,6 +3,19 @@ use proptest::prelude::*;
 
 const FILTER: &str = "10002 Observation?patient=40001";
 
+#[test]
+fn what_a_key_before_or_after_signed_is_taken_as_well() {
+    let position = Position { at: 1, id: 2 };
+    let [before, now, after, other] = [1, 2, 3, 4].map(|byte| CursorKey::new(&[byte; 32]));
+    let now = now.accepting([[1; 32], [3; 32]].iter());
+    for (key, opened) in
+        [(&before, Ok(position)), (&now, Ok(position)), (&after, Ok(position)), (&other, Err(BadCursor))]
+    {
+        assert_eq!(now.open(FILTER, &key.seal(FILTER, &position)), opened);
+    }
+    assert_eq!(before.open(FILTER, &now.seal(FILTER, &position)), Err(BadCursor), "signed by the current key alone");
+}
+
 proptest! {
     #[test]
     fn a_cursor_opens_where_it_was_made(at: i64, id: i64, filter: String) {

@@ -1,6 +1,7 @@
 //! Time-based one-time passwords (RFC 6238): HMAC-SHA-1, 30 seconds, six digits, as every authenticator app has them.
 
 use std::fmt::{self, Write as _};
+use std::iter::once;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hmac::{self, HMAC_SHA1_FOR_LEGACY_USE_ONLY, Key};
@@ -21,19 +22,30 @@ const STEP_SECONDS: i64 = 30;
 /// How many steps before and after the current one count (RFC 6238 section 5.2).
 const TOLERANCE: i64 = 1;
 
-/// The key that encrypts the secrets of authenticators in the database.
-pub struct FactorKey(Zeroizing<[u8; 32]>);
+/// The key that encrypts the secrets of authenticators in the database, and the keys that may have encrypted those that are
+/// there.
+pub struct FactorKey {
+    seals: Zeroizing<[u8; 32]>,
+    others: Vec<Zeroizing<[u8; 32]>>,
+}
 
 impl FactorKey {
     /// The key of the deployment.
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
-        Self(Zeroizing::new(*key))
+        Self { seals: Zeroizing::new(*key), others: Vec::new() }
     }
 
-    fn cipher(&self) -> Option<RandomizedNonceKey> {
-        RandomizedNonceKey::new(&AES_256_GCM, self.0.as_slice()).ok()
+    /// Opens what other keys sealed: those before and after this one.
+    #[must_use]
+    pub fn opening<'a>(mut self, others: impl Iterator<Item = &'a [u8; 32]>) -> Self {
+        self.others.extend(others.map(|key| Zeroizing::new(*key)));
+        self
     }
+}
+
+fn cipher(key: &Zeroizing<[u8; 32]>) -> Option<RandomizedNonceKey> {
+    RandomizedNonceKey::new(&AES_256_GCM, key.as_slice()).ok()
 }
 
 impl fmt::Debug for FactorKey {
@@ -120,20 +132,23 @@ impl TotpSecret {
 
     /// The secret encrypted for the database: AES-256-GCM with a random nonce, bound to its user.
     pub fn seal(&self, key: &FactorKey, user: i32) -> Result<Vec<u8>, RandomError> {
-        let cipher = key.cipher().ok_or(RandomError)?;
+        let cipher = cipher(&key.seals).ok_or(RandomError)?;
         let mut sealed = self.0.to_vec();
         let nonce = cipher.seal_in_place_append_tag(aad(user), &mut sealed).map_err(|_| RandomError)?;
         Ok([nonce.as_ref().as_slice(), &sealed].concat())
     }
 
-    /// The secret from the database. None when it was encrypted by another key or for another user.
+    /// The secret from the database. None when it was encrypted by none of the keys or for another user.
     #[must_use]
     pub fn open(key: &FactorKey, user: i32, stored: &[u8]) -> Option<Self> {
         let (nonce, sealed) = stored.split_at_checked(NONCE_LEN)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let mut sealed = Zeroizing::new(sealed.to_vec());
-        let plain = key.cipher()?.open_in_place(nonce, aad(user), &mut sealed).ok()?;
-        Some(Self(Zeroizing::new((&*plain).try_into().ok()?)))
+        once(&key.seals).chain(&key.others).find_map(|key| {
+            let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+            // What is opened in place is spoiled for the next key.
+            let mut sealed = Zeroizing::new(sealed.to_vec());
+            let plain = cipher(key)?.open_in_place(nonce, aad(user), &mut sealed).ok()?;
+            Some(Self(Zeroizing::new((&*plain).try_into().ok()?)))
+        })
     }
 }
 
@@ -219,6 +234,21 @@ mod tests {
         assert!(TotpSecret::open(&key, 10001, &[]).is_none());
         assert_ne!(sealed, secret.seal(&key, 10001).unwrap());
         assert_eq!(format!("{secret:?} {key:?}"), "TotpSecret(..) FactorKey(..)");
+    }
+
+    #[test]
+    fn a_secret_of_a_key_before_or_after_is_opened_as_well() {
+        let secret = TotpSecret::generate().unwrap();
+        let [first, second, now, next, other] = [1, 2, 3, 4, 5].map(|byte| FactorKey::new(&[byte; 32]));
+        let now = now.opening([[1; 32], [2; 32], [4; 32]].iter());
+        for (key, opens) in [(&first, true), (&second, true), (&now, true), (&next, true), (&other, false)] {
+            let opened = TotpSecret::open(&now, 10001, &secret.seal(key, 10001).unwrap());
+            assert_eq!(opened.map(|opened| opened.text()), opens.then(|| secret.text()));
+        }
+        assert!(
+            TotpSecret::open(&first, 10001, &secret.seal(&now, 10001).unwrap()).is_none(),
+            "by the current key alone"
+        );
     }
 
     proptest! {
