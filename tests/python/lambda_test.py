@@ -16,7 +16,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import lambda_deploy
 import lambda_keys
+import lambda_origin
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from database import psql
 from lambda_steps import FHIR, REST, Answer, Step, Values
@@ -173,7 +175,7 @@ def recorded(world: World, count: Count) -> None:
 
 
 def complete(count: Count) -> None:
-    used = {step.event for step in FHIR + REST} | {lambda_keys.FUNCTION}
+    used = {step.event for step in FHIR + REST} | {lambda_keys.FUNCTION} | lambda_deploy.FUNCTIONS
     files = {path.stem for path in EVENTS.glob("*.json")}
     count.check("every event file is used", used == files, used ^ files)
     functions = {path.name for path in (ROOT / "functions").iterdir() if (path / "src/main.rs").exists()}
@@ -199,6 +201,8 @@ def main() -> int:
         finally:
             hosts.close()
     recorded(world, count)
+    lambda_origin.run(BINARIES, world, lambda name: load(name, values), count.check)
+    lambda_deploy.run(BINARIES, world, count.check)
     without_secrets(world, values, count)
     world.close()
     print(f"{count.passed} passed, {count.failed} failed")

@@ -84,6 +84,13 @@ class World:
             "SIGNING_KEY_BITS": "2048",
         }
 
+    def copy_of_secret(self, name: str, more: dict[str, str]) -> str:
+        """Another secret of functions, with the same and more in it."""
+        client = self.client("secretsmanager")
+        document = json.loads(client.get_secret_value(SecretId=SECRET_NAME)["SecretString"])
+        tags = [{"Key": "jhe-rotates", "Value": "application"}]
+        return client.create_secret(Name=name, SecretString=json.dumps({**document, **more}), Tags=tags)["ARN"]
+
     def client(self, service: str):
         """A client of moto."""
         import boto3
