@@ -81,6 +81,30 @@ async fn a_password_that_is_replaced_is_picked_up_without_a_restart() {
 }
 
 #[tokio::test]
+async fn the_password_of_a_login_is_in_no_statement_that_a_server_could_log() {
+    let world = World::new().await;
+    world.sql("CREATE EXTENSION pg_stat_statements").await;
+    world.sql(&format!("ALTER DATABASE {} SET pg_stat_statements.track = 'all'", world.database)).await;
+    let name = format!("{}_login", world.database);
+    for password in ["first of 'two'", "second"] {
+        let config = DatabaseConfig { user: name.clone(), password: Some(password.into()), ..world.owner_config() };
+        store::create_login(&world.owner_config(), &name, &password.into()).await.expect("a login");
+        Store::new(&config).expect("a store").ready().await.expect("the password");
+        assert!(store::is_login(&world.owner_config(), &name).await.expect("an answer"));
+    }
+    let said = |text: &str| {
+        let text = text.replace('\'', "''");
+        format!("SELECT count(*) FROM pg_stat_statements WHERE query LIKE '% ROLE {name} %' AND query LIKE '%{text}%'")
+    };
+    assert_eq!(world.count(&said("SCRAM-SHA-256$4096:")).await, 2);
+    for password in ["first of", "second"] {
+        assert_eq!(world.count(&said(password)).await, 0, "{password}");
+    }
+    world.sql(&format!("DROP ROLE {name}")).await;
+    assert!(!store::is_login(&world.owner_config(), &name).await.expect("an answer"));
+}
+
+#[tokio::test]
 async fn a_login_that_is_wrong_is_asked_for_once_more_and_no_oftener() {
     let world = World::new().await;
     let (config, secret) = with_user(&world, "right").await;
