@@ -55,11 +55,10 @@ lambda-test: ## the events of events/ through the Lambda runtime
 	@scripts/ensure-venv
 	@.venv/bin/python tests/python/lambda_test.py
 
-bench: ## the figures of docs/benchmarks.md
+bench: build ## the figures of docs/benchmarks.md
 	@scripts/ensure-postgres
 	@scripts/ensure-venv
 	@.venv/bin/python tests/bench/bench.py
-	@$(CARGO) build --release --quiet --workspace --bins
 	@.venv/bin/python tests/bench/lambda_bench.py
 
 clean-local: ## delete the private PostgreSQL and all that `make run` keeps

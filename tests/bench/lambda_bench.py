@@ -1,12 +1,11 @@
-"""How fast and how small the functions are on Lambda: start to first poll, memory, zipped size, and what a build costs.
+"""How fast and how small the functions are on Lambda: start to first poll, memory and zipped size.
 
-Release binaries, a runtime API of our own, moto's Secrets Manager, PostgreSQL with TLS (verify-full) and SCRAM, all on this
+What `make build` made, a runtime API of our own, moto's Secrets Manager, PostgreSQL with TLS (verify-full) and SCRAM, all on this
 machine with its whole processor: Lambda gives a function a share by its memory, and adds its own time before the process.
 """
 
 import base64
 import hashlib
-import io
 import json
 import os
 import secrets
@@ -14,8 +13,6 @@ import statistics
 import subprocess
 import sys
 import time
-import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -27,6 +24,7 @@ from lambda_world import World  # noqa: E402
 from runtime_api import FunctionProcess, Start, first_poll  # noqa: E402
 
 RELEASE = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+DEPLOYED = ROOT / "target" / "lambda"
 RUNS = 11
 
 # Milliseconds to the first poll without and with a secret and a database connection, MB resident, MB (2^20) zipped.
@@ -41,17 +39,19 @@ def needs_database(function: str) -> bool:
     return "Needs::Database" in (ROOT / "functions" / function / "src/lib.rs").read_text()
 
 
+def bootstrap(function: str) -> Path:
+    """What Lambda starts."""
+    return DEPLOYED / function / "bootstrap"
+
+
 def zipped(function: str) -> float:
-    """The size of the deployed archive, in MB of 2^20 bytes as AWS counts, packed as SAM packs."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
-        file.write(RELEASE / function, "bootstrap")
-    return len(archive.getvalue()) / 2**20
+    """The size of the deployed archive, in MB of 2^20 bytes as AWS counts."""
+    return (DEPLOYED / f"{function}.zip").stat().st_size / 2**20
 
 
 def starts(function: str, environment: dict[str, str]) -> Start:
     """The medians of several starts, and the most memory."""
-    runs = [first_poll(RELEASE / function, environment) for _ in range(RUNS)]
+    runs = [first_poll(bootstrap(function), environment) for _ in range(RUNS)]
     return Start(
         statistics.median(run.elapsed for run in runs), statistics.median(run.busy for run in runs), max(run.resident for run in runs)
     )
@@ -82,7 +82,7 @@ def first_tokens(world: World) -> tuple[float, float]:
     for _ in range(RUNS):
         first, second = codes(world, 2)
         began = time.perf_counter()
-        with FunctionProcess(RELEASE / "oauth-token", world.by_secret) as function:
+        with FunctionProcess(bootstrap("oauth-token"), world.by_secret) as function:
             for body, times in ((first, cold), (second, warm)):
                 answer = function.invoke({**event, "body": body})
                 assert answer["statusCode"] == 200, answer
@@ -104,12 +104,12 @@ def report(name: str, goal: int, rows: dict[str, Start]) -> None:
 
 def main() -> None:
     names = functions()
-    missing = [name for name in names if not (RELEASE / name).exists()]
+    missing = [name for name in names if not bootstrap(name).exists()]
     if missing:
-        sys.exit(f"cargo build --release --workspace --bins first: {', '.join(missing)}")
+        sys.exit(f"make build first: {', '.join(missing)}")
     world = World("lambda_bench")
     # Keys in the secret: what KMS takes to sign is not ours to measure.
-    with FunctionProcess(RELEASE / "oauth-rotate-keys", {**world.by_secret, "SIGNING_KEY_KIND": "pem", "SIGNING_KEY_BITS": "4096"}) as process:
+    with FunctionProcess(bootstrap("oauth-rotate-keys"), {**world.by_secret, "SIGNING_KEY_KIND": "pem", "SIGNING_KEY_BITS": "4096"}) as process:
         process.invoke({})
     nothing = {name: starts(name, world.by_secret) for name in names if not needs_database(name)}
     database = {name: starts(name, world.by_secret) for name in names if needs_database(name)}
@@ -126,8 +126,7 @@ def main() -> None:
     rows = {**nothing, **database}
     largest = max(rows, key=lambda function: rows[function].resident)
     print(f"resident memory at the first poll: most {rows[largest].resident:.1f} MB, {largest} (goal: under {GOALS['resident']})", flush=True)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        sizes = dict(zip(names, pool.map(zipped, names)))
+    sizes = {name: zipped(name) for name in names}
     largest = max(sizes, key=sizes.get)
     large = sorted(name for name, size in sizes.items() if size > GOALS["zipped"])
     print(

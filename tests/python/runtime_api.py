@@ -72,6 +72,8 @@ class Handler(BaseHTTPRequestHandler):
     """`/invocation/next` waits for an event; `/invocation/<id>/response` and `/error` take the answer."""
 
     protocol_version = "HTTP/1.1"
+    # An answer is written in two parts: the second would wait 40 ms for the first to be acknowledged.
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         if self.path != PREFIX + "invocation/next":

@@ -141,7 +141,7 @@ fn answer(content: Content, schemas: &mut BTreeMap<&'static str, Value>) -> Valu
                 "type": "object",
                 "required": ["count", "next", "previous", "results"],
                 "properties": {
-                    "count": { "type": "integer", "description": "How many rows there are in all, 100,000 at most." },
+                    "count": { "type": "integer", "description": "How many rows there are in all, 10,000 at most." },
                     "next": link,
                     "previous": link,
                     "results": { "type": "array", "items": reference(shape, schemas) },

@@ -12,6 +12,9 @@ pub enum MailError {
     /// A setting is missing or cannot be used.
     #[error("{0}: {1}")]
     Setting(&'static str, &'static str),
+    /// AWS cannot be asked.
+    #[error(transparent)]
+    Aws(#[from] aws::ConfigurationError),
     /// The secrets cannot be had.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -32,7 +35,9 @@ pub enum MailError {
 impl From<MailError> for Failure {
     fn from(error: MailError) -> Self {
         match error {
-            MailError::Off | MailError::Setting(..) | MailError::Message(_) => Self::Internal(Box::new(error)),
+            MailError::Aws(_) | MailError::Off | MailError::Setting(..) | MailError::Message(_) => {
+                Self::Internal(Box::new(error))
+            }
             MailError::Setup(error) => error.into(),
             MailError::Directory(_) | MailError::Smtp(_) | MailError::Ses(_) => Self::Unavailable(Box::new(error)),
         }

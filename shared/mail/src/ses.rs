@@ -18,8 +18,7 @@ pub(crate) struct Ses(Client);
 impl Ses {
     /// As the environment says: see [`aws::configuration`].
     pub(crate) fn from_env(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, MailError> {
-        let config = aws::configuration(lookup, PATIENCE);
-        Ok(Self(Client::new(&config.map_err(|missing| MailError::Setting(missing.0, "SES needs it"))?)))
+        Ok(Self(Client::new(&aws::configuration(lookup, PATIENCE)?)))
     }
 
     pub(crate) async fn send(&self, message: &Message, mail: &lettre::Message) -> Result<(), MailError> {

@@ -16,7 +16,7 @@ const DEFAULT_PAGE_SIZE: i64 = 20;
 const MAX_PAGE_SIZE: i64 = 1_000;
 
 /// The most rows that are skipped for a page by its number.
-const MAX_SKIP: i64 = 10_000;
+const MAX_SKIP: i64 = store::COUNTED;
 
 /// No list has as many pages.
 const MAX_NUMBER: i64 = 1 << 32;

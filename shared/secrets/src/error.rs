@@ -9,9 +9,9 @@ pub enum SecretsError {
     /// A variable is needed.
     #[error("set {0} or {0}_FILE")]
     MissingVariable(&'static str),
-    /// A variable is needed to reach Secrets Manager.
-    #[error("set {0}: Secrets Manager is asked with the credentials in the environment")]
-    Environment(&'static str),
+    /// Secrets Manager cannot be asked.
+    #[error(transparent)]
+    Aws(#[from] aws::ConfigurationError),
     /// It is not clear which of the two counts.
     #[error("set only one of {0} and {0}_FILE")]
     TwoVariables(&'static str),

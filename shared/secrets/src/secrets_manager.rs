@@ -38,8 +38,7 @@ struct Document {
 
 /// As the environment says: see [`aws::configuration`].
 pub(crate) fn client(lookup: impl Fn(&str) -> Option<String>) -> Result<Client, SecretsError> {
-    let config = aws::configuration(lookup, PATIENCE).map_err(|missing| SecretsError::Environment(missing.0))?;
-    Ok(Client::new(&config))
+    Ok(Client::new(&aws::configuration(lookup, PATIENCE)?))
 }
 
 /// The code says what is wrong, `ResourceNotFoundException`; the message could repeat the request.

@@ -10,6 +10,9 @@ pub enum KeysError {
     /// A setting is missing or not usable.
     #[error("{0}: {1}")]
     Setting(&'static str, &'static str),
+    /// AWS cannot be asked.
+    #[error(transparent)]
+    Aws(#[from] aws::ConfigurationError),
     /// The document cannot be read or written.
     #[error("the signing keys cannot be had")]
     Secrets(#[from] SecretsError),

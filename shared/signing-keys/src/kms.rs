@@ -37,11 +37,7 @@ pub(crate) struct Made {
 impl Kms {
     /// As the environment says: see [`aws::configuration`].
     pub(crate) fn of(app: &App) -> Result<Arc<Self>, KeysError> {
-        app.part(|| {
-            let config = aws::configuration(app.variables(), PATIENCE);
-            let config = config.map_err(|missing| KeysError::Setting(missing.0, "keys in KMS need it"))?;
-            Ok(Self(Client::new(&config)))
-        })
+        app.part(|| Ok(Self(Client::new(&aws::configuration(app.variables(), PATIENCE)?))))
     }
 
     /// The signature of a token.

@@ -117,50 +117,53 @@ impl Access {
         }
     }
 
-    /// The column that the page is in the order of, and where its rows come from.
-    const fn source(self) -> (&'static str, &'static str) {
+    /// The column that the page is in the order of, the table that it is of, and the rows that count.
+    const fn source(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::Ids => ("p.id", "patient p WHERE p.id = ANY ($5)"),
-            Self::Study => {
-                ("e.patient_id", "study_patient e JOIN patient p ON p.id = e.patient_id WHERE e.study_id = $7")
-            }
+            Self::Ids => ("p.id", "patient p", "p.id = ANY ($5)"),
+            Self::Study => ("e.patient_id", "study_patient e", "e.study_id = $7"),
             Self::Identifier => (
                 "p.id",
-                "patient p WHERE p.id IN (SELECT i.patient_id FROM patient_identifier i
-                                           WHERE i.value = $9 AND ($8::text IS NULL OR i.system = $8))",
+                "patient p",
+                "p.id IN (SELECT i.patient_id FROM patient_identifier i
+                           WHERE i.value = $9 AND ($8::text IS NULL OR i.system = $8))",
             ),
-            Self::Organization => (
-                "b.patient_id",
-                "patient_organization b JOIN patient p ON p.id = b.patient_id WHERE b.organization_id = $6",
-            ),
-            Self::Own => (
-                "b.patient_id",
-                "patient_organization b JOIN patient p ON p.id = b.patient_id
-                  WHERE b.organization_id = own.organization_id",
-            ),
-            Self::All => ("p.id", "patient p WHERE true"),
+            Self::Organization => ("b.patient_id", "patient_organization b", "b.organization_id = $6"),
+            Self::Own => ("b.patient_id", "patient_organization b", "b.organization_id = own.organization_id"),
+            Self::All => ("p.id", "patient p", "true"),
         }
+    }
+
+    /// The rows of the source that meet the conditions. Patients are joined only where a condition is on their record:
+    /// without one, an index has all that a page of ids and a count need.
+    fn rows(self, conditions: &str) -> String {
+        let (key, table, source) = self.source();
+        let join = if conditions.is_empty() || matches!(self, Self::Ids | Self::Identifier | Self::All) {
+            String::new()
+        } else {
+            format!("JOIN patient p ON p.id = {key}")
+        };
+        format!("{table} {join} WHERE {source} {conditions}")
     }
 
     /// The first rows after `$16`, one more than a page, and how many rows match in all.
     fn page_and_total(self, filter: &PatientFilter) -> (String, String) {
-        let conditions = self.conditions(filter);
-        let (key, source) = self.source();
-        let first =
-            format!("SELECT p.id FROM {source} {conditions} AND {key} > $16 ORDER BY {key} LIMIT $17 + $23 + 1");
+        let rows = self.rows(&self.conditions(filter));
+        let (key, ..) = self.source();
+        let first = format!("SELECT {key} AS id FROM {rows} AND {key} > $16 ORDER BY {key} LIMIT $17 + $23 + 1");
         if self == Self::Own {
             // One lane per organization; who is a patient of two of them is in two lanes.
             let lanes = |rows: &str| {
                 format!("organization_member own CROSS JOIN LATERAL ({rows}) lane WHERE own.practitioner_id = $1")
             };
-            let all = lanes(&format!("SELECT p.id FROM {source} {conditions}"));
+            let all = lanes(&format!("SELECT {key} AS id FROM {rows}"));
             let first = lanes(&first);
             return (
                 format!("SELECT DISTINCT lane.id FROM {first} ORDER BY lane.id LIMIT $17 + $23 + 1"),
                 format!("SELECT count(DISTINCT c.id) FROM (SELECT lane.id FROM {all} LIMIT $22) c"),
             );
         }
-        (first, format!("SELECT count(*) FROM (SELECT FROM {source} {conditions} LIMIT $22) c"))
+        (first, format!("SELECT count(*) FROM (SELECT FROM {rows} LIMIT $22) c"))
     }
 
     /// The conditions that are asked for and not met by the source. Only those are in the text of the statement: one text
