@@ -226,7 +226,10 @@ async fn step(world: &World, model: &mut Model, choose: &mut Choices) -> String 
             )
         }
         4 if model.patients.contains(&(owner, patient)) => {
-            model.enrolled.insert((study, patient));
+            if model.enrolled.insert((study, patient)) {
+                // What was decided before this enrolment was decided about another.
+                model.decisions.retain(|(who, of, _), _| (*who, *of) != (patient, study));
+            }
             format!(
                 "INSERT INTO study_patient (study_id, organization_id, patient_id) VALUES ({study}, {owner}, {patient}) ON CONFLICT DO NOTHING"
             )

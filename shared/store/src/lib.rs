@@ -29,6 +29,7 @@ mod migrate;
 mod oauth;
 mod observation;
 mod organization;
+mod page;
 mod passkey;
 mod patient;
 mod pool;
@@ -54,7 +55,8 @@ pub use auxiliary::{
 };
 pub use change::{Changed, Expected};
 pub use client::{
-    ClientRecord, ClientRegistration, ClientSummary, NewOwnClient, OwnClient, RegisteredClient, SecretChange,
+    ClientChange, ClientRecord, ClientRegistration, ClientSummary, NewOwnClient, OwnClient, RegisteredClient,
+    SecretChange,
 };
 pub use config::{ConfigError, DatabaseConfig, SslMode};
 pub use consent::{
@@ -68,8 +70,8 @@ pub use factor::{Authenticator, Factor, FirstStep, NewAuthenticator, NewChalleng
 pub use fhir_source::{FhirSource, FhirSourceChange, SourceChanged};
 pub use idempotency::{Earlier, KeyClaim, KeyOwner};
 pub use invitation::{
-    Invitation, InvitationCode, InvitationFilter, InvitationPage, Issue, IssuedInvitation, NewInvitation, Rate,
-    Redemption,
+    Invitation, InvitationCode, InvitationFilter, InvitationOf, InvitationPage, Issue, IssuedInvitation, NewInvitation,
+    Rate, Redemption,
 };
 pub use link::Added;
 pub use login::{Login, Logins};
@@ -83,6 +85,7 @@ pub use observation::{
 pub use organization::{
     Deletion, Member, Membership, Misplaced, NewOrganization, Organization, OrganizationChange, RoleChange,
 };
+pub use page::Page;
 pub use passkey::{Ceremony, KnownPasskey, NewPasskey, Passkey, Registered};
 pub use patient::{
     Asking, AskingOrganization, ClientInvitation, Creation, Decision, Identifier, Imported, Lookup, NewPatient,

@@ -274,11 +274,14 @@ const IN_ORGANIZATION: &str = "((SELECT organization_id FROM asked) IS NULL
              OR (SELECT true FROM patient_organization p
                   WHERE p.patient_id = f.patient_id AND p.organization_id = (SELECT organization_id FROM asked)))";
 
-/// The consent of a row of the feed, asked again for each row: the feed itself decides nothing. Written as values and not as
-/// EXISTS, which the planner may turn into a join of the whole lane.
-const FEED_CONSENT: &str = "(SELECT c.may_search AND c.decided_at >= l.requested_at FROM consent_current c
-          WHERE c.patient_id = f.patient_id AND c.study_id = f.study_id AND c.scope_id = f.scope_id)
-        AND (SELECT true FROM study_patient e WHERE e.study_id = f.study_id AND e.patient_id = f.patient_id)";
+/// The consent of a row of the feed, asked again for each row: the feed itself decides nothing. It counts since the study asks
+/// and since the patient is enrolled; who is not enrolled has no such time, and nothing is after none. Written as values and
+/// not as EXISTS, which the planner may turn into a join of the whole lane.
+const FEED_CONSENT: &str =
+    "(SELECT c.may_search AND c.decided_at >= (SELECT greatest(l.requested_at, e.enrolled_at) FROM study_patient e
+                                            WHERE e.study_id = f.study_id AND e.patient_id = f.patient_id)
+           FROM consent_current c
+          WHERE c.patient_id = f.patient_id AND c.study_id = f.study_id AND c.scope_id = f.scope_id)";
 
 /// The consent of a candidate: some permit allows it.
 const CANDIDATE_CONSENT: &str = "(f.patient_id, f.scope_id) IN (SELECT patient_id, scope_id FROM lane)";
