@@ -100,6 +100,18 @@ pub async fn studies(
     ids: &[i32],
     organization: Option<i32>,
 ) -> Result<Vec<Study>, Failure> {
+    permit_organization(app, request, actor, organization).await?;
+    let context = request.audit(Some(actor), Action::Search, "Group");
+    own_studies(app, &context, actor, ids, organization).await
+}
+
+/// Refuses a search for the studies of an organization that is not the caller's. Whether it exists is not told.
+pub async fn permit_organization(
+    app: &App,
+    request: &Request,
+    actor: &Actor,
+    organization: Option<i32>,
+) -> Result<(), Failure> {
     let context = request.audit(Some(actor), Action::Search, "Group");
     if let Some(id) = organization
         && own_organizations(app, &context, actor, &[id]).await?.is_empty()
@@ -107,7 +119,7 @@ pub async fn studies(
     {
         return Err(Failure::Refused(Refusal::known(Layer::Organization)));
     }
-    own_studies(app, &context, actor, ids, organization).await
+    Ok(())
 }
 
 /// The organization with this id, if the caller may see it.

@@ -10,7 +10,7 @@ use http::Method;
 /// The parameters of a search: the query, and for `POST [type]/_search` also the form
 /// (<https://hl7.org/fhir/R5/http.html#search>).
 pub fn parameters(request: &Request) -> Result<Vec<(String, String)>, Failure> {
-    let mut pairs = request.query();
+    let mut pairs = request.query()?;
     if request.method() == Method::POST {
         pairs.extend(request.form()?);
     }
