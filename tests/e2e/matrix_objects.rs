@@ -44,8 +44,10 @@ const OWN: [Own; 9] = [
     Own(
         "DELETE /api/v1/practitioner_clients/{id}",
         "/api/v1/practitioner_clients/999",
-        "INSERT INTO oauth_client (id, client_id, name, redirect_uris, grant_types, scopes, acts_as, owned_by)
-         SELECT 999, 'matrix', 'matrix', '{}', '{client_credentials}', '{openid}', p.user_id, p.user_id
+        "INSERT INTO oauth_client (id, client_id, name, secret_hash, token_endpoint_auth_method, redirect_uris, grant_types, scopes,
+                                   acts_as, owned_by, label, whole_access)
+         SELECT 999, 'matrix', 'matrix', sha256('x'), 'client_secret_basic', '{}', '{client_credentials}', '{openid}', p.user_id, p.user_id,
+                'matrix', true
            FROM organization_member m JOIN practitioner p ON p.id = m.practitioner_id
           WHERE m.organization_id = 20003 AND m.role > 'viewer' ORDER BY m.role, p.id LIMIT 1",
     ),

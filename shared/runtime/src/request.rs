@@ -356,7 +356,7 @@ mod tests {
                     assert_eq!(found, expected, "{encoded}");
                 }
                 (Err(Failure::Fields(fields)), Err(name)) => {
-                    assert!(fields.contains_key(name), "{encoded}: {fields:?}")
+                    assert!(fields.contains_key(name), "{encoded}: {fields:?}");
                 }
                 (found, _) => panic!("{encoded}: {found:?}"),
             }
