@@ -79,6 +79,7 @@ mod patients_change;
 mod patients_import;
 mod patients_organizations;
 mod practitioner_clients;
+mod practitioners;
 mod rate_limit;
 mod reason;
 mod resource;

@@ -90,7 +90,7 @@ pub use patient::{
     PatientPage, TextFilter,
 };
 pub use pool::Store;
-pub use practitioner::{Practitioner, PractitionerAccount, PractitionerPage};
+pub use practitioner::{FoundPractitioners, Practitioner, PractitionerAccount, PractitionerFilter, PractitionerPage};
 pub use pushed_request::{Bound, NewPushedRequest, Push};
 pub use session::{GrantEntry, LoginSession, NewSession, Origin, SessionEntry};
 pub use setting::{NewSetting, RecordHolder, Setting, SettingChange};
