@@ -64,6 +64,7 @@ mod observation_paging;
 mod observation_review;
 mod observation_search;
 mod observation_search_access;
+mod observation_sources;
 mod observation_upload_rules;
 mod observation_window;
 mod observations_list;

@@ -77,7 +77,7 @@ pub use logout::LogoutClient;
 pub use migrate::{LoginError, connect_owner, create_database, create_login, is_login, log_changes, migrate};
 pub use oauth::{Exchanged, NewAccess, NewCode, NewTokens, Revocation, SignedInElsewhere};
 pub use observation::{
-    CodeFilter, Filter, Found, NamedObservation, NamedObservationPage, NewObservation, ObservationPage,
+    BroughtBy, CodeFilter, Filter, Found, NamedObservation, NamedObservationPage, NewObservation, ObservationPage,
     ObservationQuery, Order, PageSize, ReadOutcome, Reader, Stored, UploadVerdict, WhenRevoked,
 };
 pub use organization::{
