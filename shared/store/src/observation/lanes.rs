@@ -103,13 +103,14 @@ lane AS MATERIALIZED (
 )";
 
 /// Whether something that comes from the FHIR Source of the row `f` is asked for: `is` and `below` are arrays of what `_source` and
-/// `_source:below` ask, and all must match.
+/// `_source:below` ask, and all must match. Written as values and not as EXISTS, which the planner may turn into a join that
+/// leaves the order of the lane.
 pub(crate) fn of_asked_sources(is: &str, below: &str) -> String {
     format!(
-        "NOT EXISTS (SELECT FROM unnest({is}) named(source)
-                         WHERE named.source <> 'https://jupyterhealth.org/fhir/fhir-source/' || f.source_id)
-        AND NOT EXISTS (SELECT FROM unnest({below}) named(source)
-                         WHERE NOT starts_with('https://jupyterhealth.org/fhir/fhir-source/' || f.source_id, named.source))"
+        "(SELECT bool_and(named.source = 'https://jupyterhealth.org/fhir/fhir-source/' || f.source_id)
+           FROM unnest({is}) named(source)) IS NOT FALSE
+        AND (SELECT bool_and(starts_with('https://jupyterhealth.org/fhir/fhir-source/' || f.source_id, named.source))
+               FROM unnest({below}) named(source)) IS NOT FALSE"
     )
 }
 

@@ -232,15 +232,12 @@ lane_window AS MATERIALIZED (
     }
 }
 
-/// What is asked of a row for its origin. The feed does not know it.
-fn brought(source: Source, origin: &BroughtBy) -> String {
-    match (origin, source) {
-        (BroughtBy::Anybody, _) => String::new(),
-        (BroughtBy::Nobody, Source::Feed) => {
-            "AND (SELECT o.source_id IS NULL FROM observation o WHERE o.id = f.observation_id)".to_owned()
-        }
-        (BroughtBy::Nobody, _) => "AND f.source_id IS NULL".to_owned(),
-        (BroughtBy::Sources { .. }, _) => {
+/// What is asked of a row for who brought it.
+fn brought(origin: &BroughtBy) -> String {
+    match origin {
+        BroughtBy::Anybody => String::new(),
+        BroughtBy::Nobody => "AND f.source_id IS NULL".to_owned(),
+        BroughtBy::Sources { .. } => {
             let asked = of_asked_sources("(SELECT sources FROM asked)", "(SELECT below FROM asked)");
             format!("AND f.source_id IS NOT NULL AND {asked}")
         }
@@ -269,7 +266,7 @@ const fn enrolled(origin: &BroughtBy) -> &'static str {
 /// The common table expressions before the page, and the body of a lane's rows without order and limit.
 fn parts(source: Source, times: Times, order: Option<Order>, origin: &BroughtBy) -> (String, String) {
     let bounds = bounds(source, times, order);
-    let brought = brought(source, origin);
+    let brought = brought(origin);
     let (table, id) = table(source, origin);
     let columns = format!("f.{id} AS id, f.patient_id, f.last_updated, f.effective_start");
     match source {
@@ -292,9 +289,9 @@ fn parts(source: Source, times: Times, order: Option<Order>, origin: &BroughtBy)
                 "SELECT {columns}
        FROM {table} f
       WHERE f.study_id = l.study_id AND f.scope_id = l.scope_id
-        AND {STATUS} {bounds}
+        AND {STATUS} {bounds} {brought}
         AND {FEED_CONSENT}
-        AND {IN_ORGANIZATION} {brought}"
+        AND {IN_ORGANIZATION}"
             ),
         ),
         Source::Everything => (
