@@ -30,6 +30,7 @@ STEPS = [
     ("crates and end to end", ["target/debug/jhe", "with-database", *TEST, "--lib", "--test", "*", "--no-fail-fast"]),
     ("end to end through a pooler", [PYTHON, "tests/python/pooler.py", *TEST, "--test", "e2e"]),
     ("Open mHealth differential", [PYTHON, "tests/python/omh_differential.py"]),
+    ("FHIR R5 differential", [PYTHON, "tests/python/fhir_differential.py"]),
     ("jupyterhealth-client", [PYTHON, "tests/python/client_test.py"]),
     ("authlib and requests-oauthlib", [PYTHON, "tests/python/oauth_clients_test.py"]),
     ("FHIR validity", [PYTHON, "tests/python/fhir_valid.py"]),

@@ -22,9 +22,9 @@ const AUXILIARY: [&str; 4] = [
     "INSERT INTO fhir_source (patient_id, data_source_id, label, fhir_base_url)
      VALUES (40001, 70005, 'Forms', 'https://e.example'), (40001, 70005, 'None', 'https://e.example'),
             (40003, 70005, 'Forms', 'https://e.example'), (40003, 70005, 'None', 'https://e.example')",
-    "INSERT INTO auxiliary (id, patient_id, scope_id, source_id, content)
-     VALUES ('aaaaaaaa-0000-4000-8000-000000000001', 40001, 50011, 90001, '{}'),
-            ('aaaaaaaa-0000-4000-8000-000000000003', 40003, 50011, 90003, '{}')",
+    r#"INSERT INTO auxiliary (id, patient_id, scope_id, source_id, content)
+     VALUES ('aaaaaaaa-0000-4000-8000-000000000001', 40001, 50011, 90001, '{"status":"completed","questionnaire":"q"}'),
+            ('aaaaaaaa-0000-4000-8000-000000000003', 40003, 50011, 90003, '{"status":"completed","questionnaire":"q"}')"#,
 ];
 
 /// Every route but those of `OPTIONS`.
@@ -149,7 +149,8 @@ pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
         | "PUT /fhir/r5/{type}/{id}"
         | "POST /fhir-import/R4"
         | "POST /fhir-import/R4/{type}" => json!({ "resourceType": "QuestionnaireResponse",
-            "status": "completed", "meta": { "source": "https://jupyterhealth.org/fhir/fhir-source/90001" } }),
+            "status": "completed", "questionnaire": "Questionnaire/q",
+            "meta": { "source": "https://jupyterhealth.org/fhir/fhir-source/90001" } }),
         "PATCH /fhir/r5/{type}/{id}" => json!({ "status": "amended" }),
         "POST /api/v1/fhir_sources" => {
             json!({ "label": "l", "dataSource": 70001, "fhirBaseUrl": "https://e.example" })

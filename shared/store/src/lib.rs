@@ -79,7 +79,7 @@ pub use logout::LogoutClient;
 pub use migrate::{LoginError, connect_owner, create_database, create_login, is_login, log_changes, migrate};
 pub use oauth::{Exchanged, NewAccess, NewCode, NewTokens, Revocation, SignedInElsewhere};
 pub use observation::{
-    CodeFilter, Filter, Found, NamedObservation, NamedObservationPage, NewObservation, ObservationPage,
+    BroughtBy, CodeFilter, Filter, Found, NamedObservation, NamedObservationPage, NewObservation, ObservationPage,
     ObservationQuery, Order, PageSize, ReadOutcome, Reader, Stored, UploadVerdict, WhenRevoked,
 };
 pub use organization::{
@@ -93,7 +93,7 @@ pub use patient::{
     PatientPage, TextFilter,
 };
 pub use pool::Store;
-pub use practitioner::{Practitioner, PractitionerAccount, PractitionerPage};
+pub use practitioner::{FoundPractitioners, Practitioner, PractitionerAccount, PractitionerFilter, PractitionerPage};
 pub use pushed_request::{Bound, NewPushedRequest, Push};
 pub use session::{GrantEntry, LoginSession, NewSession, Origin, SessionEntry};
 pub use setting::{NewSetting, RecordHolder, Setting, SettingChange};
