@@ -107,5 +107,5 @@ mod token_exchange;
 mod user_accounts;
 mod user_standing;
 mod users_administration;
-mod versions;
 mod verify;
+mod versions;
