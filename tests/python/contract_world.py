@@ -117,7 +117,9 @@ class Replay:
         )
 
     def written(self, example: dict) -> tuple[dict[str, str], str | None]:
-        """The headers and the body of a recorded request. Which FHIR Source a resource came from was not recorded."""
+        """The headers and the body of a recorded request. Which FHIR Source a resource came from was not recorded; what names a
+        device came from none.
+        """
         body = example.get("request")
         if body is None:
             return {}, None
@@ -126,7 +128,8 @@ class Replay:
             form = re.sub("(?<=^token=)[^&]*", self.tokens[subject], body) if subject else body
             return {"Content-Type": FORM}, self.here(form)
         headers = {"Content-Type": "application/fhir+json" if example["status"] == 415 else JSON}
-        if re.match(r"/FHIR/R5/\w+|/fhir-import/", example["path"]) and example["status"] != 400:
+        is_resource = re.match(r"/FHIR/R5/\w+|/fhir-import/", example["path"])
+        if is_resource and example["status"] != 400 and "device" not in body:
             headers |= self.headers
         return headers, self.here(json.dumps(body))
 

@@ -5,7 +5,7 @@ use audit::Action;
 use authz::Actor;
 use fhir::{
     Rejection,
-    auxiliary::{Submission, patched},
+    auxiliary::{Submission, is_r5, patched},
 };
 use http::{HeaderValue, Method, StatusCode, header};
 use runtime::{
@@ -45,10 +45,14 @@ async fn create(app: &App, request: &Request, actor: &Actor, kind: &'static str)
             "If-None-Exist is not supported: what a source sends again under the same id is a new version.".to_owned(),
         ));
     }
-    let submission = Submission::parse(kind, &request.json()?, &fhir_base(app))?;
+    let resource = request.json()?;
+    let submission = Submission::parse_any_release(kind, &resource, &fhir_base(app))?;
+    // Whose it is comes before what it says.
+    let source = request.fhir_source(submission.source)?;
+    is_r5(kind, &resource)?;
     let new = NewAuxiliary {
         kind,
-        source: request.fhir_source(submission.source)?,
+        source,
         upstream_id: submission.upstream_id.as_deref(),
         named_patient: submission.patient,
         content: &submission.content,

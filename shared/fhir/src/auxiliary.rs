@@ -82,7 +82,7 @@ impl Submission {
     /// Checks a resource of R5. `base_url` is the FHIR base of this exchange, without a slash at its end.
     pub fn parse(kind: &'static str, value: &Value, base_url: &str) -> Result<Self, Rejection> {
         let submission = Self::parse_any_release(kind, value, base_url)?;
-        r5::check(kind, value)?;
+        is_r5(kind, value)?;
         Ok(submission)
     }
 
@@ -104,6 +104,11 @@ impl Submission {
         }
         Ok(Self { upstream_id, source, patient, content })
     }
+}
+
+/// Checks that a resource of this type, whose depth is bounded, is one of R5.
+pub fn is_r5(kind: &str, value: &Value) -> Result<(), Rejection> {
+    r5::check(kind, value)
 }
 
 /// The FHIR Source in a `meta.source`.
