@@ -37,8 +37,8 @@ async fn a_client_is_changed_and_ended_in_the_version_that_was_read() {
     assert_eq!(delete(changed.header("etag")).await, StatusCode::NO_CONTENT);
     let made =
         Reply::to(world.request("admin", Method::POST, "/api/v1/clients").json(&application("none", &json!({})))).await;
-    let path = format!("/api/v1/clients/{}", made.json()["id"]);
-    assert_eq!(made.header("etag"), tag(&world, "admin", &path).await);
+    let new = format!("/api/v1/clients/{}", made.json()["id"]);
+    assert_eq!(made.header("etag"), tag(&world, "admin", &new).await);
 }
 
 #[tokio::test]
