@@ -4,8 +4,10 @@
 pub mod demo;
 pub mod embedded;
 mod functions;
+mod proxies;
 pub mod routes;
 pub mod schedule;
 pub mod server;
 
 pub use functions::{FUNCTIONS, SCHEDULED};
+pub use proxies::{NoProxy, TrustedProxies};
