@@ -1,5 +1,7 @@
 //! The commands of `jhe`.
 
+mod verify;
+
 use runtime::{App, Occasion, Scheduled};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -27,6 +29,7 @@ const USAGE: &str = "\
 usage: jhe [serve] [--demo]          serve; without DB_HOST with a private PostgreSQL under .local
        jhe migrate                   apply the migrations to DB_HOST and make the functions' login
        jhe with-database COMMAND...  run a command with a throw-away PostgreSQL
+       jhe verify --target TARGET    look at a deployment: docs/verify.md has the options
 {scheduled}
 environment: PORT (8000), BIND (127.0.0.1), JHE_HOME (.local), SITE_URL, DB_*, see docs/configuration.md";
 
@@ -43,6 +46,7 @@ pub async fn run(arguments: &[String]) -> Result<ExitCode> {
         [] | ["serve"] => serve(false).await,
         ["--demo"] | ["serve", "--demo"] => serve(true).await,
         ["migrate"] => migrate().await,
+        ["verify", options @ ..] => verify::run(options).await,
         ["with-database", command @ ..] if !command.is_empty() => with_database(command).await,
         ["help" | "--help" | "-h"] => {
             println!("{}", usage());

@@ -8,6 +8,7 @@ mod proxies;
 pub mod routes;
 pub mod schedule;
 pub mod server;
+pub mod verify;
 
 pub use functions::{FUNCTIONS, SCHEDULED};
 pub use proxies::{NoProxy, TrustedProxies};

@@ -21,6 +21,7 @@ mod error;
 mod factor;
 mod fhir_source;
 mod idempotency;
+mod inspection;
 mod invitation;
 mod link;
 mod login;
@@ -69,6 +70,7 @@ pub use error::StoreError;
 pub use factor::{Authenticator, Factor, FirstStep, NewAuthenticator, NewChallenge, Removal};
 pub use fhir_source::{FhirSource, FhirSourceChange, SourceChanged};
 pub use idempotency::{Earlier, KeyClaim, KeyOwner};
+pub use inspection::{ClearText, DatabaseSession, SuperAdmins, clear_text, definitions, owners_changes_of_the_past};
 pub use invitation::{
     Invitation, InvitationCode, InvitationFilter, InvitationOf, InvitationPage, Issue, IssuedInvitation, NewInvitation,
     Rate, Redemption,
@@ -76,7 +78,9 @@ pub use invitation::{
 pub use link::Added;
 pub use login::{Login, Logins};
 pub use logout::LogoutClient;
-pub use migrate::{LoginError, connect_owner, create_database, create_login, is_login, log_changes, migrate};
+pub use migrate::{
+    LoginError, connect_owner, create_database, create_login, drop_database, is_login, log_changes, migrate,
+};
 pub use oauth::{Exchanged, NewAccess, NewCode, NewTokens, Revocation, SignedInElsewhere};
 pub use observation::{
     BroughtBy, CodeFilter, Filter, Found, NamedObservation, NamedObservationPage, NewObservation, ObservationPage,
