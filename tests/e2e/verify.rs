@@ -45,11 +45,9 @@ async fn who_sees_or_changes_without_a_role_fails_access_control_and_nothing_els
 async fn an_upload_without_consent_that_is_stored_fails() {
     // A decision that nobody made.
     let statement = "
-        INSERT INTO study_scope_request (study_id, scope_id)
-        SELECT 30001, id FROM scope WHERE coding_code = 'omh:blood-glucose:4.0' ON CONFLICT DO NOTHING;
+        INSERT INTO study_scope_request (study_id, scope_id) VALUES (30001, 50001);
         INSERT INTO consent_event (patient_id, study_id, scope_id, decision, decided_by, request_id)
-        SELECT p.id, 30001, s.id, 'granted', p.user_id, 'test' FROM patient p, scope s
-         WHERE p.id = 40001 AND s.coding_code = 'omh:blood-glucose:4.0'";
+        SELECT id, 30001, 50001, 'granted', user_id, 'test' FROM patient WHERE id = 40001";
     check(statement, ["pass", "fail", "pass"]).await;
 }
 

@@ -1,5 +1,5 @@
-//! What the provider of a database says of it, as its own tool prints it in JSON: `aws rds describe-db-instances`,
-//! `gcloud sql instances describe` and `az postgres flexible-server show`. No session can see these things.
+//! What the provider of a database says of it, as its own tool prints it in JSON: `aws rds describe-db-instances` or
+//! `describe-db-clusters`, `gcloud sql instances describe` and `az postgres flexible-server show`. No session can see these things.
 
 use super::{Subject, Target, Verdict};
 use jiff::{SignedDuration, Timestamp};
@@ -30,7 +30,8 @@ fn description(subject: &Subject) -> Result<&Value, Verdict> {
         return Err(Verdict::NotCheckable(format!("no session sees it; give --facts with the output of `{tool}`")));
     };
     let described = match subject.target {
-        Target::Aws => facts.pointer("/DBInstances/0"),
+        // Aurora keeps storage and backups for the cluster.
+        Target::Aws => facts.pointer("/DBInstances/0").or_else(|| facts.pointer("/DBClusters/0")),
         _ => Some(facts),
     };
     described
