@@ -40,6 +40,7 @@ STEPS = [
     ("recorded requests", [PYTHON, "tests/python/contract_replay.py"]),
     ("the story", [PYTHON, "tests/python/demo.py", "--quiet"]),
     ("Lambda", [PYTHON, "tests/python/lambda_test.py"]),
+    ("least privilege", [PYTHON, "tests/python/least_privilege_test.py"]),
     ("the matrix through the Lambda runtime", [PYTHON, "tests/python/lambda_matrix.py"]),
 ]
 
