@@ -25,6 +25,7 @@ STEPS = [
     ("formatting", [CARGO, "fmt", "--all", "--check"]),
     ("lints", [CARGO, "clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]),
     ("infrastructure", [".venv-infra/bin/python", "infra/lint.py"]),
+    ("stacks", [PYTHON, "tests/python/cloudformation_test.py"]),
     # Each command that compiles takes the same crates, and tests: with others, features differ and all is compiled once more.
     ("build", [CARGO, "build", "--quiet", "--workspace", "--bins", "--test", "*"]),
     ("crates and end to end", ["target/debug/jhe", "with-database", *TEST, "--lib", "--test", "*", "--no-fail-fast"]),
