@@ -7,7 +7,7 @@ export RUSTUP_UPDATE_ROOT = http://127.0.0.1:9
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench lint lint-infra build deploy lambda-test clean-local
+.PHONY: help run demo verify test bench lint lint-infra build deploy lambda-test clean-local
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -23,12 +23,20 @@ demo: ## tell the whole story on a throw-away instance, checking every promise
 	@$(CARGO) build --quiet -p standalone
 	@.venv/bin/python tests/python/demo.py
 
+verify: ## look whether this deployment is as it must be (TARGET=, OPTIONS=: docs/verify.md)
+	@scripts/ensure-postgres
+	@$(CARGO) build --quiet -p standalone
+	@$${CARGO_TARGET_DIR:-target}/debug/jhe verify --target $${TARGET:-local} $(OPTIONS)
+
 test: ## everything, ending with one line: N passed, N failed
 	@scripts/ensure-postgres
 	@scripts/ensure-venv
 	@scripts/ensure-command xmlsec1 xmlsec1
 	@scripts/ensure-command chromium chromium
 	@scripts/ensure-command npm npm
+	@scripts/ensure-command nft nftables
+	@scripts/ensure-command ip iproute2
+	@scripts/ensure-command systemd-analyze systemd
 	@scripts/ensure-infra-tools
 	@.venv/bin/python tests/run.py
 

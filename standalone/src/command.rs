@@ -1,10 +1,12 @@
 //! The commands of `jhe`.
 
+mod verify;
+
 use runtime::{App, Occasion, Scheduled};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use standalone::{
-    SCHEDULED, demo,
+    NoProxy, SCHEDULED, TrustedProxies, demo,
     embedded::{Embedded, EmbeddedError},
     schedule, server,
 };
@@ -27,10 +29,12 @@ const USAGE: &str = "\
 usage: jhe [serve] [--demo]          serve; without DB_HOST with a private PostgreSQL under .local
        jhe migrate                   apply the migrations to DB_HOST and make the functions' login
        jhe with-database COMMAND...  run a command with a throw-away PostgreSQL
+       jhe verify --target TARGET    look at a deployment: docs/verify.md has the options
 {scheduled}
 environment: PORT (8000), BIND (127.0.0.1), JHE_HOME (.local), SITE_URL, DB_*, see docs/configuration.md";
 
-type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+type Failure = Box<dyn Error + Send + Sync>;
+type Result<T> = std::result::Result<T, Failure>;
 
 /// The database of the private server.
 const DATABASE: &str = "jhe";
@@ -42,6 +46,7 @@ pub async fn run(arguments: &[String]) -> Result<ExitCode> {
         [] | ["serve"] => serve(false).await,
         ["--demo"] | ["serve", "--demo"] => serve(true).await,
         ["migrate"] => migrate().await,
+        ["verify", options @ ..] => verify::run(options).await,
         ["with-database", command @ ..] if !command.is_empty() => with_database(command).await,
         ["help" | "--help" | "-h"] => {
             println!("{}", usage());
@@ -141,11 +146,12 @@ async fn serve(with_demo: bool) -> Result<ExitCode> {
 
 /// Serves, once what is scheduled was done: the first start makes the keys.
 async fn start(address: Address, app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<ExitCode> {
+    let proxies = trusted_proxies()?;
     let app = Arc::new(app);
     schedule::run_all(&app).await;
     schedule::every_day(Arc::clone(&app));
     println!("ready: {}", address.site_url);
-    server::serve(address.listener, app, trusts_proxy(), stop).await?;
+    server::serve(address.listener, app, proxies, stop).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -184,8 +190,8 @@ fn pool_size() -> usize {
     std::thread::available_parallelism().map_or(4, |cores| cores.get() * 4)
 }
 
-fn trusts_proxy() -> bool {
-    environment("TRUST_PROXY").is_some_and(|value| value == "1" || value == "true")
+fn trusted_proxies() -> std::result::Result<TrustedProxies, NoProxy> {
+    environment("TRUST_PROXY").unwrap_or_default().parse()
 }
 
 async fn serve_private(
@@ -250,14 +256,34 @@ fn app(mut variables: Vec<(&'static str, String)>, site_url: &str) -> Result<App
 }
 
 async fn migrate() -> Result<ExitCode> {
-    let owner = runtime::owner(environment)?;
+    let owner = owner_config()?;
     let applied = store::migrate(&owner).await?;
     println!("{applied} migrations applied");
-    if let (Some(user), Some(password)) = (environment("DB_USER"), environment("DB_PASSWORD")) {
-        store::create_login(&owner, &user, &SecretString::from(password)).await?;
+    if let (Some(user), Some(password)) = (environment("DB_USER"), secret("DB_PASSWORD")?) {
+        store::create_login(&owner, &user, &password).await?;
         println!("the login {user} may do what the functions may do");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The owner's way to the database, with the password in a file or not.
+fn owner_config() -> Result<DatabaseConfig> {
+    let password = secret("DB_OWNER_PASSWORD")?;
+    let lookup = |name: &str| match &password {
+        Some(password) if name == "DB_OWNER_PASSWORD" => Some(password.expose_secret().to_owned()),
+        _ => environment(name),
+    };
+    Ok(runtime::owner(lookup)?)
+}
+
+/// A secret of the environment, or of the file that `NAME_FILE` names.
+fn secret(name: &str) -> Result<Option<SecretString>> {
+    if let Some(text) = environment(name) {
+        return Ok(Some(SecretString::from(text)));
+    }
+    let Some(path) = environment(&format!("{name}_FILE")) else { return Ok(None) };
+    let text = fs::read_to_string(&path).map_err(|error| format!("the file of {name}_FILE cannot be read: {error}"))?;
+    Ok(Some(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned())))
 }
 
 /// Runs a command with a PostgreSQL that is gone afterwards. The command finds it by `DB_*` and `DB_OWNER_*`; the database

@@ -123,7 +123,8 @@ pub async fn upload(app: &App, world: &Value) -> Result<(), DemoError> {
     Ok(())
 }
 
-fn observation(number: usize, patient: i32, device: i32, code: &str, measure: &str) -> Value {
+/// An observation of the demo world: a point of Open mHealth with one measure.
+pub(crate) fn observation(number: usize, patient: i32, device: i32, code: &str, measure: &str) -> Value {
     let mut parts = code.split(':');
     let mut part = || parts.next().unwrap_or_default();
     let (namespace, name, version) = (part(), part(), part());

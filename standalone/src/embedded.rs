@@ -126,6 +126,15 @@ impl Embedded {
 
     /// How the functions connect to a database of the server that another process runs in a directory.
     pub fn app_of_running(home: &Path, database: &str) -> Result<DatabaseConfig, EmbeddedError> {
+        Self::of_running(home, database, APP, "db_app_password")
+    }
+
+    /// How the owner connects to a database of that server.
+    pub fn owner_of_running(home: &Path, database: &str) -> Result<DatabaseConfig, EmbeddedError> {
+        Self::of_running(home, database, OWNER, "db_owner_password")
+    }
+
+    fn of_running(home: &Path, database: &str, user: &str, secret: &str) -> Result<DatabaseConfig, EmbeddedError> {
         let directory = home.join("postgres");
         let directory = fs::canonicalize(&directory).map_err(|error| EmbeddedError::File(directory, error))?;
         // The file of a running server has its port in the fourth line.
@@ -133,8 +142,8 @@ impl Embedded {
         let text = fs::read_to_string(&path).map_err(|error| EmbeddedError::File(path.clone(), error))?;
         let port = text.lines().nth(3).and_then(|line| line.trim().parse().ok());
         let port = port.ok_or_else(|| EmbeddedError::File(path, io::ErrorKind::InvalidData.into()))?;
-        let password = secret_file(&home.join("secrets"), "db_app_password")?;
-        Ok(config(&directory, port, database, APP, &password))
+        let password = secret_file(&home.join("secrets"), secret)?;
+        Ok(config(&directory, port, database, user, &password))
     }
 
     fn config(&self, database: &str, user: &str, password: &SecretString) -> DatabaseConfig {

@@ -4,8 +4,11 @@
 pub mod demo;
 pub mod embedded;
 mod functions;
+mod proxies;
 pub mod routes;
 pub mod schedule;
 pub mod server;
+pub mod verify;
 
 pub use functions::{FUNCTIONS, SCHEDULED};
+pub use proxies::{NoProxy, TrustedProxies};

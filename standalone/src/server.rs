@@ -1,6 +1,9 @@
 //! The HTTP server.
 
-use crate::routes::{RouteError, Router, Target};
+use crate::{
+    TrustedProxies,
+    routes::{RouteError, Router, Target},
+};
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -25,8 +28,8 @@ use tokio::net::{TcpListener, TcpStream};
 struct Host {
     app: Arc<App>,
     router: Router,
-    /// Whether the address in `X-Forwarded-For` is the caller's: only behind a proxy that sets it.
-    trusts_proxy: bool,
+    /// From whom the address in `X-Forwarded-For` is the caller's.
+    proxies: TrustedProxies,
 }
 
 /// How long requests that run when the host stops may still take: as long as any request may.
@@ -42,10 +45,10 @@ const NO_ROOM: Duration = Duration::from_millis(100);
 pub async fn serve(
     listener: TcpListener,
     app: Arc<App>,
-    trusts_proxy: bool,
+    proxies: TrustedProxies,
     stop: impl Future<Output = ()>,
 ) -> Result<(), RouteError> {
-    let host = Arc::new(Host { app, router: Router::from_template()?, trusts_proxy });
+    let host = Arc::new(Host { app, router: Router::from_template()?, proxies });
     let connections = GracefulShutdown::new();
     let mut stop = pin!(stop);
     loop {
@@ -150,7 +153,7 @@ impl Host {
             let value = parts.headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
             value.rsplit(',').next()?.trim().parse::<IpAddr>().ok()
         };
-        let source = if self.trusts_proxy { forwarded().unwrap_or_else(|| peer.ip()) } else { peer.ip() };
+        let source = if self.proxies.has(peer.ip()) { forwarded().unwrap_or_else(|| peer.ip()) } else { peer.ip() };
         Request::from(RequestParts {
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().unwrap_or_default().to_owned(),

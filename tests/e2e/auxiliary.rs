@@ -129,7 +129,8 @@ async fn each_layer_refuses_by_name() {
 #[tokio::test]
 async fn a_type_that_nobody_asks_for_is_uploaded_by_nobody_until_a_study_asks_and_the_patient_grants() {
     let (world, source, _) = world().await;
-    let condition = json!({ "resourceType": "Condition", "code": { "text": "Asthma" }, "subject": { "reference": "Patient/ehr-1" } });
+    let condition = json!({ "resourceType": "Condition", "code": { "text": "Asthma" },
+        "clinicalStatus": { "text": "active" }, "subject": { "reference": "Patient/ehr-1" } });
     let send = || {
         world
             .request("ll_patient_peter", Method::POST, "/FHIR/R5/Condition")
@@ -312,4 +313,39 @@ async fn types_with_routes_of_their_own_keep_them_and_others_are_not_served() {
         .post("ll_patient_peter", QR, &json!({ "resourceType": "QuestionnaireResponse", "status": "\u{0}" }))
         .await;
     assert_eq!(nul.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn what_is_not_r5_is_refused_by_its_place_and_stored_by_nobody() {
+    let (world, source, path) = world().await;
+    let before = world.get("ll_patient_peter", &path).await;
+    let secret = "nobody-may-read-this";
+    for (pointer, value, expression) in [
+        ("/bananas", json!(secret), "QuestionnaireResponse.bananas"),
+        ("/questionnaire", Value::Null, "QuestionnaireResponse.questionnaire"),
+        ("/status", json!(secret), "QuestionnaireResponse.status"),
+        ("/item", json!({ "linkId": secret }), "QuestionnaireResponse.item"),
+        ("/item/0/answer/0/valueInteger", json!(secret), "QuestionnaireResponse.item[0].answer[0].valueInteger"),
+        ("/item/0/answer/0/valueString", json!(secret), "QuestionnaireResponse.item[0].answer[0].value"),
+        ("/contained", json!([{ "resourceType": secret }]), "QuestionnaireResponse.contained[0].resourceType"),
+    ] {
+        let mut body = response(source, 1);
+        let (above, name) = pointer.rsplit_once('/').expect("a pointer");
+        let place = body.pointer_mut(above).expect("a place");
+        if value.is_null() {
+            place.as_object_mut().expect("an object").remove(name);
+        } else {
+            place[name] = value;
+        }
+        for (method, path) in [(Method::POST, QR), (Method::PUT, path.as_str())] {
+            let (status, outcome) = world.send("ll_patient_peter", method.clone(), path, &body).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{method} {pointer}: {outcome}");
+            assert_eq!(outcome["issue"][0]["expression"], json!([expression]), "{method} {pointer}");
+            assert!(!outcome.to_string().contains(secret), "{method} {pointer}");
+        }
+    }
+    let patched = world.send("member_megan", Method::PATCH, &path, &json!({ "status": null })).await;
+    assert_eq!(patched.0, StatusCode::BAD_REQUEST, "{}", patched.1);
+    assert_eq!(world.get("ll_patient_peter", &path).await, before);
+    assert_eq!(world.count("SELECT count(*) FROM auxiliary").await, 1);
 }

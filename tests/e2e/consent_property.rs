@@ -10,7 +10,7 @@ use authz::{
 use end_to_end::World;
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use std::collections::{BTreeMap, BTreeSet};
-use store::{ObservationQuery, ReadOutcome, Reader, Store};
+use store::{BroughtBy, ObservationQuery, ReadOutcome, Reader, Store};
 
 const ORGANIZATIONS: [i32; 2] = [20003, 20007];
 const PRACTITIONERS: [i32; 3] = [80003, 80004, 80005];
@@ -47,6 +47,8 @@ struct Model {
     decisions: BTreeMap<(i32, i32, i32), Decision>,
     /// Observation to (patient, scope).
     observations: BTreeMap<i64, (i32, i32)>,
+    /// Those that a FHIR Source brought.
+    brought: BTreeSet<i64>,
 }
 
 impl Model {
@@ -137,6 +139,7 @@ async fn start(world: &World) -> Model {
         }
     }
     for patient in PATIENTS {
+        world.sql(&format!("INSERT INTO fhir_source (patient_id, data_source_id, label, fhir_base_url) VALUES ({patient}, 70001, 'EHR', 'https://ehr.example')")).await;
         for scope in SCOPES {
             upload(world, &mut model, patient, scope).await;
         }
@@ -144,14 +147,20 @@ async fn start(world: &World) -> Model {
     model
 }
 
+/// Every other observation is brought by the patient's FHIR Source.
 async fn upload(world: &World, model: &mut Model, patient: i32, scope: i32) {
+    let is_brought = model.observations.len() % 2 == 1;
     let rows = world
         .sql(&format!(
-            "INSERT INTO observation (patient_id, scope_id, data_source_id, status, last_updated, effective_start, effective_end, content)
-             VALUES ({patient}, {scope}, 70001, 'final', clock_timestamp(), clock_timestamp(), clock_timestamp() + interval '1 second', '{{}}') RETURNING id"
+            "INSERT INTO observation (patient_id, scope_id, data_source_id, status, last_updated, effective_start, effective_end, content, source_id)
+             VALUES ({patient}, {scope}, 70001, 'final', clock_timestamp(), clock_timestamp(), clock_timestamp() + interval '1 second', '{{}}',
+                     (SELECT id FROM fhir_source WHERE patient_id = {patient} AND {is_brought})) RETURNING id"
         ))
         .await;
     model.observations.insert(rows[0].get(0), (patient, scope));
+    if is_brought {
+        model.brought.insert(rows[0].get(0));
+    }
 }
 
 /// How long researchers keep access after an end.
@@ -226,7 +235,10 @@ async fn step(world: &World, model: &mut Model, choose: &mut Choices) -> String 
             )
         }
         4 if model.patients.contains(&(owner, patient)) => {
-            model.enrolled.insert((study, patient));
+            if model.enrolled.insert((study, patient)) {
+                // What was decided before this enrolment was decided about another.
+                model.decisions.retain(|(who, of, _), _| (*who, *of) != (patient, study));
+            }
             format!(
                 "INSERT INTO study_patient (study_id, organization_id, patient_id) VALUES ({study}, {owner}, {patient}) ON CONFLICT DO NOTHING"
             )
@@ -280,11 +292,18 @@ async fn step(world: &World, model: &mut Model, choose: &mut Choices) -> String 
     statement
 }
 
-async fn found(store: &Store, practitioner: i32, patient: Option<i32>, study: Option<i32>) -> Option<BTreeSet<i64>> {
+async fn found(
+    store: &Store,
+    practitioner: i32,
+    patient: Option<i32>,
+    study: Option<i32>,
+    brought_by: BroughtBy,
+) -> Option<BTreeSet<i64>> {
     let context = Context::new("property", None, None, Action::Search, "Observation");
     let mut query = ObservationQuery::new(Reader::Practitioner(PractitionerId(practitioner)));
     query.patients = patient.into_iter().collect();
     query.study = study;
+    query.brought_by = brought_by;
     query.count = 1000;
     let page = store.search_observations(&context, &query, false).await.expect("a page").ok()?;
     Some(page.rows.iter().map(|row| row.id).collect())
@@ -301,8 +320,16 @@ async fn compare(store: &Store, model: &Model, history: &[String]) {
                 let expected = model
                     .may_name(practitioner, patient, study)
                     .then(|| model.visible(Access::Search, practitioner, patient, study));
-                let actual = found(store, practitioner, patient, study).await;
-                assert_eq!(actual, expected, "search by {practitioner} of {patient:?} in {study:?} after {history:#?}");
+                let sources = BroughtBy::Sources { is: Vec::new(), below: Vec::new() };
+                for (brought_by, is_wanted) in
+                    [(BroughtBy::Anybody, [true, true]), (BroughtBy::Nobody, [true, false]), (sources, [false, true])]
+                {
+                    let wanted = |id: &i64| is_wanted[usize::from(model.brought.contains(id))];
+                    let expected = expected.clone().map(|all| all.into_iter().filter(wanted).collect());
+                    let what = format!("{patient:?} in {study:?} brought by {brought_by:?}");
+                    let actual = found(store, practitioner, patient, study, brought_by).await;
+                    assert_eq!(actual, expected, "search by {practitioner} of {what} after {history:#?}");
+                }
             }
         }
         let readable = model.visible(Access::Read, practitioner, None, None);

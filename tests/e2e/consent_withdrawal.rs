@@ -71,6 +71,30 @@ async fn a_grant_is_taken_back_without_enrolment_and_does_not_come_back_with_it(
 }
 
 #[tokio::test]
+async fn a_grant_does_not_outlive_the_patients_leave_of_the_organization() {
+    let world = World::new().await;
+    let leave = "/api/v1/patients/40001?organizationId=20003";
+    assert_eq!(answer(world.request("member_megan", Method::DELETE, leave)).await.0.as_u16(), 204);
+    let ask = "/api/v1/patients/40001/global_add_organization?organizationId=20003";
+    assert_eq!(answer(world.request("member_megan", Method::PATCH, ask)).await.0.as_u16(), 202);
+    assert_eq!(answer(world.request("ll_patient_peter", Method::PATCH, ask)).await.0.as_u16(), 200);
+    enrol(&world, Method::POST).await;
+    let (status, found) = world.get("viewer_victor", "/FHIR/R5/Observation?patient=40001").await;
+    assert_eq!((status.as_u16(), end_to_end::ids(&found).len()), (200, 0), "{found}");
+    let (_, found) = world.get("viewer_victor", "/FHIR/R5/Observation?_has:Group:member:_id=30001&patient=40001").await;
+    assert!(end_to_end::ids(&found).is_empty(), "{found}");
+    assert_eq!(world.get("viewer_victor", "/FHIR/R5/Observation/60001").await.0.as_u16(), 404);
+    // The patient is asked again, and sees that nothing is granted.
+    let pending = listed(&world, "ll_patient_peter", "studiesPendingConsent", "pendingScopeConsents").await;
+    assert_eq!(pending, [BP, HR, SURVEY]);
+    let scopes = world.get("ll_patient_peter", PETER).await.1["consolidatedConsentedScopes"].clone();
+    assert_eq!(scopes, json!([]));
+    world.decide("ll_patient_peter", 40001, 30001, HR, true).await;
+    let (_, found) = world.get("viewer_victor", "/FHIR/R5/Observation?patient=40001").await;
+    assert_eq!(end_to_end::ids(&found).len(), 1, "{found}");
+}
+
+#[tokio::test]
 async fn without_enrolment_nothing_is_granted_and_only_a_grant_is_taken_back() {
     let world = World::new().await;
     world.decide("ll_patient_peter", 40001, 30001, HR, false).await;

@@ -185,3 +185,27 @@ async fn a_body_that_is_no_import_is_refused_as_a_whole() {
         assert_eq!(entry["response"]["status"], "400 Bad Request", "no source is named");
     }
 }
+
+#[tokio::test]
+async fn what_is_not_r5_is_kept_and_its_outcome_says_so() {
+    let (world, source) = world().await;
+    let mut sent = condition("c1");
+    sent["recorder"] = json!({ "reference": "Practitioner/e2" });
+    let entries = entries(&world, "ll_patient_peter", &source, &sent).await;
+    assert_eq!(statuses(&entries), ["201 Created"]);
+    let issues = entries[0]["response"]["outcome"]["issue"].as_array().expect("issues");
+    let told: Vec<_> = issues.iter().map(|issue| (&issue["severity"], &issue["expression"][0])).collect();
+    assert_eq!(
+        told,
+        [(&json!("warning"), &json!("Condition.clinicalStatus")), (&json!("warning"), &json!("Condition.recorder"))]
+    );
+    let path = format!("/FHIR/R5/{}", entries[0]["response"]["location"].as_str().expect("a place"));
+    let (_, kept) = world.get("ll_patient_peter", &path).await;
+    assert_eq!(kept["recorder"], sent["recorder"]);
+    for (change, status) in [
+        (json!({ "code": { "text": "b" } }), StatusCode::BAD_REQUEST),
+        (json!({ "code": { "text": "b" }, "recorder": null }), StatusCode::OK),
+    ] {
+        assert_eq!(world.send("ll_patient_peter", Method::PATCH, &path, &change).await.0, status, "{change}");
+    }
+}

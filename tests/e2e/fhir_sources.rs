@@ -84,7 +84,7 @@ async fn a_source_from_which_resources_come_is_not_deleted() {
     let sent = world
         .request("ll_patient_peter", Method::POST, "/FHIR/R5/QuestionnaireResponse")
         .header("X-JHE-FHIR-Source-ID", made["id"].to_string())
-        .json(&json!({ "resourceType": "QuestionnaireResponse", "status": "completed" }));
+        .json(&json!({ "resourceType": "QuestionnaireResponse", "status": "completed", "questionnaire": "q" }));
     assert_eq!(end_to_end::answer(sent).await.0, StatusCode::CREATED);
     let one = format!("{PATH}/{}", made["id"]);
     assert_eq!(world.send("ll_patient_peter", Method::DELETE, &one, &Value::Null).await.0, StatusCode::CONFLICT);

@@ -25,6 +25,8 @@ async fn the_functions_login_cannot_do_what_no_function_does() {
         "SELECT FROM auxiliary_version",
         "DELETE FROM auxiliary_version",
         "INSERT INTO study_observation SELECT * FROM study_observation",
+        "INSERT INTO source_observation SELECT * FROM source_observation",
+        "DELETE FROM source_observation",
         "INSERT INTO consent_current SELECT * FROM consent_current",
         "INSERT INTO audit_event (request_id) VALUES ('x')",
         "CREATE TABLE public.mine (id int)",

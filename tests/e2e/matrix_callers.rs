@@ -7,12 +7,18 @@ use serde_json::Value;
 
 /// The kinds of callers. What is asked for is of Peter, of the Lifespan Lab and of its first study; or of Percy, of the
 /// Neptunian Pulse Lab and of its study.
-pub const CALLERS: [&str; 15] = [
+///
+/// Of the scopes: `scope` has none but those of a sign-in; `self-obs` reads and searches Peter's Observations in his own name,
+/// `user-pat` reads and searches Patients and `user-obs` only creates Observations in the name of the member.
+pub const CALLERS: [&str; 18] = [
     "anonymous",
     "bad",
     "expired",
     "revoked",
     "scope",
+    "self-obs",
+    "user-pat",
+    "user-obs",
     "self",
     "patient",
     "outsider",
@@ -106,7 +112,7 @@ impl Caller {
 
     /// In whose name a body is written: patients decide without an authorization.
     pub fn sends_as(&self) -> &'static str {
-        if matches!(self.name, "self" | "patient" | "outsider") { "a_patient_" } else { self.name }
+        if matches!(self.name, "self" | "self-obs" | "patient" | "outsider") { "a_patient_" } else { self.name }
     }
 }
 
@@ -123,6 +129,9 @@ pub async fn callers(world: &World) -> Vec<Caller> {
             }
             "revoked" => Some(token(world, 10002, "openid email", LATER, "clock_timestamp()").await),
             "scope" => Some(token(world, 10002, "openid email", LATER, "NULL").await),
+            "self-obs" => Some(token(world, 10006, "patient/Observation.rs", LATER, "NULL").await),
+            "user-pat" => Some(token(world, 10003, "user/Patient.rs", LATER, "NULL").await),
+            "user-obs" => Some(token(world, 10003, "user/Observation.c", LATER, "NULL").await),
             "self" => Some(world.token("ll_patient_peter").to_owned()),
             "patient" => Some(world.token("ll_patient_pamela").to_owned()),
             "outsider" => Some(world.token("ccl_patient_paul").to_owned()),

@@ -121,6 +121,7 @@ async fn each_condition_of_the_rule_is_needed() {
     let conditions = [
         "DELETE FROM organization_member WHERE practitioner_id = 80004",
         "DELETE FROM study_patient WHERE patient_id = 40001",
+        "UPDATE study_patient SET enrolled_at = clock_timestamp() WHERE patient_id = 40001",
         "DELETE FROM study_scope_request WHERE study_id = 30001 AND scope_id = 50002",
         "UPDATE study_scope_request SET requested_at = clock_timestamp() WHERE study_id = 30001 AND scope_id = 50002",
         "UPDATE study SET status = 'completed', access_until = clock_timestamp() WHERE id = 30001",

@@ -281,6 +281,37 @@ async fn a_patient_that_cannot_be_created_is_not_and_the_fields_are_named() {
 }
 
 #[tokio::test]
+async fn what_a_spreadsheet_would_run_is_refused_however_it_comes() {
+    let world = World::new().await;
+    let (path, import) = ("/api/v1/patients", "/api/v1/patients/import?organization_id=20003");
+    for (field, text) in [
+        ("nameFamily", "=1+1"),
+        ("nameGiven", "+cmd"),
+        ("nameFamily", "-2"),
+        ("telecomEmail", "@sum@example.com"),
+        ("telecomPhone", "+1|cmd"),
+    ] {
+        let mut body = json!({ "telecomEmail": "new@example.com", "nameFamily": "F", "nameGiven": "G", "birthDate": "1990-01-01" });
+        body[field] = json!(text);
+        let row = world
+            .request("member_megan", Method::POST, import)
+            .header("content-type", "application/x-ndjson")
+            .body(format!("{body}\n"));
+        let (status, answer) = end_to_end::answer(row).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let problems = &answer["results"][0]["problems"];
+        assert!(problems.get(field).is_some(), "{field} {text}: {answer}");
+        body["organizationId"] = json!(20003);
+        let (status, told) = world.post("member_megan", path, &body).await;
+        assert_eq!((status, told.get(field)), (StatusCode::BAD_REQUEST, problems.get(field)), "{field} {text}: {told}");
+        let change = json!({ field: text });
+        let (status, told) = world.send("member_megan", Method::PATCH, "/api/v1/patients/40001", &change).await;
+        assert_eq!((status, told.get(field).is_some()), (StatusCode::BAD_REQUEST, true), "{field} {text}: {told}");
+    }
+    assert_eq!(world.count("SELECT count(*) FROM patient").await, 5);
+}
+
+#[tokio::test]
 async fn a_lookup_tells_strangers_only_that_the_patient_exists() {
     let world = World::new().await;
     let lookup = async |user: &str, email: &str| world.get(user, &format!("{LIST}/global_lookup?email={email}")).await;

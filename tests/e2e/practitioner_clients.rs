@@ -73,6 +73,31 @@ async fn a_practitioner_sees_and_ends_only_their_own() {
 }
 
 #[tokio::test]
+async fn a_client_makes_lists_and_ends_no_clients() {
+    let world = World::new().await;
+    let client = made(&world, "viewer_victor").await;
+    let other = made(&world, "viewer_victor").await;
+    let (_, tokens) = token(&world, member(&client, "key"), &[]).await;
+    let access = member(&tokens, "access_token");
+    let own = |method: Method, path: &str| world.anonymous(method, path).bearer_auth(access);
+    let end = world.audit_end().await;
+    for request in [
+        own(Method::GET, PATH),
+        own(Method::POST, PATH).json(&json!({ "label": "another" })),
+        own(Method::DELETE, &format!("{PATH}/{}", client["id"])),
+        own(Method::DELETE, &format!("{PATH}/{}", other["id"])),
+    ] {
+        let (status, told) = answer(request).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{told}");
+    }
+    let events = world.audit_after(end).await;
+    assert_eq!(events.len(), 4);
+    assert!(events.iter().all(|event| event.refused_by.as_deref() == Some("user_type")));
+    assert_eq!(world.get("viewer_victor", PATH).await.1["count"], 2, "none was made, none ended");
+    assert!(world.accepts(access).await);
+}
+
+#[tokio::test]
 async fn who_is_no_practitioner_has_none_and_the_refusal_is_recorded() {
     let world = World::new().await;
     for user in ["ll_patient_peter", "admin"] {

@@ -6,6 +6,7 @@
 use crate::{
     hostile::PUBLIC,
     matrix_callers::{CALLERS, Caller, Whose, callers, uploaded},
+    matrix_objects,
 };
 use end_to_end::{World, point, reply::Reply};
 use reqwest::{Method, RequestBuilder, header};
@@ -21,9 +22,9 @@ const AUXILIARY: [&str; 4] = [
     "INSERT INTO fhir_source (patient_id, data_source_id, label, fhir_base_url)
      VALUES (40001, 70005, 'Forms', 'https://e.example'), (40001, 70005, 'None', 'https://e.example'),
             (40003, 70005, 'Forms', 'https://e.example'), (40003, 70005, 'None', 'https://e.example')",
-    "INSERT INTO auxiliary (id, patient_id, scope_id, source_id, content)
-     VALUES ('aaaaaaaa-0000-4000-8000-000000000001', 40001, 50011, 90001, '{}'),
-            ('aaaaaaaa-0000-4000-8000-000000000003', 40003, 50011, 90003, '{}')",
+    r#"INSERT INTO auxiliary (id, patient_id, scope_id, source_id, content)
+     VALUES ('aaaaaaaa-0000-4000-8000-000000000001', 40001, 50011, 90001, '{"status":"completed","questionnaire":"q"}'),
+            ('aaaaaaaa-0000-4000-8000-000000000003', 40003, 50011, 90003, '{"status":"completed","questionnaire":"q"}')"#,
 ];
 
 /// Every route but those of `OPTIONS`.
@@ -42,7 +43,7 @@ fn writes(route: &Route) -> bool {
 }
 
 /// A route with FHIR's base in one spelling.
-fn name(route: &Route) -> String {
+pub fn name(route: &Route) -> String {
     format!("{} {}", route.method, route.path.replace("/FHIR/R5", "/fhir/r5"))
 }
 
@@ -53,7 +54,7 @@ fn is_public(route: &Route) -> bool {
 /// The path with Peter's data in it, and the parameters that the route needs.
 pub fn path(route: &Route) -> String {
     let under = |base: &str| route.path.starts_with(base);
-    if let Some(path) = path_of_people(&name(route)) {
+    if let Some(path) = matrix_objects::path(&name(route)).or_else(|| path_of_people(&name(route))) {
         return path.to_owned();
     }
     let id = match route.path.split('/').rev().nth(usize::from(route.path.ends_with('}'))) {
@@ -88,17 +89,11 @@ pub fn path(route: &Route) -> String {
         }
         Some("practitioners") if route.method == "DELETE" => "80005",
         Some("Practitioner" | "practitioners") => "80004",
-        // What is deleted is the one that was made before.
-        Some("jhe_settings") if route.method == "DELETE" => "4",
         Some("jhe_settings") => "2",
         _ if route.path.starts_with("/api/v1/organizations") => "20003",
         _ => "40001",
     };
-    // Redeeming takes a token, everything else an id.
-    let invitation =
-        if name(route) == "POST /api/v1/invitation/{invitation}" { "8NG3Sz7fULsoyypl9vmutzYOa6kkbgny" } else { "101" };
-    let path =
-        route.path.replace("{id}", id).replace("{invitation}", invitation).replace("{type}", "QuestionnaireResponse");
+    let path = route.path.replace("{id}", id).replace("{invitation}", "101").replace("{type}", "QuestionnaireResponse");
     match (route.method.as_str(), path.rsplit('/').next()) {
         ("GET", Some("Observation" | "QuestionnaireResponse")) => format!("{path}?patient=40001"),
         ("GET", Some("global_lookup")) => format!("{path}?email=ll_patient_peter%40example.com"),
@@ -154,7 +149,8 @@ pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
         | "PUT /fhir/r5/{type}/{id}"
         | "POST /fhir-import/R4"
         | "POST /fhir-import/R4/{type}" => json!({ "resourceType": "QuestionnaireResponse",
-            "status": "completed", "meta": { "source": "https://jupyterhealth.org/fhir/fhir-source/90001" } }),
+            "status": "completed", "questionnaire": "Questionnaire/q",
+            "meta": { "source": "https://jupyterhealth.org/fhir/fhir-source/90001" } }),
         "PATCH /fhir/r5/{type}/{id}" => json!({ "status": "amended" }),
         "POST /api/v1/fhir_sources" => {
             json!({ "label": "l", "dataSource": 70001, "fhirBaseUrl": "https://e.example" })
@@ -240,7 +236,8 @@ fn cell(route: &Route, reply: &Reply) -> String {
     format!("{status}:{rows}")
 }
 
-fn golden() -> PathBuf {
+/// The file that the matrix is compared with.
+pub fn golden() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("e2e/matrix.txt")
 }
 
@@ -269,12 +266,22 @@ async fn lines(routes: Vec<Route>) -> Vec<String> {
     let mut lines = Vec::new();
     for (route, whose) in routes.iter().flat_map(|route| [(route, Whose::Own), (route, Whose::Other)]) {
         let mut line = format!("{:<66}{:<6}", format!("{} {}", route.method, route.path), whose.name());
+        let own = matrix_objects::statements(&name(route)).map(|statements| whose.of(statements));
+        let mut is_there = false;
         for caller in &callers {
+            if let Some(statements) = own.as_ref().filter(|_| !is_there) {
+                world.as_owner().await.batch_execute(statements).await.expect("an object");
+                is_there = true;
+            }
             let reply = Reply::to(request(&world, route, whose, caller)).await;
             let _ = write!(line, "{:<10}", cell(route, &reply));
             if writes(route) && reply.status.as_u16() < 400 {
                 world.restore().await;
+                is_there = false;
             }
+        }
+        if is_there {
+            world.restore().await;
         }
         lines.push(line.trim_end().to_owned());
     }

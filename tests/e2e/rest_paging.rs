@@ -1,4 +1,4 @@
-//! Pages of `/api/v1`: short lists by number, forward and back; lists of any length by their links, and by number as far as is cheap.
+//! Pages of `/api/v1`: lists of any length by their links, and by number as far as is cheap, forward and back.
 
 use end_to_end::{World, row_ids};
 use reqwest::StatusCode;
@@ -11,15 +11,19 @@ fn path(world: &World, link: &Value) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_short_list_is_read_forward_back_and_by_number() {
+async fn a_list_that_is_kept_short_is_read_forward_back_and_by_number() {
     let world = World::new().await;
-    let list = "/api/v1/organizations?pageSize=4";
-    let (_, whole) = world.get("admin", "/api/v1/organizations").await;
+    for _ in 0..9 {
+        let made = world.post("viewer_victor", "/api/v1/practitioner_clients", &json!({ "label": "notebook" })).await;
+        assert_eq!(made.0, StatusCode::CREATED);
+    }
+    let list = "/api/v1/practitioner_clients?pageSize=4";
+    let (_, whole) = world.get("viewer_victor", "/api/v1/practitioner_clients").await;
     assert_eq!((row_ids(&whole).len(), &whole["next"], &whole["previous"]), (9, &Value::Null, &Value::Null));
 
     let (mut forward, mut pages, mut at) = (Vec::new(), Vec::new(), Some(list.to_owned()));
     while let Some(next) = at {
-        let (status, page) = world.get("admin", &next).await;
+        let (status, page) = world.get("viewer_victor", &next).await;
         assert_eq!((status, &page["count"]), (StatusCode::OK, &json!(9)), "{next}");
         forward.extend(row_ids(&page));
         at = path(&world, &page["next"]);
@@ -27,14 +31,14 @@ async fn a_short_list_is_read_forward_back_and_by_number() {
     }
     assert_eq!((pages.len(), &forward), (3, &row_ids(&whole)));
     for (number, page) in (1..).zip(&pages) {
-        assert_eq!(world.get("admin", &format!("{list}&page={number}")).await.1, *page, "{number}");
+        assert_eq!(world.get("viewer_victor", &format!("{list}&page={number}")).await.1, *page, "{number}");
     }
 
     let (mut back, mut at) = (Vec::new(), pages.last().cloned());
     while let Some(page) = at {
         back.splice(0..0, row_ids(&page));
         at = match path(&world, &page["previous"]) {
-            Some(previous) => Some(world.get("admin", &previous).await.1),
+            Some(previous) => Some(world.get("viewer_victor", &previous).await.1),
             None => None,
         };
     }
@@ -64,7 +68,13 @@ async fn a_page_that_is_not_there_is_invalid() {
 }
 
 /// Lists of any length, each with somebody who sees several rows of it.
-const LONG_LISTS: [(&str, &str); 7] = [
+const LONG_LISTS: [(&str, &str); 13] = [
+    ("admin", "/api/v1/organizations"),
+    ("admin", "/api/v1/studies"),
+    ("viewer_victor", "/api/v1/studies"),
+    ("viewer_victor", "/api/v1/data_sources"),
+    ("admin", "/api/v1/clients"),
+    ("admin", "/api/v1/jhe_settings"),
     ("three_org_tom", "/api/v1/patients"),
     ("admin", "/api/v1/studies/30001/patients"),
     ("ll_patient_peter", "/api/v1/patients/40001/consents/history"),
@@ -113,6 +123,46 @@ async fn a_page_of_a_long_list_by_its_number_is_the_one_that_the_links_lead_to()
         }
         let (status, answer) = world.get(user, &format!("{list}?pageSize=1&page={}", pages.len() + 1)).await;
         assert_eq!((status, &answer["detail"]), (StatusCode::NOT_FOUND, &json!("Invalid page.")), "{list}");
+    }
+}
+
+/// Lists in the order of names, and statements that add rows of one name.
+const BY_NAME: [(&str, &str); 2] = [
+    (
+        "/api/v1/organizations",
+        "INSERT INTO organization (name, type, part_of) VALUES ('Twins', 'team', 0), ('Twins', 'team', 0), ('aaa', 'team', 0)",
+    ),
+    (
+        "/api/v1/studies",
+        "INSERT INTO study (organization_id, name) VALUES (20003, 'Twins'), (20003, 'Twins'), (20003, 'aaa')",
+    ),
+];
+
+#[tokio::test]
+async fn a_list_by_name_has_each_row_once_and_no_page_after_a_row_that_is_gone() {
+    let world = World::new().await;
+    for (list, twins) in BY_NAME {
+        world.sql(twins).await;
+        let (_, whole) = world.get("admin", &format!("{list}?pageSize=1000")).await;
+        let (mut seen, mut after_twins, mut at) = (Vec::new(), None, Some(format!("{list}?pageSize=1")));
+        while let Some(next) = at {
+            let (status, page) = world.get("admin", &next).await;
+            assert_eq!((status, &page["count"]), (StatusCode::OK, &whole["count"]), "{next}: {page}");
+            seen.extend(page["results"].as_array().expect("rows").clone());
+            at = path(&world, &page["next"]);
+            if page["results"][0]["name"] == "Twins" {
+                after_twins.clone_from(&at);
+            }
+        }
+        assert_eq!(json!(seen), whole["results"], "{list}");
+        world
+            .sql(&format!(
+                "DELETE FROM {} WHERE name = 'Twins'",
+                if list.ends_with("studies") { "study" } else { "organization" }
+            ))
+            .await;
+        let gone = world.get("admin", &after_twins.expect("a page")).await;
+        assert_eq!(gone, (StatusCode::NOT_FOUND, json!({ "detail": "Invalid page." })), "{list}");
     }
 }
 

@@ -197,7 +197,7 @@ async fn members_and_managers_of_the_studys_organization_enrol_and_nobody_else()
 }
 
 #[tokio::test]
-async fn ending_an_enrolment_hides_the_data_at_once_and_enrolling_again_shows_it() {
+async fn ending_an_enrolment_hides_the_data_at_once_and_enrolling_again_asks_anew() {
     let world = World::new().await;
     let by_study = "/FHIR/R5/Observation?patient._has:Group:member:_id=30001&_count=100";
     let count = async |path: &str| entries(&world.get("viewer_victor", path).await.1).len();
@@ -212,7 +212,15 @@ async fn ending_an_enrolment_hides_the_data_at_once_and_enrolling_again_shows_it
     assert_eq!(entries(&world.get("ll_patient_peter", "/FHIR/R5/Observation").await.1).len(), 2);
 
     assert_eq!(enrol(&world, "member_megan", 30001, Method::POST, &json!([40001])).await.0, StatusCode::CREATED);
-    assert_eq!((count(by_study).await, count("/FHIR/R5/Observation?patient=40001").await), (5, 2));
+    let seen = async || (count(by_study).await, count("/FHIR/R5/Observation?patient=40001").await);
+    assert_eq!(seen().await, (3, 0), "what was granted before is not granted to this enrolment");
+    assert_eq!(world.get("viewer_victor", "/FHIR/R5/Observation/60001").await.0, StatusCode::NOT_FOUND);
+    world.decide("ll_patient_peter", 40001, 30001, "omh:blood-pressure:4.0", true).await;
+    world.decide("ll_patient_peter", 40001, 30001, "omh:heart-rate:2.0", true).await;
+    assert_eq!(seen().await, (5, 2));
+    // Who is enrolled already is not asked anew.
+    assert_eq!(enrol(&world, "member_megan", 30001, Method::POST, &json!([40001])).await.0, StatusCode::CREATED);
+    assert_eq!(seen().await, (5, 2));
 }
 
 #[tokio::test]

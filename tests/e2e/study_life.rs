@@ -98,6 +98,10 @@ async fn an_archived_study_gives_no_access_and_a_draft_none_yet() {
 async fn which_status_follows_which() {
     let world = World::new().await;
     for (from, next, expected) in [
+        ("draft", "draft", 200),
+        ("active", "active", 200),
+        ("completed", "completed", 200),
+        ("archived", "archived", 200),
         ("draft", "active", 200),
         ("draft", "archived", 200),
         ("draft", "completed", 409),
@@ -120,6 +124,57 @@ async fn which_status_follows_which() {
         let now = world.get("manager_mary", path).await.1["status"].clone();
         assert_eq!(now, if expected == 200 { next } else { from }, "{from} to {next}");
     }
+}
+
+#[tokio::test]
+async fn an_archived_study_is_closed_to_changes_and_every_other_is_not() {
+    let world = World::new().await;
+    let path = "/api/v1/studies/30002";
+    for (from, gives) in
+        [("draft", "-infinity"), ("active", "infinity"), ("completed", "infinity"), ("archived", "-infinity")]
+    {
+        for body in [
+            json!({ "endsOn": "2999-01-01" }),
+            json!({ "startsOn": "2020-01-01" }),
+            json!({ "name": "Another" }),
+            json!({ "description": "Another" }),
+            json!({ "iconUrl": "https://a.example/i.png" }),
+            json!({ "retentionPolicy": { "days": 10 } }),
+            json!({ "status": from, "endsOn": "2999-01-01" }),
+        ] {
+            let statement = format!(
+                "UPDATE study SET status = '{from}', access_until = '{gives}', name = 'N', description = 'D', starts_on = NULL,
+                                  ends_on = NULL, icon_url = NULL, retention_days = NULL WHERE id = 30002"
+            );
+            world.sql(&statement).await;
+            let (_, before) = world.get("manager_mary", path).await;
+            for user in ["manager_mary", "admin"] {
+                let expected = if from == "archived" { StatusCode::CONFLICT } else { StatusCode::OK };
+                let (status, told) = change(&world, user, path, body.clone()).await;
+                assert_eq!(status, expected, "{user} {from} {body}: {told}");
+            }
+            if from == "archived" {
+                assert_eq!(world.get("manager_mary", path).await.1, before, "{body}");
+                // What says the same as before changes nothing.
+                let same = json!({ "name": "N", "status": "archived", "endsOn": null });
+                assert_eq!(change(&world, "manager_mary", path, same).await.0, StatusCode::OK);
+            }
+        }
+    }
+    let end = world.audit_end().await;
+    for (needs, body) in [
+        ("scope_requests", json!({ "scopeCodeId": 50002 })),
+        ("data_sources", json!({ "dataSourceId": 70001 })),
+        ("clients", json!({ "clientId": 1 })),
+    ] {
+        for method in [Method::POST, Method::DELETE] {
+            let request = world.request("manager_mary", method.clone(), &format!("{path}/{needs}")).json(&body);
+            let (status, told) = answer(request).await;
+            assert_eq!(status, StatusCode::CONFLICT, "{method} {needs}: {told}");
+        }
+    }
+    let events = world.audit_after(end).await;
+    assert_eq!(events.iter().filter(|event| event.refused_by.as_deref() == Some("invalid")).count(), 6);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 """Every method of the public jupyterhealth-client against a throw-away instance, and the key sets of the wire."""
 
+import base64
+import json
 import sys
 import warnings
 
@@ -151,12 +153,29 @@ def fhir(count: Count, victor: JupyterHealthClient) -> None:
     count.check("list_fhir_resource_types", {"Patient", "Observation", "Group", "Device", "Organization", "Practitioner"} - types, set())
 
 
+def heart_rate() -> dict:
+    """An Observation with a data point, as a patient's app sends it."""
+    header = {"uuid": "7f0e4ff0-4f3b-4c35-9d8a-0d9c6a4f2b11", "schema_id": {"namespace": "omh", "name": "heart-rate", "version": "2.0"}}
+    header |= {"source_creation_date_time": "2026-02-01T08:00:00Z", "modality": "sensed"}
+    body = {"heart_rate": {"unit": "beats/min", "value": 61}, "effective_time_frame": {"date_time": "2026-02-01T08:00:00Z"}}
+    data = base64.b64encode(json.dumps({"header": header, "body": body}).encode()).decode()
+    return {
+        "resourceType": "Observation",
+        "status": "final",
+        "identifier": [{"system": "https://halo.example", "value": "brought-1"}],
+        "code": {"coding": [{"system": "https://w3id.org/openmhealth", "code": "omh:heart-rate:2.0"}]},
+        "subject": {"reference": "Patient/40001"},
+        "device": {"reference": "Device/70002"},
+        "valueAttachment": {"contentType": "application/json", "data": data},
+    }
+
+
 def kept(count: Count, jhe: Instance, victor: JupyterHealthClient) -> None:
     """Resources that are kept as they come: sent by the patient's app, read by a researcher who names the patient or the study."""
     peter = {"Authorization": f"Bearer {jhe.token('ll_patient_peter')}"}
     new = {"label": "Forms", "dataSource": 70005, "fhirBaseUrl": "https://fhir.halo.example/R4"}
     source = requests.post(jhe.base + "/api/v1/fhir_sources", headers=peter, json=new, timeout=30).json()["id"]
-    form = {"resourceType": "QuestionnaireResponse", "status": "completed", "item": [{"linkId": "cough", "answer": [{"valueInteger": 37}]}]}
+    form = {"resourceType": "QuestionnaireResponse", "status": "completed", "questionnaire": "Questionnaire/cough", "item": [{"linkId": "cough", "answer": [{"valueInteger": 37}]}]}
     headers = peter | {"X-JHE-FHIR-Source-ID": str(source)}
     sent = requests.post(jhe.base + "/FHIR/R5/QuestionnaireResponse", headers=headers, json=form, timeout=30).json()
     for chosen in [{}, {"fhir_source": "imported"}, {"fhir_source": str(source)}]:
@@ -164,6 +183,14 @@ def kept(count: Count, jhe: Instance, victor: JupyterHealthClient) -> None:
         count.check(f"list_fhir QuestionnaireResponse {chosen}", found, [sent["id"]])
     count.check("list_fhir QuestionnaireResponse of a study", ids(victor.list_fhir("QuestionnaireResponse", study_id=30001)), [sent["id"]])
     count.check("list_fhir of another source", ids(victor.list_fhir("QuestionnaireResponse", patient_id=40001, fhir_source="1")), [])
+    count.check("list_fhir Observation before one was brought", ids(victor.list_fhir("Observation", patient_id=40001, fhir_source="imported")), [])
+    brought = requests.post(jhe.base + "/FHIR/R5/Observation", headers=headers, json=heart_rate(), timeout=30).json()
+    for chosen in [{"patient_id": 40001}, {"study_id": 30001}, {"patient_id": 40001, "study_id": 30001}]:
+        for where, expected in [("imported", [brought["id"]]), (str(source), [brought["id"]]), ("1", [])]:
+            found = ids(victor.list_fhir("Observation", fhir_source=where, **chosen))
+            count.check(f"list_fhir Observation of {where} {chosen}", found, expected)
+    told = victor.get_fhir("Observation", brought["id"])["meta"]["source"]
+    count.check("the source of an Observation", told, f"https://jupyterhealth.org/fhir/fhir-source/{source}")
     count.check("get_fhir QuestionnaireResponse", victor.get_fhir("QuestionnaireResponse", sent["id"])["item"], form["item"])
     types = set(victor.list_fhir_resource_types())
     count.check("the types that are kept as they come", {"QuestionnaireResponse", "Condition"} - types, set())

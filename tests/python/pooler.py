@@ -3,15 +3,12 @@ for RDS Proxy. `python tests/python/pooler.py COMMAND...`
 """
 
 import os
-import pwd
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-JHE = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "jhe"
+from instance import JHE
+from servers import Process, as_account, ensure, free_port, give
 
 CONFIGURATION = """\
 [databases]
@@ -38,45 +35,21 @@ log_disconnections = 0
 """
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
-
-
 def behind_pooler(command: list[str]) -> int:
     """Starts PgBouncer in front of the database of this environment, and runs the command."""
-    pgbouncer = subprocess.run([ROOT / "scripts" / "ensure-pgbouncer"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     directory = Path(os.environ["JHE_SCRATCH"], "postgres").resolve()
     port = free_port()
     users, configuration, log = (directory / name for name in ("users.txt", "pgbouncer.ini", "pgbouncer.log"))
     users.write_text(f'"{os.environ["DB_USER"]}" "{os.environ["DB_PASSWORD"]}"\n')
     configuration.write_text(CONFIGURATION.format(database_port=os.environ["DB_PORT"], port=port, users=users, directory=directory))
-    prefix = []
-    if os.geteuid() == 0:
-        account = pwd.getpwnam("postgres")
-        prefix = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups", "--"]
-        for path in (users, configuration):
-            os.chown(path, account.pw_uid, account.pw_gid)
-            path.chmod(0o600)
-    with log.open("w") as output:
-        pooler = subprocess.Popen([*prefix, pgbouncer, str(configuration)], stdout=output, stderr=output)
+    for path in (users, configuration):
+        path.chmod(0o600)
+        give(path)
+    pooler = Process(as_account([ensure("ensure-pgbouncer"), configuration]), port, log).start()
     try:
-        deadline = time.monotonic() + 10
-        while not answers(port):
-            if pooler.poll() is not None or time.monotonic() > deadline:
-                print(log.read_text(), file=sys.stderr)
-                return 1
-            time.sleep(0.05)
         return subprocess.run(command, env={**os.environ, "POOLER_DB_PORT": str(port)}).returncode
     finally:
-        pooler.terminate()
-        pooler.wait()
+        pooler.stop()
 
 
 def main() -> int:

@@ -30,6 +30,7 @@ use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use signing_keys::rotation::Rotator;
+use standalone::TrustedProxies;
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
@@ -144,7 +145,7 @@ impl World {
         let for_server = Arc::clone(&app);
         let server = tokio::spawn(async move {
             let stopped = async { stopped.await.unwrap_or_default() };
-            standalone::server::serve(listener, for_server, false, stopped).await.expect("served");
+            standalone::server::serve(listener, for_server, TrustedProxies::default(), stopped).await.expect("served");
         });
         let client = client().build().expect("a client");
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -177,7 +178,9 @@ impl World {
         let listener = TcpListener::bind("localhost:0").await.expect("a port");
         let base = format!("http://localhost:{}", listener.local_addr().expect("an address").port());
         let served = Arc::clone(&app);
-        tokio::spawn(async move { standalone::server::serve(listener, served, false, std::future::pending()).await });
+        tokio::spawn(async move {
+            standalone::server::serve(listener, served, TrustedProxies::default(), std::future::pending()).await
+        });
         (app, base)
     }
 

@@ -32,7 +32,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     if ![Method::GET, Method::POST].contains(request.method()) {
         return Err(Failure::MethodNotAllowed);
     }
-    let query = request.query();
+    let query = request.query()?;
     let asked = local_path(field(&query, "next"));
     let Some(signed_in) = browser::signed_in(app, request).await? else {
         return Ok(browser::to_sign_in(&with_next(PAGE, asked)));

@@ -61,7 +61,7 @@ async fn show(app: &App, request: &Request, signed_in: &SignedIn, account: &Acco
     let own = store.passkeys(account.id).await?;
     let is_needed =
         account::must_have_factor(app, account) && own.len() + usize::from(account.factors.authenticator) == 1;
-    let query = request.query();
+    let query = request.query()?;
     browser::bound_page(app, PAGE, &signed_in.token, |token| {
         let items = items(account, &own, token, is_needed);
         let needed = if is_needed {

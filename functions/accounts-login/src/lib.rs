@@ -23,7 +23,7 @@ pub const FUNCTION: Function =
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     match *request.method() {
         Method::GET => {
-            let query = request.query();
+            let query = request.query()?;
             let cookie = FormCookie::read_or_make(request)?;
             let anew = field(&query, "again").is_some();
             let name = if anew { known_name(app, request).await? } else { None };
@@ -49,7 +49,7 @@ async fn show(app: &App, cookie: &FormCookie, page: Page<'_>) -> Result<Response
 
 async fn sign_in(app: &App, request: &Request) -> Result<Response, Failure> {
     let (form, cookie) = browser::anonymous_form(app, request, SIGN_IN_FORM).await?;
-    let query = request.query();
+    let query = request.query()?;
     let next = local_path(field(&form, "next").or_else(|| field(&query, "next")));
     let anew = field(&form, "again") == Some("1");
     let refused = Page { next, anew, is_refused: true, ..Page::default() };

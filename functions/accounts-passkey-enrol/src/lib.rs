@@ -35,7 +35,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     if ![Method::GET, Method::POST].contains(request.method()) {
         return Err(Failure::MethodNotAllowed);
     }
-    let query = request.query();
+    let query = request.query()?;
     let asked = local_path(field(&query, "next"));
     let visitor = match Visitor::admit(app, request).await? {
         Admission::Admitted(visitor) => visitor,

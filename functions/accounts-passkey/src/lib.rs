@@ -42,7 +42,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let completes = request.path() == SECOND;
     match *request.method() {
         Method::GET => {
-            let query = request.query();
+            let query = request.query()?;
             let page = if completes { SECOND_STEP } else { SIGN_IN };
             Ok(redirect(&with_next(page, local_path(field(&query, "next")))))
         }

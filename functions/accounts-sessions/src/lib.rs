@@ -46,7 +46,7 @@ async fn show(app: &App, request: &Request, signed_in: &SignedIn) -> Result<Resp
     let user = signed_in.session.user;
     let sessions = store.sessions(user, app.settings.session_idle_seconds).await?;
     let grants = store.grants(user).await?;
-    let query = request.query();
+    let query = request.query()?;
     browser::bound_page(app, PAGE, &signed_in.token, |token| {
         let done =
             if field(&query, "done").is_some() { pages::done("Done. That access has ended.") } else { String::new() };

@@ -20,10 +20,11 @@ const OPERATIONS: [Operation; 1] = [Operation::new(
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     let list = List::parse(app, request, actor.user).await?;
-    let rows = app.store().await?.registered_clients(&[], actor.is_privileged()).await?;
+    let page = app.store().await?.registered_clients(actor.is_privileged(), list.slice()).await?;
+    let next = page.rows.last().filter(|_| page.more).map(|client| i64::from(client.summary.id));
     if actor.is_privileged() {
-        return list.whole(app, &rows);
+        return list.page(app, actor.user, page.total, &page.rows, next).await;
     }
-    let rows: Vec<_> = rows.into_iter().map(|row| row.summary).collect();
-    list.whole(app, &rows)
+    let rows: Vec<_> = page.rows.into_iter().map(|row| row.summary).collect();
+    list.page(app, actor.user, page.total, &rows, next).await
 }

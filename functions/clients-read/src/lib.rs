@@ -2,7 +2,7 @@
 
 use api::{Content, Operation, shapes::clients::CLIENT};
 use http::StatusCode;
-use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json};
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, versioned};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -19,10 +19,8 @@ const OPERATIONS: [Operation; 1] = [Operation::new(
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     let id = request.id_variable("id")?;
-    let rows = app.store().await?.registered_clients(&[id], actor.is_privileged()).await?;
-    let row = rows.into_iter().next().ok_or(Failure::NotFound)?;
-    if actor.is_privileged() {
-        return Ok(json(StatusCode::OK, &row)?);
-    }
-    Ok(json(StatusCode::OK, &row.summary)?)
+    let row = app.store().await?.registered_client(id, actor.is_privileged()).await?.ok_or(Failure::NotFound)?;
+    let response =
+        if actor.is_privileged() { json(StatusCode::OK, &row)? } else { json(StatusCode::OK, &row.summary)? };
+    Ok(versioned(response, row.last_updated))
 }

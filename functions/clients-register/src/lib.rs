@@ -9,9 +9,9 @@ use authz::Actor;
 use http::{Method, StatusCode};
 use input::{CLIENT_ID, Wanted};
 use oauth::Secret;
-use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, no_content, rest::Fields};
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, no_content, rest::Fields, versioned};
 use serde::Serialize;
-use store::{ClientRegistration, RegisteredClient, SecretChange, Store};
+use store::{Changed, ClientChange, ClientRegistration, RegisteredClient, SecretChange, Store};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -84,6 +84,10 @@ async fn change(app: &App, request: &Request, actor: &Actor) -> Result<Response,
     let fields = Fields::parse(request)?;
     let store = app.store().await?;
     let known = registered(store, id).await?;
+    let known_at = known.last_updated;
+    if request.expected().times().is_some_and(|times| !times.contains(&known_at)) {
+        return Err(Failure::Changed);
+    }
     if known.owned_by.is_some() {
         return Err(Failure::Forbidden("A practitioner's own client can be deleted, not changed."));
     }
@@ -100,8 +104,12 @@ async fn change(app: &App, request: &Request, actor: &Actor) -> Result<Response,
         None if wanted.has_secret() => SecretChange::Keep,
         None => SecretChange::Remove,
     };
-    if !store.change_client(&context, id, secret_change, &wanted.record()).await? {
-        return Err(no_account());
+    // What is changed is what was looked at: not what somebody else made of it meanwhile.
+    match store.change_client(&context, id, known_at, secret_change, &wanted.record()).await? {
+        Changed::Done(ClientChange::Done) => {}
+        Changed::Done(ClientChange::NoAccount) => return Err(no_account()),
+        Changed::Stale => return Err(Failure::Changed),
+        Changed::Missing => return Err(Failure::NotFound),
     }
     answer(store, StatusCode::OK, id, secret.as_ref()).await
 }
@@ -121,16 +129,21 @@ fn permit_static_pkce(app: &App, wanted: &Wanted, was_static: bool) -> Result<()
 async fn delete(app: &App, request: &Request, actor: &Actor) -> Result<Response, Failure> {
     let context = permit(app, request, actor, Action::Delete).await?;
     let id = request.id_variable("id")?;
-    if app.store().await?.delete_client(&context, id, None).await? { Ok(no_content()) } else { Err(Failure::NotFound) }
+    match app.store().await?.delete_client(&context, id, None, &request.expected()).await? {
+        Changed::Done(()) => Ok(no_content()),
+        Changed::Stale => Err(Failure::Changed),
+        Changed::Missing => Err(Failure::NotFound),
+    }
 }
 
 async fn registered(store: &Store, id: i32) -> Result<RegisteredClient, Failure> {
-    store.registered_clients(&[id], true).await?.into_iter().next().ok_or(Failure::NotFound)
+    store.registered_client(id, true).await?.ok_or(Failure::NotFound)
 }
 
 async fn answer(store: &Store, status: StatusCode, id: i32, secret: Option<&Secret>) -> Result<Response, Failure> {
     let client = registered(store, id).await?;
-    Ok(json(status, &Answer { client: &client, secret: secret.map(Secret::expose) })?)
+    let answer = json(status, &Answer { client: &client, secret: secret.map(Secret::expose) })?;
+    Ok(versioned(answer, client.last_updated))
 }
 
 fn no_account() -> Failure {

@@ -60,6 +60,8 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         return Err(request.refuse(app, &context, &target, refusal).await);
     }
     let (decided_by, decisions) = input?;
+    // Decisions are added to the ledger, and replace nothing.
+    request.has_no_version()?;
     let outcomes = decide(app, &context, &actor, patient, &decided_by, &decisions).await?;
     if status == StatusCode::NO_CONTENT {
         return Ok(no_content());

@@ -16,6 +16,7 @@ const OPERATIONS: [Operation; 1] =
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     let list = List::parse(app, request, actor.user).await?;
-    let rows = app.store().await?.data_sources(&[]).await?;
-    list.whole(app, &rows)
+    let page = app.store().await?.data_source_page(list.slice()).await?;
+    let next = page.rows.last().filter(|_| page.more).map(|source| i64::from(source.id));
+    list.page(app, actor.user, page.total, &page.rows, next).await
 }

@@ -1,10 +1,9 @@
 //! `POST /FHIR/R5` and `POST /FHIR/R5/`: a Bundle of observations to store (<https://hl7.org/fhir/R5/http.html#transaction>).
 //!
 //! Of a `batch` each entry has its own fate, and its own entry in the response, in order. Of a `transaction` all are stored
-//! or none.
+//! or none. `X-JHE-FHIR-Source-ID` names the FHIR Source of all, the `meta.source` of an entry that of its own.
 
 use fhir::{
-    Rejection,
     bundle::{BatchKind, BatchRequest, BatchResponse},
     observation::write_summary,
     outcome::{IssueCode, OperationOutcome},
@@ -12,7 +11,7 @@ use fhir::{
 use http::StatusCode;
 use runtime::{
     App, Failure, Function, Interaction, Needs, Protocol, Request, Response, text_json,
-    upload::{self, Prepared},
+    upload::{self, Prepared, Sources},
 };
 use serde_json::Value;
 use store::{Stored, UploadVerdict};
@@ -26,19 +25,21 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let body: Value = request.json()?;
     let batch = BatchRequest::parse(&body)?;
     let transaction = batch.kind == BatchKind::Transaction;
-    let checked: Vec<Result<Prepared, Rejection>> =
-        batch.entries.into_iter().map(|entry| upload::prepare(app, entry?)).collect();
-
-    let mut rejections = Vec::with_capacity(checked.len());
-    let mut prepared = Vec::with_capacity(checked.len());
-    for one in checked {
+    let mut sources = Sources::new(app, request);
+    let mut failures = Vec::with_capacity(batch.entries.len());
+    let mut prepared = Vec::with_capacity(batch.entries.len());
+    for entry in batch.entries {
+        let one = match entry {
+            Ok(resource) => sources.prepare(&actor, resource).await,
+            Err(rejection) => Err(rejection.into()),
+        };
         match one {
             Ok(one) => {
-                rejections.push(None);
+                failures.push(None);
                 prepared.push(one);
             }
-            Err(rejection) if transaction => return Err(Failure::Rejected(rejection)),
-            Err(rejection) => rejections.push(Some(rejection)),
+            Err(failure) if transaction || !failure.status().is_client_error() => return Err(failure),
+            Err(failure) => failures.push(Some(failure)),
         }
     }
     let verdicts = if prepared.is_empty() {
@@ -49,7 +50,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     if transaction {
         whole(&verdicts, &prepared)?;
     }
-    Ok(text_json(StatusCode::OK, respond(batch.kind, rejections, verdicts, &prepared)))
+    Ok(text_json(StatusCode::OK, respond(batch.kind, failures, verdicts, &prepared)))
 }
 
 /// A transaction succeeds whole or fails with the first reason.
@@ -64,15 +65,15 @@ fn whole(verdicts: &[UploadVerdict], prepared: &[Prepared]) -> Result<(), Failur
 
 fn respond(
     kind: BatchKind,
-    rejections: Vec<Option<Rejection>>,
+    failures: Vec<Option<Failure>>,
     verdicts: Vec<UploadVerdict>,
     prepared: &[Prepared],
 ) -> String {
     let mut response = BatchResponse::new(kind);
     let mut outcomes = verdicts.into_iter().zip(prepared);
-    for rejection in rejections {
-        if let Some(rejection) = rejection {
-            response.failed(rejection.status(), &rejection.outcome());
+    for failure in failures {
+        if let Some(failure) = failure {
+            response.failed(failure.status().as_u16(), &failure.outcome());
         } else if let Some((verdict, one)) = outcomes.next() {
             match &verdict {
                 UploadVerdict::Stored(stored) => created(&mut response, stored, one),
@@ -85,7 +86,7 @@ fn respond(
 
 fn created(response: &mut BatchResponse, stored: &Stored, prepared: &Prepared) {
     let mut resource = String::with_capacity(512);
-    write_summary(&mut resource, stored.id, stored.last_updated, &prepared.submission);
+    write_summary(&mut resource, &upload::place(stored), &prepared.submission);
     response.created(stored.id, stored.last_updated, &resource);
 }
 

@@ -2,7 +2,7 @@
 //! (<https://hl7.org/fhir/R4/http.html#transaction>).
 //!
 //! The body is one resource, or a Bundle of up to 200. Each is converted to R5 and stored by the rule of an upload, for the
-//! patient of its FHIR Source; each has its own fate, and an outcome that tells what was done to it.
+//! patient of its FHIR Source; each has its own fate, and an outcome that tells what was done to it, or where it is not R5.
 
 use audit::Action;
 use authz::Actor;
@@ -19,11 +19,11 @@ use runtime::{
     App, Failure, Function, Interaction, Needs, Protocol, Request, Response,
     auxiliary::{another_patient, refused, shown},
     text_json,
-    upload::{self, Prepared, fhir_base},
+    upload::{self, Prepared, Sources, fhir_base},
 };
 use serde_json::Value;
 use std::collections::HashMap;
-use store::{AuxiliaryResource, AuxiliaryUpload, FhirSource, NewAuxiliary, UploadVerdict};
+use store::{AuxiliaryResource, AuxiliaryUpload, NewAuxiliary, UploadVerdict};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -45,7 +45,7 @@ struct Import<'a> {
     actors: HashMap<&'static str, Option<Actor>>,
     /// The last refusal of a token.
     out_of_scope: Option<Failure>,
-    sources: HashMap<i32, FhirSource>,
+    sources: Sources<'a>,
 }
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
@@ -56,7 +56,8 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         kind(&body, only)?;
     }
     let entries = r4::entries(&body)?;
-    let mut import = Import { app, request, actors: HashMap::new(), out_of_scope: None, sources: HashMap::new() };
+    let mut import =
+        Import { app, request, actors: HashMap::new(), out_of_scope: None, sources: Sources::new(app, request) };
     let mut fates = Vec::with_capacity(entries.len());
     for entry in entries {
         fates.push(match entry {
@@ -121,18 +122,12 @@ impl Import<'_> {
 
     async fn observation(&mut self, actor: &Actor, converted: &Converted) -> Result<Fate, Failure> {
         let named = converted.resource.get("meta").and_then(|meta| meta.get("source")).and_then(Value::as_str);
-        let id = self.request.fhir_source(named.and_then(source_id))?;
-        if !self.sources.contains_key(&id) {
-            let source = upload::fhir_source(self.app, self.request, actor, id).await?;
-            self.sources.insert(id, source);
-        }
-        let source = self.sources.get(&id).ok_or(Failure::NotFound)?;
-        let resource = upload::adopt(self.app, source, &converted.resource)?;
-        Ok(Fate::Observation(Box::new(upload::prepare(self.app, &resource)?), converted.outcome()))
+        let prepared = self.sources.brought(actor, named.and_then(source_id), &converted.resource).await?;
+        Ok(Fate::Observation(Box::new(prepared), converted.outcome()))
     }
 
     async fn auxiliary(&self, actor: &Actor, kind: &'static str, converted: &Converted) -> Result<Fate, Failure> {
-        let submission = Submission::parse(kind, &converted.resource, &fhir_base(self.app))?;
+        let submission = Submission::parse_any_release(kind, &converted.resource, &fhir_base(self.app))?;
         let new = NewAuxiliary {
             kind,
             source: self.request.fhir_source(submission.source)?,
@@ -204,7 +199,7 @@ fn tell(response: &mut BatchResponse, fate: &Fate) -> Result<(), Failure> {
 fn tell_observation(response: &mut BatchResponse, verdict: &UploadVerdict, one: &Prepared, outcome: &OperationOutcome) {
     if let UploadVerdict::Stored(stored) = verdict {
         let mut resource = String::with_capacity(stored.content.len() + 256);
-        write_resource(&mut resource, stored.id, stored.last_updated, &stored.content);
+        write_resource(&mut resource, &upload::place(stored), &stored.content);
         response.brought(201, &format!("Observation/{}", stored.id), &resource, outcome);
         return;
     }

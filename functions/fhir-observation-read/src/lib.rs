@@ -3,7 +3,9 @@
 use audit::Action;
 use fhir::observation::write_resource;
 use http::StatusCode;
-use runtime::{App, Failure, Function, Interaction, Needs, Protocol, Request, Response, read_response};
+use runtime::{
+    App, Failure, Function, Interaction, Needs, Protocol, Request, Response, read_response, upload::found_place,
+};
 use store::{ReadOutcome, Reader};
 
 /// The function.
@@ -21,7 +23,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         ReadOutcome::Refused(_) => Err(Failure::NotFound),
         ReadOutcome::Found(found) => {
             let mut resource = String::with_capacity(found.content.len() + 256);
-            write_resource(&mut resource, found.id, found.last_updated, &found.content);
+            write_resource(&mut resource, &found_place(&found), &found.content);
             Ok(read_response(StatusCode::OK, resource, found.last_updated))
         }
     }

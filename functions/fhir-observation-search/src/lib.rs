@@ -6,7 +6,6 @@ mod query;
 use audit::{Action, Context, Target};
 use authz::{Layer, PatientId, Principal, Refusal};
 use fhir::{
-    SOURCE,
     bundle::{Searchset, count_only},
     cursor::Position,
     search::{Handling, ObservationSearch, Sort},
@@ -17,6 +16,7 @@ use runtime::{
     App, Failure, Function, Interaction, Needs, Protocol, Request, Response,
     search::{Links, handling, parameters},
     text_json,
+    upload::found_place,
 };
 use store::{Found, ObservationPage, Reader};
 
@@ -38,9 +38,6 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     query.after = links.open(app, search.page.cursor.as_deref()).await?.map(position).transpose()?;
     let store = app.store().await?;
 
-    if !search.page.wants_source(SOURCE) {
-        return page_response(app, &links, &search, &ObservationPage::default()).await;
-    }
     if search.page.summary_count {
         let total = store.count_observations(&context, &query).await?.map_err(outside)?;
         let text = count_only(&links.current(None), u64::try_from(total).unwrap_or_default());
@@ -96,7 +93,7 @@ async fn page_response(
     let base = format!("{}/FHIR/R5", app.settings.site_url);
     let mut bundle = Searchset::with_capacity(size);
     for row in &page.rows {
-        bundle.observation(&base, row.id, row.last_updated, &row.content);
+        bundle.observation(&base, &found_place(row), &row.content);
     }
     if let Some(total) = page.total {
         bundle.total(u64::try_from(total).unwrap_or_default());

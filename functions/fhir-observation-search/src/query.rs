@@ -1,12 +1,13 @@
 //! From the parameters of FHIR to the query of the store.
 
 use fhir::{
-    Rejection,
-    search::{DateBounds, ObservationSearch, Sort, SystemMatch, TokenParam},
+    Rejection, SOURCE,
+    auxiliary::SOURCE_BASE,
+    search::{DateBounds, ObservationSearch, Sort, SourceFilter, SystemMatch, TokenParam},
 };
 use jiff::Timestamp;
 use runtime::Failure;
-use store::{CodeFilter, Filter, ObservationQuery, Order, Reader};
+use store::{BroughtBy, CodeFilter, Filter, ObservationQuery, Order, Reader};
 
 /// The query of a search. A practitioner must name a patient or a study: there are no bulk dumps.
 pub fn from_search(reader: Reader, search: &ObservationSearch) -> Result<ObservationQuery, Failure> {
@@ -20,6 +21,7 @@ pub fn from_search(reader: Reader, search: &ObservationSearch) -> Result<Observa
     query.codes =
         search.codes.iter().map(|code| CodeFilter { system: code.system.clone(), code: code.code.clone() }).collect();
     query.statuses = search.statuses.iter().map(|status| status.as_str().to_owned()).collect();
+    query.brought_by = origin(&search.page.sources);
     query.start = bounds(search.effective.start_min, search.effective.start_max);
     query.end = bounds(search.effective.end_min, search.effective.end_max);
     query.updated = instants(&search.page.last_updated);
@@ -46,6 +48,23 @@ pub fn from_search(reader: Reader, search: &ObservationSearch) -> Result<Observa
         ));
     }
     Ok(query)
+}
+
+/// Where what is asked for comes from. What begins as our own `meta.source` does and as that of every FHIR Source asks for nothing;
+/// what matches our own and not each of those matches none of them.
+fn origin(filters: &[SourceFilter]) -> BroughtBy {
+    let all = |source: &str| filters.iter().all(|filter| filter.matches(source));
+    let is_beginning = |filter: &SourceFilter| match filter {
+        SourceFilter::Is(_) => false,
+        SourceFilter::Below(beginning) => SOURCE_BASE.starts_with(beginning.as_str()),
+    };
+    if all(SOURCE) {
+        return if filters.iter().all(is_beginning) { BroughtBy::Anybody } else { BroughtBy::Nobody };
+    }
+    let (is, below): (Vec<&SourceFilter>, Vec<&SourceFilter>) =
+        filters.iter().partition(|filter| matches!(filter, SourceFilter::Is(_)));
+    let texts = |filters: Vec<&SourceFilter>| filters.into_iter().map(|filter| filter.text().to_owned()).collect();
+    BroughtBy::Sources { is: texts(is), below: texts(below) }
 }
 
 /// System (none: any; empty: none) and value. A value is needed: a whole namespace is not searched.

@@ -2,10 +2,10 @@
 
 use fhir::{
     cursor::Position,
-    search::{Matching, PatientSearch, StringParam, SystemMatch},
+    search::{PatientSearch, SystemMatch},
 };
-use runtime::Failure;
-use store::{PatientFilter, Slice, TextFilter};
+use runtime::{Failure, search::text_filter};
+use store::{PatientFilter, Slice};
 
 /// The filter of a search, for the page after a position.
 pub fn from_search(search: &PatientSearch, after: Option<Position>) -> Result<PatientFilter, Failure> {
@@ -15,9 +15,9 @@ pub fn from_search(search: &PatientSearch, after: Option<Position>) -> Result<Pa
         organization: search.organization,
         study: search.study,
         identifier: identifier(search)?,
-        name: search.name.as_ref().map(text),
-        family: search.family.as_ref().map(text),
-        given: search.given.as_ref().map(text),
+        name: search.name.as_ref().map(text_filter),
+        family: search.family.as_ref().map(text_filter),
+        given: search.given.as_ref().map(text_filter),
         birth_date: (search.birth_date.from, search.birth_date.before),
         updated: search.page.last_updated.instant(),
         slice: Slice { after: after.map(|position| position.id), skip: 0, count },
@@ -38,18 +38,11 @@ fn identifier(search: &PatientSearch) -> Result<Option<(Option<String>, String)>
     Ok(Some((system, value)))
 }
 
-fn text(param: &StringParam) -> TextFilter {
-    match param.matching {
-        Matching::StartsWith => TextFilter::starts_with(&param.values),
-        Matching::Contains => TextFilter::contains(&param.values),
-        Matching::Exact => TextFilter::exact(&param.values),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use fhir::search::Handling;
+    use store::TextFilter;
 
     fn filter(pairs: &[(&str, &str)]) -> Result<PatientFilter, Failure> {
         let pairs: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

@@ -1,6 +1,10 @@
 //! `GET /FHIR/R5/Practitioner/{id}`: read one practitioner (<https://hl7.org/fhir/R5/http.html#read>).
 
-use runtime::{App, Failure, Function, Interaction, Needs, Protocol, Request, Response, directory};
+use audit::Action;
+use http::StatusCode;
+use runtime::{
+    App, Failure, Function, Interaction, Needs, Protocol, Request, Response, directory::practitioner, read_response,
+};
 use store::Reader;
 
 /// The function.
@@ -12,5 +16,8 @@ pub const FUNCTION: Function =
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.fhir_actor(app, "Practitioner", Interaction::Read).await?;
     let id = request.id_variable("id")?;
-    directory::read(&app.store().await?.practitioners(Reader::from(&actor), &[id]).await?)
+    let context = request.audit(Some(&actor), Action::Read, "Practitioner");
+    let found = app.store().await?.practitioner(&context, Reader::from(&actor), id).await?;
+    let found = found.ok_or(Failure::NotFound)?;
+    Ok(read_response(StatusCode::OK, practitioner(&found), found.last_updated))
 }

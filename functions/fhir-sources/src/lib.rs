@@ -9,7 +9,7 @@ use runtime::{
     rest::{Fields, List},
     versioned,
 };
-use store::{Changed, FhirSource, FhirSourceChange, SourceChanged};
+use store::{Changed, FhirSource, FhirSourceChange, Page, SourceChanged};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -76,17 +76,18 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
 
 async fn list(app: &App, request: &Request, actor: &Actor) -> Result<Response, Failure> {
     let list = List::parse(app, request, actor.user).await?;
-    let rows = match actor.patient() {
-        Ok(patient) => app.store().await?.fhir_sources(patient, None).await?,
-        Err(_) => Vec::new(),
+    let page = match actor.patient() {
+        Ok(patient) => app.store().await?.fhir_sources(patient, list.slice()).await?,
+        Err(_) => Page::default(),
     };
-    list.whole(app, &rows)
+    let next = page.rows.last().filter(|_| page.more).map(|source| i64::from(source.id));
+    list.page(app, actor.user, page.total, &page.rows, next).await
 }
 
 async fn read(app: &App, request: &Request, actor: &Actor) -> Result<Response, Failure> {
     let id = request.id_variable("id")?;
     let patient = actor.patient().map_err(|_| Failure::NotFound)?;
-    let found = app.store().await?.fhir_sources(patient, Some(id)).await?.into_iter().next();
+    let found = app.store().await?.own_fhir_source(patient, id).await?;
     answer(StatusCode::OK, &found.ok_or(Failure::NotFound)?)
 }
 

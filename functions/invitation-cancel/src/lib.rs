@@ -13,7 +13,7 @@ pub const FUNCTION: Function =
 const OPERATIONS: [Operation; 1] = [Operation::new(
     "DELETE /api/v1/invitation/{invitation}",
     "End an invitation; the tokens that the app got by it stay",
-    "Members and managers of an organization of the patient; super admins.",
+    "Members and managers of an organization that issued it; super admins.",
 )
 .answers(&[(204, Content::Nothing)])];
 
@@ -22,12 +22,12 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let id = request.id_variable("invitation")?;
     let context = request.audit(Some(&actor), Action::Delete, "Invitation");
     let store = app.store().await?;
-    let Some((patient, _)) = store.invitation_of(id).await? else {
+    let Some(invitation) = store.invitation_of(id, actor.practitioner()).await? else {
         store.record_refusal(&context, &Target::nothing(), RefusedBy::NotFound).await?;
         return Err(Failure::NotFound);
     };
-    let role = store.role_over_patient(actor.practitioner(), patient).await?;
-    request.permit(app, &context, &Target::patient(patient), &actor, Permission::Invite, role).await?;
+    let target = Target::patient(invitation.patient);
+    request.permit(app, &context, &target, &actor, Permission::Invite, invitation.role).await?;
     store.cancel_invitation(&context, id).await?;
     Ok(no_content())
 }

@@ -17,7 +17,7 @@ use oauth::Secret;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, rest::Fields};
 use serde::Serialize;
 use std::sync::Arc;
-use store::{Issue, IssuedInvitation, NewInvitation, Rate};
+use store::{InvitationOf, Issue, IssuedInvitation, NewInvitation, Rate};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -52,20 +52,18 @@ const ISSUED: Shape = Shape {
     ],
 };
 
-const WHO: &str = "Members and managers of an organization of the patient; super admins.";
-
 const OPERATIONS: [Operation; 2] = [
     Operation::new(
         "POST /api/v1/invitation",
-        "Invite a patient's app; open invitations of the same patient and app end",
-        WHO,
+        "Invite a patient's app; open invitations of the same patient, app and organization end",
+        "Members and managers of an organization of the patient; super admins.",
     )
     .takes(&NEW)
     .answers(&[(201, Content::Object(&ISSUED))]),
     Operation::new(
         "POST /api/v1/invitation/{invitation}/reissue",
         "Invite the same patient and app again, and end the earlier invitation",
-        WHO,
+        "Members and managers of an organization that issued it; super admins.",
     )
     .takes(&AGAIN)
     .answers(&[(201, Content::Object(&ISSUED))]),
@@ -171,7 +169,8 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
 async fn asked_anew(app: &App, request: &Request, actor: &Actor, context: &Context) -> Result<Asked, Failure> {
     let fields = Fields::parse(request)?;
     let patient = PatientId(fields.id("patientId")?);
-    permit(app, request, actor, context, patient).await?;
+    let role = app.store().await?.role_over_patient(actor.practitioner(), patient).await?;
+    request.permit(app, context, &Target::patient(patient), actor, Permission::Invite, role).await?;
     fields.check(&NEW, Completeness::Whole)?;
     let client = fields.id("client_id")?;
     let mailer = mailer(app, &fields)?;
@@ -181,27 +180,15 @@ async fn asked_anew(app: &App, request: &Request, actor: &Actor, context: &Conte
 async fn asked_again(app: &App, request: &Request, actor: &Actor, context: &Context) -> Result<Asked, Failure> {
     let id = request.id_variable("invitation")?;
     let store = app.store().await?;
-    let Some((patient, client)) = store.invitation_of(id).await? else {
+    let Some(InvitationOf { patient, client, role }) = store.invitation_of(id, actor.practitioner()).await? else {
         store.record_refusal(context, &Target::nothing(), RefusedBy::NotFound).await?;
         return Err(Failure::NotFound);
     };
-    permit(app, request, actor, context, patient).await?;
+    request.permit(app, context, &Target::patient(patient), actor, Permission::Invite, role).await?;
     let fields = Fields::optional(request)?;
     fields.check(&AGAIN, Completeness::Whole)?;
     let mailer = mailer(app, &fields)?;
     Ok(Asked { patient, client, replaces: Some(id), mailer })
-}
-
-async fn permit(
-    app: &App,
-    request: &Request,
-    actor: &Actor,
-    context: &Context,
-    patient: PatientId,
-) -> Result<(), Failure> {
-    let role = app.store().await?.role_over_patient(actor.practitioner(), patient).await?;
-    request.permit(app, context, &Target::patient(patient), actor, Permission::Invite, role).await?;
-    Ok(())
 }
 
 /// The mailer, if `sendEmail` asks for it. Before anything is issued: what cannot be sent must not end an earlier

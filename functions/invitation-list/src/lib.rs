@@ -1,5 +1,5 @@
-//! `GET /api/v1/invitation`: the invitations of the patients whom the caller may see, newest first; of one patient, one
-//! client or with one status by `patient_id`, `client_id` and `status`. Never with a token.
+//! `GET /api/v1/invitation`: the invitations that the caller may see, newest first; of one patient, one client or with one status
+//! by `patient_id`, `client_id` and `status`. Never with a token.
 
 use api::{
     Content, Kind, Operation, PAGE, Parameter, parameter,
@@ -23,7 +23,7 @@ const FILTERS: [Parameter; 3] = [
 const OPERATIONS: [Operation; 1] = [Operation::new(
     "GET /api/v1/invitation",
     "Invitations, newest first, never with a token",
-    "Practitioners, of the patients of their organizations; patients, their own; super admins, all.",
+    "Practitioners, those that their organizations issued; patients, their own; super admins, all.",
 )
 .with(&[&PAGE, &FILTERS])
 .answers(&[(200, Content::Page(&INVITATION))])];

@@ -1,4 +1,4 @@
-//! `GET /api/v1/invitation/{invitation}`: one invitation of a patient whom the caller may see. Never with its token.
+//! `GET /api/v1/invitation/{invitation}`: one invitation that the caller may see. Never with its token.
 
 use api::{Content, Operation, shapes::clients::INVITATION};
 use audit::Action;
@@ -14,7 +14,7 @@ pub const FUNCTION: Function =
 const OPERATIONS: [Operation; 1] = [Operation::new(
     "GET /api/v1/invitation/{invitation}",
     "One invitation, never with its token",
-    "Members of an organization of the patient, in any role; the patient; super admins.",
+    "Members of an organization that issued it, in any role; the patient; super admins.",
 )
 .answers(&[(200, Content::Object(&INVITATION))])];
 
@@ -24,7 +24,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let filter = InvitationFilter { id, patient: None, client: None, status: None, slice: Slice::ONE };
     let context = request.audit(Some(&actor), Action::Read, "Invitation");
     let page = app.store().await?.invitations(&context, Reader::from(&actor), &filter).await?;
-    // Whatever refused, the caller is told the same: the invitation of a patient who may not be seen does not exist.
+    // Whatever refused, the caller is told the same: an invitation that may not be seen does not exist.
     let invitation = page.ok().and_then(|page| page.rows.into_iter().next()).ok_or(Failure::NotFound)?;
     Ok(json(StatusCode::OK, &invitation)?)
 }

@@ -112,7 +112,7 @@ async fn permit(app: &App, request: &Request, actor: &Actor, action: Action) -> 
 }
 
 async fn known(app: &App, id: i32) -> Result<Setting, Failure> {
-    app.store().await?.settings(Some(id)).await?.into_iter().next().ok_or(Failure::NotFound)
+    app.store().await?.setting(id).await?.ok_or(Failure::NotFound)
 }
 
 fn answer(app: &App, status: StatusCode, setting: Setting) -> Result<Response, Failure> {
@@ -123,8 +123,10 @@ fn answer(app: &App, status: StatusCode, setting: Setting) -> Result<Response, F
 async fn list(app: &App, request: &Request, actor: &Actor) -> Result<Response, Failure> {
     permit(app, request, actor, Action::Search).await?;
     let list = rest::List::parse(app, request, actor.user).await?;
-    let settings = app.store().await?.settings(None).await?;
-    list.whole(app, &settings.into_iter().map(|setting| Shown::new(app, setting)).collect::<Vec<_>>())
+    let page = app.store().await?.settings(list.slice()).await?;
+    let rows: Vec<Shown> = page.rows.into_iter().map(|setting| Shown::new(app, setting)).collect();
+    let next = rows.last().filter(|_| page.more).map(|setting| i64::from(setting.id));
+    list.page(app, actor.user, page.total, &rows, next).await
 }
 
 async fn create(app: &App, request: &Request, actor: &Actor) -> Result<Response, Failure> {

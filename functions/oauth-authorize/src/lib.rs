@@ -35,7 +35,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         Method::POST => request.form()?,
         _ => return Err(Failure::MethodNotAllowed),
     };
-    let asked = AuthorizeRequest::parse(request.query().into_iter().chain(form.clone())).map_err(page)?;
+    let asked = AuthorizeRequest::parse(request.query()?.into_iter().chain(form.clone())).map_err(page)?;
     let Some(mut client) = app.store().await?.client(asked.client_id()).await? else {
         return Err(misdirected(app, request, None, PageError::UnknownClient).await);
     };

@@ -35,7 +35,7 @@ pub(crate) async fn query(app: &App, authorization: &Authorization) -> Result<St
 
 /// The time in the address. It counts for the request that it was signed for, and for no other.
 async fn read(app: &App, request: &Request, authorization: &Authorization) -> Result<Option<Timestamp>, Failure> {
-    let asked = request.query();
+    let asked = request.query()?;
     let Some((time, token)) = field(&asked, PARAMETER).and_then(|text| text.split_once('.')) else { return Ok(None) };
     let Some(at) = time.parse().ok().and_then(|time| Timestamp::from_millisecond(time).ok()) else { return Ok(None) };
     let is_ours = app.form_key().await?.verify(PARAMETER, &signed(at, &authorization.query_after_login()), token);

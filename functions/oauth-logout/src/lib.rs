@@ -31,7 +31,7 @@ const SIGN_IN: &str = "/accounts/login/";
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let pairs = match *request.method() {
-        Method::GET => request.query(),
+        Method::GET => request.query()?,
         Method::POST => request.form()?,
         _ => return Err(Failure::MethodNotAllowed),
     };

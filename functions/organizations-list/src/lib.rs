@@ -38,6 +38,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         return Ok(json(StatusCode::OK, &rows)?);
     }
     let list = List::parse(app, request, actor.user).await?;
-    let rows = app.store().await?.organizations(Reader::from(&actor), &[]).await?;
-    list.whole(app, &rows)
+    let page = app.store().await?.organization_page(Reader::from(&actor), list.slice()).await?;
+    let next = page.rows.last().filter(|_| page.more).map(|organization| i64::from(organization.id));
+    list.page_that_exists(app, actor.user, page.total, &page.rows, next).await
 }

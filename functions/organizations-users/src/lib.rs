@@ -87,6 +87,8 @@ async fn give(app: &App, request: &Request, actor: &Actor, id: OrganizationId) -
     permit(app, request, actor, &context, id).await?;
     let fields = Fields::parse(request)?;
     fields.check(&body::GIVEN, Completeness::Whole)?;
+    // A role has no version: no route reads one by itself, and the last word counts.
+    request.has_no_version()?;
     let user = UserId(fields.id("jheUserId")?);
     let role: Role = fields
         .text("organizationPartitionerRole", 10)?

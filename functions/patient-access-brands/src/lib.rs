@@ -46,7 +46,7 @@ struct Found {
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     request.actor(app).await?;
-    let query = request.query();
+    let query = request.query()?;
     let wanted = query.iter().find(|(name, _)| name == "q").map_or("", |(_, value)| value.trim());
     // A text with a null character is in nothing.
     let results = if wanted.chars().count() > LONGEST || wanted.contains('\0') {

@@ -122,9 +122,12 @@ async fn remove(app: &App, request: &Request, actor: &Actor, id: PatientId) -> R
     let store = app.store().await?;
     let role = store.role_in_organization(actor.practitioner(), organization).await?;
     request.permit(app, &context, &target, actor, Permission::ManagePatients, role).await?;
-    if store.remove_from_organization(&context, id, organization).await? {
-        return Ok(no_content());
+    match store.remove_from_organization(&context, id, organization, &request.expected()).await? {
+        Changed::Done(()) => Ok(no_content()),
+        Changed::Stale => Err(Failure::Changed),
+        Changed::Missing => {
+            store.record_refusal(&context, &target, RefusedBy::NotFound).await?;
+            Err(Failure::NotFound)
+        }
     }
-    store.record_refusal(&context, &target, RefusedBy::NotFound).await?;
-    Err(Failure::NotFound)
 }

@@ -17,7 +17,7 @@ pub const FUNCTION: Function =
 const OPERATIONS: [Operation; 1] = [Operation::new(
     "GET /api/v1/practitioner_clients",
     "The clients that the caller made for themself, without their keys",
-    "Practitioners.",
+    "Practitioners who signed in; not their clients.",
 )
 .with(&[&PAGE])
 .answers(&[(200, Content::Page(&OWN_CLIENT))])];
@@ -31,8 +31,9 @@ struct Row {
 }
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    let is_by_client = request.identified(app).await?.is_by_client;
     let actor = request.actor(app).await?;
-    if actor.practitioner().is_none() {
+    if actor.practitioner().is_none() || is_by_client {
         let context = request.audit(Some(&actor), Action::Search, "Client");
         return Err(request.refuse(app, &context, &Target::nothing(), Refusal::known(Layer::UserType)).await);
     }

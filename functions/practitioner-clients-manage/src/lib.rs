@@ -14,7 +14,7 @@ use oauth::{
 };
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, no_content, rest::Fields};
 use serde::Serialize;
-use store::{NewOwnClient, OwnClient};
+use store::{Changed, NewOwnClient, OwnClient};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -29,14 +29,14 @@ const OPERATIONS: [Operation; 2] = [
     Operation::new(
         "POST /api/v1/practitioner_clients",
         "Make a client that acts as the caller by `client_credentials`; its key is in the answer and nowhere else",
-        "Practitioners.",
+        "Practitioners who signed in; not their clients.",
     )
     .takes(&NEW)
     .answers(&[(201, Content::Object(&OWN_CLIENT))]),
     Operation::new(
         "DELETE /api/v1/practitioner_clients/{id}",
         "End a client and its tokens",
-        "The practitioner who made it.",
+        "The practitioner who made it; not their clients.",
     )
     .answers(&[(204, Content::Nothing)]),
 ];
@@ -53,6 +53,7 @@ struct Answer {
 }
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
+    request.identified(app).await?;
     let actor = request.actor(app).await?;
     match *request.method() {
         Method::POST => create(app, request, &actor).await,
@@ -60,7 +61,9 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     }
 }
 
-/// Lets only practitioners pass. A super admin has no such client: its secret would stand for their second factor.
+/// Lets only practitioners pass who are there themselves. A super admin has no such client: its secret would stand for their
+/// second factor. A client that acts by itself makes and ends none: whoever gets hold of one key must not get further ones that
+/// stay when it is taken back, nor end the others.
 async fn permit(
     app: &App,
     request: &Request,
@@ -69,8 +72,8 @@ async fn permit(
 ) -> Result<(Context, PractitionerId), Failure> {
     let context = request.audit(Some(actor), action, "Client");
     match actor.practitioner() {
-        Some(practitioner) => Ok((context, practitioner)),
-        None => Err(request.refuse(app, &context, &Target::nothing(), Refusal::known(Layer::UserType)).await),
+        Some(practitioner) if !request.identified(app).await?.is_by_client => Ok((context, practitioner)),
+        _ => Err(request.refuse(app, &context, &Target::nothing(), Refusal::known(Layer::UserType)).await),
     }
 }
 
@@ -104,9 +107,9 @@ async fn create(app: &App, request: &Request, actor: &Actor) -> Result<Response,
 async fn delete(app: &App, request: &Request, actor: &Actor) -> Result<Response, Failure> {
     let (context, _) = permit(app, request, actor, Action::Delete).await?;
     let id = request.id_variable("id")?;
-    if app.store().await?.delete_client(&context, id, Some(actor.user)).await? {
-        Ok(no_content())
-    } else {
-        Err(Failure::NotFound)
+    match app.store().await?.delete_client(&context, id, Some(actor.user), &request.expected()).await? {
+        Changed::Done(()) => Ok(no_content()),
+        Changed::Stale => Err(Failure::Changed),
+        Changed::Missing => Err(Failure::NotFound),
     }
 }

@@ -26,7 +26,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let sign_on = SingleSignOn::of(app)?;
     match *request.method() {
         Method::GET => {
-            let query = request.query();
+            let query = request.query()?;
             show(app, request, way_back(&query)).await
         }
         Method::POST => {

@@ -2,6 +2,7 @@
 
 use api::{Content, Kind, Operation, PAGE, Parameter, parameter, shapes};
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, directory, rest::List, study};
+use store::Reader;
 
 /// The function.
 pub const FUNCTION: Function =
@@ -21,6 +22,10 @@ const OPERATIONS: [Operation; 1] = [Operation::new(
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     let list = List::parse(app, request, actor.user).await?;
-    let rows = directory::studies(app, request, &actor, &[], list.id("organization_id")?).await?;
-    list.whole(app, &rows.iter().map(study::read).collect::<Vec<_>>())
+    let organization = list.id("organization_id")?;
+    directory::permit_organization(app, request, &actor, organization).await?;
+    let page = app.store().await?.study_page(Reader::from(&actor), organization, list.slice()).await?;
+    let rows: Vec<_> = page.rows.iter().map(study::read).collect();
+    let next = page.rows.last().filter(|_| page.more).map(|study| i64::from(study.id));
+    list.page_that_exists(app, actor.user, page.total, &rows, next).await
 }

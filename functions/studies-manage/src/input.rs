@@ -21,7 +21,8 @@ pub fn begin(fields: &Fields, grace: SignedDuration) -> Result<StudyRecord, Fail
     })
 }
 
-/// What a study becomes by a body of the right shape. What it does not have stays; what it has as null is taken away.
+/// What a study becomes by a body of the right shape. What it does not have stays; what it has as null is taken away. In the
+/// archive everything stays.
 pub fn follow(fields: &Fields, current: &Study, now: Timestamp, grace: SignedDuration) -> Result<StudyRecord, Failure> {
     if fields.has("organization") && fields.id("organization")? != current.organization.id {
         return Err(Failure::field("organization", "A study stays in its organization."));
@@ -50,6 +51,9 @@ pub fn follow(fields: &Fields, current: &Study, now: Timestamp, grace: SignedDur
         plan.ends_on = fields.optional_date("endsOn")?;
     }
     record.life = current.life.followed_by(plan, now, grace).map_err(refused)?;
+    if current.life.status == StudyStatus::Archived && record != StudyRecord::from(current) {
+        return Err(refused(LifeError::IsArchived));
+    }
     Ok(record)
 }
 
@@ -87,6 +91,7 @@ fn refused(error: LifeError) -> Failure {
             "The study cannot get this status now. A draft becomes active; an active study is completed, and a completed one can \
              be taken up again; each can be archived, and stays so.",
         ),
+        LifeError::IsArchived => Failure::Conflict("The study is archived. It is kept as it is."),
         LifeError::HasEnded => Failure::Conflict(
             "The access of researchers has ended with the study, as its patients were told, and is not opened again.",
         ),

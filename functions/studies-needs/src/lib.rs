@@ -8,7 +8,7 @@ mod part;
 
 use api::{Completeness, Content, Operation, shapes::study};
 use audit::{Action, RefusedBy, Target};
-use authz::{Actor, Layer, Permission, Principal, Refusal, StudyId};
+use authz::{Actor, Layer, Permission, Principal, Refusal, StudyId, study::StudyStatus};
 use http::{Method, StatusCode};
 use part::Part;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, empty, json, no_content, rest::Fields};
@@ -104,9 +104,14 @@ async fn add(app: &App, request: &Request, actor: &Actor, id: StudyId, part: Par
 }
 
 async fn remove(app: &App, request: &Request, actor: &Actor, id: StudyId, part: Part) -> Result<Response, Failure> {
-    let (_, named) = named(app, request, actor, id, part).await?;
+    let (study, named) = named(app, request, actor, id, part).await?;
     let context = request.audit(Some(actor), Action::Update, "Group");
-    if app.store().await?.remove_study_need(&context, id, part.need(), named).await? {
+    let store = app.store().await?;
+    if study.life.status == StudyStatus::Archived {
+        store.record_refusal(&context, &Target::study(id), RefusedBy::Invalid).await?;
+        return Err(Failure::Conflict("The study is archived. It is kept as it is."));
+    }
+    if store.remove_study_need(&context, id, part.need(), named).await? {
         Ok(no_content())
     } else {
         Err(Failure::NotFound)

@@ -132,7 +132,7 @@ pub const PAGE: [Parameter; 3] = [
         Kind::Integer,
         "The number of the page, from 1. Of lists of any length, pages that begin within the first 10,000 rows have numbers; `next` leads on from there.",
     ),
-    parameter("page_size", Kind::Integer, "Rows per page: 20 if absent, 1,000 at most."),
+    parameter("page_size", Kind::Integer, "Rows per page, from 1: 20 if absent, 1,000 at most."),
     parameter("cursor", Kind::AnyText, "Where the page begins, as `next` has it."),
 ];
 

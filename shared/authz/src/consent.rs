@@ -28,8 +28,8 @@ pub struct StudyFacts {
     pub requested: bool,
     /// Researchers have access by the study: it is active, or its grace period lasts (`authz::study`).
     pub gives_access: bool,
-    /// The patient's latest decision for (study, scope) since the study asks for the scope. A request that was taken back and
-    /// made again asks anew.
+    /// The patient's latest decision for (study, scope) since the study asks for the scope and since the patient is enrolled. A
+    /// request that was taken back and made again asks anew, and so does an enrolment that ended and began again.
     pub decision: Decision,
 }
 

@@ -127,6 +127,9 @@ pub enum LifeError {
     /// Patients were told that researchers no longer see their data.
     #[error("access has ended with the study and is not opened again")]
     HasEnded,
+    /// The archive keeps a study as it was.
+    #[error("an archived study is kept as it is")]
+    IsArchived,
 }
 
 /// The end of a day, by UTC.
@@ -195,6 +198,9 @@ impl Life {
     pub fn followed_by(self, plan: Plan, now: Timestamp, grace: SignedDuration) -> Result<Self, LifeError> {
         if !self.status.may_become(plan.status) {
             return Err(LifeError::DoesNotFollow);
+        }
+        if self.status == StudyStatus::Archived && plan != self.plan() {
+            return Err(LifeError::IsArchived);
         }
         plan.check()?;
         if (self.status, self.ends_on) == (plan.status, plan.ends_on) {

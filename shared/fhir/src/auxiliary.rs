@@ -1,12 +1,13 @@
 //! Resources that are kept as they come: of a patient, from a FHIR Source, without an interpretation of their content.
 //!
-//! What is checked is what access and storage depend on: the type, the patient, the source, the depth and the size.
+//! What is checked is what access and storage depend on: the type, the patient, the source, the depth and the size; and that it
+//! is a resource of R5.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::Rejection;
 use crate::primitive::relative;
+use crate::{Rejection, r5};
 
 /// `meta.source` of a resource is this and the id of its FHIR Source.
 pub const SOURCE_BASE: &str = "https://jupyterhealth.org/fhir/fhir-source/";
@@ -78,8 +79,15 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// Checks a resource. `base_url` is the FHIR base of this exchange, without a slash at its end.
+    /// Checks a resource of R5. `base_url` is the FHIR base of this exchange, without a slash at its end.
     pub fn parse(kind: &'static str, value: &Value, base_url: &str) -> Result<Self, Rejection> {
+        let submission = Self::parse_any_release(kind, value, base_url)?;
+        r5::check(kind, value)?;
+        Ok(submission)
+    }
+
+    /// Checks a resource that is of another release of FHIR, as far as access and storage depend on it.
+    pub fn parse_any_release(kind: &'static str, value: &Value, base_url: &str) -> Result<Self, Rejection> {
         let Value::Object(members) = value else {
             return Err(Rejection::structure(kind, "must be a JSON object"));
         };

@@ -19,6 +19,7 @@ pub mod patient;
 pub mod practitioner;
 mod primitive;
 pub mod r4;
+mod r5;
 pub mod rejection;
 pub mod resource;
 pub mod search;

@@ -1,12 +1,12 @@
 //! From R4 to R5, for resources that come from servers of R4 (<https://hl7.org/fhir/R5/diff.html>).
 //!
 //! An Observation becomes one that this exchange keeps. Of the types that are kept as they come, only what R5 requires and R4
-//! did not is added. What is done to a resource is told.
+//! did not is added. What is done to a resource is told, and where what is kept is not R5.
 
 use serde_json::{Map, Value, json};
 
 use crate::outcome::{Issue, IssueCode, OperationOutcome, Severity};
-use crate::{Rejection, auxiliary, observation};
+use crate::{Rejection, auxiliary, observation, r5};
 
 /// A resource in R5.
 #[derive(Clone, Debug)]
@@ -51,7 +51,20 @@ pub fn convert(kind: &str, resource: &Value) -> Converted {
             _ => {}
         }
     }
+    // An Observation is checked as one that is uploaded.
+    if kind != "Observation"
+        && let Err(rejection) = r5::check(kind, &resource)
+    {
+        notes.push(not_r5(&rejection));
+    }
     Converted { resource, notes }
+}
+
+/// Resources of many types differ between R4 and R5. They are kept as they came, and the first place is named where they differ.
+fn not_r5(rejection: &Rejection) -> Issue {
+    let text = format!("{rejection} in R5. It was kept as it came.");
+    let issue = Issue::new(Severity::Warning, IssueCode::Informational, &text);
+    rejection.expression().map_or(issue.clone(), |expression| issue.at(expression))
 }
 
 fn convert_observation(members: &mut Map<String, Value>, notes: &mut Vec<Issue>) {

@@ -146,7 +146,7 @@ fn in_order(members: &Map<String, Value>) -> Option<&'static str> {
 }
 
 /// A `time`: hh:mm:ss, with a fraction or without.
-fn is_time(text: &str) -> bool {
+pub(crate) fn is_time(text: &str) -> bool {
     let (clock, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let part = |from: usize, most: u8| {
         clock.get(from..from + 2).is_some_and(|digits| {

@@ -17,7 +17,15 @@ const TOKEN_USED: Duration = Duration::from_mins(10);
 /// How the owner connects to the database that the environment names: as `DB_OWNER_USER`, with `DB_OWNER_PASSWORD` or, where
 /// `DB_AUTH` is `iam`, with a token made now.
 pub fn owner(lookup: impl Fn(&str) -> Option<String>) -> Result<DatabaseConfig, SetupError> {
-    let lookup = |name: &str| lookup(if name == "DB_USER" { "DB_OWNER_USER" } else { name });
+    // Their way there may be another: past a pooler, or by a certificate of their own.
+    let lookup = |name: &str| match name {
+        "DB_USER" => lookup("DB_OWNER_USER"),
+        "DB_HOST" => lookup("DB_OWNER_HOST").or_else(|| lookup(name)),
+        "DB_PORT" => lookup("DB_OWNER_PORT").or_else(|| lookup(name)),
+        "DB_SSL_CERT" => lookup("DB_OWNER_SSL_CERT").or_else(|| lookup(name)),
+        "DB_SSL_KEY" => lookup("DB_OWNER_SSL_KEY").or_else(|| lookup(name)),
+        other => lookup(other),
+    };
     let config = match auth(lookup)? {
         Auth::Password => DatabaseConfig::from_env(lookup, lookup("DB_OWNER_PASSWORD").map(Into::into), 1)?,
         Auth::Iam => {

@@ -1,6 +1,6 @@
-//! The searches and reads of what is small enough to be loaded whole: Group, Device, Organization, Practitioner.
+//! The searches and reads of what is small enough to be loaded whole: Group, Device, Organization.
 //!
-//! The store selects what the caller may see. What is left to do is the same for the four types: filter by name and
+//! The store selects what the caller may see. What is left to do is the same for the three types: filter by name and
 //! time, order by id, cut a page.
 
 use crate::{
@@ -69,15 +69,11 @@ impl From<&Organization> for Entry {
     }
 }
 
-impl From<&Practitioner> for Entry {
-    fn from(practitioner: &Practitioner) -> Self {
-        let names = vec![practitioner.family.clone(), practitioner.given.clone()];
-        let name = PersonName { family: Some(practitioner.family.clone()), given: Some(practitioner.given.clone()) };
-        let practitioner =
-            fhir::practitioner::Practitioner { id: practitioner.id, last_updated: practitioner.last_updated, name };
-        let resource = practitioner.to_json();
-        Self { id: practitioner.id, last_updated: practitioner.last_updated, names, resource }
-    }
+/// The resource of a practitioner.
+#[must_use]
+pub fn practitioner(row: &Practitioner) -> String {
+    let name = PersonName { family: Some(row.family.clone()), given: Some(row.given.clone()) };
+    fhir::practitioner::Practitioner { id: row.id, last_updated: row.last_updated, name }.to_json()
 }
 
 /// Reads the parameters of a search.
@@ -100,6 +96,18 @@ pub async fn studies(
     ids: &[i32],
     organization: Option<i32>,
 ) -> Result<Vec<Study>, Failure> {
+    permit_organization(app, request, actor, organization).await?;
+    let context = request.audit(Some(actor), Action::Search, "Group");
+    own_studies(app, &context, actor, ids, organization).await
+}
+
+/// Refuses a search for the studies of an organization that is not the caller's. Whether it exists is not told.
+pub async fn permit_organization(
+    app: &App,
+    request: &Request,
+    actor: &Actor,
+    organization: Option<i32>,
+) -> Result<(), Failure> {
     let context = request.audit(Some(actor), Action::Search, "Group");
     if let Some(id) = organization
         && own_organizations(app, &context, actor, &[id]).await?.is_empty()
@@ -107,7 +115,7 @@ pub async fn studies(
     {
         return Err(Failure::Refused(Refusal::known(Layer::Organization)));
     }
-    own_studies(app, &context, actor, ids, organization).await
+    Ok(())
 }
 
 /// The organization with this id, if the caller may see it.

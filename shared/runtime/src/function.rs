@@ -124,7 +124,7 @@ fn negotiate(request: &Request) -> Option<&'static str> {
     if names(&[FHIR_JSON]) {
         Some(FHIR_JSON)
     } else if names(&[JSON, "text/json", "application/*", "*/*"])
-        || request.query().iter().any(|(name, _)| name == "_format")
+        || request.query().is_ok_and(|query| query.iter().any(|(name, _)| name == "_format"))
     {
         Some(JSON)
     } else {

@@ -32,7 +32,7 @@ impl LinkPage {
     pub async fn handle(&self, app: &App, request: &Request) -> Result<(Response, Option<String>), Failure> {
         match *request.method() {
             Method::GET => {
-                let query = request.query();
+                let query = request.query()?;
                 let token = Secret::presented(field(&query, "token").unwrap_or_default());
                 let usable = app.store().await?.link(&token.hash(), self.purpose).await?.is_some();
                 if !usable {

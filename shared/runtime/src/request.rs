@@ -6,6 +6,7 @@ use authz::{Actor, Layer};
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use oauth::Secret;
+use percent_encoding::percent_decode;
 use serde_json::Value;
 use std::{collections::HashMap, net::IpAddr, sync::OnceLock};
 use store::Authenticated;
@@ -101,9 +102,8 @@ impl Request {
         }
     }
 
-    /// The decoded pairs of the query.
-    #[must_use]
-    pub fn query(&self) -> Vec<(String, String)> {
+    /// The decoded pairs of the query, which must be text.
+    pub fn query(&self) -> Result<Vec<(String, String)>, Failure> {
         pairs(self.parts.query.as_bytes())
     }
 
@@ -155,7 +155,7 @@ impl Request {
     /// The decoded pairs of a form body (`application/x-www-form-urlencoded`).
     pub fn form(&self) -> Result<Vec<(String, String)>, Failure> {
         match self.media_type().as_deref() {
-            None | Some("application/x-www-form-urlencoded") => Ok(pairs(self.body()?)),
+            None | Some("application/x-www-form-urlencoded") => pairs(self.body()?),
             Some(_) => Err(Failure::UnsupportedMediaType),
         }
     }
@@ -184,6 +184,8 @@ impl Request {
             return Ok(caller.clone());
         }
         let caller = self.holder(app).await?;
+        // A query that is no text is refused by every route, whether it looks at it or not.
+        self.query()?;
         app.rates().count(app, &caller.actor).await?;
         self.explained(app, &caller.actor).await?;
         Ok(caller)
@@ -264,8 +266,30 @@ enum Scheme {
     Dpop,
 }
 
-fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
-    form_urlencoded::parse(encoded).into_owned().collect()
+/// Pairs as `application/x-www-form-urlencoded` writes them (<https://url.spec.whatwg.org/#urlencoded-parsing>). What is not
+/// UTF-8 is refused, under the name that it has or would have: it stands for nothing that anybody means.
+fn pairs(encoded: &[u8]) -> Result<Vec<(String, String)>, Failure> {
+    encoded
+        .split(|byte| *byte == b'&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let mut parts = pair.splitn(2, |byte| *byte == b'=');
+            let name = decoded(parts.next().unwrap_or_default());
+            let value = decoded(parts.next().unwrap_or_default());
+            match (String::from_utf8(name), String::from_utf8(value)) {
+                (Ok(name), Ok(value)) => Ok((name, value)),
+                (Ok(name), Err(_)) => Err(Failure::field(&name, NOT_TEXT)),
+                (Err(name), _) => Err(Failure::field(&String::from_utf8_lossy(name.as_bytes()), NOT_TEXT)),
+            }
+        })
+        .collect()
+}
+
+const NOT_TEXT: &str = "It is not valid UTF-8.";
+
+fn decoded(encoded: &[u8]) -> Vec<u8> {
+    let spaced: Vec<u8> = encoded.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    percent_decode(&spaced).collect()
 }
 
 #[cfg(test)]
@@ -312,6 +336,31 @@ mod tests {
             assert_eq!(token(&[(header::AUTHORIZATION, value)]), expected, "{value}");
         }
         assert_eq!(token(&[(header::AUTHORIZATION, "Bearer abc"), (header::AUTHORIZATION, "Bearer def")]), None);
+    }
+
+    #[test]
+    fn pairs_are_text_or_are_refused_by_name() {
+        for (encoded, expected) in [
+            ("", Ok(&[][..])),
+            ("a=1&b=%C3%A9+x&&c", Ok(&[("a", "1"), ("b", "é x"), ("c", "")])),
+            ("a=b=c&%=%zz&%EF%BF%BD=1", Ok(&[("a", "b=c"), ("%", "%zz"), ("\u{fffd}", "1")])),
+            ("=&+=+", Ok(&[("", ""), (" ", " ")])),
+            ("a=1&b=%ff", Err("b")),
+            ("b=%C3", Err("b")),
+            ("%ff=1", Err("\u{fffd}")),
+        ] {
+            let found = pairs(encoded.as_bytes());
+            match (found, expected) {
+                (Ok(found), Ok(expected)) => {
+                    let found: Vec<_> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+                    assert_eq!(found, expected, "{encoded}");
+                }
+                (Err(Failure::Fields(fields)), Err(name)) => {
+                    assert!(fields.contains_key(name), "{encoded}: {fields:?}");
+                }
+                (found, _) => panic!("{encoded}: {found:?}"),
+            }
+        }
     }
 
     #[test]

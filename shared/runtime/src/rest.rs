@@ -7,7 +7,8 @@ use http::StatusCode;
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use store::Slice;
+use std::collections::BTreeSet;
+use store::{COUNTED, Slice};
 
 /// Rows per page when the caller does not say.
 const DEFAULT_PAGE_SIZE: i64 = 20;
@@ -32,7 +33,7 @@ struct Page<'a, T> {
 
 /// The parameters of a list: filters by name, page size and position. Names may be camel or snake case.
 ///
-/// A short list ([`List::whole`]) has pages by number. A list of any length ([`List::page`]) has keyset pages: `next` leads on
+/// A list that its design keeps short ([`List::whole`]) has pages by number. A list of any length ([`List::page`]) has keyset pages: `next` leads on
 /// at the same cost however far, and a page by its number ([`List::slice`]) is found by counting, up to [`MAX_SKIP`] rows.
 #[derive(Debug)]
 pub struct List {
@@ -54,16 +55,27 @@ impl List {
         let mut list =
             Self { path, filters: Vec::new(), number: 1, size: DEFAULT_PAGE_SIZE, after: None, position: None };
         let mut cursor = None;
-        for (name, value) in request.query() {
+        let mut seen = BTreeSet::new();
+        for (name, value) in request.query()? {
             let name = snake_case(&name);
             // The database stores no NUL, so nothing can be found by it.
             if name.contains('\0') || value.contains('\0') {
                 return Err(Failure::field(&name.replace('\0', ""), "Null characters are not allowed."));
             }
+            // Not a parameter that somebody else might understand, as of lists (`x[]=`), but nothing that could be one here.
+            if !is_name(&name) {
+                return Err(Failure::field(&name, "No parameter has such a name."));
+            }
+            if !seen.insert(name.clone()) {
+                return Err(Failure::field(&name, "It is given more than once."));
+            }
             match name.as_str() {
                 "page_size" => {
                     let size: i64 = number(&name, &value)?;
-                    list.size = size.clamp(1, MAX_PAGE_SIZE);
+                    if size < 1 {
+                        return Err(Failure::field(&name, "Pages have at least one row."));
+                    }
+                    list.size = size.min(MAX_PAGE_SIZE);
                 }
                 "cursor" => cursor = Some(value),
                 "page" => {
@@ -72,9 +84,6 @@ impl List {
                         .ok()
                         .filter(|number| (1..=MAX_NUMBER).contains(number))
                         .ok_or(Failure::NoSuchPage)?;
-                }
-                _ if list.filters.iter().any(|(known, _)| *known == name) => {
-                    return Err(Failure::field(&name, "It is given more than once."));
                 }
                 _ => list.filters.push((name, value)),
             }
@@ -164,7 +173,10 @@ impl List {
     ) -> Result<Response, Failure> {
         let skipped = self.skipped();
         if skipped > MAX_SKIP {
-            self.first_row(count)?;
+            // A list that has as many rows as are counted may have more.
+            if count < COUNTED {
+                self.first_row(count)?;
+            }
             return Err(Failure::field("page", "Pages this far have no numbers. Follow the link \"next\"."));
         }
         if skipped > 0 && rows.is_empty() {
@@ -183,7 +195,24 @@ impl List {
         Ok(json(StatusCode::OK, &Page { count, next, previous, results: rows })?)
     }
 
-    /// The response with a short list that is kept whole in memory: organizations, studies, data sources.
+    /// As [`List::page`], where the place of a page is that of a row by name. When that row is gone meanwhile, there is no such
+    /// page: an empty one would pass for the end of the list.
+    pub async fn page_that_exists<T: Serialize>(
+        &self,
+        app: &App,
+        who: authz::UserId,
+        count: i64,
+        rows: &[T],
+        last: Option<i64>,
+    ) -> Result<Response, Failure> {
+        if self.after.is_some() && rows.is_empty() {
+            return Err(Failure::NoSuchPage);
+        }
+        self.page(app, who, count, rows, last).await
+    }
+
+    /// The response with a list that its design keeps short, read whole: a practitioner's own clients, of which nobody may have
+    /// more than 20.
     pub fn whole<T: Serialize>(&self, app: &App, rows: &[T]) -> Result<Response, Failure> {
         if self.after.is_some() {
             return Err(Failure::field("cursor", "It does not belong to this list."));
@@ -216,6 +245,11 @@ impl List {
         pairs.extend(position.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         search::link(&format!("{}{}", app.settings.site_url, self.path), &pairs, None)
     }
+}
+
+/// Whether a parameter could have this name.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte))
 }
 
 fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, Failure> {

@@ -3,14 +3,15 @@
 use crate::{App, Failure, Request};
 use fhir::{
     cursor::Position,
-    search::{Handling, filter_text, link},
+    search::{Handling, Matching, StringParam, filter_text, link},
 };
 use http::Method;
+use store::TextFilter;
 
 /// The parameters of a search: the query, and for `POST [type]/_search` also the form
 /// (<https://hl7.org/fhir/R5/http.html#search>).
 pub fn parameters(request: &Request) -> Result<Vec<(String, String)>, Failure> {
-    let mut pairs = request.query();
+    let mut pairs = request.query()?;
     if request.method() == Method::POST {
         pairs.extend(request.form()?);
     }
@@ -21,6 +22,16 @@ pub fn parameters(request: &Request) -> Result<Vec<(String, String)>, Failure> {
 #[must_use]
 pub fn handling(request: &Request) -> Handling {
     request.header("prefer").map_or(Handling::Lenient, Handling::from_prefer)
+}
+
+/// The condition that a string parameter asks of a text.
+#[must_use]
+pub fn text_filter(param: &StringParam) -> TextFilter {
+    match param.matching {
+        Matching::StartsWith => TextFilter::starts_with(&param.values),
+        Matching::Contains => TextFilter::contains(&param.values),
+        Matching::Exact => TextFilter::exact(&param.values),
+    }
 }
 
 /// A search as it was understood, and what is needed to link to its pages.

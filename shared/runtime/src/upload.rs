@@ -1,18 +1,19 @@
-//! From a FHIR Observation as sent to one that is stored: what `POST Observation` and a batch share.
+//! From a FHIR Observation as sent to one that is stored: what `POST Observation`, a batch and an import share.
 
-use crate::{App, Failure, Request};
+use crate::{App, Failure, Request, auxiliary::SOURCE_HEADER};
 use audit::{Action, RefusedBy, Target};
 use authz::{Actor, Layer, Principal, Refusal};
 use fhir::{
     Rejection,
-    observation::{Attachment, Brought, Effective, Said, Submission},
+    observation::{Attachment, Brought, Effective, Place, Said, Submission, named_source},
     outcome::{IssueCode, OperationOutcome},
 };
 use http::StatusCode;
 use jiff::Timestamp;
 use omh::{DataPoint, EffectiveTime};
 use serde_json::Value;
-use store::{FhirSource, NewObservation, UploadVerdict};
+use std::collections::{HashMap, hash_map::Entry};
+use store::{FhirSource, Found, NewObservation, Stored, UploadVerdict};
 
 /// An observation that is well formed and whose data point, if it has one, is valid.
 #[derive(Debug)]
@@ -29,29 +30,66 @@ pub fn fhir_base(app: &App) -> String {
     format!("{}/FHIR/R5", app.settings.site_url)
 }
 
-/// The FHIR Source with this id. One that does not exist is refused as one of a stranger is.
-pub async fn fhir_source(app: &App, request: &Request, actor: &Actor, id: i32) -> Result<FhirSource, Failure> {
-    let store = app.store().await?;
-    if let Some(source) = store.fhir_source(id).await? {
-        return Ok(source);
-    }
-    let context = request.audit(Some(actor), Action::Create, "Observation");
-    store.record_refusal(&context, &Target::nothing(), RefusedBy::NotFound).await?;
-    let layer = match actor.principal {
-        Principal::Practitioner(_) => Layer::Organization,
-        Principal::Patient(_) | Principal::SuperAdmin => Layer::UserType,
-    };
-    Err(Failure::Refused(Refusal::known(layer)))
+/// Whose Observations a request brings: the FHIR Sources that it names, each looked up once.
+pub struct Sources<'a> {
+    app: &'a App,
+    request: &'a Request,
+    known: HashMap<i32, FhirSource>,
 }
 
-/// An Observation of a FHIR Source as one of this exchange.
-pub fn adopt(app: &App, source: &FhirSource, resource: &Value) -> Result<Value, Rejection> {
-    let brought = Brought { patient: source.patient, device: source.data_source, base_url: &source.fhir_base_url };
-    brought.adopt(resource, &fhir_base(app))
+impl<'a> Sources<'a> {
+    /// The sources of a request.
+    #[must_use]
+    pub fn new(app: &'a App, request: &'a Request) -> Self {
+        Self { app, request, known: HashMap::new() }
+    }
+
+    /// Checks an Observation that is of the FHIR Source that `X-JHE-FHIR-Source-ID` or its `meta.source` names, or, where neither
+    /// names one, of none.
+    pub async fn prepare(&mut self, actor: &Actor, resource: &Value) -> Result<Prepared, Failure> {
+        let named = named_source(resource)?;
+        if named.is_none() && self.request.header(SOURCE_HEADER).is_none() {
+            return Ok(prepare(self.app, resource, None)?);
+        }
+        self.brought(actor, named, resource).await
+    }
+
+    /// Checks an Observation that must be of a FHIR Source; `named` is that of its `meta.source`.
+    pub async fn brought(&mut self, actor: &Actor, named: Option<i32>, resource: &Value) -> Result<Prepared, Failure> {
+        let app = self.app;
+        let source = self.find(actor, self.request.fhir_source(named)?).await?;
+        let brought = Brought { patient: source.patient, device: source.data_source, base_url: &source.fhir_base_url };
+        let id = source.id;
+        let own = brought.adopt(resource, &fhir_base(app))?;
+        Ok(prepare(app, &own, Some(id))?)
+    }
+
+    /// The FHIR Source with this id. One that does not exist is refused as one of a stranger is.
+    async fn find(&mut self, actor: &Actor, id: i32) -> Result<&FhirSource, Failure> {
+        let place = match self.known.entry(id) {
+            Entry::Occupied(known) => return Ok(known.into_mut()),
+            Entry::Vacant(place) => place,
+        };
+        let store = self.app.store().await?;
+        if let Some(source) = store.fhir_source(id).await? {
+            return Ok(place.insert(source));
+        }
+        let context = self.request.audit(Some(actor), Action::Create, "Observation");
+        store.record_refusal(&context, &Target::nothing(), RefusedBy::NotFound).await?;
+        Err(Failure::Refused(Refusal::known(stranger(actor))))
+    }
+}
+
+/// The layer by which somebody is refused whose patient a source is not.
+const fn stranger(actor: &Actor) -> Layer {
+    match actor.principal {
+        Principal::Practitioner(_) => Layer::Organization,
+        Principal::Patient(_) | Principal::SuperAdmin => Layer::UserType,
+    }
 }
 
 /// Checks a resource: FHIR first, then the data point of its attachment, where its code names one, against that schema.
-pub fn prepare(app: &App, resource: &Value) -> Result<Prepared, Rejection> {
+fn prepare(app: &App, resource: &Value, source: Option<i32>) -> Result<Prepared, Rejection> {
     let submission = Submission::parse(resource)?;
     submission.refers_only_to(&fhir_base(app))?;
     let (effective, (effective_start, effective_end)) = match &submission.said {
@@ -75,6 +113,7 @@ pub fn prepare(app: &App, resource: &Value) -> Result<Prepared, Rejection> {
         system: submission.code.system.clone(),
         code: submission.code.code.clone(),
         data_source: submission.device,
+        source,
         status: submission.status.as_str().to_owned(),
         identifiers,
         effective_start,
@@ -134,6 +173,18 @@ pub async fn store(
     let context = request.audit(Some(actor), Action::Create, "Observation");
     let store = app.store().await?;
     Ok(store.upload_observations(&context, actor, app.settings.when_revoked, all_or_nothing, &new, render).await?)
+}
+
+/// What is known of an observation that was just stored.
+#[must_use]
+pub const fn place(stored: &Stored) -> Place {
+    Place { id: stored.id, last_updated: stored.last_updated, source: stored.source }
+}
+
+/// What is known of an observation that was found.
+#[must_use]
+pub const fn found_place(found: &Found) -> Place {
+    Place { id: found.id, last_updated: found.last_updated, source: found.source }
 }
 
 /// Why an observation was not stored.

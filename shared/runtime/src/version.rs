@@ -1,6 +1,6 @@
 //! Versions of what can be changed: `ETag` in answers, `If-Match` in changes (RFC 9110 sections 8.8.3 and 13.1.1).
 
-use crate::{Request, Response};
+use crate::{Failure, Request, Response};
 use http::{HeaderValue, header};
 use jiff::Timestamp;
 use store::Expected;
@@ -29,6 +29,11 @@ impl Request {
             return Expected::Any;
         }
         Expected::OneOf(values.iter().flat_map(|value| value.split(',')).filter_map(instant).collect())
+    }
+
+    /// Refuses a condition on the version of what has none: no tag matches it.
+    pub fn has_no_version(&self) -> Result<(), Failure> {
+        if self.expected() == Expected::Any { Ok(()) } else { Err(Failure::Changed) }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Clients as they are registered: by super admins, and by practitioners for themselves. Only hashes of secrets are
 //! stored.
 
-use crate::{Store, StoreError, oauth::ACTING};
+mod list;
+
+use crate::{Changed, Expected, Store, StoreError, oauth::ACTING};
 use audit::Context;
 use authz::{PractitionerId, UserId};
 use jiff::Timestamp;
@@ -67,6 +69,9 @@ pub struct RegisteredClient {
     pub owned_by: Option<i32>,
     /// When it was registered, if that is known.
     pub created: Option<Timestamp>,
+    /// When the registration last changed.
+    #[serde(skip)]
+    pub last_updated: Timestamp,
 }
 
 /// A client to register, or what a registered one is to become.
@@ -118,6 +123,15 @@ pub enum ClientRegistration {
     Taken,
 }
 
+/// What came of changing a client that is there and is the expected version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientChange {
+    /// It was changed.
+    Done,
+    /// There is no account that it could act as.
+    NoAccount,
+}
+
 /// What becomes of a client's secret when the client is changed.
 #[derive(Clone, Copy, Debug)]
 pub enum SecretChange {
@@ -160,15 +174,6 @@ pub struct NewOwnClient<'a> {
     /// How many a practitioner may have.
     pub limit: i64,
 }
-
-const LIST: &str = "
-SELECT c.id, c.name, c.client_id, c.invitation_url, c.redirect_uris, c.grant_types, c.scopes, c.token_endpoint_auth_method,
-       c.jwks, c.jwks_uri, c.skip_authorization, c.resource_uri, c.acts_as, c.owned_by, c.created_at, c.whole_access,
-       c.post_logout_redirect_uris, c.require_pushed_requests, c.email_code, c.static_pkce
-  FROM oauth_client c
- WHERE c.deleted_at IS NULL AND (cardinality($1::int[]) = 0 OR c.id = ANY ($1))
-   AND ($2 OR c.owned_by IS NULL AND c.invitation_url IS NOT NULL)
- ORDER BY c.id";
 
 /// The account that a client acts as is an active practitioner's, and no super admin's.
 const ACTABLE: &str = "($13::int IS NULL OR EXISTS (
@@ -253,14 +258,6 @@ fn kept(row: &str) -> String {
 }
 
 impl Store {
-    /// The registered clients that patients can be invited to; with ids, only those. `all`: the others too, and those that
-    /// practitioners made for themselves.
-    pub async fn registered_clients(&self, ids: &[i32], all: bool) -> Result<Vec<RegisteredClient>, StoreError> {
-        let client = self.connection().await?;
-        let statement = client.prepare_typed_cached(LIST, &[Type::INT4_ARRAY, Type::BOOL]).await?;
-        client.query(&statement, &[&ids, &all]).await?.iter().map(registered).collect()
-    }
-
     /// Registers a client, with the audit record, in one statement.
     pub async fn register_client(
         &self,
@@ -300,34 +297,36 @@ impl Store {
         })
     }
 
-    /// Changes a client that no practitioner made for themselves, with the audit record, in one statement. False: there is
-    /// none with this id, or no account that it could act as.
+    /// Changes a client that no practitioner made for themselves, and that is as it was at `known`, with the audit record, in one
+    /// statement.
     pub async fn change_client(
         &self,
         context: &Context,
         id: i32,
+        known: Timestamp,
         secret: SecretChange,
         record: &ClientRecord<'_>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Changed<ClientChange>, StoreError> {
         let client = self.connection().await?;
-        let types = [TYPES.as_slice(), &[Type::INT4, Type::BOOL]].concat();
+        let types = [TYPES.as_slice(), &[Type::INT4, Type::BOOL, Type::TIMESTAMPTZ]].concat();
         let record_change = audited(&kept("w"), &kept("c"));
         let statement = client
             .prepare_typed_cached(
                 &format!(
                     "WITH was AS MATERIALIZED (
-                       SELECT * FROM oauth_client WHERE id = $19 FOR NO KEY UPDATE
+                       SELECT * FROM oauth_client WHERE id = $19 AND deleted_at IS NULL AND owned_by IS NULL FOR NO KEY UPDATE
                      ), changed AS (
                        UPDATE oauth_client c
                           SET secret_hash = CASE WHEN $20 THEN w.secret_hash ELSE $2 END, name = $3, redirect_uris = $4,
                               grant_types = $5, scopes = $6, token_endpoint_auth_method = $7, jwks = $8, jwks_uri = $9,
                               skip_authorization = $10, resource_uri = $11, invitation_url = $12, acts_as = $13,
                               whole_access = $14, post_logout_redirect_uris = $15, require_pushed_requests = $16,
-                              email_code = $17, static_pkce = $18
+                              email_code = $17, static_pkce = $18, last_updated = clock_timestamp()
                          FROM was w
-                        WHERE c.id = w.id AND w.deleted_at IS NULL AND w.owned_by IS NULL AND {ACTABLE} RETURNING c.*
+                        WHERE c.id = w.id AND w.last_updated = $21 AND {ACTABLE} RETURNING c.*
                      )
-                     SELECT c.id, {record_change} FROM changed c JOIN was w ON w.id = c.id"
+                     SELECT w.last_updated = $21 AS is_known, c.id, CASE WHEN c.id IS NOT NULL THEN {record_change} END
+                       FROM was w LEFT JOIN changed c ON c.id = w.id"
                 ),
                 &types,
             )
@@ -338,31 +337,51 @@ impl Store {
             SecretChange::Replace(hash) => (false, Some(hash)),
         };
         let values = Values::new(context, hash, record);
-        let row = client.query_opt(&statement, &values.with(&[&id, &keep])).await?;
-        Ok(row.is_some())
+        let Some(row) = client.query_opt(&statement, &values.with(&[&id, &keep, &known])).await? else {
+            return Ok(Changed::Missing);
+        };
+        Ok(match (row.try_get("is_known")?, row.try_get::<_, Option<i32>>("id")?) {
+            (false, _) => Changed::Stale,
+            (true, Some(_)) => Changed::Done(ClientChange::Done),
+            (true, None) => Changed::Done(ClientChange::NoAccount),
+        })
     }
 
     /// Ends a client and all its tokens, with the audit record, in one statement. With `owner`, only if that account made it
-    /// for itself. False: there is none. The row stays: the audit names it.
-    pub async fn delete_client(&self, context: &Context, id: i32, owner: Option<UserId>) -> Result<bool, StoreError> {
+    /// for itself. The row stays: the audit names it.
+    pub async fn delete_client(
+        &self,
+        context: &Context,
+        id: i32,
+        owner: Option<UserId>,
+        expected: &Expected,
+    ) -> Result<Changed, StoreError> {
         let client = self.connection().await?;
         let record_end = audited(&kept("c"), "NULL");
         let statement = client
             .prepare_typed_cached(
                 &format!(
-                    "WITH changed AS (
-                       UPDATE oauth_client SET deleted_at = clock_timestamp()
-                        WHERE id = $2 AND deleted_at IS NULL AND ($3::int IS NULL OR owned_by = $3) RETURNING *
-                     ) SELECT c.id, {record_end} FROM changed c"
+                    "WITH was AS MATERIALIZED (
+                       SELECT id, last_updated FROM oauth_client
+                        WHERE id = $2 AND deleted_at IS NULL AND ($3::int IS NULL OR owned_by = $3) FOR NO KEY UPDATE
+                     ), changed AS (
+                       UPDATE oauth_client c SET deleted_at = clock_timestamp()
+                         FROM was w WHERE c.id = w.id AND ($4::timestamptz[] IS NULL OR w.last_updated = ANY ($4)) RETURNING c.*
+                     ) SELECT c.id, CASE WHEN c.id IS NOT NULL THEN {record_end} END FROM was w LEFT JOIN changed c ON true"
                 ),
-                &[Type::JSONB, Type::INT4, Type::INT4],
+                &[Type::JSONB, Type::INT4, Type::INT4, Type::TIMESTAMPTZ_ARRAY],
             )
             .await?;
         let owner = owner.map(|owner| owner.0);
-        Ok(client.query_opt(&statement, &[&Json(context), &id, &owner]).await?.is_some())
+        let row = client.query_opt(&statement, &[&Json(context), &id, &owner, &expected.times()]).await?;
+        Ok(match row.map(|row| row.try_get::<_, Option<i32>>("id")).transpose()? {
+            None => Changed::Missing,
+            Some(None) => Changed::Stale,
+            Some(Some(_)) => Changed::Done(()),
+        })
     }
 
-    /// The clients that an account made for itself.
+    /// The clients that an account made for itself: as many as [`NewOwnClient::limit`] lets there be.
     pub async fn own_clients(&self, user: UserId) -> Result<Vec<OwnClient>, StoreError> {
         let client = self.connection().await?;
         let statement = client
@@ -427,33 +446,6 @@ impl Store {
             .await?;
         row.as_ref().map(own).transpose()
     }
-}
-
-fn registered(row: &Row) -> Result<RegisteredClient, StoreError> {
-    Ok(RegisteredClient {
-        summary: ClientSummary {
-            id: row.try_get("id")?,
-            name: row.try_get("name")?,
-            client_id: row.try_get("client_id")?,
-            invitation_url: row.try_get("invitation_url")?,
-        },
-        redirect_uris: row.try_get("redirect_uris")?,
-        grant_types: row.try_get("grant_types")?,
-        scopes: row.try_get("scopes")?,
-        token_endpoint_auth_method: row.try_get("token_endpoint_auth_method")?,
-        jwks: row.try_get::<_, Option<Json<Value>>>("jwks")?.map(|Json(keys)| keys),
-        jwks_uri: row.try_get("jwks_uri")?,
-        skip_authorization: row.try_get("skip_authorization")?,
-        resource_uri: row.try_get("resource_uri")?,
-        whole_access: row.try_get("whole_access")?,
-        require_pushed_authorization_requests: row.try_get("require_pushed_requests")?,
-        post_logout_redirect_uris: row.try_get("post_logout_redirect_uris")?,
-        acts_as: row.try_get("acts_as")?,
-        email_code: row.try_get("email_code")?,
-        static_pkce: row.try_get("static_pkce")?,
-        owned_by: row.try_get("owned_by")?,
-        created: row.try_get("created_at")?,
-    })
 }
 
 fn own(row: &Row) -> Result<OwnClient, StoreError> {

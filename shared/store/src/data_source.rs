@@ -4,7 +4,10 @@ mod change;
 
 pub use change::SourceParts;
 
-use crate::{Store, StoreError};
+use crate::{
+    Slice, Store, StoreError,
+    page::{self, Order, Page},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
@@ -59,10 +62,13 @@ SELECT d.id, d.name, d.type, d.last_updated,
        {SUPPORTED} AS supported_scopes
   FROM data_source d
  WHERE (cardinality($1::int[]) = 0 OR d.id = ANY ($1))
-   AND ($2 OR d.deleted_at IS NULL)
- ORDER BY d.id"
+   AND ($2 OR d.deleted_at IS NULL)"
     )
 });
+
+static ALL: LazyLock<String> = LazyLock::new(|| format!("{}\n ORDER BY d.id", *LIST));
+
+static PAGE: LazyLock<String> = LazyLock::new(|| page::statement(&LIST, Order::Id, 3));
 
 /// The data sources of the client `$1` as a list in JSON.
 static OF_CLIENT: LazyLock<String> = LazyLock::new(|| {
@@ -81,6 +87,17 @@ impl Store {
         self.sources(ids, false).await
     }
 
+    /// A page of the data sources, by id.
+    pub async fn data_source_page(&self, slice: Slice) -> Result<Page<DataSource>, StoreError> {
+        let client = self.connection().await?;
+        let types = [[Type::INT4_ARRAY, Type::BOOL].as_slice(), &page::TYPES].concat();
+        let statement = client.prepare_typed_cached(&PAGE, &types).await?;
+        let page = page::Values::from(slice);
+        let every = [0_i32; 0].as_slice();
+        let rows = client.query(&statement, &[&every, &false, &page.after, &page.count, &page.skip, &page.far]).await?;
+        page::read(&rows, source)
+    }
+
     /// The data source with this id, deleted or not: observations name it.
     pub async fn data_source(&self, id: i32) -> Result<Vec<DataSource>, StoreError> {
         self.sources(&[id], true).await
@@ -96,19 +113,8 @@ impl Store {
 
     async fn sources(&self, ids: &[i32], deleted_too: bool) -> Result<Vec<DataSource>, StoreError> {
         let client = self.connection().await?;
-        let statement = client.prepare_typed_cached(&LIST, &[Type::INT4_ARRAY, Type::BOOL]).await?;
-        let rows = client.query(&statement, &[&ids, &deleted_too]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(DataSource {
-                    id: row.try_get("id")?,
-                    name: row.try_get("name")?,
-                    kind: row.try_get("type")?,
-                    last_updated: row.try_get("last_updated")?,
-                    supported_scopes: row.try_get::<_, Json<Vec<Scope>>>("supported_scopes")?.0,
-                })
-            })
-            .collect()
+        let statement = client.prepare_typed_cached(&ALL, &[Type::INT4_ARRAY, Type::BOOL]).await?;
+        client.query(&statement, &[&ids, &deleted_too]).await?.iter().map(source).collect()
     }
 
     /// Every scope that a study can ask for.
@@ -118,6 +124,16 @@ impl Store {
         let rows = client.query(&statement, &[]).await?;
         rows.iter().map(scope).collect()
     }
+}
+
+fn source(row: &Row) -> Result<DataSource, StoreError> {
+    Ok(DataSource {
+        id: row.try_get("id")?,
+        name: row.try_get("name")?,
+        kind: row.try_get("type")?,
+        last_updated: row.try_get("last_updated")?,
+        supported_scopes: row.try_get::<_, Json<Vec<Scope>>>("supported_scopes")?.0,
+    })
 }
 
 fn scope(row: &Row) -> Result<Scope, StoreError> {

@@ -104,7 +104,7 @@ impl Store {
     }
 
     /// Ends enrolments, and writes the audit record, in one statement. The consents stay in the ledger; without
-    /// enrolment they show nothing. Returns how many ended.
+    /// enrolment they show nothing, and another enrolment asks anew. Returns how many ended.
     pub async fn end_enrolment(&self, context: &Context, study: StudyId, patients: &[i32]) -> Result<i64, StoreError> {
         let client = self.connection().await?;
         let statement =

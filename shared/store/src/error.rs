@@ -46,6 +46,11 @@ impl From<tokio_postgres::Error> for StoreError {
     }
 }
 
+/// The login has not the right to do it, or a trigger says so.
+pub(crate) fn is_refused_by_right(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE)
+}
+
 /// A foreign key does not hold.
 pub(crate) fn refers_to_nothing(error: &tokio_postgres::Error) -> bool {
     error.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION)

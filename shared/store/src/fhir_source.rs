@@ -1,10 +1,15 @@
 //! FHIR Sources: where a patient's resources come from. Each is the patient's own.
 
-use crate::{Changed, Expected, Store, StoreError, error::refers_to_nothing};
+use crate::{
+    Changed, Expected, Slice, Store, StoreError,
+    error::refers_to_nothing,
+    page::{self, Order, Page},
+};
 use audit::Context;
 use authz::PatientId;
 use jiff::Timestamp;
 use serde::Serialize;
+use std::sync::LazyLock;
 use tokio_postgres::{
     Row,
     types::{Json, Type},
@@ -53,7 +58,9 @@ pub enum SourceChanged {
 /// 1 patient, 2 a source or all.
 const LIST: &str = "
 SELECT id, patient_id, data_source_id, label, fhir_base_url, last_updated
-  FROM fhir_source WHERE patient_id = $1 AND ($2::int IS NULL OR id = $2) ORDER BY id";
+  FROM fhir_source WHERE patient_id = $1 AND ($2::int IS NULL OR id = $2)";
+
+static PAGE: LazyLock<String> = LazyLock::new(|| page::statement(LIST, Order::Id, 3));
 
 const ANY: &str =
     "SELECT id, patient_id, data_source_id, label, fhir_base_url, last_updated FROM fhir_source WHERE id = $1";
@@ -93,12 +100,23 @@ SELECT d.*, CASE WHEN d.id IS NOT NULL THEN
   FROM was w LEFT JOIN deleted d ON true";
 
 impl Store {
-    /// A patient's FHIR Sources, or one of them.
-    pub async fn fhir_sources(&self, patient: PatientId, id: Option<i32>) -> Result<Vec<FhirSource>, StoreError> {
+    /// A page of a patient's FHIR Sources, by id.
+    pub async fn fhir_sources(&self, patient: PatientId, slice: Slice) -> Result<Page<FhirSource>, StoreError> {
+        let client = self.connection().await?;
+        let types = [[Type::INT4, Type::INT4].as_slice(), &page::TYPES].concat();
+        let statement = client.prepare_typed_cached(&PAGE, &types).await?;
+        let page = page::Values::from(slice);
+        let rows = client
+            .query(&statement, &[&patient.0, &None::<i32>, &page.after, &page.count, &page.skip, &page.far])
+            .await?;
+        page::read(&rows, source)
+    }
+
+    /// One of a patient's FHIR Sources.
+    pub async fn own_fhir_source(&self, patient: PatientId, id: i32) -> Result<Option<FhirSource>, StoreError> {
         let client = self.connection().await?;
         let statement = client.prepare_typed_cached(LIST, &[Type::INT4, Type::INT4]).await?;
-        let rows = client.query(&statement, &[&patient.0, &id]).await?;
-        rows.iter().map(source).collect()
+        client.query_opt(&statement, &[&patient.0, &Some(id)]).await?.as_ref().map(source).transpose()
     }
 
     /// The FHIR Source with this id, whosever it is: what comes from it is judged by its patient.

@@ -21,6 +21,7 @@ mod error;
 mod factor;
 mod fhir_source;
 mod idempotency;
+mod inspection;
 mod invitation;
 mod link;
 mod login;
@@ -29,6 +30,7 @@ mod migrate;
 mod oauth;
 mod observation;
 mod organization;
+mod page;
 mod passkey;
 mod patient;
 mod pool;
@@ -54,7 +56,8 @@ pub use auxiliary::{
 };
 pub use change::{Changed, Expected};
 pub use client::{
-    ClientRecord, ClientRegistration, ClientSummary, NewOwnClient, OwnClient, RegisteredClient, SecretChange,
+    ClientChange, ClientRecord, ClientRegistration, ClientSummary, NewOwnClient, OwnClient, RegisteredClient,
+    SecretChange,
 };
 pub use config::{ConfigError, DatabaseConfig, SslMode};
 pub use consent::{
@@ -67,22 +70,26 @@ pub use error::StoreError;
 pub use factor::{Authenticator, Factor, FirstStep, NewAuthenticator, NewChallenge, Removal};
 pub use fhir_source::{FhirSource, FhirSourceChange, SourceChanged};
 pub use idempotency::{Earlier, KeyClaim, KeyOwner};
+pub use inspection::{ClearText, DatabaseSession, SuperAdmins, clear_text, definitions, owners_changes_of_the_past};
 pub use invitation::{
-    Invitation, InvitationCode, InvitationFilter, InvitationPage, Issue, IssuedInvitation, NewInvitation, Rate,
-    Redemption,
+    Invitation, InvitationCode, InvitationFilter, InvitationOf, InvitationPage, Issue, IssuedInvitation, NewInvitation,
+    Rate, Redemption,
 };
 pub use link::Added;
 pub use login::{Login, Logins};
 pub use logout::LogoutClient;
-pub use migrate::{LoginError, connect_owner, create_database, create_login, is_login, log_changes, migrate};
+pub use migrate::{
+    LoginError, connect_owner, create_database, create_login, drop_database, is_login, log_changes, migrate,
+};
 pub use oauth::{Exchanged, NewAccess, NewCode, NewTokens, Revocation, SignedInElsewhere};
 pub use observation::{
-    CodeFilter, Filter, Found, NamedObservation, NamedObservationPage, NewObservation, ObservationPage,
+    BroughtBy, CodeFilter, Filter, Found, NamedObservation, NamedObservationPage, NewObservation, ObservationPage,
     ObservationQuery, Order, PageSize, ReadOutcome, Reader, Stored, UploadVerdict, WhenRevoked,
 };
 pub use organization::{
     Deletion, Member, Membership, Misplaced, NewOrganization, Organization, OrganizationChange, RoleChange,
 };
+pub use page::Page;
 pub use passkey::{Ceremony, KnownPasskey, NewPasskey, Passkey, Registered};
 pub use patient::{
     Asking, AskingOrganization, ClientInvitation, Creation, Decision, Identifier, Imported, Lookup, NewPatient,
@@ -90,7 +97,7 @@ pub use patient::{
     PatientPage, TextFilter,
 };
 pub use pool::Store;
-pub use practitioner::{Practitioner, PractitionerAccount, PractitionerPage};
+pub use practitioner::{FoundPractitioners, Practitioner, PractitionerAccount, PractitionerFilter, PractitionerPage};
 pub use pushed_request::{Bound, NewPushedRequest, Push};
 pub use session::{GrantEntry, LoginSession, NewSession, Origin, SessionEntry};
 pub use setting::{NewSetting, RecordHolder, Setting, SettingChange};

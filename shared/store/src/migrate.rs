@@ -67,9 +67,12 @@ pub async fn create_login(owner: &DatabaseConfig, name: &str, password: &SecretS
         .map_err(StoreError::from)?
         .is_some();
     let verb = if exists { "ALTER" } else { "CREATE" };
+    // A pooler may keep the salted hash: a password that opens already is not salted anew.
+    let opens = exists && opens(owner, name, password).await;
+    let password = if opens { String::new() } else { format!("PASSWORD '{verifier}'") };
     client
         .batch_execute(&format!(
-            "{verb} ROLE {name} LOGIN INHERIT PASSWORD '{verifier}';
+            "{verb} ROLE {name} LOGIN INHERIT {password};
              GRANT jhe_app TO {name};
              ALTER ROLE {name} SET statement_timeout = '15s';
              ALTER ROLE {name} SET lock_timeout = '5s';
@@ -103,6 +106,12 @@ pub async fn log_changes(owner: &DatabaseConfig) -> Result<bool, LoginError> {
     Ok(available)
 }
 
+/// Whether a login opens the owner's database with this password.
+async fn opens(owner: &DatabaseConfig, name: &str, password: &SecretString) -> bool {
+    let login = DatabaseConfig { user: name.to_owned(), password: Some(password.clone()), ..owner.clone() };
+    connect_owner(&login).await.is_ok()
+}
+
 /// Makes an empty database, unless it is there. `server` leads to any database of the server, as a role that may.
 pub async fn create_database(server: &DatabaseConfig, name: &str) -> Result<(), LoginError> {
     checked_name(name)?;
@@ -115,6 +124,14 @@ pub async fn create_database(server: &DatabaseConfig, name: &str) -> Result<(), 
     if !exists {
         client.batch_execute(&format!("CREATE DATABASE {name}")).await.map_err(StoreError::from)?;
     }
+    Ok(())
+}
+
+/// Drops a database, whoever is connected to it.
+pub async fn drop_database(server: &DatabaseConfig, name: &str) -> Result<(), LoginError> {
+    checked_name(name)?;
+    let client = connect_owner(server).await?;
+    client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await.map_err(StoreError::from)?;
     Ok(())
 }
 

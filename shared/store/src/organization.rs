@@ -7,12 +7,19 @@ mod tree;
 pub use change::{Deletion, Misplaced, NewOrganization, OrganizationChange};
 pub use member::{Member, Membership, RoleChange};
 
-use crate::{Store, StoreError, observation::Reader};
+use crate::{
+    Slice, Store, StoreError,
+    observation::Reader,
+    page::{self, Order, Page},
+};
 use authz::{OrganizationId, PatientId, PractitionerId, Role, StudyId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
-use tokio_postgres::{Row, types::Type};
+use tokio_postgres::{
+    Row,
+    types::{ToSql, Type},
+};
 
 /// An organization as the caller sees it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -56,22 +63,39 @@ SELECT o.id, o.name, o.type, o.part_of, o.last_updated,
   FROM organization o
   LEFT JOIN organization_member m ON m.organization_id = o.id AND m.practitioner_id = $1
  WHERE ($3 OR o.id IN {OWN})
-   AND (cardinality($4::int[]) = 0 OR o.id = ANY ($4))
- ORDER BY o.name, o.id"
+   AND (cardinality($4::int[]) = 0 OR o.id = ANY ($4))"
     )
 });
+
+static ALL: LazyLock<String> = LazyLock::new(|| format!("{}\n ORDER BY o.name, o.id", *LIST));
+
+static PAGE: LazyLock<String> = LazyLock::new(|| page::statement(&LIST, Order::NameIn("organization"), 5));
 
 impl Store {
     /// The organizations that the reader may see: those of the practitioner's roles, those of the patient, or all for
     /// a super admin. With ids, only those.
     pub async fn organizations(&self, reader: Reader, ids: &[i32]) -> Result<Vec<Organization>, StoreError> {
-        let rows = self.visible(&LIST, reader, ids).await?;
-        rows.iter()
-            .map(|row| {
-                let requires_second_factor = row.try_get("requires_second_factor")?;
-                Ok(Organization { requires_second_factor, ..organization(row)? })
-            })
-            .collect()
+        self.visible(&ALL, reader, ids).await?.iter().map(listed).collect()
+    }
+
+    /// A page of them, by name.
+    pub async fn organization_page(&self, reader: Reader, slice: Slice) -> Result<Page<Organization>, StoreError> {
+        let (practitioner, patient, privileged) = reader.parts();
+        let client = self.connection().await?;
+        let types = [[Type::INT4, Type::INT4, Type::BOOL, Type::INT4_ARRAY].as_slice(), &page::TYPES].concat();
+        let statement = client.prepare_typed_cached(&PAGE, &types).await?;
+        let page = page::Values::from(slice);
+        let values: [&(dyn ToSql + Sync); 8] = [
+            &practitioner,
+            &patient,
+            &privileged,
+            &[0_i32; 0].as_slice(),
+            &page.after,
+            &page.count,
+            &page.skip,
+            &page.far,
+        ];
+        page::read(&client.query(&statement, &values).await?, listed)
     }
 
     /// The rows of a list of what a reader may see: 1 to 3 the reader, 4 ids.
@@ -134,6 +158,12 @@ impl Store {
         let row = client.query_one(&statement, &[&practitioner.0, &target]).await?;
         row.try_get::<_, Option<&str>>(0)?.map(|name| name.parse().map_err(|_| StoreError::Corrupt("role"))).transpose()
     }
+}
+
+/// The organization of a row of [`LIST`].
+fn listed(row: &Row) -> Result<Organization, StoreError> {
+    let requires_second_factor = row.try_get("requires_second_factor")?;
+    Ok(Organization { requires_second_factor, ..organization(row)? })
 }
 
 fn organization(row: &Row) -> Result<Organization, StoreError> {

@@ -1,13 +1,13 @@
 //! Practitioners as others see them.
 
-use crate::{COUNTED, Organization, Slice, Store, StoreError, observation::Reader, organization::OWN};
+use crate::{COUNTED, Organization, Slice, Store, StoreError, TextFilter, observation::Reader, organization::OWN};
 use audit::Context;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::sync::LazyLock;
 use tokio_postgres::{
     Row,
-    types::{Json, Type},
+    types::{Json, ToSql, Type},
 };
 
 /// A practitioner's name.
@@ -21,6 +21,30 @@ pub struct Practitioner {
     pub given: String,
     /// When the record last changed.
     pub last_updated: Timestamp,
+}
+
+/// Which practitioners are asked for. Everything that is set must hold.
+#[derive(Clone, Debug, Default)]
+pub struct PractitionerFilter {
+    /// Only these ids; empty: all.
+    pub ids: Vec<i32>,
+    /// The family or the given name.
+    pub name: Option<TextFilter>,
+    /// Not before, and before: the last update.
+    pub updated: (Option<Timestamp>, Option<Timestamp>),
+    /// Which page.
+    pub slice: Slice,
+}
+
+/// A page of the practitioners whom a reader may see.
+#[derive(Clone, Debug, Default)]
+pub struct FoundPractitioners {
+    /// The practitioners, by id.
+    pub rows: Vec<Practitioner>,
+    /// True when the next page is not empty.
+    pub more: bool,
+    /// How many there are in all, where that was asked for.
+    pub total: Option<i64>,
 }
 
 /// A practitioner with an active account, as a super admin sees them.
@@ -74,33 +98,137 @@ SELECT a.event_id, (SELECT count(*) FROM page) > $3 + $5 AS more,
   LEFT JOIN (shown s JOIN practitioner p ON p.id = s.id JOIN app_user u ON u.id = p.user_id) ON true
  ORDER BY p.id";
 
-static LIST: LazyLock<String> = LazyLock::new(|| {
+/// The practitioners `p`, with their accounts `u`, whom the reader may see: 1 practitioner, 2 patient, 3 whether all.
+static VISIBLE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "($3 OR p.id = $1 OR p.id IN (SELECT practitioner_id FROM organization_member WHERE organization_id IN {OWN}))"
+    )
+});
+
+/// By which organizations the reader sees those of a table.
+fn seen_by(table: &str) -> String {
+    format!(
+        "ARRAY(SELECT DISTINCT m.organization_id FROM {table} s JOIN organization_member m ON m.practitioner_id = s.id
+                WHERE m.organization_id IN {OWN} ORDER BY 1)"
+    )
+}
+
+/// 1 to 3 the reader, 4 audit context, 5 ids, 6 and 7 name as patterns and whether they are exact, 8 and 9 last update, 10 after,
+/// 11 count, 12 whether to count all. At least one row.
+static SEARCH: LazyLock<String> = LazyLock::new(|| {
+    let found = format!(
+        "FROM practitioner p JOIN app_user u ON u.id = p.user_id
+   WHERE {visible}
+     AND (cardinality($5::int[]) = 0 OR p.id = ANY ($5))
+     AND ($6::text[] IS NULL OR CASE WHEN $7 THEN u.last_name LIKE ANY ($6) OR u.first_name LIKE ANY ($6)
+                                     ELSE u.last_name ILIKE ANY ($6) OR u.first_name ILIKE ANY ($6) END)
+     AND ($8::timestamptz IS NULL OR p.last_updated >= $8) AND ($9::timestamptz IS NULL OR p.last_updated < $9)",
+        visible = *VISIBLE
+    );
     format!(
         "
-SELECT p.id, u.last_name, u.first_name, p.last_updated
-  FROM practitioner p JOIN app_user u ON u.id = p.user_id
- WHERE ($3 OR p.id = $1
-        OR p.id IN (SELECT practitioner_id FROM organization_member WHERE organization_id IN {OWN}))
-   AND (cardinality($4::int[]) = 0 OR p.id = ANY ($4))
- ORDER BY p.id"
+WITH page AS MATERIALIZED (
+  SELECT p.id {found} AND p.id > $10 ORDER BY p.id LIMIT $11 + 1
+), shown AS MATERIALIZED (
+  SELECT id FROM page ORDER BY id LIMIT $11
+)
+SELECT a.event_id, (SELECT count(*) FROM page) > $11 AS more, CASE WHEN $12 THEN (SELECT count(*) {found}) END AS total,
+       p.id, u.last_name, u.first_name, p.last_updated
+  FROM (SELECT audit_record($4 || jsonb_build_object('detail', jsonb_build_object('users',
+                              ARRAY(SELECT p.user_id FROM shown s JOIN practitioner p ON p.id = s.id ORDER BY 1))),
+                            'allowed', NULL, {seen_by}, '{{}}', '{{}}', '{{}}') AS event_id) a
+  LEFT JOIN (shown s JOIN practitioner p ON p.id = s.id JOIN app_user u ON u.id = p.user_id) ON true
+ ORDER BY p.id",
+        seen_by = seen_by("shown")
+    )
+});
+
+/// 1 to 3 the reader, 4 audit context, 5 id. One row.
+static READ: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
+WITH target AS MATERIALIZED (
+  SELECT p.id, p.user_id, {visible} AS is_seen FROM practitioner p WHERE p.id = $5
+), seen AS MATERIALIZED (
+  SELECT id, user_id FROM target WHERE is_seen
+)
+SELECT a.event_id, p.id, u.last_name, u.first_name, p.last_updated
+  FROM (SELECT audit_record($4 || jsonb_build_object('detail', jsonb_build_object('user', (SELECT user_id FROM target))),
+                            CASE WHEN EXISTS (SELECT FROM seen) THEN 'allowed' ELSE 'denied' END,
+                            CASE WHEN EXISTS (SELECT FROM seen) THEN NULL WHEN EXISTS (SELECT FROM target) THEN 'organization'
+                                 ELSE 'not_found' END,
+                            {seen_by}, '{{}}', '{{}}', '{{}}') AS event_id) a
+  LEFT JOIN (seen s JOIN practitioner p ON p.id = s.id JOIN app_user u ON u.id = p.user_id) ON true",
+        visible = *VISIBLE,
+        seen_by = seen_by("seen")
     )
 });
 
 impl Store {
-    /// The practitioners of the reader's organizations, and the reader; all for a super admin. With ids, only those.
-    pub async fn practitioners(&self, reader: Reader, ids: &[i32]) -> Result<Vec<Practitioner>, StoreError> {
-        self.visible(&LIST, reader, ids)
-            .await?
-            .iter()
-            .map(|row| {
-                Ok(Practitioner {
-                    id: row.try_get(0)?,
-                    family: row.try_get(1)?,
-                    given: row.try_get(2)?,
-                    last_updated: row.try_get(3)?,
-                })
-            })
-            .collect()
+    /// A page of the practitioners of the reader's organizations, and the reader; of all for a super admin. With the audit record
+    /// of who was shown, in one statement.
+    pub async fn practitioners(
+        &self,
+        context: &Context,
+        reader: Reader,
+        filter: &PractitionerFilter,
+        with_total: bool,
+    ) -> Result<FoundPractitioners, StoreError> {
+        let (practitioner, patient, privileged) = reader.parts();
+        let (patterns, exact) = TextFilter::parts(filter.name.as_ref());
+        let (from, before) = filter.updated;
+        let client = self.connection().await?;
+        let types = [
+            Type::INT4,
+            Type::INT4,
+            Type::BOOL,
+            Type::JSONB,
+            Type::INT4_ARRAY,
+            Type::TEXT_ARRAY,
+            Type::BOOL,
+            Type::TIMESTAMPTZ,
+            Type::TIMESTAMPTZ,
+            Type::INT4,
+            Type::INT8,
+            Type::BOOL,
+        ];
+        let statement = client.prepare_typed_cached(&SEARCH, &types).await?;
+        let parameters: [&(dyn ToSql + Sync); 12] = [
+            &practitioner,
+            &patient,
+            &privileged,
+            &Json(context),
+            &filter.ids,
+            &patterns,
+            &exact,
+            &from,
+            &before,
+            &filter.slice.after_id(),
+            &filter.slice.count,
+            &with_total,
+        ];
+        let mut found = FoundPractitioners::default();
+        for row in client.query(&statement, &parameters).await? {
+            found.more = row.try_get("more")?;
+            found.total = row.try_get("total")?;
+            found.rows.extend(named(&row)?);
+        }
+        Ok(found)
+    }
+
+    /// A practitioner whom the reader may see, with the audit record, in one statement.
+    pub async fn practitioner(
+        &self,
+        context: &Context,
+        reader: Reader,
+        id: i32,
+    ) -> Result<Option<Practitioner>, StoreError> {
+        let (practitioner, patient, privileged) = reader.parts();
+        let client = self.connection().await?;
+        let types = [Type::INT4, Type::INT4, Type::BOOL, Type::JSONB, Type::INT4];
+        let statement = client.prepare_typed_cached(&READ, &types).await?;
+        let row = client.query_one(&statement, &[&practitioner, &patient, &privileged, &Json(context), &id]).await?;
+        named(&row)
     }
 
     /// A page of the practitioners with an active account, for a super admin; with ids, only those. With the audit record, in
@@ -128,6 +256,17 @@ impl Store {
 }
 
 /// The practitioner of a row that may hold none.
+fn named(row: &Row) -> Result<Option<Practitioner>, StoreError> {
+    let Some(id) = row.try_get("id")? else { return Ok(None) };
+    Ok(Some(Practitioner {
+        id,
+        family: row.try_get("last_name")?,
+        given: row.try_get("first_name")?,
+        last_updated: row.try_get("last_updated")?,
+    }))
+}
+
+/// The account of a row that may hold none.
 fn account(row: &Row) -> Result<Option<PractitionerAccount>, StoreError> {
     let Some(id) = row.try_get("id")? else { return Ok(None) };
     Ok(Some(PractitionerAccount {

@@ -1,10 +1,14 @@
 //! The settings that a super admin keeps.
 
-use crate::{Changed, Expected, Store, StoreError};
+use crate::{
+    Changed, Expected, Slice, Store, StoreError,
+    page::{self, Order, Page},
+};
 use audit::Context;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::sync::LazyLock;
 use tokio_postgres::{
     Row,
     types::{Json, Type},
@@ -44,6 +48,11 @@ pub enum SettingChange {
     /// The deployment's environment decides it.
     Fixed,
 }
+
+const ONE: &str = "SELECT id, key, value_type, value, last_updated FROM setting WHERE id = $1";
+
+static PAGE: LazyLock<String> =
+    LazyLock::new(|| page::statement("SELECT id, key, value_type, value, last_updated FROM setting", Order::Id, 1));
 
 /// 1 audit context, 2 name, 3 type, 4 value.
 const CREATE: &str = "
@@ -119,16 +128,19 @@ impl Store {
         rows.iter().map(|row| Ok(row.try_get::<_, Json<RecordHolder>>(0)?.0)).collect()
     }
 
-    /// The settings; with an id, only that.
-    pub async fn settings(&self, id: Option<i32>) -> Result<Vec<Setting>, StoreError> {
+    /// A page of the settings, by id.
+    pub async fn settings(&self, slice: Slice) -> Result<Page<Setting>, StoreError> {
         let client = self.connection().await?;
-        let statement = client
-            .prepare_typed_cached(
-                "SELECT id, key, value_type, value, last_updated FROM setting WHERE $1 IS NULL OR id = $1 ORDER BY id",
-                &[Type::INT4],
-            )
-            .await?;
-        client.query(&statement, &[&id]).await?.iter().map(setting).collect()
+        let statement = client.prepare_typed_cached(&PAGE, &page::TYPES).await?;
+        let page = page::Values::from(slice);
+        page::read(&client.query(&statement, &[&page.after, &page.count, &page.skip, &page.far]).await?, setting)
+    }
+
+    /// The setting with this id.
+    pub async fn setting(&self, id: i32) -> Result<Option<Setting>, StoreError> {
+        let client = self.connection().await?;
+        let statement = client.prepare_typed_cached(ONE, &[Type::INT4]).await?;
+        client.query_opt(&statement, &[&id]).await?.as_ref().map(setting).transpose()
     }
 
     /// Keeps a new setting, with the audit record, in one statement.

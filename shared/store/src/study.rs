@@ -6,14 +6,18 @@ mod needs;
 pub use change::{StudyDeletion, StudyRecord};
 pub use needs::StudyNeed;
 
-use crate::{Store, StoreError, observation::Reader};
+use crate::{
+    Slice, Store, StoreError,
+    observation::Reader,
+    page::{self, Order, Page},
+};
 use authz::study::{AccessUntil, Life, StudyStatus};
 use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
 use std::sync::LazyLock;
 use tokio_postgres::{
     Row,
-    types::{Timestamp as Finite, Type},
+    types::{Timestamp as Finite, ToSql, Type},
 };
 
 /// The organization of a study, as a study shows it.
@@ -76,10 +80,13 @@ SELECT {COLUMNS}
   FROM study s JOIN organization o ON o.id = s.organization_id
  WHERE {VISIBLE}
    AND (cardinality($4::int[]) = 0 OR s.id = ANY ($4))
-   AND ($5::int IS NULL OR s.organization_id = $5)
- ORDER BY s.name, s.id"
+   AND ($5::int IS NULL OR s.organization_id = $5)"
     )
 });
+
+static ALL: LazyLock<String> = LazyLock::new(|| format!("{}\n ORDER BY s.name, s.id", *LIST));
+
+static PAGE: LazyLock<String> = LazyLock::new(|| page::statement(&LIST, Order::NameIn("study"), 6));
 
 /// The role, in the organization of the study `s`, of the practitioner who acts; `$1` is the audit context.
 const ACTING_ROLE: &str = "
@@ -101,10 +108,36 @@ impl Store {
         let (practitioner, patient, privileged) = reader.parts();
         let client = self.connection().await?;
         let statement = client
-            .prepare_typed_cached(&LIST, &[Type::INT4, Type::INT4, Type::BOOL, Type::INT4_ARRAY, Type::INT4])
+            .prepare_typed_cached(&ALL, &[Type::INT4, Type::INT4, Type::BOOL, Type::INT4_ARRAY, Type::INT4])
             .await?;
         let rows = client.query(&statement, &[&practitioner, &patient, &privileged, &ids, &organization]).await?;
         rows.iter().map(study).collect()
+    }
+
+    /// A page of them, by name.
+    pub async fn study_page(
+        &self,
+        reader: Reader,
+        organization: Option<i32>,
+        slice: Slice,
+    ) -> Result<Page<Study>, StoreError> {
+        let (practitioner, patient, privileged) = reader.parts();
+        let client = self.connection().await?;
+        let types = [Type::INT4, Type::INT4, Type::BOOL, Type::INT4_ARRAY, Type::INT4];
+        let statement = client.prepare_typed_cached(&PAGE, &[types.as_slice(), &page::TYPES].concat()).await?;
+        let page = page::Values::from(slice);
+        let values: [&(dyn ToSql + Sync); 9] = [
+            &practitioner,
+            &patient,
+            &privileged,
+            &[0_i32; 0].as_slice(),
+            &organization,
+            &page.after,
+            &page.count,
+            &page.skip,
+            &page.far,
+        ];
+        page::read(&client.query(&statement, &values).await?, study)
     }
 }
 

@@ -122,6 +122,9 @@ fn what_has_ended_is_not_opened_again() {
         (life(Active, "2026-10-22", over), plan(Completed, "2026-10-22"), Ok(over)),
         (life(Active, "2026-10-22", over), plan(Archived, "2026-10-22"), Ok(AccessUntil::Never)),
         (life(Archived, "", AccessUntil::Never), plan(Active, ""), Err(LifeError::DoesNotFollow)),
+        (life(Archived, "", AccessUntil::Never), plan(Archived, "2027-01-01"), Err(LifeError::IsArchived)),
+        (life(Archived, "2026-10-22", AccessUntil::Never), plan(Archived, ""), Err(LifeError::IsArchived)),
+        (life(Archived, "2026-10-22", AccessUntil::Never), plan(Archived, "2026-10-22"), Ok(AccessUntil::Never)),
         (life(Active, "2026-10-22", over), plan(Active, "2026-10-22"), Ok(over)),
     ] {
         let access = before.followed_by(plan, now, GRACE).map(|life| life.access);

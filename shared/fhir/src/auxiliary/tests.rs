@@ -3,7 +3,24 @@ use super::*;
 const BASE: &str = "https://jhe.example/FHIR/R5";
 
 fn parse(value: &Value) -> Result<Submission, Rejection> {
-    Submission::parse("Condition", value, BASE)
+    Submission::parse_any_release("Condition", value, BASE)
+}
+
+#[test]
+fn a_resource_is_of_r5() {
+    let good =
+        json!({ "resourceType": "Condition", "clinicalStatus": { "text": "active" }, "subject": { "display": "x" } });
+    assert!(Submission::parse("Condition", &good, BASE).is_ok());
+    for wrong in ["subject", "clinicalStatus"] {
+        let mut resource = good.clone();
+        resource.as_object_mut().unwrap().remove(wrong);
+        assert!(parse(&resource).is_ok(), "{wrong}");
+        assert_eq!(Submission::parse("Condition", &resource, BASE).unwrap_err().status(), 400, "{wrong}");
+    }
+    // Size and depth come first: what is checked is bounded.
+    let mut large = good.clone();
+    large["bananas"] = "x".repeat(1024 * 1024).into();
+    assert_eq!(Submission::parse("Condition", &large, BASE).unwrap_err().status(), 413);
 }
 
 #[test]

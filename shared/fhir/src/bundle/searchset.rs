@@ -1,7 +1,5 @@
-use jiff::Timestamp;
-
 use crate::json::push_string;
-use crate::observation::write_resource;
+use crate::observation::{Place, write_resource};
 
 /// Writes a searchset straight into its text.
 pub struct Searchset {
@@ -50,9 +48,9 @@ impl Searchset {
     }
 
     /// Adds a stored Observation. `base_url` has no slash at its end.
-    pub fn observation(&mut self, base_url: &str, id: i64, last_updated: Timestamp, content: &str) {
-        self.open_entry(&format!("{base_url}/Observation/{id}"));
-        write_resource(&mut self.out, id, last_updated, content);
+    pub fn observation(&mut self, base_url: &str, place: &Place, content: &str) {
+        self.open_entry(&format!("{base_url}/Observation/{}", place.id));
+        write_resource(&mut self.out, place, content);
         self.close_entry();
     }
 

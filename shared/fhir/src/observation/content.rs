@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::{Effective, Said, Submission};
+use crate::auxiliary::SOURCE_BASE;
 use crate::json::Object;
 use crate::{SOURCE, USER_ID_SYSTEM, datetime};
 
@@ -76,23 +77,34 @@ fn with_effective(content: Object, effective: Option<&Effective>) -> Object {
     }
 }
 
+/// What is known of a stored Observation besides its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its id.
+    pub id: i64,
+    /// When it was stored.
+    pub last_updated: Timestamp,
+    /// The FHIR Source that it comes from, if it comes from one.
+    pub source: Option<i32>,
+}
+
 /// Appends a stored Observation as a resource. Only joins texts: a page of them costs microseconds.
 ///
 /// `content` is what [`Submission::content`] made.
-pub fn write_resource(out: &mut String, id: i64, last_updated: Timestamp, content: &str) {
-    write_head(out, id, last_updated, "");
+pub fn write_resource(out: &mut String, place: &Place, content: &str) {
+    write_head(out, place, "");
     out.push(',');
     out.push_str(content.strip_prefix('{').unwrap_or(content));
 }
 
 /// Appends the short form that answers a create: type, id, meta, status, code and subject.
 /// The `SUBSETTED` tag says that it is not all (<https://hl7.org/fhir/R5/resource.html#Meta>).
-pub fn write_summary(out: &mut String, id: i64, last_updated: Timestamp, submission: &Submission) {
+pub fn write_summary(out: &mut String, place: &Place, submission: &Submission) {
     const TAG: &str = concat!(
         r#","tag":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","#,
         r#""code":"SUBSETTED"}]"#
     );
-    write_head(out, id, last_updated, TAG);
+    write_head(out, place, TAG);
     // Writing to a String does not fail.
     let _ = write!(
         out,
@@ -103,9 +115,14 @@ pub fn write_summary(out: &mut String, id: i64, last_updated: Timestamp, submiss
     );
 }
 
-fn write_head(out: &mut String, id: i64, last_updated: Timestamp, tag: &str) {
+fn write_head(out: &mut String, place: &Place, tag: &str) {
+    let Place { id, last_updated, source } = place;
     let _ = write!(
         out,
-        r#"{{"resourceType":"Observation","id":"{id}","meta":{{"versionId":"1","lastUpdated":"{last_updated}","source":"{SOURCE}"{tag}}}"#
+        r#"{{"resourceType":"Observation","id":"{id}","meta":{{"versionId":"1","lastUpdated":"{last_updated}","source":""#
     );
+    let _ = match source {
+        Some(source) => write!(out, r#"{SOURCE_BASE}{source}"{tag}}}"#),
+        None => write!(out, r#"{SOURCE}"{tag}}}"#),
+    };
 }

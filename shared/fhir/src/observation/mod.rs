@@ -15,12 +15,12 @@ mod status;
 use jiff::Timestamp;
 
 pub use attachment::{Attachment, MAX_ATTACHMENT};
-pub use content::{write_resource, write_summary};
+pub use content::{Place, write_resource, write_summary};
 pub use elements::Elements;
 pub(crate) use elements::keep_known;
 pub use parse::is_of_data_points;
 pub use parts::{CodeableConcept, Coded, Coding, Identifier, IdentifierUse};
-pub use source::{Brought, needs_source};
+pub use source::{Brought, named_source};
 pub use status::ObservationStatus;
 
 /// When the observed fact was true: `effectiveDateTime` or `effectivePeriod`.

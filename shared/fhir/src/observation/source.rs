@@ -1,4 +1,4 @@
-//! Observations that come from a FHIR Source: its patient is the subject, its data source the device.
+//! Observations that come from a FHIR Source: its patient is the subject, its data source the device unless they name one.
 
 use serde_json::{Map, Value, json};
 
@@ -16,12 +16,9 @@ pub struct Brought<'a> {
     pub base_url: &'a str,
 }
 
-/// Whether an Observation names no device, so that a FHIR Source must; and the one that its `meta.source` names.
-pub fn needs_source(resource: &Value) -> Result<Option<Option<i32>>, Rejection> {
-    match resource {
-        Value::Object(members) if !members.contains_key("device") => source(members.get("meta")).map(Some),
-        _ => Ok(None),
-    }
+/// The FHIR Source that the `meta.source` of an Observation names.
+pub fn named_source(resource: &Value) -> Result<Option<i32>, Rejection> {
+    source(resource.get("meta"))
 }
 
 impl Brought<'_> {
@@ -36,7 +33,7 @@ impl Brought<'_> {
             return Err(Rejection::value("Observation.subject", "must be about the patient of its FHIR Source"));
         }
         members.insert("subject".to_owned(), json!({ "reference": format!("Patient/{}", self.patient) }));
-        members.insert("device".to_owned(), json!({ "reference": format!("Device/{}", self.device) }));
+        members.entry("device").or_insert_with(|| json!({ "reference": format!("Device/{}", self.device) }));
         if let Some(id) = members.remove("id") {
             let system = format!("{}/Observation", self.base_url.trim_end_matches('/'));
             let identifier = json!({ "system": system, "value": upstream_id(&id)? });

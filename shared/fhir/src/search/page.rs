@@ -22,6 +22,14 @@ pub enum SourceFilter {
 }
 
 impl SourceFilter {
+    /// What is asked.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Is(asked) | Self::Below(asked) => asked,
+        }
+    }
+
     /// Whether a resource of this source matches.
     #[must_use]
     pub fn matches(&self, source: &str) -> bool {

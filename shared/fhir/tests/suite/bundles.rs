@@ -1,5 +1,5 @@
 use fhir::bundle::{BatchKind, BatchRequest, BatchResponse, Searchset, count_only, status_line};
-use fhir::observation::Submission;
+use fhir::observation::{Place, Submission};
 use fhir::outcome::{IssueCode, OperationOutcome};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -22,7 +22,8 @@ fn post(resource: &Value) -> Value {
 fn a_page_has_its_entries_links_and_total() {
     let content = Submission::parse(&observation()).unwrap().content(None, None, 10006);
     let mut page = Searchset::new();
-    page.observation("https://h.example/FHIR/R5", 60010, at(), &content);
+    let place = Place { id: 60010, last_updated: at(), source: None };
+    page.observation("https://h.example/FHIR/R5", &place, &content);
     page.entry("https://h.example/FHIR/R5/Patient/1", r#"{"resourceType":"Patient","id":"1"}"#);
     page.total(7);
     page.next("https://h.example/FHIR/R5/Observation?_cursor=a");

@@ -1,4 +1,4 @@
-use fhir::observation::{Effective, Submission, write_resource, write_summary};
+use fhir::observation::{Effective, Place, Submission, write_resource, write_summary};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -89,7 +89,8 @@ fn writes_periods_and_leaves_out_what_has_no_r5_form() {
 fn a_stored_text_becomes_the_resource() {
     let stored = Submission::parse(&observation()).unwrap().content(None, None, 10006);
     let mut text = String::from("kept:");
-    write_resource(&mut text, 60010, at("2026-11-21T19:00:53.679315Z"), &stored);
+    let place = Place { id: 60010, last_updated: at("2026-11-21T19:00:53.679315Z"), source: None };
+    write_resource(&mut text, &place, &stored);
     let start = r#"{"resourceType":"Observation","id":"60010","meta":{"versionId":"1","lastUpdated":"2026-11-21T19:00:53.679315Z","source":"https://jupyterhealth.org/jhe"},"status":"final","#;
     let resource = text.strip_prefix("kept:").unwrap();
     assert!(resource.starts_with(start), "{resource}");
@@ -98,17 +99,22 @@ fn a_stored_text_becomes_the_resource() {
     expected["id"] = json!("60010");
     expected["meta"] = parsed(resource)["meta"].clone();
     assert_eq!(parsed(resource), expected);
+    let mut brought = String::new();
+    write_resource(&mut brought, &Place { source: Some(90003), ..place }, &stored);
+    assert_eq!(parsed(&brought)["meta"]["source"], "https://jupyterhealth.org/fhir/fhir-source/90003");
 }
 
 #[test]
 fn the_short_form_says_that_it_is_short() {
     let mut text = String::new();
     let submission = Submission::parse(&observation()).unwrap();
-    write_summary(&mut text, 60010, at("2026-11-21T19:00:53Z"), &submission);
+    let place = Place { id: 60010, last_updated: at("2026-11-21T19:00:53Z"), source: Some(90003) };
+    write_summary(&mut text, &place, &submission);
     let summary = parsed(&text);
     assert_eq!(summary["id"], "60010");
     assert_eq!(summary["meta"]["lastUpdated"], "2026-11-21T19:00:53Z");
     assert_eq!(summary["meta"]["tag"][0]["code"], "SUBSETTED");
+    assert_eq!(summary["meta"]["source"], "https://jupyterhealth.org/fhir/fhir-source/90003");
     assert_eq!(summary["status"], "final");
     assert_eq!(summary["subject"], json!({ "reference": "Patient/40001" }));
     assert_eq!(summary["code"], observation()["code"]);

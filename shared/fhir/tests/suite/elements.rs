@@ -1,6 +1,6 @@
 //! Observations that say by FHIR's own elements what was observed.
 
-use fhir::observation::{Brought, Said, Submission, needs_source};
+use fhir::observation::{Brought, Said, Submission, named_source};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -191,12 +191,17 @@ fn one_of_a_source_is_of_its_patient_and_has_its_id_as_an_identifier() {
     let brought = Brought { patient: 40001, device: 70005, base_url: "https://ehr.example/R4/" };
     let mut sent = with(&json!({ "valueInteger": 1, "id": "abc-1", "subject": { "reference": "Patient/e9" } }));
     sent.as_object_mut().unwrap().remove("device");
-    assert_eq!(needs_source(&sent), Ok(Some(None)));
-    assert_eq!(needs_source(&glucose()), Ok(None));
+    assert_eq!(named_source(&sent), Ok(None));
+    sent["meta"] = json!({ "source": "https://jupyterhealth.org/fhir/fhir-source/90003" });
+    assert_eq!(named_source(&sent), Ok(Some(90003)));
     let own = brought.adopt(&sent, "https://jhe.example/FHIR/R5").unwrap();
     let submission = Submission::parse(&own).unwrap();
     assert_eq!((submission.subject, submission.device), (40001, 70005));
     assert_eq!(own["identifier"], json!([{ "system": "https://ehr.example/R4/Observation", "value": "abc-1" }]));
+    let mut named = sent.clone();
+    named["device"] = json!({ "reference": "Device/70001" });
+    let own = brought.adopt(&named, "https://jhe.example/FHIR/R5").unwrap();
+    assert_eq!(Submission::parse(&own).unwrap().device, 70001, "the device that it names");
     for another in ["Patient/40002", "https://jhe.example/FHIR/R5/Patient/40002"] {
         sent["subject"] = json!({ "reference": another });
         assert!(brought.adopt(&sent, "https://jhe.example/FHIR/R5").is_err(), "{another}");

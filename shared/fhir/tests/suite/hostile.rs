@@ -1,7 +1,7 @@
 //! Properties: nothing panics, and what is written is JSON.
 
 use fhir::bundle::{BatchRequest, Searchset};
-use fhir::observation::{Submission, write_resource, write_summary};
+use fhir::observation::{Place, Submission, write_resource, write_summary};
 use fhir::outcome::{IssueCode, OperationOutcome};
 use fhir::search::{Directory, DirectorySearch, Handling, ObservationSearch, PatientSearch};
 use jiff::Timestamp;
@@ -102,14 +102,15 @@ proptest! {
         if let Ok(submission) = Submission::parse(&resource) {
             let content = submission.content(Some("other"), None, user);
             let mut text = String::new();
-            write_resource(&mut text, id, Timestamp::UNIX_EPOCH, &content);
+            let place = Place { id, last_updated: Timestamp::UNIX_EPOCH, source: None };
+            write_resource(&mut text, &place, &content);
             let written = parsed(&text);
             prop_assert_eq!(&written["identifier"], &resource["identifier"]);
             prop_assert_eq!(&written["code"], &resource["code"]);
             prop_assert_eq!(&written["valueAttachment"], &resource["valueAttachment"]);
             prop_assert_eq!(written["id"].clone(), json!(id.to_string()));
             let mut summary = String::new();
-            write_summary(&mut summary, id, Timestamp::UNIX_EPOCH, &submission);
+            write_summary(&mut summary, &place, &submission);
             prop_assert_eq!(&parsed(&summary)["code"], &resource["code"]);
         }
     }

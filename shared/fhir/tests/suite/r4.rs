@@ -57,15 +57,25 @@ fn an_observation_keeps_what_this_exchange_keeps_and_tells_the_rest() {
 
 #[test]
 fn a_condition_gets_the_status_that_r5_requires() {
-    let sent = json!({ "resourceType": "Condition", "code": { "text": "a" } });
+    let subject = json!({ "reference": "Patient/e9" });
+    let sent = json!({ "resourceType": "Condition", "code": { "text": "a" }, "subject": subject });
     assert_eq!(convert("Condition", &sent).resource["clinicalStatus"]["coding"][0]["code"], "unknown");
     assert_eq!(
         outcome("Condition", &sent),
         [("warning".into(), "informational".into(), json!("Condition.clinicalStatus"))]
     );
-    let has = json!({ "resourceType": "Condition", "clinicalStatus": { "text": "active" } });
+    let has = json!({ "resourceType": "Condition", "clinicalStatus": { "text": "active" }, "subject": subject });
     assert_eq!(convert("Condition", &has).resource, has);
     assert_eq!(outcome("Condition", &has), [("information".into(), "informational".into(), Value::Null)]);
+}
+
+#[test]
+fn what_is_not_r5_is_kept_and_told_by_its_place() {
+    let sent = json!({ "resourceType": "MedicationRequest", "status": "active", "intent": "order",
+        "subject": { "reference": "Patient/e9" }, "medicationCodeableConcept": { "text": "Salbutamol" } });
+    assert_eq!(convert("MedicationRequest", &sent).resource, sent);
+    let at = json!("MedicationRequest.medicationCodeableConcept");
+    assert_eq!(outcome("MedicationRequest", &sent), [("warning".into(), "informational".into(), at)]);
 }
 
 #[test]

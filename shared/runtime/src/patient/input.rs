@@ -1,32 +1,75 @@
-//! The fields of a patient in a body.
+//! The fields of a patient in a body or in a row of an import.
 
 use crate::{Failure, rest::Fields};
+use api::Problems;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use std::collections::BTreeSet;
 use store::{NewPatient, PatientChange};
 
 /// The patient that a body of the right shape describes.
 pub fn new(fields: &Fields, now: Timestamp) -> Result<NewPatient, Failure> {
-    Ok(NewPatient {
+    let patient = NewPatient {
         name_family: fields.text("nameFamily", 150)?,
         name_given: fields.text("nameGiven", 150)?,
         birth_date: birth_date(&fields.text("birthDate", 10)?, now)?,
         telecom_phone: fields.optional_text("telecomPhone", 30)?,
         telecom_email: fields.text("telecomEmail", 254)?,
         identifiers: identifiers(fields)?,
-    })
+    };
+    let names = [
+        ("telecomEmail", Some(&patient.telecom_email)),
+        ("nameFamily", Some(&patient.name_family)),
+        ("nameGiven", Some(&patient.name_given)),
+    ];
+    check_texts(&names, patient.telecom_phone.as_deref(), &patient.identifiers)?;
+    Ok(patient)
 }
 
 /// What a body of the right shape changes in a patient's record. The identifiers are all that the patient is to have.
 pub fn change(fields: &Fields, now: Timestamp) -> Result<PatientChange, Failure> {
-    Ok(PatientChange {
+    let change = PatientChange {
         name_family: fields.optional_text("nameFamily", 150)?,
         name_given: fields.optional_text("nameGiven", 150)?,
         birth_date: fields.optional_text("birthDate", 10)?.map(|text| birth_date(&text, now)).transpose()?,
         telecom_phone: fields.has("telecomPhone").then(|| fields.optional_text("telecomPhone", 30)).transpose()?,
         telecom_email: fields.optional_text("telecomEmail", 254)?,
         identifiers: fields.has("identifiers").then(|| identifiers(fields)).transpose()?,
-    })
+    };
+    let names = [
+        ("telecomEmail", change.telecom_email.as_ref()),
+        ("nameFamily", change.name_family.as_ref()),
+        ("nameGiven", change.name_given.as_ref()),
+    ];
+    let phone = change.telecom_phone.as_ref().and_then(Option::as_deref);
+    check_texts(&names, phone, change.identifiers.as_deref().unwrap_or_default())?;
+    Ok(change)
+}
+
+/// Refuses texts that a spreadsheet would run when somebody opens a table of patients
+/// (<https://owasp.org/www-community/attacks/CSV_Injection>), however they come. A telephone number may begin with a plus sign, and
+/// so has nothing but what telephone numbers have.
+fn check_texts(
+    names: &[(&str, Option<&String>)],
+    phone: Option<&str>,
+    identifiers: &[(String, String)],
+) -> Result<(), Failure> {
+    let names = names.iter().filter_map(|(field, text)| text.map(|text| ((*field).to_owned(), text)));
+    let identifiers = identifiers.iter().enumerate().flat_map(|(index, (system, value))| {
+        [(format!("identifiers[{index}].system"), system), (format!("identifiers[{index}].value"), value)]
+    });
+    let mut problems: Problems = names
+        .chain(identifiers)
+        .filter(|(_, text)| text.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']))
+        .map(|(field, _)| {
+            (field, vec!["It must not begin with =, +, - or @: spreadsheets take that for a formula.".to_owned()])
+        })
+        .collect();
+    let is_number =
+        |text: &str| text.chars().all(|character| character.is_ascii_digit() || " +-().,/#xX".contains(character));
+    if !phone.is_none_or(is_number) {
+        problems.insert("telecomPhone".to_owned(), vec!["Enter a telephone number.".to_owned()]);
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Failure::Fields(problems)) }
 }
 
 /// A day that is not after today anywhere on Earth.
@@ -101,6 +144,26 @@ mod tests {
         let repeated =
             json!([{"system": "a", "value": "b"}, {"system": "c", "value": "b"}, {"system": "a", "value": "b "}]);
         assert_eq!(refused(|body| body["identifiers"] = repeated.clone()), "identifiers[2]");
+    }
+
+    #[test]
+    fn what_a_spreadsheet_would_run_is_refused() {
+        for text in ["=1+1", "+cmd", "-2", "@SUM(A1)", "＝1"] {
+            assert_eq!(refused(|body| body["nameFamily"] = json!(text)), "nameFamily", "{text}");
+            assert_eq!(refused(|body| body["nameGiven"] = json!(text)), "nameGiven", "{text}");
+            for member in ["system", "value"] {
+                let mut identifier = json!({"system": "urn:x", "value": "1"});
+                identifier[member] = json!(text);
+                let field = refused(|body| body["identifiers"] = json!([identifier]));
+                assert_eq!(field, format!("identifiers[0].{member}"), "{text}");
+            }
+            let changed = Fields::of(&json!({ "nameGiven": text, "telecomPhone": null })).unwrap();
+            assert!(change(&changed, Timestamp::UNIX_EPOCH).is_err(), "{text}");
+        }
+        assert_eq!(refused(|body| body["telecomEmail"] = json!("=a@example.com")), "telecomEmail");
+        assert_eq!(refused(|body| body["telecomPhone"] = json!("+1|cmd")), "telecomPhone");
+        assert!(read(|body| body["telecomPhone"] = json!("+1 (157) 915-3889 x2")).is_ok());
+        assert!(read(|body| body["nameFamily"] = json!("O'Neill-Smith = x")).is_ok());
     }
 
     #[test]

@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{
     Filter, Reader, Store, StoreError,
-    observation::statement::{
+    observation::lanes::{
         ENROLLED, NO_VERDICT, ORGANIZATIONS, PERMITTED_LANES, STUDIES, UNCONDITIONAL_LANES, VERDICT, WANTED, named,
+        of_asked_sources,
     },
 };
 use audit::Context;
@@ -60,15 +61,17 @@ pub struct AuxiliaryPage {
 }
 
 /// The rows of a lane.
-const ROWS: &str = "SELECT f.number, f.patient_id
+fn lane_rows() -> String {
+    format!(
+        "SELECT f.number, f.patient_id
        FROM auxiliary f
       WHERE f.patient_id = l.patient_id AND f.scope_id = l.scope_id
         AND f.last_updated >= $13 AND f.last_updated < $14
         AND (cardinality($12::text[]) = 0 OR f.id = ANY ($12::text[]::uuid[]))
-        AND NOT EXISTS (SELECT FROM unnest($10::text[]) asked(source)
-                         WHERE asked.source <> 'https://jupyterhealth.org/fhir/fhir-source/' || f.source_id)
-        AND NOT EXISTS (SELECT FROM unnest($11::text[]) asked(source)
-                         WHERE NOT starts_with('https://jupyterhealth.org/fhir/fhir-source/' || f.source_id, asked.source))";
+        AND {}",
+        of_asked_sources("$10::text[]", "$11::text[]")
+    )
+}
 
 fn lanes(practitioner: bool) -> String {
     if practitioner {
@@ -83,7 +86,7 @@ fn page(practitioner: bool) -> String {
         "WITH {lanes},
 page AS MATERIALIZED (
   SELECT k.number, k.patient_id
-    FROM lane l CROSS JOIN LATERAL ({ROWS}
+    FROM lane l CROSS JOIN LATERAL ({rows}
         AND f.number < $15
       ORDER BY f.number DESC LIMIT $16 + 1) k
    ORDER BY k.number DESC LIMIT $16 + 1
@@ -103,7 +106,8 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $16 AS more, {COL
           FROM verdict v) a
   LEFT JOIN (shown s JOIN auxiliary x ON x.number = s.number JOIN patient p ON p.id = x.patient_id) ON true
  ORDER BY x.number DESC",
-        lanes = lanes(practitioner)
+        lanes = lanes(practitioner),
+        rows = lane_rows()
     )
 }
 
@@ -111,7 +115,7 @@ fn count(practitioner: bool) -> String {
     format!(
         "WITH {lanes},
 counted AS MATERIALIZED (
-  SELECT k.patient_id, count(*) AS n FROM lane l CROSS JOIN LATERAL ({ROWS}) k GROUP BY k.patient_id
+  SELECT k.patient_id, count(*) AS n FROM lane l CROSS JOIN LATERAL ({rows}) k GROUP BY k.patient_id
 )
 SELECT v.refused_by, (SELECT coalesce(sum(n), 0)::bigint FROM counted) AS total,
        audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
@@ -121,7 +125,8 @@ SELECT v.refused_by, (SELECT coalesce(sum(n), 0)::bigint FROM counted) AS total,
                     '{{}}', (SELECT max(role) FROM lane)) AS event_id
   FROM verdict v
  WHERE $15::bigint IS NOT NULL AND $16::bigint IS NOT NULL",
-        lanes = lanes(practitioner)
+        lanes = lanes(practitioner),
+        rows = lane_rows()
     )
 }
 

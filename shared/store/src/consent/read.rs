@@ -27,7 +27,8 @@ const OUTCOME: &str = "outcome AS MATERIALIZED (
 ///
 /// A practitioner sees the studies of their own organizations only: decisions about others are not theirs to know.
 /// In the present enrolments count, and grants that outlive theirs, so that they can be taken back; for the past, any study
-/// that the ledger names. A request that was taken back and made again asks anew: what was decided before counts no more.
+/// that the ledger names. A request that was taken back and made again asks anew, and so does a new enrolment: what was decided
+/// before counts no more.
 static STATE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
@@ -50,8 +51,10 @@ WITH who AS MATERIALIZED (
 ), latest AS MATERIALIZED (
   SELECT DISTINCT ON (c.study_id, c.scope_id) c.study_id, c.scope_id, c.decision, c.actions, c.decided_at,
          $6::timestamptz IS NULL
-           AND EXISTS (SELECT FROM study_scope_request r
-                        WHERE r.study_id = c.study_id AND r.scope_id = c.scope_id AND r.requested_at > c.decided_at) AS asked_anew
+           AND (EXISTS (SELECT FROM study_scope_request r
+                         WHERE r.study_id = c.study_id AND r.scope_id = c.scope_id AND r.requested_at > c.decided_at)
+                OR EXISTS (SELECT FROM study_patient e
+                            WHERE e.study_id = c.study_id AND e.patient_id = c.patient_id AND e.enrolled_at > c.decided_at)) AS asked_anew
     FROM consent_event c JOIN shown ON shown.id = c.study_id
    WHERE c.patient_id = $5 AND ($6::timestamptz IS NULL OR c.decided_at <= $6)
    ORDER BY c.study_id, c.scope_id, c.id DESC

@@ -2,7 +2,7 @@
 
 use crate::{Store, StoreError, study::HAS_ENDED};
 use audit::Context;
-use authz::{PatientId, UserId};
+use authz::{PatientId, PractitionerId, Role, UserId};
 use deadpool_postgres::Transaction;
 use jiff::Timestamp;
 use oauth::{TokenHash, pkce::Challenge};
@@ -24,7 +24,8 @@ pub struct NewInvitation<'a> {
     pub expires_at: Timestamp,
     /// How often it may be sent by e-mail; none when it is not.
     pub emailed: Option<Rate>,
-    /// The invitation that it replaces, whether redeemed or not. Open ones of the same patient and client end anyway.
+    /// The invitation that it replaces, whether redeemed or not. Open ones of the same patient, client and organization end
+    /// anyway.
     pub replaces: Option<i32>,
     /// The deployment's fixed challenge, for clients set to static PKCE.
     pub static_challenge: Option<&'a Challenge>,
@@ -54,6 +55,17 @@ pub struct IssuedInvitation {
     pub static_pkce: bool,
 }
 
+/// Whom an invitation is about.
+#[derive(Clone, Copy, Debug)]
+pub struct InvitationOf {
+    /// For whom.
+    pub patient: PatientId,
+    /// The client's row.
+    pub client: i32,
+    /// The highest role of the practitioner who asks, in the organizations that issued it and that the patient belongs to.
+    pub role: Option<Role>,
+}
+
 /// What came of issuing an invitation.
 #[derive(Clone, Debug)]
 pub enum Issue {
@@ -75,7 +87,8 @@ pub enum Issue {
 const LOCK: &str = "SELECT FROM patient WHERE id = $1 FOR NO KEY UPDATE";
 
 /// One row, always: what came of it, and the invitation if it was issued. Each is recorded, with the organizations by which it was
-/// allowed and the role in them; a super admin's with all of the patient.
+/// allowed and the role in them; a super admin's with all of the patient. It is of these organizations, and ends what is open of
+/// them; what another organization issued stays.
 ///
 /// 1 audit context, 2 patient, 3 client, 4 token, 5 who issues, 6 end, 7 and 8 the most mails (none: not mailed), 9 the
 /// invitation that is replaced, 10 whether there is a fixed challenge.
@@ -113,10 +126,14 @@ WITH allowing AS MATERIALIZED (
     FROM verdict
    WHERE verdict.is = 'issued' AND i.patient_id = $2 AND i.client_id = $3
      AND (i.status = 'issued' OR i.id = $9 AND i.status = 'redeemed')
+     AND ($1->>'actor_type' = 'super_admin'
+          OR EXISTS (SELECT FROM invitation_organization x JOIN allowing a ON a.organization_id = x.organization_id WHERE x.invitation_id = i.id))
 ), issued AS (
   INSERT INTO invitation (patient_id, client_id, token_hash, issued_by, expires_at, emailed, issued_from)
   SELECT $2, $3, $4, $5, $6, $7 IS NOT NULL, $1->>'source_address' FROM verdict WHERE verdict.is = 'issued'
   RETURNING id, last_updated
+), of_organizations AS (
+  INSERT INTO invitation_organization (invitation_id, organization_id) SELECT i.id, a.organization_id FROM issued i CROSS JOIN allowing a
 )
 SELECT v.is, i.id, i.last_updated, w.email, c.invitation_url, c.static_pkce,
        audit_record($1, CASE WHEN i.id IS NOT NULL THEN 'allowed' ELSE 'denied' END,
@@ -159,13 +176,23 @@ WITH cancelled AS (
    WHERE id = $2 AND status IN ('issued', 'redeemed')
 )
 SELECT audit_record($1, 'allowed', NULL,
-                    ARRAY(SELECT organization_id FROM patient_organization WHERE patient_id = i.patient_id),
+                    ARRAY(SELECT organization_id FROM invitation_organization WHERE invitation_id = i.id ORDER BY 1),
                     '{}', ARRAY[i.patient_id], '{}') AS event_id
   FROM invitation i WHERE i.id = $2";
 
+/// 1 invitation, 2 the practitioner who asks, if it is one.
+const OF: &str = "
+SELECT i.patient_id, i.client_id,
+       (SELECT max(m.role)::text
+          FROM invitation_organization x
+          JOIN patient_organization o ON o.organization_id = x.organization_id AND o.patient_id = i.patient_id
+          JOIN organization_member m ON m.organization_id = x.organization_id AND m.practitioner_id = $2
+         WHERE x.invitation_id = i.id) AS role
+  FROM invitation i WHERE i.id = $1";
+
 impl Store {
-    /// Issues an invitation with its audit record, in one transaction; earlier open ones for the same patient and client
-    /// end.
+    /// Issues an invitation with its audit record, in one transaction; earlier open ones of the same patient, client and
+    /// organization end.
     pub async fn issue_invitation(
         &self,
         context: &Context,
@@ -185,12 +212,23 @@ impl Store {
         Ok(issue)
     }
 
-    /// Whose invitation this is, and for which client.
-    pub async fn invitation_of(&self, id: i32) -> Result<Option<(PatientId, i32)>, StoreError> {
+    /// Whose invitation this is, for which client, and the practitioner's highest role in the organizations that issued it.
+    pub async fn invitation_of(
+        &self,
+        id: i32,
+        practitioner: Option<PractitionerId>,
+    ) -> Result<Option<InvitationOf>, StoreError> {
         let client = self.connection().await?;
-        let statement = client.prepare_cached("SELECT patient_id, client_id FROM invitation WHERE id = $1").await?;
-        let row = client.query_opt(&statement, &[&id]).await?;
-        row.map(|row| Ok((PatientId(row.try_get(0)?), row.try_get(1)?))).transpose()
+        let statement = client.prepare_typed_cached(OF, &[Type::INT4, Type::INT4]).await?;
+        let Some(row) = client.query_opt(&statement, &[&id, &practitioner.map(|id| id.0)]).await? else {
+            return Ok(None);
+        };
+        let role = row.try_get::<_, Option<&str>>("role")?.map(str::parse).transpose();
+        Ok(Some(InvitationOf {
+            patient: PatientId(row.try_get("patient_id")?),
+            client: row.try_get("client_id")?,
+            role: role.map_err(|_| StoreError::Corrupt("role"))?,
+        }))
     }
 
     /// Cancels an invitation, redeemed or not, with the audit record, in one statement. The tokens that it brought stay.

@@ -1,6 +1,7 @@
 //! Reading invitations. The token is nowhere: only its hash was ever stored.
 
-use crate::{COUNTED, Slice, Store, StoreError, observation::Reader, patient::VISIBLE};
+use super::VISIBLE;
+use crate::{COUNTED, Slice, Store, StoreError, observation::Reader, patient};
 use audit::{Context, RefusedBy};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
@@ -79,8 +80,9 @@ static SELECT: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
 WITH named AS MATERIALIZED (
-  SELECT p.id, {VISIBLE} AS visible FROM patient p
-   WHERE p.id = $6 OR p.id = (SELECT patient_id FROM invitation WHERE id = $5)
+  SELECT p.id, {} AS visible FROM patient p WHERE p.id = $6
+  UNION ALL
+  SELECT i.patient_id, {VISIBLE} FROM invitation i WHERE i.id = $5
 ), outcome AS MATERIALIZED (
   SELECT CASE WHEN $5 IS NULL AND $6 IS NULL THEN NULL
               WHEN NOT EXISTS (SELECT FROM named) THEN 'not_found'
@@ -88,7 +90,7 @@ WITH named AS MATERIALIZED (
               WHEN $2 IS NOT NULL THEN 'user_type'
               ELSE 'organization' END AS refused_by
 ), mine AS NOT MATERIALIZED (
-  SELECT i.* FROM invitation i JOIN patient p ON p.id = i.patient_id
+  SELECT i.* FROM invitation i
    WHERE {VISIBLE} AND ($5 IS NULL OR i.id = $5) AND ($6 IS NULL OR i.patient_id = $6)
      AND ($7 IS NULL OR i.client_id = $7) AND ($8 IS NULL OR i.status = $8)
 ), page AS MATERIALIZED (
@@ -102,14 +104,16 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM (SELECT FROM mine LIMIT $
        CASE WHEN $1 IS NULL THEN i.issued_from END AS issued_from, CASE WHEN $1 IS NULL THEN i.redeemed_from END AS redeemed_from
   FROM (SELECT o.refused_by,
                audit_record($4, CASE WHEN o.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, o.refused_by,
-                            ARRAY(SELECT DISTINCT t.organization_id FROM shown JOIN patient_organization t ON t.patient_id = shown.patient_id
-                                   ORDER BY t.organization_id),
+                            ARRAY(SELECT DISTINCT x.organization_id FROM shown JOIN invitation_organization x ON x.invitation_id = shown.id
+                                   ORDER BY x.organization_id),
                             '{{}}', ARRAY(SELECT patient_id FROM shown UNION SELECT id FROM named ORDER BY 1), '{{}}',
-                            (SELECT max(m.role) FROM organization_member m JOIN patient_organization t ON t.organization_id = m.organization_id
-                               JOIN shown ON shown.patient_id = t.patient_id WHERE m.practitioner_id = $1)) AS event_id
+                            (SELECT max(m.role) FROM organization_member m
+                               JOIN invitation_organization x ON x.organization_id = m.organization_id
+                               JOIN shown ON shown.id = x.invitation_id WHERE m.practitioner_id = $1)) AS event_id
           FROM outcome o) a
   LEFT JOIN shown i ON true
- ORDER BY i.id DESC"
+ ORDER BY i.id DESC",
+        patient::VISIBLE
     )
 });
 
@@ -129,8 +133,8 @@ const TYPES: [Type; 12] = [
 ];
 
 impl Store {
-    /// A page of the invitations of patients whom the reader may see, with the audit record, in one statement. What was
-    /// named and may not be seen, or is not there, is refused.
+    /// A page of the invitations that the reader may see, with the audit record, in one statement. What was named and may not be
+    /// seen, or is not there, is refused.
     pub async fn invitations(
         &self,
         context: &Context,

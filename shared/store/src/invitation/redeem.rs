@@ -55,19 +55,14 @@ pub enum Redemption {
     Expired,
 }
 
-/// The code's grant is by the patient's user; its redirect URI is the client's first. `organizations` are those by which the
-/// patient was invited.
+/// The code's grant is by the patient's user; its redirect URI is the client's first. `organizations` are those through which
+/// the invitation was issued.
 const REDEEMABLE: &str = "
 SELECT i.id, i.status, i.expires_at <= clock_timestamp() AS expired,
        i.redeemed_at < clock_timestamp() - $2 * interval '1 second' AS redeemed_long_ago,
        i.patient_id, p.user_id, i.client_id AS client_row, c.client_id, c.redirect_uris[1] AS redirect_uri,
        array_to_string(c.scopes, ' ') AS scope, c.static_pkce,
-       ARRAY(SELECT o.organization_id
-               FROM patient_organization o
-               JOIN organization_member m ON m.organization_id = o.organization_id AND m.role >= 'member'
-               JOIN practitioner r ON r.id = m.practitioner_id
-              WHERE o.patient_id = i.patient_id AND r.user_id = i.issued_by
-              ORDER BY 1) AS organizations
+       ARRAY(SELECT x.organization_id FROM invitation_organization x WHERE x.invitation_id = i.id ORDER BY 1) AS organizations
   FROM invitation i JOIN patient p ON p.id = i.patient_id JOIN oauth_client c ON c.id = i.client_id AND c.deleted_at IS NULL
  WHERE i.token_hash = $1
    FOR UPDATE OF i";

@@ -4,6 +4,7 @@
 //! `FOR NO KEY UPDATE`, so the two are ordered: an observation stored beside a grant is never missing from
 //! the study's feed.
 
+use super::insert::{Accepted, insert};
 use crate::{Store, StoreError, refusal};
 use audit::{Context, RefusedBy, Target};
 use authz::{Actor, Layer, Permission, Principal, Role, permit};
@@ -11,7 +12,7 @@ use deadpool_postgres::Transaction;
 use futures_util::future::try_join;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use tokio_postgres::types::{Json, Type};
+use tokio_postgres::types::Type;
 
 /// An observation to store; its content is rendered once the code's display and the subject's user are known.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct NewObservation {
     pub code: String,
     /// The data source (FHIR Device).
     pub data_source: i32,
+    /// The FHIR Source that it comes from, if it comes from one: the patient's own.
+    pub source: Option<i32>,
     /// The FHIR status.
     pub status: String,
     /// Business identifiers: system (empty when none) and value. Unique for one patient.
@@ -89,6 +92,8 @@ pub struct Stored {
     pub id: i64,
     /// When it was stored.
     pub last_updated: Timestamp,
+    /// The FHIR Source that it comes from, if it comes from one.
+    pub source: Option<i32>,
     /// The content as stored.
     pub content: String,
 }
@@ -111,14 +116,6 @@ struct Facts {
     role: Option<Role>,
     ever_granted: bool,
     granted_now: bool,
-}
-
-/// An observation that passed every layer.
-struct Accepted<'a> {
-    position: usize,
-    scope_id: i32,
-    content: String,
-    observation: &'a NewObservation,
 }
 
 /// The patients for whom the caller may upload, locked against decisions about them; others are not touched, so that nobody
@@ -150,37 +147,6 @@ const DUPLICATES: &str = "
 SELECT DISTINCT i.n
   FROM unnest($1::int[], $2::text[], $3::text[], $4::bigint[]) AS i(patient_id, system, value, n)
   JOIN observation_identifier o ON o.patient_id = i.patient_id AND o.value = i.value AND o.system = i.system";
-
-/// The audit has the organizations by which it was allowed: a patient's own are those of the patient; a practitioner's ($14)
-/// those in which the role suffices.
-const INSERT: &str = "
-WITH moment AS MATERIALIZED (
-  SELECT clock_timestamp() AS at
-), numbered AS MATERIALIZED (
-  SELECT nextval('observation_id_seq') AS id, i.*
-    FROM unnest($2::int[], $3::int[], $4::int[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::text[], $9::bigint[])
-      AS i(patient_id, scope_id, data_source_id, status, effective_start, effective_end, content, n)
-), stored AS (
-  INSERT INTO observation (id, patient_id, scope_id, data_source_id, status, last_updated, effective_start, effective_end, content)
-  SELECT id, patient_id, scope_id, data_source_id, status, at, effective_start, effective_end, content
-    FROM numbered CROSS JOIN moment
-), identified AS (
-  INSERT INTO observation_identifier (patient_id, value, system, observation_id)
-  SELECT DISTINCT numbered.patient_id, i.value, i.system, numbered.id
-    FROM numbered JOIN unnest($10::bigint[], $11::text[], $12::text[]) AS i(n, system, value) ON i.n = numbered.n
-   ORDER BY 1, 2, 3
-)
-SELECT numbered.n, numbered.id, moment.at, a.event_id
-  FROM (SELECT audit_record($1, 'allowed', NULL,
-                            ARRAY(SELECT DISTINCT o.organization_id
-                                    FROM (SELECT DISTINCT patient_id FROM numbered) n
-                                    JOIN patient_organization o ON o.patient_id = n.patient_id
-                                   WHERE $14::int IS NULL
-                                      OR EXISTS (SELECT FROM organization_member m
-                                                  WHERE m.organization_id = o.organization_id AND m.practitioner_id = $14 AND m.role >= 'member')
-                                   ORDER BY 1), '{}',
-                            ARRAY(SELECT DISTINCT patient_id FROM numbered), ARRAY(SELECT id FROM numbered), $13::text::member_role) AS event_id) a
- CROSS JOIN moment CROSS JOIN numbered";
 
 impl Store {
     /// Stores the observations that the caller may upload, each with its own fate, and their audit records, in one
@@ -251,11 +217,13 @@ impl<'a> Upload<'a> {
         }
         let complete = accepted.len() == self.observations.len();
         if !accepted.is_empty() && (complete || !self.all_or_nothing) {
-            let mut places = self.insert(&transaction, &accepted, role).await?;
+            let practitioner = self.actor.practitioner().map(|id| id.0);
+            let mut places = insert(&transaction, self.context, practitioner, &accepted, role).await?;
             for (number, one) in accepted.into_iter().enumerate() {
                 let (id, last_updated) = places.remove(&number).ok_or(StoreError::Corrupt("n"))?;
                 if let Some(verdict) = verdicts.get_mut(one.position) {
-                    *verdict = UploadVerdict::Stored(Stored { id, last_updated, content: one.content });
+                    let source = one.observation.source;
+                    *verdict = UploadVerdict::Stored(Stored { id, last_updated, source, content: one.content });
                 }
             }
         }
@@ -352,83 +320,6 @@ impl<'a> Upload<'a> {
             return Err(UploadVerdict::Refused(Layer::Consent));
         }
         allowed.map(|()| (scope, user)).map_err(UploadVerdict::Refused)
-    }
-
-    async fn insert(
-        &self,
-        transaction: &Transaction<'_>,
-        accepted: &[Accepted<'_>],
-        role: Option<Role>,
-    ) -> Result<HashMap<usize, (i64, Timestamp)>, StoreError> {
-        let column = |value: fn(&NewObservation) -> i32| -> Vec<i32> {
-            accepted.iter().map(|one| value(one.observation)).collect()
-        };
-        let time = |value: fn(&NewObservation) -> Timestamp| -> Vec<Timestamp> {
-            accepted.iter().map(|one| value(one.observation)).collect()
-        };
-        let scopes: Vec<i32> = accepted.iter().map(|one| one.scope_id).collect();
-        let statuses: Vec<&str> = accepted.iter().map(|one| one.observation.status.as_str()).collect();
-        let contents: Vec<&str> = accepted.iter().map(|one| one.content.as_str()).collect();
-        let numbers: Vec<i64> = (0_i64..).zip(accepted).map(|(number, _)| number).collect();
-        let mut identified = Vec::new();
-        let mut systems = Vec::new();
-        let mut values = Vec::new();
-        for (number, one) in (0_i64..).zip(accepted) {
-            for (system, value) in &one.observation.identifiers {
-                identified.push(number);
-                systems.push(system);
-                values.push(value);
-            }
-        }
-        let statement = transaction
-            .prepare_typed_cached(
-                INSERT,
-                &[
-                    Type::JSONB,
-                    Type::INT4_ARRAY,
-                    Type::INT4_ARRAY,
-                    Type::INT4_ARRAY,
-                    Type::TEXT_ARRAY,
-                    Type::TIMESTAMPTZ_ARRAY,
-                    Type::TIMESTAMPTZ_ARRAY,
-                    Type::TEXT_ARRAY,
-                    Type::INT8_ARRAY,
-                    Type::INT8_ARRAY,
-                    Type::TEXT_ARRAY,
-                    Type::TEXT_ARRAY,
-                    Type::TEXT,
-                    Type::INT4,
-                ],
-            )
-            .await?;
-        let rows = transaction
-            .query(
-                &statement,
-                &[
-                    &Json(self.context),
-                    &column(|o| o.patient),
-                    &scopes,
-                    &column(|o| o.data_source),
-                    &statuses,
-                    &time(|o| o.effective_start),
-                    &time(|o| o.effective_end),
-                    &contents,
-                    &numbers,
-                    &identified,
-                    &systems,
-                    &values,
-                    &role.map(Role::name),
-                    &self.actor.practitioner().map(|id| id.0),
-                ],
-            )
-            .await?;
-        rows.iter()
-            .map(|row| {
-                let number: i64 = row.try_get(0)?;
-                let number = usize::try_from(number).map_err(|_| StoreError::Corrupt("n"))?;
-                Ok((number, (row.try_get(1)?, row.try_get(2)?)))
-            })
-            .collect()
     }
 
     /// One audit record for each reason of refusal, naming the patients concerned.

@@ -72,7 +72,7 @@ impl Store {
     ) -> Result<Result<NamedObservationPage, Layer>, StoreError> {
         let client = self.connection().await?;
         let values = search::Values::new(context, query).counting_as_lists_do();
-        let text = with_names(search::page_text(query));
+        let text = with_names(&search::page_text(query));
         let page = async {
             let statement = client.prepare_typed_cached(&text, &PARAMETERS).await?;
             Ok(client.query(&statement, &values.parameters()).await?)
@@ -116,6 +116,7 @@ fn named(row: &Row) -> Result<Option<NamedObservation>, StoreError> {
             last_updated: row.try_get("last_updated")?,
             effective_start: row.try_get("effective_start")?,
             content: row.try_get("content")?,
+            source: row.try_get("source_id")?,
         },
         patient: row.try_get("patient_id")?,
         name_family: row.try_get("name_family")?,

@@ -1,14 +1,16 @@
 //! Observations: search, read, upload.
 
 pub(crate) mod create;
+mod insert;
+pub(crate) mod lanes;
 mod list;
 mod query;
 pub(crate) mod read;
 mod search;
-pub(crate) mod statement;
+mod statement;
 
 pub use create::{NewObservation, Stored, UploadVerdict, WhenRevoked};
 pub use list::{NamedObservation, NamedObservationPage};
-pub use query::{CodeFilter, Filter, ObservationQuery, Order, PageSize, Reader};
+pub use query::{BroughtBy, CodeFilter, Filter, ObservationQuery, Order, PageSize, Reader};
 pub use read::ReadOutcome;
 pub use search::{Found, ObservationPage};

@@ -167,6 +167,33 @@ pub(super) fn latest() -> Timestamp {
     Timestamp::constant(253_402_128_000, 0)
 }
 
+/// Where the observations come from that are asked for: what FHIR has in `meta.source`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum BroughtBy {
+    /// Anywhere.
+    #[default]
+    Anybody,
+    /// No FHIR Source.
+    Nobody,
+    /// FHIR Sources whose `meta.source` is each of `is` and begins with each of `below`.
+    Sources {
+        /// `_source`.
+        is: Vec<String>,
+        /// `_source:below`.
+        below: Vec<String>,
+    },
+}
+
+impl BroughtBy {
+    /// What is asked of the names of FHIR Sources.
+    pub(super) fn asked(&self) -> (&[String], &[String]) {
+        match self {
+            Self::Anybody | Self::Nobody => (&[], &[]),
+            Self::Sources { is, below } => (is, below),
+        }
+    }
+}
+
 /// A search.
 #[derive(Clone, Debug)]
 pub struct ObservationQuery {
@@ -188,6 +215,8 @@ pub struct ObservationQuery {
     pub ids: Vec<i64>,
     /// Only the observation with this identifier: system (none: any) and value.
     pub identifier: Option<(Option<String>, String)>,
+    /// Where they come from.
+    pub brought_by: BroughtBy,
     /// Bounds on the start of the effective time.
     pub start: Filter,
     /// Bounds on the end of the effective time.
@@ -218,6 +247,7 @@ impl ObservationQuery {
             statuses: Vec::new(),
             ids: Vec::new(),
             identifier: None,
+            brought_by: BroughtBy::Anybody,
             start: Filter::default(),
             end: Filter::default(),
             updated: Filter::default(),

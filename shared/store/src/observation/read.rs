@@ -46,7 +46,7 @@ pub(crate) const PRACTITIONER_LAYERS: &str = "permit AS MATERIALIZED (
 
 /// The audit with the verdict, and the content only when all layers allow.
 const PRACTITIONER_READ: &str = "
-SELECT a.event_id, a.refused_by, o.id, o.last_updated, o.effective_start, o.content
+SELECT a.event_id, a.refused_by, o.id, o.last_updated, o.effective_start, o.content, o.source_id
   FROM (SELECT v.refused_by,
                audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
                             ARRAY(SELECT DISTINCT organization_id FROM permit),
@@ -67,7 +67,7 @@ pub(crate) const UNCONDITIONAL_LAYERS: &str = "verdict AS MATERIALIZED (
 
 /// The same without the permit.
 const UNCONDITIONAL_READ: &str = "
-SELECT a.event_id, a.refused_by, o.id, o.last_updated, o.effective_start, o.content
+SELECT a.event_id, a.refused_by, o.id, o.last_updated, o.effective_start, o.content, o.source_id
   FROM (SELECT v.refused_by,
                audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
                             '{}', '{}', ARRAY(SELECT patient_id FROM target), ARRAY(SELECT id FROM target)) AS event_id
@@ -108,6 +108,7 @@ impl Store {
             last_updated: row.try_get(3)?,
             effective_start: row.try_get(4)?,
             content: row.try_get(5)?,
+            source: row.try_get(6)?,
         }))
     }
 }

@@ -1,7 +1,7 @@
 //! Searching observations.
 
 use super::{
-    query::{Column, Filter, ObservationQuery, PageSize, Reader},
+    query::{BroughtBy, Column, Filter, ObservationQuery, PageSize, Reader},
     statement::{PARAMETERS, Source, Times, count_statement, page_statement},
 };
 use crate::{ALL, COUNTED, Store, StoreError};
@@ -10,6 +10,7 @@ use authz::Layer;
 use deadpool_postgres::Client;
 use futures_util::future::try_join;
 use jiff::Timestamp;
+use std::borrow::Cow;
 use tokio_postgres::types::{Json, ToSql};
 
 /// One observation as stored.
@@ -21,6 +22,8 @@ pub struct Found {
     pub last_updated: Timestamp,
     /// The start of its effective time.
     pub effective_start: Timestamp,
+    /// The FHIR Source that it comes from, if it comes from one.
+    pub source: Option<i32>,
     /// The FHIR resource without `resourceType`, `id` and `meta`, as JSON text.
     pub content: String,
 }
@@ -74,7 +77,7 @@ async fn page(
     query: &ObservationQuery,
     values: &Values<'_>,
 ) -> Result<Result<ObservationPage, Layer>, StoreError> {
-    let statement = client.prepare_typed_cached(page_text(query), &PARAMETERS).await?;
+    let statement = client.prepare_typed_cached(&page_text(query), &PARAMETERS).await?;
     let rows = client.query(&statement, &values.parameters()).await?;
     let mut page = ObservationPage { rows: Vec::with_capacity(rows.len()), ..ObservationPage::default() };
     for row in &rows {
@@ -89,6 +92,7 @@ async fn page(
                 last_updated: row.try_get(4)?,
                 effective_start: row.try_get(5)?,
                 content: row.try_get(6)?,
+                source: row.try_get(7)?,
             });
         }
     }
@@ -96,8 +100,9 @@ async fn page(
 }
 
 /// The statement for a page of a query.
-pub(super) fn page_text(query: &ObservationQuery) -> &'static str {
-    page_statement(source(query), query.order, PageSize::holding(query.count.saturating_add(query.skip)), times(query))
+pub(super) fn page_text(query: &ObservationQuery) -> Cow<'static, str> {
+    let size = PageSize::holding(query.count.saturating_add(query.skip));
+    page_statement(source(query), query.order, size, times(query), &query.brought_by)
 }
 
 pub(super) async fn count(
@@ -105,7 +110,8 @@ pub(super) async fn count(
     query: &ObservationQuery,
     values: &Values<'_>,
 ) -> Result<Result<i64, Layer>, StoreError> {
-    let statement = client.prepare_typed_cached(count_statement(source(query)), &PARAMETERS).await?;
+    let statement =
+        client.prepare_typed_cached(&count_statement(source(query), &query.brought_by), &PARAMETERS).await?;
     let row = client.query_one(&statement, &values.parameters()).await?;
     match row.try_get::<_, Option<&str>>(0)? {
         Some(refused) => Ok(Err(layer(refused)?)),
@@ -139,6 +145,7 @@ fn source(query: &ObservationQuery) -> Source {
     match query.reader {
         Reader::Practitioner(_) if candidates => Source::PermittedCandidates,
         Reader::Practitioner(_) if query.names_patient() => Source::Permitted,
+        Reader::Practitioner(_) if matches!(query.brought_by, BroughtBy::Sources { .. }) => Source::Permitted,
         Reader::Practitioner(_) => Source::Feed,
         Reader::Privileged if candidates && !named => Source::AnyCandidates,
         Reader::Patient(_) | Reader::Privileged if candidates => Source::UnconditionalCandidates,
@@ -163,6 +170,7 @@ pub(super) struct Values<'a> {
     count: i64,
     skip: i64,
     most: i64,
+    sources: (&'a [String], &'a [String]),
     query: &'a ObservationQuery,
 }
 
@@ -191,6 +199,7 @@ impl<'a> Values<'a> {
             count: i64::from(query.count),
             skip: i64::from(query.skip),
             most: ALL,
+            sources: query.brought_by.asked(),
             query,
         }
     }
@@ -200,7 +209,7 @@ impl<'a> Values<'a> {
         Self { most: COUNTED, ..self }
     }
 
-    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 24] {
+    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 26] {
         [
             &self.context,
             &self.practitioner,
@@ -226,6 +235,8 @@ impl<'a> Values<'a> {
             &self.count,
             &self.skip,
             &self.most,
+            &self.sources.0,
+            &self.sources.1,
         ]
     }
 }

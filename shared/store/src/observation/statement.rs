@@ -3,12 +3,19 @@
 //! A search walks lanes. A lane is a part of an index that is already in page order: one patient and one scope in
 //! `observation`, or one study and one scope in `study_observation`. Each lane gives at most one page, the pages are
 //! merged, and only then is content fetched: the cost depends on the number of lanes and the page size, not on the
-//! size of the table nor on the depth of the page.
+//! size of the table nor on the depth of the page. A search for what FHIR Sources brought walks `source_observation`, which has
+//! nothing else.
 //!
 //! Everything that varies is chosen from these constants by enums; nothing from a request is ever part of a text.
 
-use super::query::{Column, Order, PageSize};
-use std::{collections::HashMap, sync::LazyLock};
+use super::{
+    lanes::{
+        ENROLLED, ENROLLED_WITH_SOURCES, FEED_LANES, NO_VERDICT, ORGANIZATIONS, PERMITTED_LANES, STUDIES,
+        UNCONDITIONAL_LANES, VERDICT, WANTED, named, of_asked_sources,
+    },
+    query::{BroughtBy, Column, Order, PageSize},
+};
+use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
 use tokio_postgres::types::Type;
 
 /// Where the rows come from.
@@ -58,8 +65,8 @@ impl Times {
 /// The types of the parameters, the same for every statement:
 /// 1 audit context, 2 practitioner, 3 patients, 4 patient identifier's system, 5 its value, 6 study, 7 organization,
 /// 8 code systems, 9 codes, 10 statuses, 11 ids, 12 identifier's system, 13 its value, 14 and 15 start, 16 and 17 end,
-/// 18 and 19 last updated, 20 and 21 position, 22 count, 23 skip, 24 how far to count.
-pub static PARAMETERS: [Type; 24] = [
+/// 18 and 19 last updated, 20 and 21 position, 22 count, 23 skip, 24 how far to count, 25 FHIR Sources, 26 their beginnings.
+pub static PARAMETERS: [Type; 26] = [
     Type::JSONB,
     Type::INT4,
     Type::INT4_ARRAY,
@@ -84,6 +91,8 @@ pub static PARAMETERS: [Type; 24] = [
     Type::INT8,
     Type::INT8,
     Type::INT8,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
 ];
 
 static PAGES: LazyLock<HashMap<(Source, Order, PageSize, Times), String>> = LazyLock::new(|| {
@@ -92,7 +101,8 @@ static PAGES: LazyLock<HashMap<(Source, Order, PageSize, Times), String>> = Lazy
         for order in Order::ALL {
             for size in PageSize::ALL {
                 for times in Times::ALL {
-                    statements.insert((source, order, size, times), page(source, order, size, times));
+                    statements
+                        .insert((source, order, size, times), page(source, order, size, times, &BroughtBy::Anybody));
                 }
             }
         }
@@ -101,111 +111,29 @@ static PAGES: LazyLock<HashMap<(Source, Order, PageSize, Times), String>> = Lazy
 });
 
 static COUNTS: LazyLock<HashMap<Source, String>> =
-    LazyLock::new(|| Source::ALL.into_iter().map(|source| (source, count(source))).collect());
+    LazyLock::new(|| Source::ALL.into_iter().map(|source| (source, count(source, &BroughtBy::Anybody))).collect());
 
-/// The statement for a page.
-pub fn page_statement(source: Source, order: Order, size: PageSize, times: Times) -> &'static str {
-    PAGES.get(&(source, order, size, times)).map_or("", String::as_str)
+/// The statement for a page. Those that ask who brought it are rare, and put together when they are needed.
+pub fn page_statement(
+    source: Source,
+    order: Order,
+    size: PageSize,
+    times: Times,
+    origin: &BroughtBy,
+) -> Cow<'static, str> {
+    match origin {
+        BroughtBy::Anybody => PAGES.get(&(source, order, size, times)).map_or("", String::as_str).into(),
+        BroughtBy::Nobody | BroughtBy::Sources { .. } => page(source, order, size, times, origin).into(),
+    }
 }
 
 /// The statement for a count.
-pub fn count_statement(source: Source) -> &'static str {
-    COUNTS.get(&source).map_or("", String::as_str)
+pub fn count_statement(source: Source, origin: &BroughtBy) -> Cow<'static, str> {
+    match origin {
+        BroughtBy::Anybody => COUNTS.get(&source).map_or("", String::as_str).into(),
+        BroughtBy::Nobody | BroughtBy::Sources { .. } => count(source, origin).into(),
+    }
 }
-
-/// A practitioner may name only patients, studies and organizations of their own organizations. One that does not
-/// exist is refused alike, so that the answer does not tell which ids exist.
-pub(crate) const VERDICT: &str = "
-verdict AS MATERIALIZED (
-  SELECT CASE WHEN
-    EXISTS (SELECT FROM unnest($3::int[]) AS named(id)
-             WHERE NOT EXISTS (SELECT FROM patient_organization p
-                                 JOIN organization_member m ON m.organization_id = p.organization_id
-                                WHERE p.patient_id = named.id AND m.practitioner_id = $2))
-    OR ($6::int IS NOT NULL
-        AND NOT EXISTS (SELECT FROM study s
-                          JOIN organization_member m ON m.organization_id = s.organization_id
-                         WHERE s.id = $6 AND m.practitioner_id = $2))
-    OR ($7::int IS NOT NULL
-        AND NOT EXISTS (SELECT FROM organization_member m
-                         WHERE m.organization_id = $7 AND m.practitioner_id = $2))
-  THEN 'organization' END AS refused_by
-)";
-
-/// Nothing to refuse: the reader sees all that the lanes hold.
-pub(crate) const NO_VERDICT: &str = "
-verdict AS MATERIALIZED (SELECT NULL::text AS refused_by)";
-
-/// The scopes that the `code` parameter lets pass.
-pub(crate) const WANTED: &str = "
-wanted AS MATERIALIZED (
-  SELECT s.id AS scope_id FROM scope s
-   WHERE cardinality($8::text[]) = 0
-      OR EXISTS (SELECT FROM unnest($8::text[], $9::text[]) AS f(system, code)
-                  WHERE (f.system IS NULL OR f.system = s.system) AND (f.code IS NULL OR f.code = s.code))
-)";
-
-/// The patients that the query names, by id, by identifier, or by both at once.
-const NAMED: &str = "
-  SELECT n.id AS patient_id FROM unnest($3::int[]) AS n(id)
-   WHERE $5::text IS NULL
-      OR EXISTS (SELECT FROM patient_identifier i
-                  WHERE i.patient_id = n.id AND i.value = $5 AND ($4::text IS NULL OR i.system = $4))
-  UNION
-  SELECT i.patient_id FROM patient_identifier i
-   WHERE cardinality($3::int[]) = 0 AND i.value = $5 AND ($4::text IS NULL OR i.system = $4)
-";
-
-/// With a study but no patient named, those enrolled in it.
-pub(crate) const ENROLLED: &str = "  UNION
-  SELECT e.patient_id FROM study_patient e WHERE e.study_id = $6 AND cardinality($3::int[]) = 0 AND $5::text IS NULL
-";
-
-/// The patients that a search is about, as `named`; `or_enrolled` is empty or [`ENROLLED`].
-pub(crate) fn named(or_enrolled: &str) -> String {
-    format!("\nnamed AS MATERIALIZED ({NAMED}{or_enrolled})")
-}
-
-pub(crate) const PERMITTED_LANES: &str = "
-lane AS MATERIALIZED (
-  SELECT c.patient_id, c.scope_id, array_agg(c.study_id) AS study_ids,
-         array_agg(c.organization_id) AS organization_ids, max(c.role) AS role
-    FROM named n
-    JOIN practitioner_permit c ON c.patient_id = n.patient_id
-    JOIN wanted w ON w.scope_id = c.scope_id
-    JOIN verdict v ON v.refused_by IS NULL
-   WHERE c.practitioner_id = $2 AND c.may_search
-     AND ($6::int IS NULL OR c.study_id = $6)
-     AND ($7::int IS NULL OR EXISTS (SELECT FROM patient_organization p
-                                      WHERE p.patient_id = c.patient_id AND p.organization_id = $7))
-   GROUP BY c.patient_id, c.scope_id
-)";
-
-const FEED_LANES: &str = "
-lane AS MATERIALIZED (
-  SELECT s.id AS study_id, r.scope_id, r.requested_at, ARRAY[s.id] AS study_ids, ARRAY[s.organization_id] AS organization_ids, m.role
-    FROM study s
-    JOIN organization_member m ON m.organization_id = s.organization_id AND m.practitioner_id = $2
-    JOIN study_scope_request r ON r.study_id = s.id
-    JOIN wanted w ON w.scope_id = r.scope_id
-    JOIN verdict v ON v.refused_by IS NULL
-   WHERE s.id = $6 AND s.access_until > now()
-)";
-
-/// With a study and no patient named, the patients are those enrolled and the scopes those requested.
-pub(crate) const UNCONDITIONAL_LANES: &str = "
-lane AS MATERIALIZED (
-  SELECT p.patient_id, w.scope_id, '{}'::int[] AS study_ids, '{}'::int[] AS organization_ids, NULL::member_role AS role
-    FROM (SELECT patient_id FROM named
-          UNION
-          SELECT e.patient_id FROM study_patient e WHERE e.study_id = $6 AND cardinality($3::int[]) = 0 AND $5::text IS NULL) p
-   CROSS JOIN wanted w
-   WHERE ($6::int IS NULL
-          OR (EXISTS (SELECT FROM study_patient e WHERE e.study_id = $6 AND e.patient_id = p.patient_id)
-              AND EXISTS (SELECT FROM study_scope_request r WHERE r.study_id = $6 AND r.scope_id = w.scope_id)))
-     AND ($7::int IS NULL OR EXISTS (SELECT FROM patient_organization o
-                                      WHERE o.patient_id = p.patient_id AND o.organization_id = $7))
-)";
 
 /// No lanes: only what the audit asks of them.
 const NO_LANES: &str = "
@@ -236,7 +164,8 @@ const ASKED: &str = "
 asked AS MATERIALIZED (
   SELECT $7::int AS organization_id, $10::text[] AS statuses, $14::timestamptz AS start_min, $15::timestamptz AS start_max,
          $16::timestamptz AS end_min, $17::timestamptz AS end_max, $18::timestamptz AS updated_min,
-         $19::timestamptz AS updated_max, $20::timestamptz AS sorted_at, $21::bigint AS id
+         $19::timestamptz AS updated_max, $20::timestamptz AS sorted_at, $21::bigint AS id,
+         $25::text[] AS sources, $26::text[] AS below
 )";
 
 /// What is asked of every row besides its lane. `f` is the row.
@@ -274,11 +203,14 @@ const IN_ORGANIZATION: &str = "((SELECT organization_id FROM asked) IS NULL
              OR (SELECT true FROM patient_organization p
                   WHERE p.patient_id = f.patient_id AND p.organization_id = (SELECT organization_id FROM asked)))";
 
-/// The consent of a row of the feed, asked again for each row: the feed itself decides nothing. Written as values and not as
-/// EXISTS, which the planner may turn into a join of the whole lane.
-const FEED_CONSENT: &str = "(SELECT c.may_search AND c.decided_at >= l.requested_at FROM consent_current c
-          WHERE c.patient_id = f.patient_id AND c.study_id = f.study_id AND c.scope_id = f.scope_id)
-        AND (SELECT true FROM study_patient e WHERE e.study_id = f.study_id AND e.patient_id = f.patient_id)";
+/// The consent of a row of the feed, asked again for each row: the feed itself decides nothing. It counts since the study asks
+/// and since the patient is enrolled; who is not enrolled has no such time, and nothing is after none. Written as values and
+/// not as EXISTS, which the planner may turn into a join of the whole lane.
+const FEED_CONSENT: &str =
+    "(SELECT c.may_search AND c.decided_at >= (SELECT greatest(l.requested_at, e.enrolled_at) FROM study_patient e
+                                            WHERE e.study_id = f.study_id AND e.patient_id = f.patient_id)
+           FROM consent_current c
+          WHERE c.patient_id = f.patient_id AND c.study_id = f.study_id AND c.scope_id = f.scope_id)";
 
 /// The consent of a candidate: some permit allows it.
 const CANDIDATE_CONSENT: &str = "(f.patient_id, f.scope_id) IN (SELECT patient_id, scope_id FROM lane)";
@@ -303,30 +235,64 @@ lane_window AS MATERIALIZED (
     }
 }
 
+/// What is asked of a row for who brought it.
+fn brought(origin: &BroughtBy) -> String {
+    match origin {
+        BroughtBy::Anybody => String::new(),
+        BroughtBy::Nobody => "AND f.source_id IS NULL".to_owned(),
+        BroughtBy::Sources { .. } => {
+            let asked = of_asked_sources("(SELECT sources FROM asked)", "(SELECT below FROM asked)");
+            format!("AND f.source_id IS NOT NULL AND {asked}")
+        }
+    }
+}
+
+/// The table of the rows, and the name of their id in it.
+fn table(source: Source, origin: &BroughtBy) -> (&'static str, &'static str) {
+    let is_candidate =
+        matches!(source, Source::PermittedCandidates | Source::UnconditionalCandidates | Source::AnyCandidates);
+    match (source, origin) {
+        (Source::Feed, _) => ("study_observation", "observation_id"),
+        (_, BroughtBy::Sources { .. }) if !is_candidate => ("source_observation", "observation_id"),
+        _ => ("observation", "id"),
+    }
+}
+
+/// Whom a query of permits is about that names a study and no patient. There is no feed of what FHIR Sources brought.
+const fn enrolled(origin: &BroughtBy) -> &'static str {
+    match origin {
+        BroughtBy::Sources { .. } => ENROLLED_WITH_SOURCES,
+        BroughtBy::Anybody | BroughtBy::Nobody => "",
+    }
+}
+
 /// The common table expressions before the page, and the body of a lane's rows without order and limit.
-fn parts(source: Source, times: Times, order: Option<Order>) -> (String, String) {
+fn parts(source: Source, times: Times, order: Option<Order>, origin: &BroughtBy) -> (String, String) {
     let bounds = bounds(source, times, order);
+    let brought = brought(origin);
+    let (table, id) = table(source, origin);
+    let columns = format!("f.{id} AS id, f.patient_id, f.last_updated, f.effective_start");
     match source {
         Source::Permitted | Source::Unconditional => (
             if source == Source::Permitted {
-                [VERDICT, WANTED, &named(""), PERMITTED_LANES].join(",")
+                [VERDICT, WANTED, &named(enrolled(origin)), PERMITTED_LANES].join(",")
             } else {
                 [NO_VERDICT, WANTED, &named(""), UNCONDITIONAL_LANES].join(",")
-            } + &windows(times, "observation", "patient_id"),
+            } + &windows(times, table, "patient_id"),
             format!(
-                "SELECT f.id, f.patient_id, f.last_updated, f.effective_start
-       FROM observation f
+                "SELECT {columns}
+       FROM {table} f
       WHERE f.patient_id = l.patient_id AND f.scope_id = l.scope_id
-        AND {STATUS} {bounds}"
+        AND {STATUS} {bounds} {brought}"
             ),
         ),
         Source::Feed => (
-            [VERDICT, WANTED, FEED_LANES].join(",") + &windows(times, "study_observation", "study_id"),
+            [VERDICT, WANTED, FEED_LANES].join(",") + &windows(times, table, "study_id"),
             format!(
-                "SELECT f.observation_id AS id, f.patient_id, f.last_updated, f.effective_start
-       FROM study_observation f
+                "SELECT {columns}
+       FROM {table} f
       WHERE f.study_id = l.study_id AND f.scope_id = l.scope_id
-        AND {STATUS} {bounds}
+        AND {STATUS} {bounds} {brought}
         AND {FEED_CONSENT}
         AND {IN_ORGANIZATION}"
             ),
@@ -334,21 +300,21 @@ fn parts(source: Source, times: Times, order: Option<Order>) -> (String, String)
         Source::Everything => (
             [NO_VERDICT, WANTED, NO_LANES].join(","),
             format!(
-                "SELECT f.id, f.patient_id, f.last_updated, f.effective_start
-       FROM observation f
+                "SELECT {columns}
+       FROM {table} f
       WHERE f.scope_id IN (SELECT scope_id FROM wanted)
         AND {IN_ORGANIZATION}
-        AND {STATUS} {bounds}"
+        AND {STATUS} {bounds} {brought}"
             ),
         ),
         Source::AnyCandidates => (
             [NO_VERDICT, WANTED, NO_LANES, ANY_CANDIDATES].join(","),
             format!(
-                "SELECT f.id, f.patient_id, f.last_updated, f.effective_start
-       FROM candidate JOIN observation f ON f.id = candidate.id
+                "SELECT {columns}
+       FROM candidate JOIN {table} f ON f.id = candidate.id
       WHERE f.scope_id IN (SELECT scope_id FROM wanted)
         AND {IN_ORGANIZATION}
-        AND {STATUS} {bounds}"
+        AND {STATUS} {bounds} {brought}"
             ),
         ),
         Source::PermittedCandidates | Source::UnconditionalCandidates => {
@@ -360,10 +326,10 @@ fn parts(source: Source, times: Times, order: Option<Order>) -> (String, String)
             (
                 ctes,
                 format!(
-                    "SELECT f.id, f.patient_id, f.last_updated, f.effective_start
-       FROM candidate JOIN observation f ON f.id = candidate.id
+                    "SELECT {columns}
+       FROM candidate JOIN {table} f ON f.id = candidate.id
       WHERE {CANDIDATE_CONSENT}
-        AND {STATUS} {bounds}"
+        AND {STATUS} {bounds} {brought}"
                 ),
             )
         }
@@ -384,20 +350,12 @@ fn gathered(source: Source, times: Times, rows: &str) -> String {
     }
 }
 
-/// What the audit tells of organizations: those whose studies allow what is shown, and those that the query names, refused
-/// or not. An id that does not exist is not told.
-pub(crate) const ORGANIZATIONS: &str = "ARRAY(SELECT unnest(organization_ids) FROM lane
-            UNION SELECT id FROM organization WHERE id = $7 UNION SELECT organization_id FROM study WHERE id = $6)";
-
-/// The same of studies.
-pub(crate) const STUDIES: &str = "ARRAY(SELECT unnest(study_ids) FROM lane UNION SELECT id FROM study WHERE id = $6)";
-
-fn page(source: Source, order: Order, size: PageSize, times: Times) -> String {
-    let (ctes, rows) = parts(source, times, Some(order));
+fn page(source: Source, order: Order, size: PageSize, times: Times, origin: &BroughtBy) -> String {
+    let (ctes, rows) = parts(source, times, Some(order), origin);
     let column = order.column().name();
     let (direction, compare) = if order.is_descending() { ("DESC", "<") } else { ("ASC", ">") };
     let limit = size.limit();
-    let id = if source == Source::Feed { "observation_id" } else { "id" };
+    let (_, id) = table(source, origin);
     // A descending walk ends at the window's edge by the condition on the row; an ascending one is entered there.
     let position = if has_lanes(source) && times == Times::Bounded && order == Order::DateAsc {
         "greatest((SELECT sorted_at FROM asked), l.earliest_start)"
@@ -420,7 +378,7 @@ shown AS MATERIALIZED (
   SELECT * FROM page ORDER BY sorted_at {direction}, id {direction} LIMIT $22 OFFSET $23
 )
 SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $22 + $23 AS more,
-       o.id, o.last_updated, o.effective_start, o.content
+       o.id, o.last_updated, o.effective_start, o.content, o.source_id
   FROM (SELECT v.refused_by,
                audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
                             {ORGANIZATIONS},
@@ -434,8 +392,8 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $22 + $23 AS more
     )
 }
 
-fn count(source: Source) -> String {
-    let (ctes, rows) = parts(source, Times::Bounded, None);
+fn count(source: Source, origin: &BroughtBy) -> String {
+    let (ctes, rows) = parts(source, Times::Bounded, None, origin);
     let from = gathered(source, Times::Bounded, &rows);
     format!(
         "WITH {ASKED},{ctes},
@@ -462,7 +420,7 @@ mod tests {
             for order in Order::ALL {
                 for size in PageSize::ALL {
                     for times in Times::ALL {
-                        let text = page_statement(source, order, size, times);
+                        let text = page_statement(source, order, size, times, &BroughtBy::Anybody);
                         assert!(text.contains("audit_record("), "{source:?}: a page without its audit");
                         assert_eq!(text.matches("OFFSET").count(), 1);
                         assert!(text.contains("LIMIT $22 OFFSET $23"));
@@ -471,17 +429,38 @@ mod tests {
                     }
                 }
             }
-            assert!(count_statement(source).contains("audit_record("));
+            assert!(count_statement(source, &BroughtBy::Anybody).contains("audit_record("));
         }
+    }
+
+    fn sources() -> BroughtBy {
+        BroughtBy::Sources { is: Vec::new(), below: Vec::new() }
     }
 
     #[test]
     fn what_a_practitioner_gets_always_passes_the_consent() {
-        for source in [Source::Permitted, Source::PermittedCandidates] {
-            assert!(
-                page_statement(source, Order::DateAsc, PageSize::Small, Times::Any).contains("practitioner_permit")
-            );
+        for origin in [BroughtBy::Anybody, BroughtBy::Nobody, sources()] {
+            let text = |source| page_statement(source, Order::DateAsc, PageSize::Small, Times::Any, &origin);
+            for source in [Source::Permitted, Source::PermittedCandidates] {
+                assert!(text(source).contains("practitioner_permit"), "{origin:?}");
+            }
+            assert!(text(Source::Feed).contains("consent_current"), "{origin:?}");
         }
-        assert!(page_statement(Source::Feed, Order::DateAsc, PageSize::Small, Times::Any).contains("consent_current"));
+    }
+
+    #[test]
+    fn an_origin_is_asked_of_every_row_and_what_sources_brought_has_a_path_of_its_own() {
+        for source in Source::ALL {
+            let text =
+                |origin| page_statement(source, Order::LastUpdatedDesc, PageSize::Small, Times::Bounded, &origin);
+            assert!(text(BroughtBy::Nobody).contains("source_id IS NULL"), "{source:?}");
+            assert!(text(sources()).contains("sources FROM asked"), "{source:?}");
+            assert!(!text(BroughtBy::Anybody).contains("source_observation"), "{source:?}");
+            assert!(count_statement(source, &sources()).contains("sources FROM asked"), "{source:?}");
+        }
+        assert!(
+            page_statement(Source::Permitted, Order::DateAsc, PageSize::Small, Times::Any, &sources())
+                .contains("FROM source_observation f")
+        );
     }
 }

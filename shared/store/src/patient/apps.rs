@@ -1,7 +1,7 @@
 //! The apps of a patient: the clients of their studies, with the invitations to them.
 
 use super::VISIBLE;
-use crate::{ClientSummary, Store, StoreError, observation::Reader};
+use crate::{ClientSummary, Store, StoreError, invitation, observation::Reader};
 use audit::{Context, RefusedBy};
 use authz::PatientId;
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ pub struct PatientClient {
     /// The client.
     #[serde(flatten)]
     pub client: ClientSummary,
-    /// The invitations of the patient to it, oldest first.
+    /// The invitations of the patient to it that the reader may see, oldest first.
     pub patient_invitations: Vec<ClientInvitation>,
 }
 
@@ -42,7 +42,8 @@ pub struct ClientInvitation {
     pub last_updated: Timestamp,
 }
 
-/// 1 to 3 the reader, 4 audit context, 5 patient. A practitioner is told of the studies of their own organizations.
+/// 1 to 3 the reader, 4 audit context, 5 patient. A practitioner is told of the studies of their own organizations, and of the
+/// invitations that these issued.
 static SELECT: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
@@ -65,14 +66,15 @@ SELECT a.event_id, a.refused_by, c.id, c.name, c.client_id, c.invitation_url,
        coalesce((SELECT jsonb_agg(jsonb_build_object('id', i.id, 'patientId', i.patient_id, 'client_id', i.client_id,
                           'tokenHash', rtrim(translate(encode(i.token_hash, 'base64'), '+/', '-_'), '='), 'token', NULL,
                           'status', i.status, 'lastUpdated', i.last_updated) ORDER BY i.id)
-                   FROM invitation i WHERE i.patient_id = $5 AND i.client_id = c.id), '[]') AS invitations
+                   FROM invitation i WHERE i.patient_id = $5 AND i.client_id = c.id AND {}), '[]') AS invitations
   FROM (SELECT o.refused_by,
                audit_record($4, CASE WHEN o.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, o.refused_by,
                             ARRAY(SELECT organization_id FROM through ORDER BY 1), '{{}}', ARRAY(SELECT id FROM named), '{{}}',
                             (SELECT max(role) FROM through)) AS event_id
           FROM outcome o) a
   LEFT JOIN (app JOIN oauth_client c ON c.id = app.id AND c.deleted_at IS NULL) ON a.refused_by IS NULL
- ORDER BY c.id"
+ ORDER BY c.id",
+        invitation::VISIBLE
     )
 });
 

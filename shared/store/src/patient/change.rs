@@ -4,7 +4,7 @@ use crate::{Changed, Expected, Store, StoreError};
 use audit::Context;
 use authz::{OrganizationId, PatientId};
 use jiff::civil::Date;
-use tokio_postgres::types::{Json, Type};
+use tokio_postgres::types::{Json, ToSql, Type};
 
 /// What is to change in a patient's record; what is none stays.
 #[derive(Clone, Debug, Default)]
@@ -94,18 +94,36 @@ SELECT v.outcome, v.n,
                            ELSE k.identifiers END) END) AS event_id
   FROM verdict v JOIN was w ON w.id = v.id CROSS JOIN known k LEFT JOIN now later ON true";
 
-/// 1 audit context, 2 patient, 3 organization. The key of the enrolments ends them with the membership.
+/// 1 audit context, 2 patient, 3 organization, 4 expected versions of the record. The key of the enrolments ends them with the
+/// membership. What only this organization invited to, and nobody has redeemed, ends too: its members could not cancel it any more.
 const LEAVE: &str = "
-WITH ended AS MATERIALIZED (
+WITH was AS MATERIALIZED (
+  SELECT p.id, $4::timestamptz[] IS NULL OR p.last_updated = ANY ($4) AS expected
+    FROM patient p JOIN patient_organization o ON o.patient_id = p.id AND o.organization_id = $3
+   WHERE p.id = $2 FOR NO KEY UPDATE OF p
+), ended AS MATERIALIZED (
   SELECT e.study_id FROM study_patient e WHERE e.patient_id = $2 AND e.organization_id = $3
 ), gone AS (
-  DELETE FROM patient_organization WHERE patient_id = $2 AND organization_id = $3 RETURNING patient_id
+  DELETE FROM patient_organization o USING was w WHERE w.expected AND o.patient_id = w.id AND o.organization_id = $3 RETURNING o.patient_id
+), changed AS (
+  UPDATE patient p SET last_updated = clock_timestamp() FROM gone g WHERE p.id = g.patient_id
+), cancelled AS (
+  UPDATE invitation i SET status = 'cancelled', last_updated = clock_timestamp()
+    FROM gone g
+   WHERE i.patient_id = g.patient_id AND i.status = 'issued'
+     AND EXISTS (SELECT FROM invitation_organization x WHERE x.invitation_id = i.id AND x.organization_id = $3)
+     AND NOT EXISTS (SELECT FROM invitation_organization x
+                       JOIN patient_organization o ON o.organization_id = x.organization_id AND o.patient_id = i.patient_id
+                      WHERE x.invitation_id = i.id AND x.organization_id <> $3)
+  RETURNING i.id
 )
-SELECT audit_record($1, 'allowed', NULL, ARRAY[$3], ARRAY(SELECT study_id FROM ended ORDER BY 1), ARRAY[g.patient_id], '{}',
+SELECT w.expected, CASE WHEN g.patient_id IS NOT NULL THEN
+       audit_record($1, 'allowed', NULL, ARRAY[$3], ARRAY(SELECT study_id FROM ended ORDER BY 1), ARRAY[g.patient_id], '{}',
                     (SELECT m.role FROM organization_member m JOIN practitioner p ON p.id = m.practitioner_id
                       WHERE m.organization_id = $3 AND p.user_id = ($1->>'actor_user_id')::int),
-                    jsonb_build_object('organization', $3, 'studies', ARRAY(SELECT study_id FROM ended ORDER BY 1))) AS event_id
-  FROM gone g";
+                    jsonb_build_object('organization', $3, 'studies', ARRAY(SELECT study_id FROM ended ORDER BY 1),
+                                       'invitations', ARRAY(SELECT id FROM cancelled ORDER BY 1))) END AS event_id
+  FROM was w LEFT JOIN gone g ON true";
 
 impl Store {
     /// Changes a patient's record, and the names and the e-mail of the account with it, with the audit record, in one
@@ -165,16 +183,24 @@ impl Store {
     }
 
     /// Takes a patient out of an organization, which ends the enrolments in its studies, with the audit record, in one
-    /// statement. False when the patient is not of the organization. The record and the data stay.
+    /// statement. [`Changed::Missing`]: the patient is not of the organization. The record and the data stay.
     pub async fn remove_from_organization(
         &self,
         context: &Context,
         patient: PatientId,
         organization: OrganizationId,
-    ) -> Result<bool, StoreError> {
+        expected: &Expected,
+    ) -> Result<Changed, StoreError> {
         let client = self.connection().await?;
-        let statement = client.prepare_typed_cached(LEAVE, &[Type::JSONB, Type::INT4, Type::INT4]).await?;
-        Ok(client.query_opt(&statement, &[&Json(context), &patient.0, &organization.0]).await?.is_some())
+        let types = [Type::JSONB, Type::INT4, Type::INT4, Type::TIMESTAMPTZ_ARRAY];
+        let statement = client.prepare_typed_cached(LEAVE, &types).await?;
+        let values: [&(dyn ToSql + Sync); 4] = [&Json(context), &patient.0, &organization.0, &expected.times()];
+        let Some(row) = client.query_opt(&statement, &values).await? else { return Ok(Changed::Missing) };
+        Ok(match (row.try_get("expected")?, row.try_get::<_, Option<i64>>("event_id")?) {
+            (false, _) => Changed::Stale,
+            (true, Some(_)) => Changed::Done(()),
+            (true, None) => Changed::Missing,
+        })
     }
 }
 

@@ -107,6 +107,9 @@ WITH was AS MATERIALIZED (
   INSERT INTO patient_organization (patient_id, organization_id)
   SELECT patient_id, organization_id FROM decided WHERE $5 = 'accepted'
   ON CONFLICT DO NOTHING
+  RETURNING patient_id
+), changed AS (
+  UPDATE patient p SET last_updated = clock_timestamp() FROM joined j WHERE p.id = j.patient_id
 )
 SELECT w.id, w.patient_id, coalesce(d.status, w.status) AS status, w.requested_at, coalesce(d.decided_at, w.decided_at) AS decided_at,
        o.id AS organization_id, o.name AS organization_name, o.type AS organization_type,

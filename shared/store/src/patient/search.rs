@@ -33,6 +33,11 @@ impl TextFilter {
         let patterns = values.iter().map(|value| format!("%{}%", literal(value))).collect();
         Self { patterns, exact: false }
     }
+
+    /// The patterns and whether they are exact, as parameters of a statement.
+    pub(crate) fn parts(filter: Option<&Self>) -> (Option<&[String]>, bool) {
+        filter.map_or((None, false), |filter| (Some(filter.patterns.as_slice()), filter.exact))
+    }
 }
 
 /// A text as a pattern of LIKE that matches only itself.
@@ -310,9 +315,9 @@ impl Store {
             .identifier
             .as_ref()
             .map_or((None, None), |(system, value)| (system.as_deref(), Some(value.as_str())));
-        let (name, name_exact) = parts(filter.name.as_ref());
-        let (family, family_exact) = parts(filter.family.as_ref());
-        let (given, given_exact) = parts(filter.given.as_ref());
+        let (name, name_exact) = TextFilter::parts(filter.name.as_ref());
+        let (family, family_exact) = TextFilter::parts(filter.family.as_ref());
+        let (given, given_exact) = TextFilter::parts(filter.given.as_ref());
         let client = self.connection().await?;
         let statement = client.prepare_typed_cached(&statement(reader, filter), &TYPES).await?;
         let parameters: [&(dyn ToSql + Sync); 23] = [
@@ -352,10 +357,6 @@ impl Store {
         }
         Ok(Ok(page))
     }
-}
-
-fn parts(filter: Option<&TextFilter>) -> (Option<&[String]>, bool) {
-    filter.map_or((None, false), |filter| (Some(filter.patterns.as_slice()), filter.exact))
 }
 
 #[cfg(test)]

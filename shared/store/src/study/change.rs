@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use tokio_postgres::types::{Json, Timestamp as Finite, ToSql, Type};
 
 /// What a study is, or is to become. Whose it is never changes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StudyRecord {
     /// Its name.
     pub name: String,

@@ -1,0 +1,254 @@
+//! How the database is set up, as seen by the logins themselves: for `jhe verify`. Nothing here stays changed.
+
+use crate::{
+    DatabaseConfig, LoginError, Store, StoreError, error::is_refused_by_right, migrate::connect_owner,
+    pool::driver_config, tls,
+};
+use std::collections::BTreeMap;
+use tokio_postgres::Transaction;
+
+/// The tables of the past, a column of each, and how each change of them is tried.
+const PAST: [(&str, &str); 3] =
+    [("audit_event", "request_id"), ("audit_change", "event_id"), ("consent_event", "request_id")];
+
+/// The triggers that keep the past as it is.
+const GUARDS: [&str; 6] = [
+    "audit_event_immutable",
+    "audit_event_no_truncate",
+    "audit_change_immutable",
+    "audit_change_no_truncate",
+    "consent_event_immutable",
+    "consent_event_no_truncate",
+];
+
+/// What the login may do beyond what the functions need. Roles that own what is in the schema, and those of the server that
+/// read or write past it.
+const EXCESS: &str = "
+WITH me AS (SELECT * FROM pg_roles WHERE rolname = current_user)
+SELECT format('it has the attribute %s', a.name)
+  FROM me CROSS JOIN LATERAL (VALUES ('SUPERUSER', me.rolsuper), ('CREATEDB', me.rolcreatedb), ('CREATEROLE', me.rolcreaterole),
+                                     ('REPLICATION', me.rolreplication), ('BYPASSRLS', me.rolbypassrls)) a (name, has)
+ WHERE a.has
+UNION ALL
+SELECT format('it may act as %s', r.rolname)
+  FROM me JOIN pg_roles r ON r.oid <> me.oid AND pg_has_role(me.oid, r.oid, 'MEMBER')
+ WHERE NOT me.rolsuper
+   AND (r.rolname LIKE 'pg\\_%' OR r.rolsuper OR EXISTS (SELECT FROM pg_class c WHERE c.relowner = r.oid AND c.relnamespace = 'public'::regnamespace))
+UNION ALL
+SELECT format('it owns %s', c.relname)
+  FROM me JOIN pg_class c ON c.relowner = me.oid AND c.relnamespace = 'public'::regnamespace
+UNION ALL
+SELECT 'it may make objects in the schema public' FROM me WHERE NOT me.rolsuper AND has_schema_privilege('public', 'CREATE')
+UNION ALL
+SELECT 'it may make schemas' FROM me WHERE NOT me.rolsuper AND has_database_privilege(current_database(), 'CREATE')";
+
+/// What a migration can make, by name, with what it is: functions, triggers, views, columns, constraints, unique indexes and rights
+/// of the schema, without what extensions bring, and the migrations themselves.
+const DEFINITIONS: &str = "
+WITH own AS (
+  SELECT c.oid, c.relname, c.relkind, c.relacl FROM pg_class c
+   WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'S', 'p')
+     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+), rights AS (
+  SELECT o.oid, coalesce(string_agg(a::text, ' ' ORDER BY a::text), '') AS acl
+    FROM own o LEFT JOIN LATERAL unnest(o.relacl) a ON true GROUP BY o.oid
+)
+SELECT format('%s %s', CASE o.relkind WHEN 'v' THEN 'view' WHEN 'S' THEN 'sequence' ELSE 'table' END, o.relname),
+       r.acl || CASE o.relkind WHEN 'v' THEN pg_get_viewdef(o.oid) ELSE '' END
+  FROM own o JOIN rights r USING (oid)
+UNION ALL
+SELECT format('column %s.%s', o.relname, t.attname),
+       concat_ws(' ', format_type(t.atttypid, t.atttypmod), t.attnotnull, t.attidentity, pg_get_expr(f.adbin, f.adrelid),
+                 (SELECT string_agg(a::text, ' ' ORDER BY a::text) FROM unnest(t.attacl) a))
+  FROM own o JOIN pg_attribute t ON t.attrelid = o.oid AND t.attnum > 0 AND NOT t.attisdropped AND o.relkind <> 'S'
+  LEFT JOIN pg_attrdef f ON f.adrelid = t.attrelid AND f.adnum = t.attnum
+UNION ALL
+SELECT format('constraint %s on %s', n.conname, o.relname), concat_ws(' ', pg_get_constraintdef(n.oid), n.convalidated)
+  FROM own o JOIN pg_constraint n ON n.conrelid = o.oid WHERE n.contype <> 'n'
+UNION ALL
+SELECT format('unique index %s', i.indexrelid::regclass), pg_get_indexdef(i.indexrelid)
+  FROM own o JOIN pg_index i ON i.indrelid = o.oid AND i.indisunique
+UNION ALL
+SELECT format('trigger %s on %s', g.tgname, o.relname), concat_ws(' ', pg_get_triggerdef(g.oid), g.tgenabled)
+  FROM own o JOIN pg_trigger g ON g.tgrelid = o.oid AND NOT g.tgisinternal
+UNION ALL
+SELECT format('function %s', p.oid::regprocedure),
+       pg_get_functiondef(p.oid) || coalesce((SELECT string_agg(a::text, ' ' ORDER BY a::text) FROM unnest(p.proacl) a), '')
+  FROM pg_proc p
+ WHERE p.pronamespace = 'public'::regnamespace AND p.prokind IN ('f', 'p')
+   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
+UNION ALL
+SELECT format('migration %s', version), checksum FROM refinery_schema_history";
+
+/// The session of a login.
+#[derive(Clone, Debug)]
+pub struct DatabaseSession {
+    /// Whether the server received it by TLS.
+    pub encrypted: bool,
+    /// The version of TLS.
+    pub protocol: Option<String>,
+    /// The address of the server, as the server has it.
+    pub address: Option<String>,
+}
+
+/// What a server does with a connection in clear text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClearText {
+    /// It refuses it before it asks who it is.
+    Refused,
+    /// It goes on.
+    Accepted,
+}
+
+/// Active super admins.
+#[derive(Clone, Debug)]
+pub struct SuperAdmins {
+    /// How many there are.
+    pub all: i64,
+    /// The ids of those without a second factor.
+    pub without_factor: Vec<i32>,
+}
+
+impl Store {
+    /// How the session of the functions' login reaches the server.
+    pub async fn database_session(&self) -> Result<DatabaseSession, StoreError> {
+        let client = self.connection().await?;
+        let row = client
+            .query_one(
+                "SELECT s.ssl, s.version, host(inet_server_addr()) FROM pg_stat_ssl s WHERE s.pid = pg_backend_pid()",
+                &[],
+            )
+            .await?;
+        Ok(DatabaseSession { encrypted: row.try_get(0)?, protocol: row.try_get(1)?, address: row.try_get(2)? })
+    }
+
+    /// Settings of the server as the functions' login has them. One that the server does not know is not in the answer.
+    pub async fn server_settings(&self, names: &[&str]) -> Result<BTreeMap<String, String>, StoreError> {
+        let client = self.connection().await?;
+        let rows = client.query("SELECT n, current_setting(n, true) FROM unnest($1::text[]) n", &[&names]).await?;
+        let mut settings = BTreeMap::new();
+        for row in rows {
+            if let Some(value) = row.try_get::<_, Option<String>>(1)? {
+                settings.insert(row.try_get(0)?, value);
+            }
+        }
+        Ok(settings)
+    }
+
+    /// What the functions' login may do that no function does, in words.
+    pub async fn excess_rights(&self) -> Result<Vec<String>, StoreError> {
+        let rows = self.connection().await?.query(EXCESS, &[]).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// The super admins that may sign in.
+    pub async fn super_admins(&self) -> Result<SuperAdmins, StoreError> {
+        let client = self.connection().await?;
+        let row = client
+            .query_one(
+                "SELECT count(*), coalesce(array_agg(u.id ORDER BY u.id)
+                                             FILTER (WHERE t.user_id IS NULL AND NOT EXISTS (SELECT FROM passkey p WHERE p.user_id = u.id)), '{}')
+                   FROM app_user u LEFT JOIN totp_factor t ON t.user_id = u.id
+                  WHERE u.is_superuser AND u.is_active",
+                &[],
+            )
+            .await?;
+        Ok(SuperAdmins { all: row.try_get(0)?, without_factor: row.try_get(1)? })
+    }
+
+    /// The triggers that keep the past as it is and are not there, or do not fire.
+    pub async fn missing_guards(&self) -> Result<Vec<String>, StoreError> {
+        let client = self.connection().await?;
+        let rows = client
+            .query(
+                "SELECT n FROM unnest($1::text[]) n
+                  WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgname = n AND t.tgenabled IN ('O', 'A'))",
+                &[&GUARDS.as_slice()],
+            )
+            .await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// Tries to change the past as the functions' login: the statements that were not refused. They are of no row, and taken
+    /// back.
+    pub async fn changes_of_the_past(&self) -> Result<Vec<String>, StoreError> {
+        let mut client = self.connection().await?;
+        let mut transaction = client.transaction().await?;
+        let mut done = Vec::new();
+        for (table, column) in PAST {
+            for statement in [
+                format!("UPDATE {table} SET {column} = {column} WHERE false"),
+                format!("DELETE FROM {table} WHERE false"),
+            ] {
+                if !is_refused(&mut transaction, &statement).await? {
+                    done.push(statement);
+                }
+            }
+        }
+        transaction.rollback().await?;
+        Ok(done)
+    }
+}
+
+/// What the schema of a database is made of, by name.
+pub async fn definitions(owner: &DatabaseConfig) -> Result<BTreeMap<String, String>, LoginError> {
+    let client = connect_owner(owner).await?;
+    let rows = client.query(DEFINITIONS, &[]).await.map_err(StoreError::from)?;
+    let pairs = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+    Ok(pairs.collect::<Result<_, tokio_postgres::Error>>().map_err(StoreError::from)?)
+}
+
+/// Tries to change the past as the owner: the statements that were not refused. Each is tried on one row, if there is one,
+/// and taken back.
+pub async fn owners_changes_of_the_past(owner: &DatabaseConfig) -> Result<Vec<String>, LoginError> {
+    let mut client = connect_owner(owner).await?;
+    let attempts = async {
+        let mut transaction = client.transaction().await?;
+        // Requests hold locks for moments; to wait for longer would hold them up.
+        transaction.batch_execute("SET LOCAL lock_timeout = '2s'").await?;
+        let mut done = Vec::new();
+        for (table, column) in PAST {
+            let id = if table == "audit_change" { "event_id" } else { "id" };
+            let row = format!("WHERE {id} = (SELECT max({id}) FROM {table})");
+            for statement in
+                [format!("UPDATE {table} SET {column} = {column} {row}"), format!("DELETE FROM {table} {row}")]
+            {
+                let exists = transaction.query_opt(&format!("SELECT FROM {table} LIMIT 1"), &[]).await?.is_some();
+                if exists && !is_refused(&mut transaction, &statement).await? {
+                    done.push(statement);
+                }
+            }
+        }
+        transaction.rollback().await?;
+        Ok::<_, StoreError>(done)
+    };
+    Ok(attempts.await?)
+}
+
+/// Whether a statement is refused for want of a right. What it did is taken back.
+async fn is_refused(transaction: &mut Transaction<'_>, statement: &str) -> Result<bool, StoreError> {
+    let attempt = transaction.transaction().await?;
+    let outcome = attempt.execute(statement, &[]).await;
+    attempt.rollback().await?;
+    match outcome {
+        Ok(_) => Ok(false),
+        Err(error) if is_refused_by_right(&error) => Ok(true),
+        // A row that others refer to: it was not refused, or it would not have come that far.
+        Err(error) if error.as_db_error().is_some() => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Connects without TLS and without a password, and sees whether the server goes on to ask for one.
+pub async fn clear_text(config: &DatabaseConfig) -> Result<ClearText, LoginError> {
+    let clear = DatabaseConfig { ssl_mode: crate::SslMode::Disable, password: None, ..config.clone() };
+    match driver_config(&clear).connect(tls::connector(&clear)?).await {
+        Ok(_) => Ok(ClearText::Accepted),
+        Err(error) if error.as_db_error().is_some() => Ok(ClearText::Refused),
+        Err(error) => match StoreError::from(error) {
+            StoreError::Unavailable(error) => Err(StoreError::Unavailable(error).into()),
+            // The driver has no password to give: so one was asked for.
+            _ => Ok(ClearText::Accepted),
+        },
+    }
+}

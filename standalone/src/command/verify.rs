@@ -1,0 +1,122 @@
+//! `jhe verify`: looks at the deployment that the environment leads to, prints what it found, and writes the evidence.
+
+use super::{DATABASE, Result, app, environment, home, owner_config, prepare, variables, write_private};
+use runtime::App;
+use standalone::{
+    embedded::{Embedded, EmbeddedError},
+    verify::{Given, Subject, Target, catalogue, report::Report},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+use store::DatabaseConfig;
+
+/// What the command line asks for.
+struct Options {
+    target: Target,
+    only: Vec<String>,
+    report: Option<PathBuf>,
+    given: Given,
+}
+
+impl Options {
+    fn parse(words: &[&str]) -> Result<Self> {
+        let (mut target, mut only, mut report, mut given) = (None, Vec::new(), None, Given::default());
+        let mut rest = words.iter();
+        while let Some(name) = rest.next() {
+            let value = rest.next().ok_or_else(|| format!("{name} needs a value"))?;
+            match *name {
+                "--target" => target = Some(value.parse()?),
+                "--only" => only = value.split(',').map(str::to_owned).collect(),
+                "--report" => report = Some(PathBuf::from(value)),
+                "--ca-file" => given.authorities = Some(PathBuf::from(value)),
+                "--clear-url" => given.clear_url = Some((*value).to_owned()),
+                "--data-directory" => given.data_directory = Some(PathBuf::from(value)),
+                "--facts" => given.facts = Some(facts(Path::new(value))?),
+                other => return Err(format!("{other} is no option of verify").into()),
+            }
+        }
+        if let Some(unknown) = only.iter().find(|id| !catalogue().iter().any(|entry| entry.id == **id)) {
+            return Err(format!("{unknown} is no check").into());
+        }
+        let target = target.ok_or("say which --target it is: aws, gcp, azure, self-hosted or local")?;
+        Ok(Self { target, only, report, given })
+    }
+}
+
+fn facts(path: &Path) -> Result<serde_json::Value> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    serde_json::from_str(&text).map_err(|_| format!("{} is not JSON", path.display()).into())
+}
+
+/// Runs the checks. Fails when one does.
+pub async fn run(words: &[&str]) -> Result<ExitCode> {
+    let options = Options::parse(words)?;
+    if environment("DB_HOST").is_some() {
+        let database = DatabaseConfig::from_env(environment, None, super::pool_size())?;
+        let owner = environment("DB_OWNER_USER").is_some().then(owner_config).transpose()?;
+        let site_url = environment("SITE_URL").ok_or("SITE_URL is not set")?;
+        return examine(options, app(Vec::new(), &site_url)?, database, owner).await;
+    }
+    let site_url = environment("SITE_URL").unwrap_or_else(|| "http://localhost:8000".to_owned());
+    let of_private =
+        |database: DatabaseConfig| Ok::<_, super::Failure>((app(variables(&database), &site_url)?, database));
+    match Embedded::start(&home(), false).await {
+        Ok(server) => {
+            let result = async {
+                prepare(&server, DATABASE).await?;
+                let (app, database) = of_private(server.app(DATABASE))?;
+                examine(options, app, database, Some(server.owner(DATABASE))).await
+            };
+            let result = result.await;
+            server.stop().await?;
+            result
+        }
+        Err(EmbeddedError::InUse(_)) => {
+            let (app, database) = of_private(Embedded::app_of_running(&home(), DATABASE)?)?;
+            let owner = Embedded::owner_of_running(&home(), DATABASE)?;
+            examine(options, app, database, Some(owner)).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn examine(
+    options: Options,
+    app: App,
+    database: DatabaseConfig,
+    owner: Option<DatabaseConfig>,
+) -> Result<ExitCode> {
+    let name = format!("{}:{}/{}", database.host, database.port, database.name);
+    let subject = Subject { target: options.target, app: Arc::new(app), database, owner, given: options.given };
+    let findings = subject.examine(&options.only).await;
+    let app = &subject.app;
+    let report = Report::new(&app.settings.site_url, options.target, name, app.now(), findings);
+    for finding in &report.findings {
+        println!("{:<14}{:<22}{}", finding.verdict, finding.id, finding.reason);
+        if let Some(remedy) = finding.remedy {
+            println!("{:36}-> {remedy}", "");
+        }
+    }
+    let counts = report.counts;
+    println!("{} pass, {} fail, {} not checkable", counts.pass, counts.fail, counts.not_checkable);
+    if let Some(directory) = &options.report {
+        write(directory, &report, app).await?;
+    }
+    Ok(if counts.fail == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Writes the report and its signature.
+async fn write(directory: &Path, report: &Report, app: &App) -> Result<()> {
+    let evidence = report.evidence(app).await.map_err(|error| format!("the report cannot be signed: {error}"))?;
+    fs::create_dir_all(directory)?;
+    for (ending, text) in [("json", &evidence.json), ("md", &evidence.markdown), ("jws", &evidence.signature)] {
+        let path = directory.join(format!("{}.{ending}", report.stem()));
+        write_private(&path, text)?;
+        println!("{}", path.display());
+    }
+    Ok(())
+}

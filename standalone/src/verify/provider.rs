@@ -1,0 +1,221 @@
+//! What the provider of a database says of it, as its own tool prints it in JSON: `aws rds describe-db-instances` or
+//! `describe-db-clusters`, `gcloud sql instances describe` and `az postgres flexible-server show`. No session can see these things.
+
+use super::{Subject, Target, Verdict};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+/// Fewer days of backups are too few.
+const LEAST_DAYS: i64 = 7;
+
+/// A backup that is older is not the last one.
+const LATEST: SignedDuration = SignedDuration::from_hours(48);
+
+/// The description that the target's tool prints; none where there is no provider.
+const fn tool(target: Target) -> Option<&'static str> {
+    match target {
+        Target::Aws => Some("aws rds describe-db-instances --db-instance-identifier NAME --output json"),
+        Target::Gcp => Some("gcloud sql instances describe NAME --format=json"),
+        Target::Azure => Some("az postgres flexible-server show --resource-group GROUP --name NAME --output json"),
+        Target::SelfHosted | Target::Local => None,
+    }
+}
+
+/// The description, or why there is none.
+fn description(subject: &Subject) -> Result<&Value, Verdict> {
+    let Some(tool) = tool(subject.target) else {
+        return Err(Verdict::NotCheckable("no provider describes this database".to_owned()));
+    };
+    let Some(facts) = &subject.given.facts else {
+        return Err(Verdict::NotCheckable(format!("no session sees it; give --facts with the output of `{tool}`")));
+    };
+    let described = match subject.target {
+        // Aurora keeps storage and backups for the cluster.
+        Target::Aws => facts.pointer("/DBInstances/0").or_else(|| facts.pointer("/DBClusters/0")),
+        _ => Some(facts),
+    };
+    described
+        .filter(|described| described.is_object())
+        .ok_or_else(|| Verdict::NotCheckable(format!("--facts is no output of `{tool}`")))
+}
+
+/// Encryption at rest.
+pub(super) fn encrypted(subject: &Subject) -> Verdict {
+    description(subject).map_or_else(|verdict| verdict, |facts| encrypted_by(subject.target, facts))
+}
+
+/// Encryption at rest, by a description.
+#[must_use]
+pub fn encrypted_by(target: Target, facts: &Value) -> Verdict {
+    let text = |pointer: &str| facts.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
+    match target {
+        Target::Aws => match facts.get("StorageEncrypted") {
+            Some(Value::Bool(true)) => {
+                Verdict::Pass(format!("StorageEncrypted is true, by {}", text("/KmsKeyId").unwrap_or("an unnamed key")))
+            }
+            other => Verdict::Fail(format!("StorageEncrypted is {}", said(other))),
+        },
+        // These encrypt always; the choice is whose key it is.
+        Target::Gcp => match (text("/diskEncryptionConfiguration/kmsKeyName"), text("/databaseVersion")) {
+            (Some(key), _) => Verdict::Pass(format!("by the customer's key {key}")),
+            (None, Some(_)) => Verdict::Pass("by Google's key, as every instance is".to_owned()),
+            (None, None) => Verdict::NotCheckable("--facts describes no instance of Cloud SQL".to_owned()),
+        },
+        Target::Azure => match text("/dataEncryption/type") {
+            Some("AzureKeyVault") => Verdict::Pass("by the customer's key".to_owned()),
+            Some("SystemManaged") => Verdict::Pass("by Microsoft's key, as every server is".to_owned()),
+            _ if text("/fullyQualifiedDomainName").is_some() => {
+                Verdict::Pass("by Microsoft's key, as every server is".to_owned())
+            }
+            _ => Verdict::NotCheckable("--facts describes no flexible server".to_owned()),
+        },
+        Target::SelfHosted | Target::Local => Verdict::NotCheckable("no provider describes this database".to_owned()),
+    }
+}
+
+/// A failure where the provider says that the database is on the internet.
+pub(super) fn public_address(subject: &Subject) -> Option<Verdict> {
+    let facts = description(subject).ok()?;
+    public_by(subject.target, facts).map(|why| Verdict::Fail(format!("the provider says {why}")))
+}
+
+/// What a description says of an address on the internet.
+#[must_use]
+pub fn public_by(target: Target, facts: &Value) -> Option<String> {
+    let (pointer, public) = match target {
+        Target::Aws => ("/PubliclyAccessible", Value::Bool(true)),
+        Target::Gcp => ("/settings/ipConfiguration/ipv4Enabled", Value::Bool(true)),
+        Target::Azure => ("/network/publicNetworkAccess", Value::from("Enabled")),
+        Target::SelfHosted | Target::Local => return None,
+    };
+    let value = facts.pointer(pointer)?;
+    (*value == public)
+        .then(|| format!("{} is {}", pointer.trim_start_matches('/').replace('/', "."), said(Some(value))))
+}
+
+/// Automated backups.
+pub(super) fn backups(subject: &Subject) -> Verdict {
+    match (description(subject), subject.target) {
+        (Ok(facts), target) => backups_by(target, facts, subject.app.now()),
+        (Err(_), Target::SelfHosted | Target::Local) => {
+            Verdict::NotCheckable("jhe makes no backups itself, and no provider describes any".to_owned())
+        }
+        (Err(verdict), _) => verdict,
+    }
+}
+
+/// Automated backups, by a description.
+#[must_use]
+pub fn backups_by(target: Target, facts: &Value, now: Timestamp) -> Verdict {
+    let number = |pointer: &str| facts.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+    let days = match target {
+        Target::Aws => number("/BackupRetentionPeriod"),
+        Target::Gcp if facts.pointer("/settings/backupConfiguration/enabled") == Some(&Value::Bool(true)) => {
+            number("/settings/backupConfiguration/backupRetentionSettings/retainedBackups")
+        }
+        Target::Azure => number("/backup/backupRetentionDays"),
+        Target::Gcp | Target::SelfHosted | Target::Local => 0,
+    };
+    if days < LEAST_DAYS {
+        return Verdict::Fail(format!("backups are kept for {days} days"));
+    }
+    // Only RDS says until when it can restore.
+    let last = facts.pointer("/LatestRestorableTime").and_then(Value::as_str);
+    match (target, last.map(str::parse::<Timestamp>)) {
+        (Target::Aws, None) => {
+            Verdict::Fail(format!("kept for {days} days, but there is none: no LatestRestorableTime"))
+        }
+        (_, Some(Err(_))) => Verdict::Fail("LatestRestorableTime is no time".to_owned()),
+        (_, Some(Ok(last))) if now.duration_since(last) > LATEST => {
+            Verdict::Fail(format!("nothing after {last} can be restored"))
+        }
+        (_, Some(Ok(last))) => {
+            Verdict::Pass(format!("kept for {days} days, encrypted as the storage is; restorable until {last}"))
+        }
+        (_, None) => Verdict::Pass(format!(
+            "kept for {days} days, encrypted as the storage is; the description does not say when the last one was"
+        )),
+    }
+}
+
+fn said(value: Option<&Value>) -> String {
+    value.map_or_else(|| "not said".to_owned(), Value::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn aws() -> Value {
+        json!({ "StorageEncrypted": true, "KmsKeyId": "arn:aws:kms:x", "PubliclyAccessible": false,
+                "BackupRetentionPeriod": 7, "LatestRestorableTime": "2026-03-01T10:00:00+00:00" })
+    }
+
+    fn gcp() -> Value {
+        json!({ "databaseVersion": "POSTGRES_16", "settings": { "ipConfiguration": { "ipv4Enabled": false },
+                "backupConfiguration": { "enabled": true, "backupRetentionSettings": { "retainedBackups": 7 } } } })
+    }
+
+    fn azure() -> Value {
+        json!({ "fullyQualifiedDomainName": "x.postgres.database.azure.com", "dataEncryption": { "type": "SystemManaged" },
+                "network": { "publicNetworkAccess": "Disabled" }, "backup": { "backupRetentionDays": 7 } })
+    }
+
+    fn with(mut facts: Value, pointer: &str, value: Value) -> Value {
+        *facts.pointer_mut(pointer).unwrap() = value;
+        facts
+    }
+
+    const ALL: [(Target, fn() -> Value); 3] = [(Target::Aws, aws), (Target::Gcp, gcp), (Target::Azure, azure)];
+
+    fn noon() -> Timestamp {
+        "2026-03-01T12:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn what_is_as_it_has_to_be_passes() {
+        for (target, facts) in ALL {
+            assert_eq!(encrypted_by(target, &facts()).word(), "pass", "{target:?}");
+            assert_eq!(public_by(target, &facts()), None, "{target:?}");
+            assert_eq!(backups_by(target, &facts(), noon()).word(), "pass", "{target:?}");
+        }
+    }
+
+    #[test]
+    fn storage_in_clear_fails_and_an_empty_description_does_not_pass() {
+        assert_eq!(encrypted_by(Target::Aws, &with(aws(), "/StorageEncrypted", json!(false))).word(), "fail");
+        for (target, _) in ALL {
+            assert_ne!(encrypted_by(target, &json!({})).word(), "pass", "{target:?}");
+            assert_ne!(backups_by(target, &json!({}), noon()).word(), "pass", "{target:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_on_the_internet_is_named() {
+        for (target, facts, pointer, value) in [
+            (Target::Aws, aws(), "/PubliclyAccessible", json!(true)),
+            (Target::Gcp, gcp(), "/settings/ipConfiguration/ipv4Enabled", json!(true)),
+            (Target::Azure, azure(), "/network/publicNetworkAccess", json!("Enabled")),
+        ] {
+            assert!(public_by(target, &with(facts, pointer, value)).is_some(), "{target:?}");
+        }
+    }
+
+    #[test]
+    fn backups_that_are_off_short_or_old_fail() {
+        for (target, facts, pointer, value) in [
+            (Target::Aws, aws(), "/BackupRetentionPeriod", json!(0)),
+            (Target::Aws, aws(), "/BackupRetentionPeriod", json!(6)),
+            (Target::Aws, aws(), "/LatestRestorableTime", json!("2026-02-27T11:59:00+00:00")),
+            (Target::Aws, aws(), "/LatestRestorableTime", json!("yesterday")),
+            (Target::Aws, aws(), "/LatestRestorableTime", Value::Null),
+            (Target::Gcp, gcp(), "/settings/backupConfiguration/enabled", json!(false)),
+            (Target::Gcp, gcp(), "/settings/backupConfiguration/backupRetentionSettings/retainedBackups", json!(3)),
+            (Target::Azure, azure(), "/backup/backupRetentionDays", json!(1)),
+        ] {
+            let facts = with(facts, pointer, value);
+            assert_eq!(backups_by(target, &facts, noon()).word(), "fail", "{target:?} {pointer}");
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! The site, as the world reaches it.
+
+use super::{
+    Subject, Target, Verdict,
+    old_tls::{self, Old},
+};
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode, Uri, header};
+use http_body_util::Empty;
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
+use std::{path::Path, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// How long the site may take for anything that is asked here.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A year in seconds: less is no answer to who comes back once a year.
+const YEAR: u64 = 31_536_000;
+
+/// What is asked without a token: health data, and people.
+const GUARDED: [&str; 4] =
+    ["/FHIR/R5/Observation", "/FHIR/R5/Patient", "/api/v1/patients?page=1", "/api/v1/users/profile"];
+
+/// Why there was no answer.
+enum Silence {
+    /// Nothing listens there.
+    Closed(String),
+    /// It was reached, and what came is not what was asked for.
+    Broken(String),
+}
+
+impl Silence {
+    fn text(&self) -> &str {
+        let (Self::Closed(text) | Self::Broken(text)) = self;
+        text
+    }
+}
+
+/// Where something is reached.
+struct Place<'a> {
+    is_https: bool,
+    host: &'a str,
+    port: u16,
+}
+
+impl<'a> Place<'a> {
+    fn of(url: &'a Uri) -> Option<Self> {
+        let is_https = url.scheme_str() == Some("https");
+        let host = url.host()?.trim_matches(['[', ']']);
+        Some(Self { is_https, host, port: url.port_u16().unwrap_or(if is_https { 443 } else { 80 }) })
+    }
+
+    async fn connect(&self) -> Result<TcpStream, Silence> {
+        let address = (self.host, self.port);
+        match timeout(PATIENCE, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(Silence::Closed(format!("{}:{} is not reached: {error}", self.host, self.port))),
+            Err(_) => Err(Silence::Closed(format!("{}:{} does not answer", self.host, self.port))),
+        }
+    }
+
+    async fn secure(
+        &self,
+        authorities: Option<&Path>,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Result<TlsStream<TcpStream>, Silence> {
+        let broken = |error: String| Silence::Broken(format!("TLS with {} fails: {error}", self.host));
+        let config = client(authorities, versions).map_err(broken)?;
+        let name = ServerName::try_from(self.host.to_owned()).map_err(|error| broken(error.to_string()))?;
+        let handshake = TlsConnector::from(Arc::new(config)).connect(name, self.connect().await?);
+        match timeout(PATIENCE, handshake).await {
+            Ok(stream) => stream.map_err(|error| broken(error.to_string())),
+            Err(_) => Err(broken("it takes too long".to_owned())),
+        }
+    }
+}
+
+/// A client that trusts the authorities of the web, and those of a file besides.
+fn client(authorities: Option<&Path>, versions: &[&'static SupportedProtocolVersion]) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    if let Some(file) = authorities {
+        for certificate in CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())? {
+            let certificate = certificate.map_err(|error| error.to_string())?;
+            roots.add(certificate).map_err(|error| error.to_string())?;
+        }
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions);
+    Ok(builder.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// An answer, without its body.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+}
+
+async fn get(subject: &Subject, url: &str) -> Result<Answer, Silence> {
+    let uri: Uri = url.parse().map_err(|_| Silence::Broken(format!("{url} is no URL")))?;
+    let place = Place::of(&uri).ok_or_else(|| Silence::Broken(format!("{url} has no host")))?;
+    if place.is_https {
+        let stream = place.secure(subject.given.authorities.as_deref(), &[&version::TLS13, &version::TLS12]).await?;
+        ask(stream, &uri).await
+    } else {
+        ask(place.connect().await?, &uri).await
+    }
+}
+
+async fn ask(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, uri: &Uri) -> Result<Answer, Silence> {
+    let broken = |error: hyper::Error| Silence::Broken(format!("the answer is not HTTP: {error}"));
+    let host = uri.authority().map(ToString::to_string).unwrap_or_default();
+    let request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
+        .header(header::HOST, host)
+        .header(header::CONNECTION, "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|_| Silence::Broken("the URL cannot be asked for".to_owned()))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let connection = tokio::spawn(connection);
+    let answer = timeout(PATIENCE, sender.send_request(request)).await;
+    connection.abort();
+    let response = answer.map_err(|_| Silence::Broken("the answer takes too long".to_owned()))?.map_err(broken)?;
+    Ok(Answer { status: response.status(), headers: response.headers().clone() })
+}
+
+/// What no answer means: on a developer's machine nothing need be served.
+fn silent(subject: &Subject, silence: &Silence) -> Verdict {
+    match (subject.target, silence) {
+        (Target::Local, Silence::Closed(why)) => Verdict::NotCheckable(format!("{why}: start it by `make run`")),
+        (_, silence) => Verdict::Fail(silence.text().to_owned()),
+    }
+}
+
+/// None where the site's URL is https; else nothing of TLS can be asked.
+fn in_clear(subject: &Subject) -> Option<Verdict> {
+    let url = &subject.app.settings.site_url;
+    (!subject.app.settings.is_https()).then(|| Verdict::NotCheckable(format!("{url} is not https")))
+}
+
+/// The site is reached by TLS; on a developer's machine it need not be.
+pub fn https(subject: &Subject) -> Verdict {
+    let url = &subject.app.settings.site_url;
+    match (subject.app.settings.is_https(), subject.target) {
+        (true, _) => Verdict::Pass(format!("it is {url}")),
+        (false, Target::Local) => {
+            Verdict::NotCheckable(format!("{url} is for this machine alone, where no TLS is needed"))
+        }
+        (false, _) => Verdict::Fail(format!("{url} is not https")),
+    }
+}
+
+/// Clear text leads to TLS.
+pub async fn redirect(subject: &Subject) -> Verdict {
+    if let Some(verdict) = in_clear(subject) {
+        return verdict;
+    }
+    let site = &subject.app.settings.site_url;
+    let url = subject.given.clear_url.clone().or_else(|| {
+        let uri: Uri = site.parse().ok()?;
+        Some(format!("http://{}", uri.host()?))
+    });
+    let Some(url) = url else { return Verdict::NotCheckable(format!("{site} has no host")) };
+    match get(subject, &format!("{url}/health")).await {
+        Err(Silence::Closed(why)) => Verdict::Pass(why),
+        Err(Silence::Broken(why)) => Verdict::Fail(why),
+        Ok(answer) => {
+            let location = answer.headers.get(header::LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("-");
+            let what = format!("{url}/health is answered {} with Location {location}", answer.status.as_u16());
+            let leads = answer.status.is_redirection() && location.starts_with("https://");
+            if leads { Verdict::Pass(what) } else { Verdict::Fail(what) }
+        }
+    }
+}
+
+/// No TLS 1.0 and 1.1, but 1.2 or 1.3, by a certificate that is valid.
+pub async fn tls_versions(subject: &Subject) -> Verdict {
+    if let Some(verdict) = in_clear(subject) {
+        return verdict;
+    }
+    let Ok(uri) = subject.app.settings.site_url.parse::<Uri>() else {
+        return Verdict::NotCheckable("SITE_URL is no URL".to_owned());
+    };
+    let Some(place) = Place::of(&uri) else { return Verdict::NotCheckable("SITE_URL has no host".to_owned()) };
+    for old in Old::ALL {
+        match takes(&place, old).await {
+            Ok(false) => {}
+            Ok(true) => return Verdict::Fail(format!("{} takes {}", place.host, old.name())),
+            Err(silence) => return silent(subject, &silence),
+        }
+    }
+    let authorities = subject.given.authorities.as_deref();
+    let mut taken = Vec::new();
+    let mut refusal = String::new();
+    for (version, name) in [(&version::TLS12, "TLS 1.2"), (&version::TLS13, "TLS 1.3")] {
+        match place.secure(authorities, &[version]).await {
+            Ok(_) => taken.push(name),
+            Err(silence) => silence.text().clone_into(&mut refusal),
+        }
+    }
+    if taken.is_empty() {
+        return Verdict::Fail(refusal);
+    }
+    Verdict::Pass(format!("TLS 1.0 and 1.1 are refused; {} taken, with a valid certificate", taken.join(" and ")))
+}
+
+/// Whether a server goes on in an old version.
+async fn takes(place: &Place<'_>, old: Old) -> Result<bool, Silence> {
+    let stream = place.connect().await?;
+    // A connection that is cut, or kept silent, is refused as well.
+    Ok(timeout(PATIENCE, old_tls::is_taken_by(stream, old, place.host)).await.is_ok_and(|taken| taken.unwrap_or(false)))
+}
+
+/// HSTS.
+pub async fn strict_transport(subject: &Subject) -> Verdict {
+    if let Some(verdict) = in_clear(subject) {
+        return verdict;
+    }
+    match get(subject, &format!("{}/health", subject.app.settings.site_url)).await {
+        Err(silence) => silent(subject, &silence),
+        Ok(answer) => {
+            let mut values = answer.headers.get_all(header::STRICT_TRANSPORT_SECURITY).iter();
+            let value = values.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
+            match max_age(value) {
+                Some(age) if age >= YEAR => Verdict::Pass(format!("it is {value}")),
+                _ => Verdict::Fail(format!("it is {value:?}")),
+            }
+        }
+    }
+}
+
+/// `max-age` (RFC 6797 section 6.1.1).
+fn max_age(value: &str) -> Option<u64> {
+    let mut directives = value.split(';').filter_map(|directive| directive.trim().split_once('='));
+    let (_, age) = directives.find(|(name, _)| name.trim().eq_ignore_ascii_case("max-age"))?;
+    age.trim().trim_matches('"').parse().ok()
+}
+
+/// The flags of the cookies that the page of sign-ins sets; those of sessions are set in the same way.
+pub async fn cookies(subject: &Subject) -> Verdict {
+    let secure = subject.app.settings.is_https();
+    if !secure && subject.target != Target::Local {
+        return Verdict::NotCheckable("without https no cookie is kept to TLS".to_owned());
+    }
+    let answer = match get(subject, &format!("{}/accounts/login/", subject.app.settings.site_url)).await {
+        Err(silence) => return silent(subject, &silence),
+        Ok(answer) => answer,
+    };
+    let cookies: Vec<&str> =
+        answer.headers.get_all(header::SET_COOKIE).iter().filter_map(|value| value.to_str().ok()).collect();
+    if cookies.is_empty() {
+        return Verdict::Fail(format!("the page of sign-ins sets none (status {})", answer.status.as_u16()));
+    }
+    let without: Vec<String> = cookies.iter().filter_map(|cookie| lacking(cookie, secure)).collect();
+    if without.is_empty() {
+        let kept = if secure { "Secure, HttpOnly and SameSite" } else { "HttpOnly and SameSite" };
+        Verdict::Pass(format!("the cookies of the page of sign-ins are {kept}"))
+    } else {
+        Verdict::Fail(without.join("; "))
+    }
+}
+
+/// What a cookie lacks; its value is not said.
+fn lacking(cookie: &str, secure: bool) -> Option<String> {
+    let mut parts = cookie.split(';').map(str::trim);
+    let name = parts.next().and_then(|pair| pair.split('=').next()).unwrap_or_default();
+    let attributes: Vec<String> = parts.map(str::to_ascii_lowercase).collect();
+    let has = |wanted: &str| attributes.iter().any(|attribute| attribute == wanted);
+    let mut lacks = Vec::new();
+    if secure && !has("secure") {
+        lacks.push("Secure");
+    }
+    if !has("httponly") {
+        lacks.push("HttpOnly");
+    }
+    if !has("samesite=lax") && !has("samesite=strict") {
+        lacks.push("SameSite");
+    }
+    (!lacks.is_empty()).then(|| format!("{name} is not {}", lacks.join(", ")))
+}
+
+/// Nothing is answered to who has no token.
+pub async fn tokens(subject: &Subject) -> Verdict {
+    for path in GUARDED {
+        match get(subject, &format!("{}{path}", subject.app.settings.site_url)).await {
+            Err(silence) => return silent(subject, &silence),
+            Ok(answer) if answer.status != StatusCode::UNAUTHORIZED => {
+                return Verdict::Fail(format!("{path} is answered {}", answer.status.as_u16()));
+            }
+            Ok(_) => {}
+        }
+    }
+    Verdict::Pass(format!("{} are answered 401", GUARDED.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_read_however_it_is_written() {
+        for (value, age) in [
+            ("max-age=63072000; includeSubDomains", Some(63_072_000)),
+            ("includeSubDomains; Max-Age=\"1\"", Some(1)),
+            ("max-age", None),
+            ("max-age=-1", None),
+            ("", None),
+        ] {
+            assert_eq!(max_age(value), age, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_a_cookie_lacks_is_named_and_its_value_is_not() {
+        let good = "a=SECRET; Path=/; HttpOnly; SameSite=Lax; Secure";
+        assert_eq!(lacking(good, true), None);
+        for (flag, name) in [("; HttpOnly", "HttpOnly"), ("; SameSite=Lax", "SameSite"), ("; Secure", "Secure")] {
+            assert_eq!(lacking(&good.replace(flag, ""), true), Some(format!("a is not {name}")));
+        }
+        assert_eq!(lacking("a=SECRET; HttpOnly; SameSite=Strict", false), None);
+        assert_eq!(lacking("a=SECRET; SameSite=None; Secure; HttpOnly", true).as_deref(), Some("a is not SameSite"));
+    }
+}

@@ -1,0 +1,119 @@
+//! Objects of the matrix that a route needs and the demo does not have: without them a route would answer everybody alike that
+//! there is nothing, and the matrix would not show who may use it.
+
+use crate::{
+    hostile::PUBLIC,
+    matrix_callers::CALLERS,
+    rest_matrix::{declared, golden, name},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A route, the path of its object, and the statements that make it for the Lifespan Lab, for Peter, or for nobody who calls.
+struct Own(&'static str, &'static str, &'static str);
+
+const OWN: [Own; 9] = [
+    Own(
+        "DELETE /api/v1/jhe_settings/{id}",
+        "/api/v1/jhe_settings/999",
+        "INSERT INTO setting (id, key, value_type, value) VALUES (999, 'matrix', 'string', '\"v\"')",
+    ),
+    // With the same people in the same roles, and nothing in it.
+    Own(
+        "DELETE /api/v1/organizations/{id}",
+        "/api/v1/organizations/20999",
+        "INSERT INTO organization (id, name, type, part_of) VALUES (20999, 'Empty', 'team', 20003);
+         INSERT INTO organization_member (organization_id, practitioner_id, role)
+         SELECT 20999, practitioner_id, role FROM organization_member WHERE organization_id = 20003",
+    ),
+    Own(
+        "DELETE /api/v1/studies/{id}",
+        "/api/v1/studies/30999",
+        "INSERT INTO study (id, organization_id, name) VALUES (30999, 20003, 'Nobody was ever in it')",
+    ),
+    Own(
+        "POST /api/v1/patients/me/organization-requests/{id}/accept",
+        "/api/v1/patients/me/organization-requests/999/accept",
+        ASKED,
+    ),
+    Own(
+        "POST /api/v1/patients/me/organization-requests/{id}/refuse",
+        "/api/v1/patients/me/organization-requests/999/refuse",
+        ASKED,
+    ),
+    // Of the one of lowest role who is more than a viewer.
+    Own(
+        "DELETE /api/v1/practitioner_clients/{id}",
+        "/api/v1/practitioner_clients/999",
+        "INSERT INTO oauth_client (id, client_id, name, secret_hash, token_endpoint_auth_method, redirect_uris, grant_types, scopes,
+                                   acts_as, owned_by, label, whole_access)
+         SELECT 999, 'matrix', 'matrix', sha256('x'), 'client_secret_basic', '{}', '{client_credentials}', '{openid}', p.user_id, p.user_id,
+                'matrix', true
+           FROM organization_member m JOIN practitioner p ON p.id = m.practitioner_id
+          WHERE m.organization_id = 20003 AND m.role > 'viewer' ORDER BY m.role, p.id LIMIT 1",
+    ),
+    Own(
+        "DELETE /api/v1/users/{id}/second-factor",
+        "/api/v1/users/10009/second-factor",
+        "INSERT INTO totp_factor (user_id, secret, last_step) VALUES (10009, 'x', 0)",
+    ),
+    Own(
+        "DELETE /api/v1/users/{id}/sessions",
+        "/api/v1/users/10009/sessions",
+        "INSERT INTO login_session (token_hash, user_id, expires_at) VALUES (sha256('matrix'), 10009, now() + interval '1 day')",
+    ),
+    Own(
+        "POST /api/v1/invitation/{invitation}",
+        "/api/v1/invitation/8NG3Sz7fULsoyypl9vmutzYOa6kkbgny",
+        "UPDATE invitation SET token_hash = sha256('8NG3Sz7fULsoyypl9vmutzYOa6kkbgny') WHERE patient_id = 40001",
+    ),
+];
+
+const ASKED: &str = "INSERT INTO organization_request (id, patient_id, organization_id, requested_by) VALUES (999, 40001, 20008, 10005)";
+
+/// The path of a route's own object.
+pub fn path(route: &str) -> Option<&'static str> {
+    OWN.iter().find(|own| own.0 == route).map(|own| own.1)
+}
+
+/// What makes a route's own object.
+pub fn statements(route: &str) -> Option<&'static str> {
+    OWN.iter().find(|own| own.0 == route).map(|own| own.2)
+}
+
+/// Routes that need a token and that no caller of the matrix can use, and why.
+const NONE_SUCCEEDS: [(&str, &str); 0] = [];
+
+/// Whether a cell shows that the caller got through, in a batch also with its entry.
+fn is_success(cell: &str) -> bool {
+    let status = cell.split_once('/').map_or(cell, |(_, entry)| entry);
+    status.starts_with('2')
+}
+
+#[test]
+fn every_route_that_needs_a_token_is_used_by_some_caller_of_the_matrix() {
+    let matrix = std::fs::read_to_string(golden()).expect("matrix.txt");
+    let mut succeeds: BTreeMap<String, bool> = BTreeMap::new();
+    for line in matrix.lines().skip(1) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (route, cells) = words.split_at(words.len() - CALLERS.len());
+        let route = format!("{} {}", route[0], route[1].replace("/FHIR/R5", "/fhir/r5"));
+        *succeeds.entry(route).or_default() |= cells.iter().any(|cell| is_success(cell));
+    }
+    let public: BTreeSet<&str> = PUBLIC.iter().map(|(route, _)| *route).collect();
+    let unused: Vec<&String> = succeeds
+        .iter()
+        .filter(|(route, succeeds)| !**succeeds && !public.contains(route.as_str()))
+        .map(|(route, _)| route)
+        .collect();
+    let explained: Vec<&str> = NONE_SUCCEEDS.iter().map(|(route, _)| *route).collect();
+    assert_eq!(unused, explained, "give the route an object of its own in `OWN`, or say why nobody can use it");
+}
+
+#[test]
+fn own_objects_are_of_routes_that_there_are() {
+    let names: BTreeSet<String> = declared().iter().map(name).collect();
+    for Own(route, path, _) in &OWN {
+        assert!(names.contains(*route), "{route}");
+        assert_eq!(path.split('/').count(), route.split('/').count(), "{route}");
+    }
+}

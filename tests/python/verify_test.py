@@ -1,0 +1,400 @@
+"""`jhe verify` on a deployment by the files of `infra/self-hosted`: it passes as it is, and each thing that is broken makes its check
+fail and no other. Ends with `N passed, N failed`.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import requests
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from instance import Instance
+from self_hosted import JHE, Deployment
+
+WORLD = {"database-as-migrated", "access-control", "upload-needs-consent", "revocation-hides"}
+UNSEEN = {"storage-encrypted", "backups", "restore-drill", "seals", "retention"}
+TESTS: list[Callable] = []
+
+
+def test(function: Callable) -> Callable:
+    TESTS.append(function)
+    return function
+
+
+class Run:
+    """A run of `jhe verify`: its results, and its evidence."""
+
+    def __init__(self, site: Deployment, *options: str, target: str = "self-hosted", **environment: str):
+        reports = site.directory / "evidence"
+        before = set(reports.glob("*")) if reports.exists() else set()
+        trusted = ["--ca-file", str(site.tls / "authorities.pem"), "--clear-url", site.clear]
+        done = site.jhe(
+            "verify", "--target", target, "--report", str(reports), *trusted, *options, unit="jhe-verify.service", **environment
+        )
+        self.code, self.output = done.returncode, done.stdout + done.stderr
+        self.files = {path.suffix: path for path in set(reports.glob("*")) - before} if reports.exists() else {}
+        if ".json" not in self.files:
+            raise AssertionError(self.output)
+        self.report = json.loads(self.files[".json"].read_text())
+        self.verdicts = {finding["id"]: finding["verdict"] for finding in self.report["findings"]}
+        # A report of the same second would have the same name.
+        self.files = {suffix: path.rename(path.with_name(f"{time.monotonic_ns()}-{path.name}")) for suffix, path in self.files.items()}
+
+    def failed(self) -> set[str]:
+        return {check for check, verdict in self.verdicts.items() if verdict == "fail"}
+
+    def unseen(self) -> set[str]:
+        return {check for check, verdict in self.verdicts.items() if verdict == "not checkable"}
+
+
+# All checks but those that take a world of their own, which takes seconds.
+QUICK: list[str] = []
+
+
+def quickly(site: Deployment, *options: str, **environment: str) -> Run:
+    return Run(site, "--only", ",".join(QUICK), *options, **environment)
+
+
+def fails(site: Deployment, expected: str, *options: str, **environment: str) -> None:
+    run = quickly(site, *options, **environment)
+    assert run.failed() == {expected}, f"{expected}, not {run.failed()}: {run.output}"
+    assert run.code == 1
+    finding = next(finding for finding in run.report["findings"] if finding["id"] == expected)
+    assert finding["reason"] and finding["remedy"], finding
+
+
+@test
+def a_deployment_by_the_files_passes_and_what_cannot_be_seen_is_said(site: Deployment) -> None:
+    run = Run(site)
+    QUICK.extend(check for check in run.verdicts if check not in WORLD)
+    assert (run.code, run.failed(), run.unseen()) == (0, set(), UNSEEN), run.output
+    assert WORLD < set(run.verdicts) and run.report["counts"]["pass"] == len(run.verdicts) - len(UNSEEN)
+    left = site.postgres.sql("SELECT count(*) FROM pg_database WHERE datname LIKE 'jhe_verify%'")
+    assert left == "0", "the database of the made-up world is gone"
+    for finding in run.report["findings"]:
+        assert (finding["verdict"] == "pass") != ("remedy" in finding), finding
+
+
+def verified(jws: str, key: dict) -> dict:
+    """What a key signed."""
+    header, payload, signature = (base64.urlsafe_b64decode(part + "==") for part in jws.split("."))
+    number = {name: int.from_bytes(base64.urlsafe_b64decode(key[name] + "==")) for name in ("n", "e")}
+    public = rsa.RSAPublicNumbers(number["e"], number["n"]).public_key()
+    public.verify(signature, jws.rsplit(".", 1)[0].encode(), padding.PKCS1v15(), hashes.SHA256())
+    assert json.loads(header)["kid"] == key["kid"]
+    return json.loads(payload)
+
+
+@test
+def the_evidence_is_dated_and_signed_and_a_changed_word_shows(site: Deployment) -> None:
+    run = quickly(site)
+    answer = requests.get(f"{site.base}/o/.well-known/jwks.json", verify=site.tls / "authorities.pem")
+    signed = verified(run.files[".jws"].read_text(), answer.json()["keys"][0])
+    assert set(signed) == {"kind", "at", "target", "fail", "sha256"}, "nobody takes it for an id_token"
+    for suffix, name in [(".json", "json"), (".md", "markdown")]:
+        text = run.files[suffix].read_bytes()
+        assert hashlib.sha256(text).hexdigest() == signed["sha256"][name]
+        assert hashlib.sha256(text.replace(b"pass", b"Pass")).hexdigest() != signed["sha256"][name]
+    assert signed["at"] == run.report["at"] and run.report["at"][:10] in run.files[".md"].read_text()
+    for check in run.verdicts:
+        assert f"| {check} |" in run.files[".md"].read_text()
+    assert all(path.stat().st_mode & 0o077 == 0 for path in run.files.values())
+
+
+@test
+def without_the_owner_what_takes_them_is_not_checkable(site: Deployment) -> None:
+    environment = site.environment("jhe-verify.service")
+    environment.pop("DB_OWNER_USER")
+    options = ["--target", "self-hosted", "--only", ",".join([*WORLD, "audit-immutable"])]
+    done = subprocess.run([JHE, "verify", *options], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.count("not checkable ") == 4, done.stdout
+    assert "nothing was tried by it" in done.stdout
+
+
+@test
+def a_site_in_clear_text_fails(site: Deployment) -> None:
+    fails(site, "site-https", SITE_URL=f"http://localhost:{site.jhe_port}")
+
+
+@test
+def changes_of_the_proxy_fail_one_by_one(site: Deployment) -> None:
+    redirect = f"return 301 {site.base}$request_uri;"
+    hidden = "        proxy_hide_header Strict-Transport-Security;\n"
+    for check, *changes in [
+        ("site-redirect", (redirect, "return 200;")),
+        ("site-redirect", (redirect, "return 301 http://localhost:1$request_uri;")),
+        ("site-tls-versions", ("TLSv1.2 TLSv1.3;", "TLSv1.1 TLSv1.2;"), ("ssl_ciphers ", "ssl_ciphers ALL:@SECLEVEL=0:")),
+        ("site-tls-versions", ("TLSv1.2 TLSv1.3;", "TLSv1 TLSv1.3;"), ("ssl_ciphers ", "ssl_ciphers ALL:@SECLEVEL=0:")),
+        ("site-hsts", ("max-age=63072000; includeSubDomains", "max-age=300")),
+        ("site-hsts", ("    add_header Strict", "    # add_header Strict")),
+        ("site-cookies", (hidden, hidden + "        proxy_cookie_flags ~ nosecure;\n")),
+        ("site-cookies", (hidden, hidden + "        proxy_cookie_flags ~ nohttponly;\n")),
+        ("site-cookies", (hidden, hidden + "        proxy_cookie_flags ~ nosamesite;\n")),
+        ("site-tokens", ("    location / {", "    location = /FHIR/R5/Patient { return 200; }\n    location / {")),
+    ]:
+        site.configure_nginx(*changes)
+        try:
+            fails(site, check)
+        finally:
+            site.configure_nginx()
+
+
+@test
+def a_certificate_that_nobody_vouches_for_or_of_another_name_fails(site: Deployment) -> None:
+    other, key = site.authority.sign(site.tls, "other", "other.example", ("other.example",))
+    old, old_key = site.authority.sign(site.tls, "old", "localhost", ("localhost",), days=-0.5)
+    for certificate, its_key in [(other, key), (old, old_key)]:
+        site.configure_nginx((f"{site.certificate};", f"{certificate};"), (f"{site.key};", f"{its_key};"))
+        try:
+            assert "site-tls-versions" in quickly(site).failed(), certificate
+        finally:
+            site.configure_nginx()
+
+
+@test
+def settings_of_the_database_fail_one_by_one(site: Deployment) -> None:
+    for check, setting in [
+        ("database-session", "ssl_min_protocol_version = 'TLSv1.1'\nssl_ciphers = 'ALL:@SECLEVEL=0'"),
+        ("database-log", "log_connections = off"),
+        ("database-log", "log_disconnections = off"),
+        ("database-log", "log_statement = 'none'"),
+        ("database-log", "log_duration = off"),
+        ("database-log-values", "log_parameter_max_length = -1"),
+        ("database-log-values", "log_parameter_max_length_on_error = 10"),
+        ("database-log-values", "log_error_verbosity = 'default'"),
+        ("database-log-values", "log_min_error_statement = 'error'"),
+        ("database-passwords", "password_encryption = 'md5'"),
+    ]:
+        site.postgres.reload(settings=f"{site.postgres.settings}\n{setting}\n")
+        site.pooler.restart()
+        try:
+            fails(site, check)
+        finally:
+            site.postgres.reload()
+            site.pooler.restart()
+
+
+@test
+def a_database_that_takes_clear_text_fails(site: Deployment) -> None:
+    site.postgres.reload(access=site.postgres.access.replace("hostssl", "host   "))
+    try:
+        fails(site, "database-clear-text")
+        # And so does a pooler that talks to it in clear text.
+        configuration = site.directory / "pgbouncer.ini"
+        text = configuration.read_text()
+        configuration.write_text(text.replace("server_tls_sslmode = verify-full", "server_tls_sslmode = disable"))
+        site.pooler.restart()
+        run = quickly(site)
+        assert run.failed() == {"database-clear-text", "database-session"}, run.output
+        configuration.write_text(text)
+    finally:
+        site.postgres.reload()
+        site.pooler.restart()
+    configuration.write_text(text.replace("client_tls_sslmode = require", "client_tls_sslmode = allow"))
+    site.pooler.restart()
+    fails(site, "database-clear-text")
+    configuration.write_text(text)
+    site.pooler.restart()
+
+
+@test
+def a_database_that_is_not_reached_fails_once_and_the_rest_is_not_checkable(site: Deployment) -> None:
+    for wrong in [{"DB_PORT": "1"}, {"DB_NAME": "nothing"}, {"DB_USER": "nobody"}]:
+        run = quickly(site, **wrong)
+        assert run.failed() == {"database-session"} and len(run.unseen()) > len(UNSEEN) + 5, run.output
+
+
+@test
+def a_server_that_is_not_verified_fails(site: Deployment) -> None:
+    for mode in ["require", "verify-ca", "prefer"]:
+        fails(site, "database-identity", DB_SSL_MODE=mode)
+
+
+@test
+def rights_of_the_login_fail_one_by_one(site: Deployment) -> None:
+    for check, begin, end in [
+        ("database-roles", "ALTER ROLE jhe_service CREATEDB", "ALTER ROLE jhe_service NOCREATEDB"),
+        ("database-roles", "GRANT CREATE ON SCHEMA public TO jhe_service", "REVOKE CREATE ON SCHEMA public FROM jhe_service"),
+        ("database-roles", "GRANT CREATE ON DATABASE jhe TO jhe_service", "REVOKE CREATE ON DATABASE jhe FROM jhe_service"),
+        ("database-roles", "GRANT pg_read_all_settings TO jhe_service", "REVOKE pg_read_all_settings FROM jhe_service"),
+        ("database-roles", "CREATE TABLE mine (); ALTER TABLE mine OWNER TO jhe_service", "DROP TABLE mine"),
+        ("audit-immutable", "GRANT UPDATE (request_id) ON audit_event TO jhe_app", "REVOKE UPDATE (request_id) ON audit_event FROM jhe_app"),
+        ("audit-immutable", "GRANT DELETE ON consent_event TO jhe_app", "REVOKE DELETE ON consent_event FROM jhe_app"),
+        ("audit-immutable", "GRANT DELETE ON audit_change TO jhe_app", "REVOKE DELETE ON audit_change FROM jhe_app"),
+        (
+            "audit-immutable",
+            "ALTER TABLE audit_event DISABLE TRIGGER audit_event_immutable",
+            "ALTER TABLE audit_event ENABLE TRIGGER audit_event_immutable",
+        ),
+        (
+            "audit-immutable",
+            "ALTER TABLE consent_event DISABLE TRIGGER consent_event_no_truncate",
+            "ALTER TABLE consent_event ENABLE TRIGGER consent_event_no_truncate",
+        ),
+        # The triggers fire, but refuse nothing: only who tries finds out.
+        (
+            "audit-immutable",
+            "ALTER FUNCTION refuse_change() RENAME TO kept; "
+            "CREATE FUNCTION pass() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN coalesce(NEW, OLD); END'; "
+            "DROP TRIGGER audit_event_immutable ON audit_event; "
+            "CREATE TRIGGER audit_event_immutable BEFORE UPDATE OR DELETE ON audit_event FOR EACH ROW EXECUTE FUNCTION pass()",
+            "DROP TRIGGER audit_event_immutable ON audit_event; DROP FUNCTION pass(); ALTER FUNCTION kept() RENAME TO refuse_change; "
+            "CREATE TRIGGER audit_event_immutable BEFORE UPDATE OR DELETE ON audit_event FOR EACH ROW EXECUTE FUNCTION refuse_change()",
+        ),
+    ]:
+        site.postgres.sql(begin, "jhe")
+        try:
+            fails(site, check)
+        finally:
+            site.postgres.sql(end, "jhe")
+    # Nothing of what was tried is left.
+    assert site.postgres.sql("SELECT count(*) > 0 FROM audit_event", "jhe") == "t"
+
+
+@test
+def a_schema_that_no_migration_made_fails(site: Deployment) -> None:
+    for begin, end, named in [
+        ("CREATE FUNCTION own() RETURNS int LANGUAGE sql AS 'SELECT 1'", "DROP FUNCTION own()", "function own() is not of a migration"),
+        ("GRANT SELECT ON audit_event TO PUBLIC", "REVOKE SELECT ON audit_event FROM PUBLIC", "table audit_event is another"),
+        ("GRANT UPDATE (id) ON study TO jhe_app", "REVOKE UPDATE (id) ON study FROM jhe_app", "column study.id is another"),
+        (
+            "ALTER TABLE study_patient DISABLE TRIGGER USER; ALTER TABLE consent_event DISABLE TRIGGER consent_event_apply",
+            "ALTER TABLE study_patient ENABLE TRIGGER USER; ALTER TABLE consent_event ENABLE TRIGGER consent_event_apply",
+            "trigger consent_event_apply on consent_event is another",
+        ),
+        (
+            "ALTER TABLE observation DROP CONSTRAINT observation_patient_id_fkey",
+            "ALTER TABLE observation ADD CONSTRAINT observation_patient_id_fkey FOREIGN KEY (patient_id) REFERENCES patient",
+            "constraint observation_patient_id_fkey on observation is missing",
+        ),
+        ("CREATE VIEW own AS SELECT 1 AS one", "DROP VIEW own", "view own is not of a migration"),
+    ]:
+        site.postgres.sql(begin, "jhe")
+        try:
+            run = Run(site)
+            finding = next(finding for finding in run.report["findings"] if finding["id"] == "database-as-migrated")
+            assert run.failed() == {"database-as-migrated"} and named in finding["reason"], run.output
+        finally:
+            site.postgres.sql(end, "jhe")
+    assert not Run(site).failed(), "all is as it was"
+
+
+@test
+def limits_fail_one_by_one(site: Deployment) -> None:
+    fails(site, "database-limits", DB_POOL_SIZE="100")
+    for timeout, kept in [("statement_timeout", "15s"), ("lock_timeout", "5s"), ("idle_in_transaction_session_timeout", "15s")]:
+        site.postgres.sql(f"ALTER ROLE jhe_service RESET {timeout}")
+        site.pooler.restart()
+        try:
+            fails(site, "database-limits")
+        finally:
+            site.postgres.sql(f"ALTER ROLE jhe_service SET {timeout} = '{kept}'")
+            site.pooler.restart()
+
+
+@test
+def a_super_admin_without_a_second_factor_fails(site: Deployment) -> None:
+    fails(site, "super-admins-factors", REQUIRE_SECOND_FACTOR_FOR_SUPER_ADMINS="false")
+    site.postgres.sql(
+        "INSERT INTO app_user (id, email, user_type, is_superuser) VALUES (1, 'a@example.com', 'practitioner', true)", "jhe"
+    )
+    try:
+        fails(site, "super-admins-factors")
+        site.postgres.sql("INSERT INTO totp_factor (user_id, secret, last_step) VALUES (1, 'x', 0)", "jhe")
+        assert quickly(site).failed() == set()
+    finally:
+        site.postgres.sql("DELETE FROM totp_factor; DELETE FROM app_user WHERE id = 1", "jhe")
+
+
+@test
+def old_secrets_and_late_rotations_fail(site: Deployment) -> None:
+    home = Path(site.directory, "home", "secrets")
+    long_ago = time.time() - 366 * 24 * 3600
+    for path in [home / "form_key", site.credentials / "db_password"]:
+        os.utime(path, (long_ago, long_ago))
+        try:
+            fails(site, "secrets-age")
+        finally:
+            os.utime(path)
+    ring = home / "signing_keys.json"
+    kept = ring.read_text()
+    keys = json.loads(kept)
+    keys["rotated_at"] = "2020-01-01T00:00:00Z"
+    ring.write_text(json.dumps(keys))
+    try:
+        fails(site, "secrets-age")
+    finally:
+        ring.write_text(kept)
+
+
+@test
+def what_a_provider_says_counts(site: Deployment) -> None:
+    good = {
+        "StorageEncrypted": True,
+        "KmsKeyId": "arn:aws:kms:us-east-1:123456789012:key/x",
+        "PubliclyAccessible": False,
+        "BackupRetentionPeriod": 7,
+        "LatestRestorableTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    path = site.directory / "facts.json"
+    for check, change in [
+        (None, {}),
+        ("storage-encrypted", {"StorageEncrypted": False}),
+        ("database-private", {"PubliclyAccessible": True}),
+        ("backups", {"BackupRetentionPeriod": 1}),
+        ("backups", {"LatestRestorableTime": "2020-01-01T00:00:00Z"}),
+    ]:
+        path.write_text(json.dumps({"DBInstances": [good | change]}))
+        if check:
+            fails(site, check, "--facts", str(path), target="aws")
+        else:
+            run = quickly(site, "--facts", str(path), target="aws")
+            assert run.unseen() == {"restore-drill", "seals", "retention"} and not run.failed(), run.output
+
+
+@test
+def beside_a_running_developers_host_only_the_admin_of_the_demo_fails(_: Deployment) -> None:
+    with Instance() as jhe:
+        environment = {**os.environ, "JHE_HOME": jhe.home.name, "SITE_URL": jhe.base, "LOG_LEVEL": "off"}
+        environment.pop("DB_HOST", None)
+        done = subprocess.run([JHE, "verify", "--target", "local"], env=environment, capture_output=True, text=True)
+        failed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("fail ")]
+        assert failed == ["super-admins-factors"] and done.returncode == 1, done.stdout + done.stderr
+        passed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("pass ")]
+        assert WORLD < set(passed), done.stdout
+
+
+@test
+def words_that_mean_nothing_are_refused(site: Deployment) -> None:
+    for words in [[], ["--target"], ["--target", "mars"], ["--target", "aws", "--only", "x"], ["--target", "aws", "--x", "y"], ["--target", "aws", "--facts", "/nowhere"]]:
+        done = site.jhe("verify", *words, unit="jhe-verify.service")
+        assert done.returncode == 1 and "jhe: " in done.stderr, (words, done.stdout, done.stderr)
+
+
+def main() -> int:
+    passed = failed = 0
+    with Deployment() as site:
+        for function in TESTS:
+            started = time.monotonic()
+            try:
+                function(site)
+                passed += 1
+            except Exception:
+                failed += 1
+                print(f"FAILED {function.__name__}\n{traceback.format_exc()}")
+            if os.environ.get("TIMES"):
+                print(f"{time.monotonic() - started:.1f} s {function.__name__}")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
