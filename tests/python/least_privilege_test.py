@@ -133,6 +133,14 @@ def differences(function: str, role: Role, called: set[str]) -> list[str]:
     return [f"{function} {what} {action}" for what, actions in found.items() for action in sorted(actions)]
 
 
+def can_fail(function: str, role: Role, called: set[str]) -> bool:
+    """Whether an action too many and one too few are found."""
+    taken = max(called)
+    wrong = Role(role.code - {taken} | {"s3:GetObject"}, role.service | {"sqs:SendMessage"}, role.asked)
+    found = differences(function, wrong, called)
+    return all(any(action in difference for difference in found) for action in (taken, "s3:GetObject", "sqs:SendMessage"))
+
+
 def main() -> int:
     if "JHE_SCRATCH" not in os.environ:
         return subprocess.run([JHE, "with-database", sys.executable, *sys.argv]).returncode
@@ -149,6 +157,8 @@ def main() -> int:
     for function, role in sorted(allowed.items()):
         found = differences(function, role, called.get(function, set()))
         count.check(function, not found, "".join(f"\n    {difference}" for difference in found))
+    signs = "oauth-token"
+    count.check("an action too many and one too few are found", can_fail(signs, allowed[signs], called[signs]))
     unknown = {function for function, _ in UNREACHED} - functions
     count.check("every reason is for a function", not unknown, unknown)
     print(f"{count.passed} passed, {count.failed} failed")
