@@ -28,7 +28,7 @@ from instance import ROOT
 from lambda_test import Count
 from moto.cloudformation.models import Stack
 from moto.cloudformation.parsing import get_model_map
-from roles import transformed
+from roles import listed, transformed
 
 sys.path.insert(0, str(ROOT / "infra"))
 
@@ -90,9 +90,9 @@ def without(template: dict, lacking: set[str]) -> dict:
 
     kept = {}
     for name in resources.keys() - gone:
-        before = resources[name].get("DependsOn", [])
-        before = [other for other in ([before] if isinstance(before, str) else before) if other not in gone]
-        kept[name] = {**{key: value for key, value in resources[name].items() if key != "DependsOn"}, **({"DependsOn": before} if before else {})}
+        kept[name] = {key: value for key, value in resources[name].items() if key != "DependsOn"}
+        if before := [other for other in listed(resources[name].get("DependsOn", [])) if other not in gone]:
+            kept[name]["DependsOn"] = before
     return understood(rewritten({**template, "Resources": kept}, known))
 
 

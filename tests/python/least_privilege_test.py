@@ -68,11 +68,11 @@ class Recorded:
 def deploy(world: World, calls: Calls, count: Count) -> dict[str, str]:
     """The functions of a deployment. Gives the names of their secrets."""
     deployment = lambda_deploy.Deployment(world)
-    plain = deployment.environment
+    given = deployment.environment
     try:
-        deployment.environment = calls.environment(MIGRATE, plain)
+        deployment.environment = calls.environment(MIGRATE, given)
         lambda_deploy.migrations(BINARIES / MIGRATE, deployment, count.check)
-        deployment.environment = calls.environment(ROTATE, plain)
+        deployment.environment = calls.environment(ROTATE, given)
         lambda_deploy.rotation(BINARIES / ROTATE, deployment, count.check)
     finally:
         deployment.close()

@@ -19,7 +19,8 @@ def changed(given: dict, method: str, path: str, body: str = "", **more: object)
     given = {name: value for name, value in given.items() if name != "pathParameters"}
     http = {**given["requestContext"]["http"], "method": method, "path": path}
     encoded = base64.b64encode(body.encode()).decode()
-    return {**given, "rawPath": path, "requestContext": {**given["requestContext"], "http": http}, "body": encoded, "isBase64Encoded": True, **more}
+    sent = {"rawPath": path, "requestContext": {**given["requestContext"], "http": http}, "body": encoded, "isBase64Encoded": True}
+    return {**given, **sent, **more}
 
 
 def filled_in(ask: Ask, page: str, values: Values, fields: dict[str, str]) -> Answer:
