@@ -224,8 +224,8 @@ class Assembly:
         properties = function["Properties"]
         events = {key: event for key, event in properties.get("Events", {}).items() if event["Type"] != "HttpApi"}
         statements = parts[f"{name}Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
-        if function["Metadata"].get("Database") == "none":
-            statements[:] = [statement for statement in statements if statement["Sid"] != "Database"]
+        unneeded = {sid for sid in ("Database", "Secret") if function["Metadata"].get(sid) == "none"}
+        statements[:] = [statement for statement in statements if statement["Sid"] not in unneeded]
         for policy in properties.get("Policies", []):
             statements += policy["Statement"]
         if not routes(function):

@@ -25,6 +25,7 @@ STEPS = [
     ("formatting", [CARGO, "fmt", "--all", "--check"]),
     ("lints", [CARGO, "clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]),
     ("infrastructure", [".venv-infra/bin/python", "infra/lint.py"]),
+    ("stacks", [PYTHON, "tests/python/cloudformation_test.py"]),
     # Each command that compiles takes the same crates, and tests: with others, features differ and all is compiled once more.
     ("build", [CARGO, "build", "--quiet", "--workspace", "--bins", "--test", "*"]),
     ("crates and end to end", ["target/debug/jhe", "with-database", *TEST, "--lib", "--test", "*", "--no-fail-fast"]),
@@ -44,6 +45,7 @@ STEPS = [
     ("recorded requests", [PYTHON, "tests/python/contract_replay.py"]),
     ("the story", [PYTHON, "tests/python/demo.py", "--quiet"]),
     ("Lambda", [PYTHON, "tests/python/lambda_test.py"]),
+    ("least privilege", [PYTHON, "tests/python/least_privilege_test.py"]),
     ("the matrix through the Lambda runtime", [PYTHON, "tests/python/lambda_matrix.py"]),
 ]
 

@@ -1,0 +1,118 @@
+"""What functions ask of AWS while they run: every request that reaches moto, and every connection to the database, by the function
+that makes it. A function has an access key of its own, which is its name, and a port of its own that leads to the database."""
+
+import io
+import json
+import re
+import socket
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import botocore.session
+from moto.server import ThreadedMotoServer
+
+CONNECT = "rds-db:connect"
+SIGNED_BY = re.compile(r"Credential=([^/]+)/\d{8}/[^/]+/([^/]+)/aws4_request")
+SEND_PATH = "/v2/email/outbound-emails"
+# How requests name these services, and how policies do.
+TARGETS = {"secretsmanager": "secretsmanager", "TrentService": "kms"}
+
+
+def actions_of(service: str, method: str, path: str, target: str, body: bytes) -> set[str]:
+    """What a role has to allow for a request, as policies say it. A secret is named by its ARN."""
+    operation = target.rpartition(".")[2]
+    if service == "secretsmanager":
+        return {f"secretsmanager:{operation} {json.loads(body).get('SecretId', '')}"}
+    if service == "kms":
+        # A key that is made with tags.
+        tagging = {"kms:TagResource"} if operation == "CreateKey" and json.loads(body).get("Tags") else set()
+        return {f"kms:{operation}"} | tagging
+    if (service, method, path) == ("ses", "POST", SEND_PATH):
+        # SES asks for this one when a mail comes as it is to be sent, whichever operation it comes by.
+        return {"ses:SendRawEmail" if "Raw" in json.loads(body)["Content"] else "ses:SendEmail"}
+    return {f"{service}:{operation or f'{method} {path}'}"}
+
+
+def linked(binary: Path) -> set[str]:
+    """The actions whose requests a binary can make: the linker leaves out what nothing calls, and with it the name that the
+    request would say."""
+    content = binary.read_bytes()
+    found = set()
+    for target, service in TARGETS.items():
+        operations = sorted(botocore.session.get_session().get_service_model(service).operation_names, key=len, reverse=True)
+        for name in re.findall(rb"%b\.([A-Z]\w+)" % target.encode(), content):
+            # Texts are stored one after the other, so another one may begin where this one ends.
+            named = next((operation for operation in operations if name.startswith(operation.encode())), name.decode())
+            found.add(f"{service}:{named}")
+    paths = {path.decode() for path in re.findall(rb"/v2/email/[a-z/-]+", content)}
+    return found | {"ses:SendRawEmail" if path.startswith(SEND_PATH) else f"ses:{path}" for path in paths}
+
+
+class Line:
+    """A port that leads to the database, and says so of each connection."""
+
+    def __init__(self, host: str, port: int, connected: Callable[[], None]):
+        self.target = (host, port)
+        self.connected = connected
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self) -> None:
+        while True:
+            try:
+                here, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connected()
+            there = socket.create_connection(self.target)
+            for one, other in ((here, there), (there, here)):
+                threading.Thread(target=self.carry, args=(one, other), daemon=True).start()
+
+    @staticmethod
+    def carry(one: socket.socket, other: socket.socket) -> None:
+        try:
+            while data := one.recv(1 << 16):
+                other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
+        except OSError:
+            one.close()
+            other.close()
+
+    def close(self) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+class Calls:
+    """The actions of each function, by its name."""
+
+    def __init__(self, moto: ThreadedMotoServer):
+        self.of: dict[str, set[str]] = defaultdict(set)
+        self.lines: dict[str, Line] = {}
+        # By the server's own application: moto has no place to ask for this.
+        self.served = moto._server.app
+        moto._server.app = self.serve
+
+    def serve(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        signed = SIGNED_BY.search(environ.get("HTTP_AUTHORIZATION", ""))
+        # Others ask too: the test itself.
+        if signed and signed[1] in self.lines:
+            function, service = signed.groups()
+            target = environ.get("HTTP_X_AMZ_TARGET", "")
+            self.of[function] |= actions_of(service, environ["REQUEST_METHOD"], environ["PATH_INFO"], target, body)
+        return self.served(environ, start_response)
+
+    def environment(self, function: str, given: dict[str, str]) -> dict[str, str]:
+        """What a function is given, so that its calls are known to be its own."""
+        if function not in self.lines:
+            self.lines[function] = Line(given["DB_HOST"], int(given["DB_PORT"]), lambda: self.of[function].add(CONNECT))
+        return {**given, "AWS_ACCESS_KEY_ID": function, "DB_PORT": str(self.lines[function].port)}
+
+    def close(self) -> None:
+        for line in self.lines.values():
+            line.close()

@@ -1,0 +1,169 @@
+"""Holds each function's role against what the function asks of AWS.
+
+The steps of the Lambda test run once more, every function with its keys from Secrets Manager and its mails sent by SES, and moto
+records who asks for what. A role must allow that and nothing else. What the steps do not reach is in `UNREACHED`, with the reason;
+there the function's binary shows that it can make the request.
+"""
+
+import os
+import subprocess
+import sys
+
+import lambda_deploy
+import lambda_keys
+from aws_calls import CONNECT, Calls, linked
+from instance import ROOT
+from lambda_deploy import MIGRATE, ROTATE
+from lambda_steps import FHIR, REST, Answer
+from lambda_test import BINARIES, JHE, USERS, Count, modulus, run
+from lambda_world import World
+from least_steps import beside
+from roles import Role, roles
+from runtime_api import FunctionProcess
+
+# What Secrets Manager asks of KMS on behalf of who calls it, for a secret with a key of the account's own.
+ON_BEHALF = {
+    "secretsmanager:GetSecretValue": {"kms:Decrypt"},
+    "secretsmanager:PutSecretValue": {"kms:GenerateDataKey", "kms:Decrypt"},
+}
+
+# Before this step a browser is signed in.
+SIGNED_OUT = "accounts-logout"
+
+# Actions that the steps do not reach, by function, and why.
+UNREACHED: dict[tuple[str, str], str] = {
+    (function, "ses:SendRawEmail"): why
+    for function, why in {
+        "accounts-login": "tells the owner of a row of wrong passwords",
+        "accounts-factor": "tells the owner of a row of wrong codes, or that a recovery code is used",
+        "accounts-factor-enrol": "tells the owner that an authenticator is added, after a code of it",
+        "accounts-factor-manage": "tells the owner that a factor is removed, or that codes are made, after a code",
+        "accounts-passkey": "tells the owner of a row of wrong passkeys",
+        "accounts-passkey-enrol": "tells the owner that a passkey is added, which takes a browser with one",
+        "accounts-reset-confirm": "tells the owner of the new password, after a link that is in a mail",
+        "accounts-sign-up": "sends a link, after an invitation's code",
+    }.items()
+}
+
+
+class Recorded:
+    """Functions each under a runtime API of their own, their calls recorded."""
+
+    def __init__(self, calls: Calls, environment: dict[str, str]):
+        self.calls = calls
+        self.environment = environment
+        self.functions: dict[str, FunctionProcess] = {}
+
+    def invoke(self, function: str, event: dict) -> dict:
+        if function not in self.functions:
+            environment = self.calls.environment(function, self.environment)
+            self.functions[function] = FunctionProcess(BINARIES / function, environment)
+        return self.functions[function].invoke(event)
+
+    def close(self) -> None:
+        for function in self.functions.values():
+            function.__exit__()
+
+
+def deploy(world: World, calls: Calls, count: Count) -> dict[str, str]:
+    """The functions of a deployment. Gives the names of their secrets."""
+    deployment = lambda_deploy.Deployment(world)
+    given = deployment.environment
+    try:
+        deployment.environment = calls.environment(MIGRATE, given)
+        lambda_deploy.migrations(BINARIES / MIGRATE, deployment, count.check)
+        deployment.environment = calls.environment(ROTATE, given)
+        lambda_deploy.rotation(BINARIES / ROTATE, deployment, count.check)
+    finally:
+        deployment.close()
+    return {deployment.application: "ApplicationSecret", deployment.login: "DatabaseUserSecret"}
+
+
+def record(world: World, count: Count) -> dict[str, set[str]]:
+    """The actions of each function."""
+    world.client("sesv2").create_email_identity(EmailIdentity="jhe.example")
+    environment = {**world.by_secret, "MAIL_TRANSPORT": "ses", "MAIL_FROM": "exchange@jhe.example"}
+    calls = Calls(world.moto)
+    values = {user: world.token(f"{user}@example.com") for user in USERS}
+    keys = lambda_keys.Keys(world)
+    rotates = calls.environment(lambda_keys.FUNCTION, environment)
+    with FunctionProcess(BINARIES / lambda_keys.FUNCTION, rotates) as process:
+        lambda_keys.run(process, keys, count.check)
+    values["modulus"] = modulus(keys)
+    functions = Recorded(calls, environment)
+    try:
+        for step in FHIR + REST:
+            if step.event == SIGNED_OUT:
+                beside(lambda name, event: Answer(functions.invoke(name, event)), world, values, count.check)
+            run(step, functions.invoke, values, count)
+    finally:
+        functions.close()
+    names = {environment["SECRET_ARN"]: "ApplicationSecret", world.ring: "SigningKeysSecret", **deploy(world, calls, count)}
+    calls.close()
+    return {function: {named(action, names) for action in done} - {None} for function, done in calls.of.items()}
+
+
+def named(action: str, names: dict[str, str]) -> str | None:
+    """The action with the secret's name in the template. A secret that the template does not have is one that a test makes."""
+    action, _, secret = action.partition(" ")
+    if not secret:
+        return action
+    return f"{action} {names[secret]}" if secret in names else None
+
+
+def plain(actions: set[str]) -> set[str]:
+    return {action.partition(" ")[0] for action in actions}
+
+
+def differences(function: str, role: Role, called: set[str]) -> list[str]:
+    """What of a role differs from what the function does."""
+    unreached = {action for name, action in UNREACHED if name == function}
+    can = linked(BINARIES / function) | {CONNECT}
+    needed = called | unreached
+    needed |= {more for action in plain(needed) for more in ON_BEHALF.get(action, set())}
+    found = {
+        "calls, and its role does not allow": needed - role.code,
+        "is allowed, and does not call": role.code - needed,
+        "is allowed for Lambda itself, which does not need it": role.service - role.asked,
+        "needs for Lambda itself, and its role does not allow": role.asked - role.service,
+        "has the code to call, and its role does not allow": can - plain(role.code) - {CONNECT},
+        "is said not to be reached by the steps, and is": unreached & called,
+        "is said to call, and has no code for": plain(unreached) - can,
+    }
+    return [f"{function} {what} {action}" for what, actions in found.items() for action in sorted(actions)]
+
+
+def can_fail(function: str, role: Role, called: set[str]) -> bool:
+    """Whether an action too many and one too few are found."""
+    taken = max(called)
+    wrong = Role(role.code - {taken} | {"s3:GetObject"}, role.service | {"sqs:SendMessage"}, role.asked)
+    found = differences(function, wrong, called)
+    return all(any(action in difference for difference in found) for action in (taken, "s3:GetObject", "sqs:SendMessage"))
+
+
+def main() -> int:
+    if "JHE_SCRATCH" not in os.environ:
+        return subprocess.run([JHE, "with-database", sys.executable, *sys.argv]).returncode
+    count, steps = Count(), Count()
+    world = World("least_privilege")
+    try:
+        called = record(world, steps)
+    finally:
+        world.close()
+    count.check("the steps are answered as in the Lambda test", not steps.failed, f"{steps.failed} are not")
+    allowed = roles()
+    functions = {path.parent.parent.name for path in (ROOT / "functions").glob("*/src/main.rs")}
+    count.check("every function has a role", functions == set(allowed), functions ^ set(allowed))
+    for function, role in sorted(allowed.items()):
+        found = differences(function, role, called.get(function, set()))
+        count.check(function, not found, "".join(f"\n    {difference}" for difference in found))
+    signs = "oauth-token"
+    count.check("an action too many and one too few are found", can_fail(signs, allowed[signs], called[signs]))
+    unknown = {function for function, _ in UNREACHED} - functions
+    count.check("every reason is for a function", not unknown, unknown)
+    print(f"{count.passed} passed, {count.failed} failed")
+    return 1 if count.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""What the role of each function allows, by the transformed template: what CloudFormation is given."""
+
+import json
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from instance import ROOT
+
+INFRA_PYTHON = ROOT / ".venv-infra" / "bin" / "python"
+ATTACH = {"CreateNetworkInterface", "DeleteNetworkInterface", "DescribeNetworkInterfaces", "DescribeSubnets"}
+ATTACH |= {"AssignPrivateIpAddresses", "UnassignPrivateIpAddresses"}
+# What Lambda itself does with a function's role, by the property of the function that asks for it.
+BY_LAMBDA = {
+    "LoggingConfig": {"logs:CreateLogStream", "logs:PutLogEvents"},
+    "TracingConfig": {"xray:PutTraceSegments", "xray:PutTelemetryRecords"},
+    "VpcConfig": {f"ec2:{action}" for action in ATTACH},
+    "DeadLetterConfig": {"sqs:SendMessage"},
+}
+
+
+def transformed(directory: Path) -> dict[str, dict]:
+    """Every stack as CloudFormation sees it after the SAM transform, by its name."""
+    stacks, plain = directory / "stacks", directory / "plain"
+    for command in (["infra/assemble.py", stacks], ["infra/transform.py", stacks, plain]):
+        subprocess.run([INFRA_PYTHON, *command], cwd=ROOT, check=True)
+    return {path.stem: json.loads(path.read_text()) for path in sorted(plain.glob("*.json"))}
+
+
+@dataclass
+class Role:
+    """A function's role."""
+
+    # By its code. An action on a secret names it.
+    code: set[str]
+    # By Lambda itself, with what the function's properties ask for.
+    service: set[str]
+    asked: set[str]
+
+
+def listed(value: object) -> list:
+    return value if isinstance(value, list) else [value]
+
+
+def actions(statement: dict) -> set[str]:
+    """The actions of a statement. One on secrets names each of them."""
+    found = set()
+    for action in listed(statement["Action"]):
+        secrets = listed(statement["Resource"]) if action.startswith("secretsmanager:") else [None]
+        found |= {f"{action} {secret['Ref'].removeprefix('Keys')}" if secret else action for secret in secrets}
+    return found
+
+
+def role_of(function: dict, role: dict) -> Role:
+    if "ManagedPolicyArns" in role or "NotAction" in json.dumps(role):
+        raise ValueError("a role allows only what its own policies name")
+    statements = [statement for policy in role["Policies"] for statement in policy["PolicyDocument"]["Statement"]]
+    allowed = {action for statement in statements if statement["Effect"] == "Allow" for action in actions(statement)}
+    service = set().union(*BY_LAMBDA.values())
+    asked = set().union(*(done for name, done in BY_LAMBDA.items() if name in function))
+    return Role(allowed - service, allowed & service, asked)
+
+
+def roles() -> dict[str, Role]:
+    """The role of each function, by the function's name."""
+    found = {}
+    with tempfile.TemporaryDirectory() as directory:
+        for stack, template in transformed(Path(directory)).items():
+            resources = template["Resources"]
+            for resource in resources.values():
+                if stack.endswith("Functions") and resource["Type"] == "AWS::Lambda::Function":
+                    properties = resource["Properties"]
+                    name = properties["Code"]["S3Key"].removesuffix(".zip")
+                    found[name] = role_of(properties, resources[properties["Role"]["Fn::GetAtt"][0]]["Properties"])
+    return found
