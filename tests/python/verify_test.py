@@ -336,6 +336,15 @@ def old_secrets_and_late_rotations_fail(site: Deployment) -> None:
 
 
 @test
+def without_signing_keys_there_is_a_report_and_no_signature(site: Deployment) -> None:
+    home, reports = str(site.directory / "without-keys"), site.directory / "unsigned"
+    words = ["verify", "--target", "local", "--only", "secrets-age", "--report", str(reports)]
+    done = site.jhe(*words, unit="jhe-verify.service", JHE_HOME=home)
+    assert done.returncode == 1 and "there are no signing keys" in done.stdout and "not signed" in done.stderr, done.stdout
+    assert sorted(path.suffix for path in reports.iterdir()) == [".json", ".md"]
+
+
+@test
 def what_a_provider_says_counts(site: Deployment) -> None:
     good = {
         "StorageEncrypted": True,

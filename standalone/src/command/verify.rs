@@ -111,12 +111,17 @@ async fn examine(
 
 /// Writes the report and its signature.
 async fn write(directory: &Path, report: &Report, app: &App) -> Result<()> {
-    let evidence = report.evidence(app).await.map_err(|error| format!("the report cannot be signed: {error}"))?;
     fs::create_dir_all(directory)?;
-    for (ending, text) in [("json", &evidence.json), ("md", &evidence.markdown), ("jws", &evidence.signature)] {
+    let file = |ending: &str, text: &str| {
         let path = directory.join(format!("{}.{ending}", report.stem()));
-        write_private(&path, text)?;
         println!("{}", path.display());
-    }
+        write_private(&path, text)
+    };
+    let evidence = report.evidence();
+    file("json", &evidence.json)?;
+    file("md", &evidence.markdown)?;
+    let signature =
+        report.signature(app, &evidence).await.map_err(|error| format!("the report is not signed: {error}"))?;
+    file("jws", signature.expose())?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::{Finding, Target};
 use jiff::Timestamp;
-use oauth::token::sha256;
+use oauth::{Secret, token::sha256};
 use runtime::{App, VERSION};
 use serde::Serialize;
 use serde_json::json;
@@ -54,8 +54,6 @@ pub struct Evidence {
     pub json: String,
     /// The report for people.
     pub markdown: String,
-    /// A JWS of the digests of both (RFC 7515 3.1), by the key that signs `id_token`s.
-    pub signature: String,
 }
 
 impl Report {
@@ -65,10 +63,14 @@ impl Report {
         format!("jhe-verify-{}-{}", self.target.name(), self.at.strftime("%Y%m%dT%H%M%SZ"))
     }
 
-    /// The report as files, signed.
-    pub async fn evidence(&self, app: &App) -> Result<Evidence, KeysError> {
-        let json = serde_json::to_string_pretty(self).unwrap_or_default();
-        let markdown = self.markdown();
+    /// The report as files.
+    #[must_use]
+    pub fn evidence(&self) -> Evidence {
+        Evidence { json: serde_json::to_string_pretty(self).unwrap_or_default(), markdown: self.markdown() }
+    }
+
+    /// A JWS of the digests of both files (RFC 7515 3.1), by the key that signs `id_token`s.
+    pub async fn signature(&self, app: &App, evidence: &Evidence) -> Result<Secret, KeysError> {
         let digest = |text: &str| secrets::hex(&sha256(text.as_bytes()));
         // It has no issuer, subject and audience, so nobody can take it for an id_token.
         let claims = json!({
@@ -76,10 +78,9 @@ impl Report {
             "at": self.at,
             "target": self.target,
             "fail": self.counts.fail,
-            "sha256": { "json": digest(&json), "markdown": digest(&markdown) },
+            "sha256": { "json": digest(&evidence.json), "markdown": digest(&evidence.markdown) },
         });
-        let signature = signing_keys::keys(app).await?.sign(app, &claims).await?.expose().to_owned();
-        Ok(Evidence { json, markdown, signature })
+        signing_keys::keys(app).await?.sign(app, &claims).await
     }
 
     /// For people.
