@@ -205,19 +205,24 @@ async fn a_token_that_is_not_valid_is_recorded_and_a_request_without_one_is_not(
 }
 
 #[tokio::test]
-async fn a_request_that_is_not_understood_reaches_no_data_and_leaves_no_record() {
+async fn a_request_that_is_not_understood_reaches_no_data_and_only_what_would_change_something_is_recorded() {
     let world = World::new().await;
-    let end = world.audit_end().await;
     let mut invalid = observation(40001, 70001, &heart_rate(60, AT), "");
     invalid["status"] = serde_json::json!("bogus");
-    for (method, path, body) in [
-        (Method::GET, format!("{PATH}?patient=abc"), None),
-        (Method::GET, format!("{PATH}/abc"), None),
-        (Method::POST, PATH.to_owned(), Some(&invalid)),
+    for (method, path, body, status, expected) in [
+        (Method::GET, format!("{PATH}?patient=abc"), None, 400, None),
+        (Method::GET, format!("{PATH}/abc"), None, 404, Some(("read", "denied", "not_found"))),
+        (Method::POST, PATH.to_owned(), Some(&invalid), 400, Some(("create", "failed", "invalid"))),
     ] {
         let (events, reply) = recorded(&world, "ll_patient_peter", method, &path, body).await;
-        assert!(reply.status.is_client_error(), "{path}");
-        assert_eq!(events, [], "{path}");
+        assert_eq!(reply.status.as_u16(), status, "{path}");
+        let recorded: Vec<_> = events
+            .iter()
+            .map(|event| {
+                (event.action.as_str(), event.outcome.as_str(), event.refused_by.as_deref().unwrap_or_default())
+            })
+            .collect();
+        assert_eq!(recorded, expected.into_iter().collect::<Vec<_>>(), "{path}");
+        assert!(events.iter().all(|event| event.patients.is_empty() && event.observations.is_empty()), "{path}");
     }
-    assert_eq!(world.audit_after(end).await, []);
 }

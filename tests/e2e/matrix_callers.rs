@@ -99,7 +99,8 @@ const OTHERS: [(&str, &str); 16] = [
 
 /// A caller and the token that they send.
 pub struct Caller {
-    name: &'static str,
+    /// Which of [`CALLERS`].
+    pub name: &'static str,
     /// None: they send none.
     pub token: Option<String>,
 }

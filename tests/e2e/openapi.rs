@@ -5,7 +5,7 @@ use crate::{
     template::{root, text},
 };
 use end_to_end::{World, described::DOCUMENT, reply::Reply};
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, header};
 use serde_json::Value;
 use standalone::{FUNCTIONS, routes};
 use std::collections::BTreeSet;
@@ -50,9 +50,19 @@ fn what_needs_no_token_is_described_so() {
 async fn anybody_reads_the_description_as_json_and_as_a_page() {
     let world = World::new().await;
     for path in ["/api/schema", "/api/schema/"] {
-        let reply = Reply::to(world.anonymous(Method::GET, path)).await;
+        let json = world.anonymous(Method::GET, path).header(header::ACCEPT, "application/json");
+        let reply = Reply::to(json).await;
         assert_eq!((reply.status, &reply.json()["paths"]), (StatusCode::OK, &DOCUMENT["paths"]), "{path}");
-        assert_eq!(reply.header("content-type"), "application/json");
+        assert_eq!((reply.header("content-type"), reply.header("vary")), ("application/json", "accept"), "{path}");
+        for kind in ["application/yaml", "application/vnd.oai.openapi"] {
+            let reply = Reply::to(world.anonymous(Method::GET, path).header(header::ACCEPT, kind)).await;
+            assert_eq!((reply.status, reply.header("content-type")), (StatusCode::OK, kind), "{path}");
+            assert!(reply.text.contains("\n\"openapi\": \"3.1.1\"\n"), "{path}");
+        }
+    }
+    // Who says nothing gets what the path is known for.
+    for (path, kind) in [("/api/schema", "application/json"), ("/api/schema/", "application/vnd.oai.openapi")] {
+        assert_eq!(Reply::to(world.anonymous(Method::GET, path)).await.header("content-type"), kind, "{path}");
     }
     let shapes: Vec<&String> =
         DOCUMENT["components"]["schemas"].as_object().map(|all| all.keys().collect()).expect("shapes");

@@ -38,7 +38,8 @@ pub fn declared() -> Vec<Route> {
     routes
 }
 
-fn writes(route: &Route) -> bool {
+/// Whether a route changes something.
+pub fn writes(route: &Route) -> bool {
     route.method != "GET" && !route.path.ends_with("/_search")
 }
 
@@ -118,7 +119,7 @@ fn path_of_people(name: &str) -> Option<&'static str> {
 }
 
 /// The request for what is somebody's.
-fn request(world: &World, route: &Route, whose: Whose, caller: &Caller) -> RequestBuilder {
+pub fn request(world: &World, route: &Route, whose: Whose, caller: &Caller) -> RequestBuilder {
     let request = world.anonymous(route.method.parse().expect("a method"), &whose.of(&path(route)));
     let request = match &caller.token {
         None => request,
@@ -242,7 +243,7 @@ pub fn golden() -> PathBuf {
 }
 
 /// Routes with FHIR's base in capitals stand for those in small letters too, which are the same functions.
-fn is_told_by_another(route: &Route, all: &[Route]) -> bool {
+pub fn is_told_by_another(route: &Route, all: &[Route]) -> bool {
     let capitals = route.path.replace("/fhir/r5", "/FHIR/R5");
     let twin =
         all.iter().find(|other| other.path == capitals && other.method == route.method && other.path != route.path);
@@ -250,8 +251,8 @@ fn is_told_by_another(route: &Route, all: &[Route]) -> bool {
     twin.is_some()
 }
 
-/// The lines of some routes, on a world of their own. What a caller changed is taken back before the next calls.
-async fn lines(routes: Vec<Route>) -> Vec<String> {
+/// A world in which there is something of every kind.
+pub async fn furnished() -> World {
     let world = World::new().await;
     for statement in AUXILIARY {
         world.sql(statement).await;
@@ -260,6 +261,12 @@ async fn lines(routes: Vec<Route>) -> Vec<String> {
         let invitation = json!({ "patientId": patient, "client_id": 1 });
         assert_eq!(world.post(inviter, "/api/v1/invitation", &invitation).await.1["id"], id);
     }
+    world
+}
+
+/// The lines of some routes, on a world of their own. What a caller changed is taken back before the next calls.
+async fn lines(routes: Vec<Route>) -> Vec<String> {
+    let world = furnished().await;
     let callers = callers(&world).await;
     world.remember().await;
     let world = world.behind_gateway();

@@ -12,6 +12,11 @@ const READERS: [&str; 3] = ["manager_mary", "ll_patient_peter", "admin"];
 /// The most that what is read takes, token check included. A page with its count is two statements in one round trip.
 const MOST: i64 = 3;
 
+/// What a super admin asks takes one more: whether it is on record.
+fn most(what: &str) -> i64 {
+    if what.starts_with("admin") { MOST + 1 } else { MOST }
+}
+
 /// How many statements the functions have sent.
 async fn sent(world: &World) -> i64 {
     world
@@ -105,6 +110,7 @@ async fn what_is_read_takes_as_few_statements_however_much_there_is() {
         .filter_map(|(what, before)| many.get(what).filter(|after| *after != before).map(|after| (what, before, after)))
         .collect();
     assert!(dependent.is_empty(), "the number of statements depends on how much there is: {dependent:?}");
-    let costly: Vec<_> = many.iter().filter(|(what, count)| **count > MOST && !what.contains("/accounts/")).collect();
-    assert!(costly.is_empty(), "more than {MOST} statements: {costly:?}");
+    let costly: Vec<_> =
+        many.iter().filter(|(what, count)| **count > most(what) && !what.contains("/accounts/")).collect();
+    assert!(costly.is_empty(), "more than {MOST} statements, or {} of a super admin: {costly:?}", MOST + 1);
 }

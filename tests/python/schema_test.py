@@ -4,13 +4,16 @@ No answer is an error of ours, and each has a status, a type and a shape that is
 so that requests get past "not found", but for one run.
 """
 
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from pathlib import Path
 
+import yaml
 from instance import Instance
 
 SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"
@@ -57,8 +60,21 @@ def run(jhe: Instance, caller: str, config: Path) -> tuple[int, int]:
     return int(found[1]) - failed, failed
 
 
+def description(jhe: Instance, accept: str) -> str:
+    request = urllib.request.Request(f"{jhe.base}/api/schema/", headers={"Accept": accept})
+    with urllib.request.urlopen(request) as answer:
+        assert answer.headers["Content-Type"] == accept, answer.headers
+        return answer.read().decode()
+
+
+def is_the_same_in_yaml() -> bool:
+    with Instance() as jhe:
+        written = yaml.safe_load(description(jhe, "application/vnd.oai.openapi"))
+        return written == json.loads(description(jhe, "application/json"))
+
+
 def main() -> int:
-    passed = failed = 0
+    passed, failed = (1, 0) if is_the_same_in_yaml() else (0, 1)
     with tempfile.TemporaryDirectory() as directory:
         with_ids, without = Path(directory, "ids.toml"), Path(directory, "none.toml")
         with_ids.write_text(configuration())

@@ -17,13 +17,14 @@ pub static DOCUMENT: LazyLock<Value> =
 
 static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
 
-/// Checks that an answer has a status that is described, and a body of the shape that comes with it.
+/// Checks that an answer has a status that is described, the headers that come with it, and a body of its shape.
 pub fn check(method: &Method, path: &str, reply: &Reply) {
     let Some((route, operation)) = operation(method, path) else { return };
     let status = reply.status.as_u16().to_string();
     let what = format!("{method} {path}: {status} {}", reply.text.chars().take(200).collect::<String>());
-    let described = &operation["responses"][&status];
+    let described = resolved(&operation["responses"][&status]);
     assert!(described.is_object(), "{what}: this status is not described");
+    headers(&described["headers"], reply, &what);
     let media = reply.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = media.split(';').next().unwrap_or_default();
     let Some(contents) = described["content"].as_object() else {
@@ -40,6 +41,24 @@ pub fn check(method: &Method, path: &str, reply: &Reply) {
         .map(|error| format!("{}: {error}", error.instance_path()))
         .collect();
     assert!(errors.is_empty(), "{what} is not as described:\n{}", errors.join("\n"));
+}
+
+/// Checks that the headers of an answer are described, and those are there that must be.
+fn headers(described: &'static Value, reply: &Reply, what: &str) {
+    // A failure that is answered again says so too, whatever it is.
+    let replayed = reply.status.is_success().then_some("Idempotency-Replayed");
+    for name in ["ETag", "Retry-After", "Location"].into_iter().chain(replayed) {
+        let is_there = reply.headers.contains_key(name);
+        let header = resolved(&described[name]);
+        assert!(header.is_object() || !is_there, "{what}: {name} is not described");
+        assert!(is_there || header["required"] != true, "{what}: {name} is described and not there");
+    }
+}
+
+/// What a reference leads to.
+fn resolved(value: &'static Value) -> &'static Value {
+    let path = value["$ref"].as_str().and_then(|path| path.strip_prefix('#'));
+    path.and_then(|path| DOCUMENT.pointer(path)).unwrap_or(value)
 }
 
 /// The operation that serves a request, by the path of its route. One without variables comes first.

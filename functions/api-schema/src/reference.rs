@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 /// The body of the page.
 pub(crate) fn page(document: &Value) -> String {
     let operations: String = members(&document["paths"])
-        .flat_map(|(path, methods)| members(methods).map(move |(method, described)| operation(method, path, described)))
+        .flat_map(|(path, methods)| {
+            members(methods).map(move |(method, described)| operation(document, method, path, described))
+        })
         .collect();
     let objects: String = document
         .pointer("/components/schemas")
@@ -21,24 +23,32 @@ pub(crate) fn page(document: &Value) -> String {
     )
 }
 
-fn operation(method: &str, path: &str, described: &Value) -> String {
-    let parameters: String = list(&described["parameters"]).map(parameter).collect();
+fn operation(document: &Value, method: &str, path: &str, described: &Value) -> String {
+    let parameters: String = list(&described["parameters"]).map(|one| parameter(resolved(document, one))).collect();
     let parameters = table("Parameters", &parameters);
     let body = match schema(&described["requestBody"]) {
         None => String::new(),
         Some(schema) => format!("<p>Takes {}</p>{}", kind(schema), fields(schema)),
     };
-    let answers: String = members(&described["responses"])
-        .filter(|(status, _)| status.starts_with('2'))
-        .map(|(status, answered)| answer(status, answered))
-        .collect();
+    let (done, failed): (Vec<_>, Vec<_>) =
+        members(&described["responses"]).partition(|(status, _)| status.starts_with('2'));
+    let answers: String = done.into_iter().map(|(status, answered)| answer(status, answered)).collect();
+    let failed: Vec<&str> = failed.into_iter().map(|(status, _)| status.as_str()).collect();
     format!(
-        "<details><summary><code>{} {}</code> {}</summary><p>{}</p>{parameters}{body}{answers}</details>",
+        "<details><summary><code>{} {}</code> {}</summary><p>{}</p>{parameters}{body}{answers}\
+         <p>Fails with <code>{}</code></p></details>",
         escape(&method.to_uppercase()),
         escape(path),
         text(&described["summary"]),
         text(&described["description"]),
+        escape(&failed.join(", ")),
     )
+}
+
+/// What a reference leads to.
+fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    let path = value["$ref"].as_str().and_then(|path| path.strip_prefix('#'));
+    path.and_then(|path| document.pointer(path)).unwrap_or(value)
 }
 
 fn answer(status: &str, described: &Value) -> String {
@@ -135,11 +145,14 @@ mod tests {
         let page = page(&json!({
             "paths": { "/things/{id}": { "get": {
                 "summary": "One <thing>", "description": "Anybody & everybody",
-                "parameters": [{ "name": "id", "required": true, "schema": { "type": "integer", "format": "int32" } }],
+                "parameters": [{ "name": "id", "required": true, "schema": { "type": "integer", "format": "int32" } },
+                               { "$ref": "#/components/parameters/Reason" }],
                 "responses": {
                     "200": { "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Thing" } } } },
                     "404": {} } } } },
-            "components": { "schemas": { "Thing": { "required": ["at"], "properties": {
+            "components": {
+                "parameters": { "Reason": { "name": "X-Why", "description": "Why", "schema": { "type": "string" } } },
+                "schemas": { "Thing": { "required": ["at"], "properties": {
                 "at": { "type": "string", "format": "date-time" },
                 "state": { "enum": ["on", "off"] },
                 "other": { "anyOf": [{ "type": "array", "items": { "$ref": "#/components/schemas/Thing" } }, { "type": "null" }] },
@@ -152,9 +165,10 @@ mod tests {
             "date-time</td>",
             "one of <code>on</code>, <code>off</code><br>may be absent",
             "list of <a href=\"#Thing\">Thing</a> or null",
+            "<code>X-Why</code></th><td>string<br>may be absent</td><td>Why",
+            "Fails with <code>404</code>",
         ] {
             assert!(page.contains(shown), "{shown}: {page}");
         }
-        assert!(!page.contains("404"), "{page}");
     }
 }

@@ -14,6 +14,7 @@ const OPERATIONS: [Operation; 1] = [Operation::new(
     "One registered client",
     "Everybody with a token: name and invitation link. Super admins: the whole registration, without the secret.",
 )
+.versioned()
 .answers(&[(200, Content::Object(&CLIENT))])];
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {

@@ -22,12 +22,16 @@ const WHO: &str = "Super admins.";
 
 const OPERATIONS: [Operation; 3] = [
     Operation::new("POST /api/v1/clients", "Register a client; a secret is in the answer and nowhere else", WHO)
+        .versioned()
         .takes(&input::CLIENT)
         .answers(&[(201, Content::Object(&CLIENT))]),
     Operation::new("PATCH /api/v1/clients/{id}", "Change a registered client", WHO)
+        .versioned()
+        .conditional()
         .changes(&input::CLIENT)
         .answers(&[(200, Content::Object(&CLIENT))]),
     Operation::new("DELETE /api/v1/clients/{id}", "End a client and its tokens", WHO)
+        .conditional()
         .answers(&[(204, Content::Nothing)]),
 ];
 

@@ -29,12 +29,15 @@ const WHO: &str = "The patient. Members and managers of the study's organization
 
 const OPERATIONS: [Operation; 3] = [
     Operation::new("POST /api/v1/patients/{id}/consents", "Decide about scopes of studies: all or none", WHO)
+        .conditional()
         .takes(&NEW_DECISIONS)
         .answers(&[(201, Content::Object(&DECISIONS))]),
     Operation::new("PATCH /api/v1/patients/{id}/consents", "Decide anew about scopes of studies: all or none", WHO)
+        .conditional()
         .takes(&NEW_DECISIONS)
         .answers(&[(200, Content::Object(&DECISIONS))]),
     Operation::new("DELETE /api/v1/patients/{id}/consents", "Take decisions back: all or none", WHO)
+        .conditional()
         .takes(&WITHDRAWALS)
         .answers(&[(204, Content::Nothing)]),
 ];

@@ -20,9 +20,12 @@ const WHO: &str = "Super admins.";
 
 const OPERATIONS: [Operation; 3] = [
     Operation::new("POST /api/v1/data_sources", "Add a data source", WHO)
+        .versioned()
         .takes(&NEW_DATA_SOURCE)
         .answers(&[(201, Content::Object(&DATA_SOURCE))]),
     Operation::new("PATCH /api/v1/data_sources/{id}", "Change a data source", WHO)
+        .versioned()
+        .conditional()
         .changes(&NEW_DATA_SOURCE)
         .answers(&[(200, Content::Object(&DATA_SOURCE))]),
     Operation::new(
@@ -30,6 +33,7 @@ const OPERATIONS: [Operation; 3] = [
         "Take a data source out of the catalogue. Nothing is uploaded from it any more; what was stays as it is",
         WHO,
     )
+    .conditional()
     .answers(&[(204, Content::Nothing)]),
 ];
 

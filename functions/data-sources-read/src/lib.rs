@@ -10,6 +10,7 @@ pub const FUNCTION: Function =
         .describing(&OPERATIONS);
 
 const OPERATIONS: [Operation; 1] = [Operation::new("GET /api/v1/data_sources/{id}", "One data source", "Every user.")
+    .versioned()
     .answers(&[(200, Content::Object(&shapes::data_source::DATA_SOURCE))])];
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {

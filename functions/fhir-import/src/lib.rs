@@ -49,7 +49,7 @@ struct Import<'a> {
 }
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
-    request.identified(app).await?;
+    request.authenticated(app).await?;
     let only = request.variable("type").map(r4::named).transpose()?;
     let body: Value = request.json()?;
     if !r4::is_bundle(&body) {

@@ -21,11 +21,15 @@ const OPERATIONS: [Operation; 5] = [
         .with(&[&PAGE])
         .answers(&[(200, Content::Page(&SOURCE))]),
     Operation::new("GET /api/v1/fhir_sources/{id}", "One FHIR Source", "The patient whose it is.")
+        .versioned()
         .answers(&[(200, Content::Object(&SOURCE))]),
     Operation::new("POST /api/v1/fhir_sources", "Register a FHIR Source", "Patients, for themselves.")
+        .versioned()
         .takes(&NEW)
         .answers(&[(201, Content::Object(&SOURCE))]),
     Operation::new("PATCH /api/v1/fhir_sources/{id}", "Change a FHIR Source", "The patient whose it is.")
+        .versioned()
+        .conditional()
         .changes(&NEW)
         .answers(&[(200, Content::Object(&SOURCE))]),
     Operation::new(
@@ -33,6 +37,8 @@ const OPERATIONS: [Operation; 5] = [
         "Delete a FHIR Source from which no resources come",
         "The patient whose it is.",
     )
+    .conditional()
+    .also_fails(&[409])
     .answers(&[(204, Content::Nothing)]),
 ];
 

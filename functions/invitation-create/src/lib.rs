@@ -58,6 +58,7 @@ const OPERATIONS: [Operation; 2] = [
         "Invite a patient's app; open invitations of the same patient, app and organization end",
         "Members and managers of an organization of the patient; super admins.",
     )
+    .also_fails(&[404])
     .takes(&NEW)
     .answers(&[(201, Content::Object(&ISSUED))]),
     Operation::new(

@@ -45,6 +45,7 @@ const OPERATIONS: [Operation; 1] = [Operation::new(
     "Exchange an invitation's token for an authorization code",
     "Whoever has the token.",
 )
+.also_fails(&[403, 409, 410])
 .public()
 .answers(&[(200, Content::Object(&REDEEMED))])];
 

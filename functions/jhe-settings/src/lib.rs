@@ -25,8 +25,10 @@ const OPERATIONS: [Operation; 5] = [
         .with(&[&PAGE])
         .answers(&[(200, Content::Page(&SETTING))]),
     Operation::new("GET /api/v1/jhe_settings/{id}", "One setting", "Super admins.")
+        .versioned()
         .answers(&[(200, Content::Object(&SETTING))]),
     Operation::new("POST /api/v1/jhe_settings", "Keep a setting", "Super admins. Secrets are not kept here.")
+        .versioned()
         .takes(&input::NEW)
         .answers(&[(201, Content::Object(&SETTING))]),
     Operation::new(
@@ -34,6 +36,9 @@ const OPERATIONS: [Operation; 5] = [
         "Change a setting that the deployment's environment does not decide",
         "Super admins.",
     )
+    .versioned()
+    .conditional()
+    .also_fails(&[409])
     .changes(&input::NEW)
     .answers(&[(200, Content::Object(&SETTING))]),
     Operation::new(
@@ -41,6 +46,8 @@ const OPERATIONS: [Operation; 5] = [
         "Delete a setting that the deployment's environment does not decide",
         "Super admins.",
     )
+    .conditional()
+    .also_fails(&[409])
     .answers(&[(204, Content::Nothing)]),
 ];
 

@@ -58,6 +58,7 @@ const OPERATIONS: [Operation; 2] = [
     .with(&[&PAGE, &FILTERS])
     .answers(&[(200, Content::Page(&OBSERVATION))]),
     Operation::new("GET /api/v1/observations/{id}", "One observation", WHO)
+        .versioned()
         .answers(&[(200, Content::Object(&OBSERVATION))]),
 ];
 

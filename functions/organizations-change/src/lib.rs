@@ -24,6 +24,8 @@ const OPERATIONS: [Operation; 3] = [
         "Make an organization",
         "Managers of the organization that it is part of, who become its managers; super admins.",
     )
+    .versioned()
+    .also_fails(&[404])
     .takes(&shapes::NEW_ORGANIZATION)
     .answers(&[(201, Content::Object(&shapes::ORGANIZATION))]),
     Operation::new(
@@ -31,6 +33,9 @@ const OPERATIONS: [Operation; 3] = [
         "Change an organization, or move it",
         "Its managers, and super admins. To move it, managers of the organization that it is to be part of too.",
     )
+    .versioned()
+    .conditional()
+    .also_fails(&[409])
     .changes(&shapes::ORGANIZATION_CHANGE)
     .answers(&[(200, Content::Object(&shapes::ORGANIZATION))]),
     Operation::new(
@@ -38,6 +43,8 @@ const OPERATIONS: [Operation; 3] = [
         "Delete an organization that has no organizations, studies or patients, and the roles in it",
         "Its managers, and super admins.",
     )
+    .conditional()
+    .also_fails(&[409])
     .answers(&[(204, Content::Nothing)]),
 ];
 

@@ -18,7 +18,7 @@ pub const FUNCTION: Function =
         .describing(&OPERATIONS);
 
 const OPERATIONS: [Operation; 4] = [
-    Operation::new("GET /api/v1/organizations/{id}", "One organization", "Who may see it in the list of organizations.")
+    Operation::new("GET /api/v1/organizations/{id}", "One organization", "Who may see it in the list of organizations.").versioned()
         .answers(&[(200, Content::Object(&shapes::ORGANIZATION))]),
     Operation::new(
         "GET /api/v1/organizations/{id}/tree",

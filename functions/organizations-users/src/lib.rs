@@ -29,6 +29,7 @@ const OPERATIONS: [Operation; 3] = [
         "Give a practitioner a role, or another one. The last manager keeps theirs.",
         "Managers of the organization; super admins.",
     )
+    .conditional()
     .takes(&body::GIVEN)
     .answers(&[(200, Content::Object(&body::MEMBERSHIP)), (201, Content::Object(&body::MEMBERSHIP))]),
     Operation::new(
@@ -36,6 +37,7 @@ const OPERATIONS: [Operation; 3] = [
         "Take a practitioner's role. The last manager keeps theirs.",
         "Managers of the organization; super admins.",
     )
+    .also_fails(&[409])
     .takes(&body::TAKEN)
     .answers(&[(204, Content::Nothing)]),
 ];

@@ -51,6 +51,8 @@ const OPERATIONS: [Operation; 2] = [
         "Change a patient's record",
         "Members and managers of an organization of the patient; super admins.",
     )
+    .versioned()
+    .conditional()
     .with(&[&[parameter(
         "organization_id",
         Kind::Integer,
@@ -63,6 +65,7 @@ const OPERATIONS: [Operation; 2] = [
         "Take a patient out of an organization, which ends the enrolments in its studies",
         "Members and managers of the organization; super admins.",
     )
+    .conditional()
     .with(&[&[ORGANIZATION]])
     .answers(&[(204, Content::Nothing)]),
 ];

@@ -17,6 +17,8 @@ const OPERATIONS: [Operation; 1] = [Operation::new(
     "Create a patient of an organization, with an account that has no password yet",
     "Members and managers of the organization; super admins.",
 )
+.versioned()
+.also_fails(&[404])
 .takes(&shapes::NEW_PATIENT)
 .answers(&[(201, Content::Object(&shapes::PATIENT))])];
 

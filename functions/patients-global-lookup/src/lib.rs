@@ -43,6 +43,7 @@ const OPERATIONS: [Operation; 1] = [Operation::new(
     "Find a patient by e-mail, also one of other organizations, to ask them into one",
     "Members and managers of any organization; super admins. Viewers find patients of their own organizations.",
 )
+.also_fails(&[404])
 .with(&[&[EMAIL]])
 .answers(&[(200, Content::List(&FOUND))])];
 

@@ -69,10 +69,12 @@ const WHO: &str = "Members and managers of the organization; super admins.";
 
 const OPERATIONS: [Operation; 2] = [
     Operation::new("POST /api/v1/patients/import", "Create up to 10,000 patients of an organization", WHO)
+        .also_fails(&[404])
         .with(&[&[ORGANIZATION, parameter("first_row", Kind::Integer, "The row to begin with: 1 if absent.")]])
         .takes_media(&["text/csv", "application/x-ndjson"])
         .answers(&[(200, Content::Object(&ANSWER))]),
     Operation::new("GET /api/v1/patients/imports", "The last 100 imports into an organization", WHO)
+        .also_fails(&[404])
         .with(&[&[ORGANIZATION]])
         .answers(&[(200, Content::List(&IMPORT))]),
 ];

@@ -12,6 +12,7 @@ pub const FUNCTION: Function =
 
 const OPERATIONS: [Operation; 1] =
     [Operation::new("GET /api/v1/patients/me", "The record of the patient who asks", "Patients.")
+        .versioned()
         .answers(&[(200, Content::Object(&shapes::PATIENT))])];
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {

@@ -38,6 +38,7 @@ const OPERATIONS: [Operation; 4] = [
          when they have yet to accept",
         "Members and managers of the organization that is named; super admins; the patient, to accept a request.",
     )
+    .versioned()
     .with(&[&[ORGANIZATION]])
     .answers(&[(200, Content::Object(&shapes::PATIENT)), (202, Content::Object(&REQUEST))]),
     Operation::new("GET /api/v1/patients/me/organization-requests", "Which organizations ask, or asked", "The patient.")

@@ -15,6 +15,7 @@ const OPERATIONS: [Operation; 1] = [Operation::new(
     "One patient",
     "Members of an organization of the patient, in any role; the patient; super admins.",
 )
+.versioned()
 .answers(&[(200, Content::Object(&shapes::PATIENT))])];
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {

@@ -31,7 +31,7 @@ struct Row {
 }
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
-    let is_by_client = request.identified(app).await?.is_by_client;
+    let is_by_client = request.authenticated(app).await?.is_by_client;
     let actor = request.actor(app).await?;
     if actor.practitioner().is_none() || is_by_client {
         let context = request.audit(Some(&actor), Action::Search, "Client");

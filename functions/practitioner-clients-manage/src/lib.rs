@@ -38,6 +38,7 @@ const OPERATIONS: [Operation; 2] = [
         "End a client and its tokens",
         "The practitioner who made it; not their clients.",
     )
+    .conditional()
     .answers(&[(204, Content::Nothing)]),
 ];
 
@@ -53,7 +54,7 @@ struct Answer {
 }
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
-    request.identified(app).await?;
+    request.authenticated(app).await?;
     let actor = request.actor(app).await?;
     match *request.method() {
         Method::POST => create(app, request, &actor).await,
@@ -72,7 +73,7 @@ async fn permit(
 ) -> Result<(Context, PractitionerId), Failure> {
     let context = request.audit(Some(actor), action, "Client");
     match actor.practitioner() {
-        Some(practitioner) if !request.identified(app).await?.is_by_client => Ok((context, practitioner)),
+        Some(practitioner) if !request.authenticated(app).await?.is_by_client => Ok((context, practitioner)),
         _ => Err(request.refuse(app, &context, &Target::nothing(), Refusal::known(Layer::UserType)).await),
     }
 }

@@ -24,9 +24,14 @@ const WHO: &str = "Managers of the study's organization; super admins.";
 
 const OPERATIONS: [Operation; 3] = [
     Operation::new("POST /api/v1/studies", "Create a study of an organization", WHO)
+        .versioned()
+        .also_fails(&[404])
         .takes(&NEW_STUDY)
         .answers(&[(201, Content::Object(&CHANGED_STUDY))]),
     Operation::new("PATCH /api/v1/studies/{id}", "Change a study, or its place in its life", WHO)
+        .versioned()
+        .conditional()
+        .also_fails(&[409])
         .changes(&NEW_STUDY)
         .answers(&[(200, Content::Object(&CHANGED_STUDY))]),
     Operation::new(
@@ -34,6 +39,8 @@ const OPERATIONS: [Operation; 3] = [
         "Delete a study in which nobody was ever enrolled and about which nobody decided. Others are archived",
         WHO,
     )
+    .conditional()
+    .also_fails(&[409])
     .answers(&[(204, Content::Nothing)]),
 ];
 

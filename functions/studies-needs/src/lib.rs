@@ -38,6 +38,7 @@ const OPERATIONS: [Operation; 9] = [
         "Ask for a scope no more. Its data are hidden at once; what was decided stays in the ledger",
         MANAGERS,
     )
+    .also_fails(&[409])
     .takes(&study::WHICH_SCOPE)
     .answers(&[(204, Content::Nothing)]),
     Operation::new("GET /api/v1/studies/{id}/data_sources", "The data sources that a study uses", READERS)
@@ -46,6 +47,7 @@ const OPERATIONS: [Operation; 9] = [
         .takes(&study::WHICH_DATA_SOURCE)
         .answers(&[(201, Content::Nothing)]),
     Operation::new("DELETE /api/v1/studies/{id}/data_sources", "Use a data source no more", MANAGERS)
+        .also_fails(&[409])
         .takes(&study::WHICH_DATA_SOURCE)
         .answers(&[(204, Content::Nothing)]),
     Operation::new("GET /api/v1/studies/{id}/clients", "The apps that the patients of a study are invited to", STAFF)
@@ -54,6 +56,7 @@ const OPERATIONS: [Operation; 9] = [
         .takes(&study::WHICH_CLIENT)
         .answers(&[(201, Content::Nothing)]),
     Operation::new("DELETE /api/v1/studies/{id}/clients", "Use an app no more", MANAGERS)
+        .also_fails(&[409])
         .takes(&study::WHICH_CLIENT)
         .answers(&[(204, Content::Nothing)]),
 ];

@@ -11,6 +11,7 @@ pub const FUNCTION: Function =
 
 const OPERATIONS: [Operation; 1] =
     [Operation::new("GET /api/v1/studies/{id}", "One study", "Who may see it in the list of studies.")
+        .versioned()
         .answers(&[(200, Content::Object(&shapes::study::STUDY))])];
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {

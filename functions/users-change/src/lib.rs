@@ -23,6 +23,7 @@ const OPERATIONS: [Operation; 6] = [
         "Make a practitioner's account. A link to choose a password goes to its address, if the deployment sends mail.",
         "Super admins.",
     )
+    .versioned()
     .takes(&users::NEW)
     .answers(&[(201, Content::Object(&shapes::USER))]),
     Operation::new(
@@ -30,6 +31,8 @@ const OPERATIONS: [Operation; 6] = [
         "Change an account. What makes it active or a super admin's ends its sessions and the access of all its apps.",
         "Everybody their own names and settings; super admins the names of all, and the rest of all but their own.",
     )
+    .versioned()
+    .conditional()
     .changes(&users::CHANGE)
     .answers(&[(200, Content::Object(&shapes::USER))]),
     Operation::new(
@@ -37,15 +40,19 @@ const OPERATIONS: [Operation; 6] = [
         "End an account: it stays and can be activated again. Its sessions and the access of all its apps end.",
         "Super admins, but not their own.",
     )
+    .conditional()
     .answers(&[(204, Content::Nothing)]),
     Operation::new(
         "POST /api/v1/practitioners",
         "Make a practitioner's account, as with `/api/v1/users`",
         "Super admins.",
     )
+    .versioned()
     .takes(&practitioners::NEW)
     .answers(&[(201, Content::Object(&shapes::PRACTITIONER))]),
     Operation::new("PATCH /api/v1/practitioners/{id}", "Change the names of a practitioner", "Super admins.")
+        .versioned()
+        .conditional()
         .changes(&practitioners::NEW)
         .answers(&[(200, Content::Object(&shapes::PRACTITIONER))]),
     Operation::new(
@@ -53,6 +60,7 @@ const OPERATIONS: [Operation; 6] = [
         "End a practitioner's account, as with `/api/v1/users`",
         "Super admins, but not their own.",
     )
+    .conditional()
     .answers(&[(204, Content::Nothing)]),
 ];
 

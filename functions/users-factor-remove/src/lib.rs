@@ -18,6 +18,7 @@ const OPERATIONS: [Operation; 1] = [Operation::new(
     "Remove all second factors of a user who lost them",
     "Super admins; not their own.",
 )
+.also_fails(&[409])
 .answers(&[(204, Content::Nothing)])];
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {

@@ -15,6 +15,7 @@ pub const FUNCTION: Function =
 
 const OPERATIONS: [Operation; 1] =
     [Operation::new("GET /api/v1/users/profile", "The caller's own account", "Everybody.")
+        .also_fails(&[404])
         .answers(&[(200, Content::Object(&shapes::USER))])];
 
 /// The account. A patient has no settings; a practitioner has no record of a patient.

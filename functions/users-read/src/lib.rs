@@ -25,7 +25,7 @@ const OPERATIONS: [Operation; 5] = [
     )
     .with(&[&PAGE])
     .answers(&[(200, Content::Page(&shapes::USER))]),
-    Operation::new("GET /api/v1/users/{id}", "One account", "Who may see it in the list of accounts. Recorded.")
+    Operation::new("GET /api/v1/users/{id}", "One account", "Who may see it in the list of accounts. Recorded.").versioned()
         .answers(&[(200, Content::Object(&shapes::USER))]),
     Operation::new(
         "GET /api/v1/users/search_by_email",
@@ -33,11 +33,12 @@ const OPERATIONS: [Operation; 5] = [
         "Managers of any organization; super admins. Patients are not found. Recorded.",
     )
     .with(&[&EMAIL])
+    .also_fails(&[404])
     .answers(&[(200, Content::Object(&shapes::USER))]),
     Operation::new("GET /api/v1/practitioners", "All practitioners with an active account", "Super admins. Recorded.")
         .with(&[&PAGE])
         .answers(&[(200, Content::Page(&shapes::PRACTITIONER))]),
-    Operation::new("GET /api/v1/practitioners/{id}", "One practitioner with an active account", "Super admins. Recorded.")
+    Operation::new("GET /api/v1/practitioners/{id}", "One practitioner with an active account", "Super admins. Recorded.").versioned()
         .answers(&[(200, Content::Object(&shapes::PRACTITIONER))]),
 ];
 

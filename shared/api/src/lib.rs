@@ -4,6 +4,7 @@
 //! of ([`openapi::document`], OpenAPI 3.1), so the two cannot disagree.
 
 mod check;
+mod failures;
 pub mod openapi;
 pub mod shapes;
 
@@ -102,6 +103,8 @@ pub enum Content {
     Page(&'static Shape),
     /// A JSON document that is described elsewhere, such as a FHIR resource.
     Document,
+    /// The same, or as a text of one of these media types.
+    DocumentOr(&'static [&'static str]),
     /// Anything else, by its media type.
     Media(&'static str),
 }
@@ -155,6 +158,12 @@ pub struct Operation {
     pub media: &'static [&'static str],
     /// The statuses of success, with what comes with them.
     pub answers: &'static [(u16, Content)],
+    /// Whether answers of success tell the version of what they show (`ETag`). One with 202 shows what is still to come.
+    pub has_version: bool,
+    /// Whether only a version that the caller names is changed (`If-Match`).
+    pub is_conditional: bool,
+    /// Statuses of failure beside those that follow from what it takes.
+    pub also_fails: &'static [u16],
 }
 
 impl Operation {
@@ -170,6 +179,9 @@ impl Operation {
             body: None,
             media: &[],
             answers: &[(200, Content::Nothing)],
+            has_version: false,
+            is_conditional: false,
+            also_fails: &[],
         }
     }
 
@@ -205,6 +217,27 @@ impl Operation {
     #[must_use]
     pub const fn takes_media(mut self, media: &'static [&'static str]) -> Self {
         self.media = media;
+        self
+    }
+
+    /// The same, with answers that tell the version (`ETag`).
+    #[must_use]
+    pub const fn versioned(mut self) -> Self {
+        self.has_version = true;
+        self
+    }
+
+    /// The same, changing only a version that the caller names (`If-Match`).
+    #[must_use]
+    pub const fn conditional(mut self) -> Self {
+        self.is_conditional = true;
+        self
+    }
+
+    /// The same, with failures that do not follow from what it takes.
+    #[must_use]
+    pub const fn also_fails(mut self, statuses: &'static [u16]) -> Self {
+        self.also_fails = statuses;
         self
     }
 

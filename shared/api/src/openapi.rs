@@ -1,30 +1,62 @@
 //! The description of all operations: OpenAPI 3.1 (<https://spec.openapis.org/oas/v3.1.1.html>).
 
-use crate::{Completeness, Content, Field, Kind, Operation, Parameter, Shape};
+use crate::{
+    Completeness, Content, Field, Kind, Operation, Parameter, Shape,
+    failures::{DESCRIBED, RETRIED},
+};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// What can go wrong with any operation; each is answered as its protocol has it.
-const FAILURES: [(&str, &str); 9] = [
-    ("400", "The request is not valid."),
-    ("401", "No valid access token."),
-    ("403", "Not allowed."),
-    ("404", "Not found, or not to be known of."),
-    ("406", "No type that is accepted can be answered."),
-    ("413", "The body is too large."),
-    ("429", "Too many requests: try again after `Retry-After`."),
-    ("500", "A defect of the server. The request's id is in `X-Request-Id`."),
-    ("503", "Not available at the moment: try again after `Retry-After`."),
-];
+/// The headers that requests can have: the name of the description, and what it says.
+fn headers() -> Value {
+    json!({
+        "IdempotencyKey": {
+            "name": "Idempotency-Key", "in": "header", "required": false,
+            "description": "A POST that is sent twice with the same key within a day is carried out once, and answered twice.",
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
+        },
+        "IfMatch": {
+            "name": "If-Match", "in": "header", "required": false,
+            "description": "The `ETag` of what was read. When it has changed since, nothing is done.",
+            "schema": { "type": "string" },
+        },
+        "Reason": {
+            "name": "X-JHE-Reason", "in": "header", "required": false,
+            "description": "Why, for the audit: up to 200 characters. The patients concerned can read it. A deployment can require \
+                            it of super admins.",
+            "schema": { "type": "string", "minLength": 1, "maxLength": 200 },
+        },
+    })
+}
 
-/// What can go wrong with an operation that changes something.
-const CHANGE_FAILURES: [(&str, &str); 5] = [
-    ("409", "It exists already, or is in another state than the request expects."),
-    ("410", "It has ended."),
-    ("412", "It has changed since it was read (`If-Match`)."),
-    ("415", "The type of the body is not supported."),
-    ("422", "The content is not valid, or the `Idempotency-Key` came with another request before."),
-];
+/// The headers that answers can have.
+fn answered_headers() -> Value {
+    json!({
+        "ETag": { "description": "The version, for `If-Match`.", "required": true, "schema": { "type": "string" } },
+        "RetryAfter": {
+            "description": "The seconds to wait.",
+            "schema": { "type": "integer", "minimum": 1 },
+        },
+        "Replayed": {
+            "description": "`true` when the `Idempotency-Key` was used before, and this is what was answered then.",
+            "schema": { "type": "string", "const": "true" },
+        },
+    })
+}
+
+/// The answers of failure, by name.
+fn failed() -> Value {
+    let described = DESCRIBED.iter().map(|(status, name, text)| {
+        let schema = json!({ "$ref": "#/components/schemas/Failure" });
+        let mut answer = json!({ "description": text, "content": { "application/json": { "schema": schema } } });
+        if let Some(members) = answer.as_object_mut().filter(|_| RETRIED.contains(status)) {
+            members
+                .insert("headers".to_owned(), json!({ "Retry-After": { "$ref": "#/components/headers/RetryAfter" } }));
+        }
+        ((*name).to_owned(), answer)
+    });
+    Value::Object(described.collect())
+}
 
 /// The document.
 #[must_use]
@@ -32,9 +64,8 @@ pub fn document<'a>(version: &str, operations: impl IntoIterator<Item = &'a Oper
     let mut schemas = BTreeMap::new();
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
     for operation in operations {
-        let (method, path) = operation.route.split_once(' ').unwrap_or(("GET", operation.route));
-        let described = describe(operation, path, &mut schemas);
-        paths.entry(path).or_default().insert(method.to_ascii_lowercase(), described);
+        let described = describe(operation, &mut schemas);
+        paths.entry(operation.path()).or_default().insert(operation.method().to_ascii_lowercase(), described);
     }
     schemas.insert("Failure", failure());
     json!({
@@ -49,22 +80,26 @@ pub fn document<'a>(version: &str, operations: impl IntoIterator<Item = &'a Oper
         "paths": paths,
         "components": {
             "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer" } },
+            "parameters": headers(),
+            "headers": answered_headers(),
+            "responses": failed(),
             "schemas": schemas,
         },
     })
 }
 
-fn describe(operation: &Operation, path: &str, schemas: &mut BTreeMap<&'static str, Value>) -> Value {
+fn describe(operation: &Operation, schemas: &mut BTreeMap<&'static str, Value>) -> Value {
     let mut described = json!({
         "operationId": operation.route.replace(['/', '{', '}', ' '], "_"),
         "summary": operation.summary,
         "description": operation.who,
         "responses": responses(operation, schemas),
     });
-    let variables = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let variables = operation.path().split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let in_path =
         variables.map(|name| json!({ "name": name, "in": "path", "required": true, "schema": variable(name) }));
-    let parameters: Vec<Value> = in_path.chain(operation.parameters.iter().copied().flatten().map(parameter)).collect();
+    let in_query = operation.parameters.iter().copied().flatten().map(parameter);
+    let parameters: Vec<Value> = in_path.chain(in_query).chain(taken_headers(operation)).collect();
     if let Some(members) = described.as_object_mut() {
         if !parameters.is_empty() {
             members.insert("parameters".to_owned(), parameters.into());
@@ -86,6 +121,19 @@ fn describe(operation: &Operation, path: &str, schemas: &mut BTreeMap<&'static s
         }
     }
     described
+}
+
+/// The headers that an operation takes.
+fn taken_headers(operation: &Operation) -> impl Iterator<Item = Value> {
+    let taken = [
+        (operation.takes_key(), "IdempotencyKey"),
+        (operation.is_conditional, "IfMatch"),
+        (!operation.is_public, "Reason"),
+    ];
+    taken
+        .into_iter()
+        .filter(|(is_taken, _)| *is_taken)
+        .map(|(_, name)| json!({ "$ref": format!("#/components/parameters/{name}") }))
 }
 
 /// What a variable of a path is: an id, unless its name says otherwise.
@@ -111,19 +159,27 @@ fn body(shape: &'static Shape, completeness: Completeness, schemas: &mut BTreeMa
 }
 
 fn responses(operation: &Operation, schemas: &mut BTreeMap<&'static str, Value>) -> Value {
-    let changes = !operation.route.starts_with("GET ");
-    let failures = FAILURES.iter().chain(CHANGE_FAILURES.iter().filter(|_| changes));
-    let mut responses: Map<String, Value> = failures
-        .map(|(status, text)| {
-            let schema = json!({ "$ref": "#/components/schemas/Failure" });
-            (
-                (*status).to_owned(),
-                json!({ "description": text, "content": { "application/json": { "schema": schema } } }),
-            )
-        })
+    let failures = operation.failures();
+    let mut responses: Map<String, Value> = DESCRIBED
+        .iter()
+        .filter(|(status, ..)| failures.contains(status))
+        .map(|(status, name, _)| (status.to_string(), json!({ "$ref": format!("#/components/responses/{name}") })))
         .collect();
     for (status, content) in operation.answers {
-        responses.insert(status.to_string(), answer(*content, schemas));
+        let mut answered = answer(*content, schemas);
+        let headers = [
+            (operation.has_version && *status != 202, "ETag", "ETag"),
+            (operation.takes_key(), "Idempotency-Replayed", "Replayed"),
+        ];
+        let headers: Map<String, Value> = headers
+            .into_iter()
+            .filter(|(is_there, ..)| *is_there)
+            .map(|(_, header, name)| (header.to_owned(), json!({ "$ref": format!("#/components/headers/{name}") })))
+            .collect();
+        if let Some(members) = answered.as_object_mut().filter(|_| !headers.is_empty()) {
+            members.insert("headers".to_owned(), headers.into());
+        }
+        responses.insert(status.to_string(), answered);
     }
     Value::Object(responses)
 }
@@ -149,6 +205,12 @@ fn answer(content: Content, schemas: &mut BTreeMap<&'static str, Value>) -> Valu
             }))
         }
         Content::Document => json(json!({ "type": "object" })),
+        Content::DocumentOr(media) => {
+            let text = json!({ "schema": { "type": "string" } });
+            let mut content: Map<String, Value> = media.iter().map(|one| ((*one).to_owned(), text.clone())).collect();
+            content.insert("application/json".to_owned(), json!({ "schema": { "type": "object" } }));
+            json!({ "description": "Done.", "content": content })
+        }
         Content::Media(media) => {
             json!({ "description": "Done.", "content": { media: { "schema": { "type": "string" } } } })
         }
@@ -231,6 +293,8 @@ mod tests {
             .answers(&[(200, Content::Page(&NODE))]),
         Operation::new("PATCH /api/v1/nodes/{id}", "Changes", "A manager.")
             .changes(&NODE)
+            .versioned()
+            .conditional()
             .answers(&[(200, Content::Object(&NODE))]),
         Operation::new("POST /api/v1/nodes", "Creates", "A manager.")
             .takes(&NODE)
@@ -242,7 +306,7 @@ mod tests {
         let document = document("1", &OPERATIONS);
         let paths = &document["paths"];
         assert_eq!(paths["/api/v1/nodes"]["get"]["security"], json!([]));
-        assert_eq!(paths["/api/v1/nodes"]["get"]["parameters"].as_array().unwrap().len(), 4);
+        assert_eq!(paths["/api/v1/nodes"]["get"]["parameters"].as_array().unwrap().len(), 4, "no header");
         assert_eq!(paths["/api/v1/nodes/{id}"]["patch"]["parameters"][0]["name"], "id");
         let change = &paths["/api/v1/nodes/{id}"]["patch"]["requestBody"]["content"]["application/json"]["schema"];
         assert_eq!((&change["required"], &change["additionalProperties"]), (&json!([]), &json!(false)));
@@ -251,9 +315,36 @@ mod tests {
             created["requestBody"]["content"]["application/json"]["schema"]["$ref"],
             "#/components/schemas/Node"
         );
-        assert!(created["responses"].get("201").is_some() && created["responses"].get("412").is_some());
-        assert!(paths["/api/v1/nodes"]["get"]["responses"].get("412").is_none());
+        let statuses =
+            |described: &Value| described["responses"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(statuses(created), ["201", "400", "401", "403", "409", "413", "415", "422", "429", "500", "503"]);
+        assert_eq!(statuses(&paths["/api/v1/nodes"]["get"]), ["200", "400", "404", "500", "503"]);
         assert_eq!(document["components"]["schemas"]["Node"]["required"], json!(["id", "children"]));
+    }
+
+    #[test]
+    fn headers_are_described_where_they_are_taken_or_answered() {
+        let document = document("1", &OPERATIONS);
+        let taken = |path: &str, method: &str| -> Vec<String> {
+            let parameters = document["paths"][path][method]["parameters"].as_array().unwrap();
+            parameters.iter().filter_map(|one| Some(one["$ref"].as_str()?.rsplit('/').next()?.to_owned())).collect()
+        };
+        assert_eq!(taken("/api/v1/nodes", "get"), [""; 0]);
+        assert_eq!(taken("/api/v1/nodes", "post"), ["IdempotencyKey", "Reason"]);
+        assert_eq!(taken("/api/v1/nodes/{id}", "patch"), ["IfMatch", "Reason"]);
+        let changed = &document["paths"]["/api/v1/nodes/{id}"]["patch"]["responses"]["200"]["headers"];
+        assert_eq!(changed["ETag"]["$ref"], "#/components/headers/ETag");
+        let waits = &document["components"]["responses"]["TooManyRequests"]["headers"]["Retry-After"];
+        assert_eq!(waits["$ref"], "#/components/headers/RetryAfter");
+        // Every reference leads somewhere.
+        let mut open = vec![&document];
+        while let Some(value) = open.pop() {
+            if let Some(path) = value["$ref"].as_str() {
+                assert!(document.pointer(path.trim_start_matches('#')).is_some(), "{path}");
+            }
+            open.extend(value.as_object().into_iter().flat_map(Map::values));
+            open.extend(value.as_array().into_iter().flatten());
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use crate::{App, Failure, Request};
 use audit::{Action, RefusedBy, Target};
-use authz::{Actor, Layer, OrganizationId, PatientId, Principal, StudyId};
+use authz::{Actor, Layer, Principal};
 use oauth::{
     OAuthError,
     smart::{self, Holder, Interaction},
@@ -35,7 +35,7 @@ impl Request {
         if caller.whole_access || smart::permits(&caller.scope, holder(&caller), resource, interaction) {
             return Ok(caller.actor);
         }
-        Err(self.out_of_scope(app, &caller, action(interaction), resource, &self.named(resource)).await)
+        Err(self.out_of_scope(app, &caller, action(interaction), resource, &self.named()).await)
     }
 
     /// Records that a token does not reach so far, and says so (RFC 6750 section 3.1, `insufficient_scope`).
@@ -54,16 +54,6 @@ impl Request {
         match recorded.await {
             Ok(()) => OAuthError::insufficient_scope("The scope of the access token does not allow this.").into(),
             Err(failure) => failure,
-        }
-    }
-
-    /// What the path of a FHIR route names.
-    fn named(&self, resource: &str) -> Target {
-        match (resource, self.id_variable::<i32>("id")) {
-            ("Patient", Ok(id)) => Target::patient(PatientId(id)),
-            ("Group", Ok(id)) => Target::study(StudyId(id)),
-            ("Organization", Ok(id)) => Target::organization(OrganizationId(id)),
-            _ => Target::nothing(),
         }
     }
 }

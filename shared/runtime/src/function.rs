@@ -88,13 +88,13 @@ impl Function {
         if self.protocol == Protocol::Fhir && negotiate(request).is_none() {
             return Err(Failure::NotAcceptable);
         }
-        request.reason()?;
         let handler = (self.handler)(app, request);
-        match idempotency::Key::of(request, self.protocol)? {
+        let result = match idempotency::Key::of(request, self.protocol)? {
             None => handler.await,
             // Boxed, as a part of every request, it would make the future of every host too deep.
             Some(key) => Box::pin(idempotency::once(self.protocol, app, request, key, handler)).await,
-        }
+        };
+        Box::pin(request.recorded(app, self.name, result)).await
     }
 
     /// The headers that every response carries.

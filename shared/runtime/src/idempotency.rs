@@ -60,7 +60,7 @@ pub(crate) async fn once(
     key: Key<'_>,
     handler: impl Future<Output = Result<Response, Failure>>,
 ) -> Result<Response, Failure> {
-    let caller = request.identified(app).await?;
+    let caller = request.authenticated(app).await?;
     let store = app.store().await?;
     let owner = KeyOwner { actor: &caller.actor, key: TokenHash::of(key.0) };
     let fingerprint = fingerprint(request, &caller)?;

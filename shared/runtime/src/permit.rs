@@ -45,7 +45,7 @@ impl Request {
         if !app.settings.super_admins_sign_in_recently || *self.method() == Method::GET {
             return Ok(());
         }
-        let signed_in_at = self.identified(app).await?.signed_in_at;
+        let signed_in_at = self.authenticated(app).await?.signed_in_at;
         if app.now().duration_since(signed_in_at) < RECENT {
             return Ok(());
         }

@@ -1,9 +1,12 @@
 //! `X-JHE-Reason`: why somebody asks, in their own words. It is kept in the audit, and the patients concerned can read it. A
 //! deployment can require it of super admins (`REASON_REQUIRED`), to whom nobody else's rules apply.
 
-use crate::{App, Failure, Request};
-use audit::{Action, RefusedBy, Target};
-use authz::{Actor, PatientId};
+use crate::{
+    App, Failure, Request,
+    named::{is_fhir, segments},
+};
+use audit::RefusedBy;
+use authz::Actor;
 use http::{HeaderName, Method};
 
 const REASON: HeaderName = HeaderName::from_static("x-jhe-reason");
@@ -35,8 +38,8 @@ impl Request {
         if is_free || self.reason()?.is_some() || is_about_nobody(self.method(), self.path()) {
             return Ok(());
         }
-        let context = self.audit(Some(actor), action(self.method()), "Request");
-        app.store().await?.record_refusal(&context, &named(self.path()), RefusedBy::Invalid).await?;
+        let context = self.audit(Some(actor), self.action(), "Request");
+        app.store().await?.record_refusal(&context, &self.named(), RefusedBy::Invalid).await?;
         Err(Failure::Forbidden("A super admin has to say why, in the header X-JHE-Reason."))
     }
 }
@@ -53,29 +56,8 @@ fn is_about_nobody(method: &Method, path: &str) -> bool {
         ["api", "v1", list] | ["api", "v1", list, _] => {
             ["clients", "data_sources", "jhe_settings", "organizations", "studies"].contains(list)
         }
-        [fhir, release, resource, ..] if fhir.eq_ignore_ascii_case("fhir") && release.eq_ignore_ascii_case("r5") => {
-            ["Device", "Organization", "metadata"].contains(resource)
-        }
+        [_, _, resource, ..] if is_fhir(&segments) => ["Device", "Organization", "metadata"].contains(resource),
         _ => false,
-    }
-}
-
-/// The patient that a path names, so that they can read who tried.
-fn named(path: &str) -> Target {
-    let after = segments(path).skip_while(|segment| !["patients", "Patient"].contains(segment)).nth(1);
-    after.and_then(|id| id.parse().ok()).map_or_else(Target::nothing, |id| Target::patient(PatientId(id)))
-}
-
-fn segments(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter(|segment| !segment.is_empty())
-}
-
-fn action(method: &Method) -> Action {
-    match *method {
-        Method::GET | Method::HEAD => Action::Read,
-        Method::PUT | Method::PATCH => Action::Update,
-        Method::DELETE => Action::Delete,
-        _ => Action::Create,
     }
 }
 
@@ -146,19 +128,6 @@ mod tests {
             ("GET", "/something/new", false),
         ] {
             assert_eq!(is_about_nobody(&method.parse().unwrap(), path), expected, "{method} {path}");
-        }
-    }
-
-    #[test]
-    fn a_patient_in_the_path_is_named() {
-        for (path, expected) in [
-            ("/api/v1/patients/40001/consents", Target::patient(PatientId(40001))),
-            ("/FHIR/R5/Patient/40001", Target::patient(PatientId(40001))),
-            ("/api/v1/patients", Target::nothing()),
-            ("/api/v1/patients/me", Target::nothing()),
-            ("/api/v1/studies/1", Target::nothing()),
-        ] {
-            assert_eq!(named(path), expected, "{path}");
         }
     }
 }

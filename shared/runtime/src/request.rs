@@ -178,23 +178,23 @@ impl Request {
     /// Who asks, by the access token in the `Authorization` header (RFC 6750 section 2.1, RFC 9449 section 7.1), whatever the
     /// token may be used for: most routes ask [`Request::actor`] or [`Request::fhir_actor`] instead. A token in the URL or in
     /// a form is never looked at. A token that is not valid, for another resource (RFC 8707), or not proved to be the sender's,
-    /// is recorded. The request counts against the caller's rate.
+    /// is recorded. The request counts against the caller's rate. The caller is looked up once: a proof is good for one look.
     pub async fn authenticated(&self, app: &App) -> Result<Authenticated, Failure> {
         if let Some(caller) = self.caller.get() {
             return Ok(caller.clone());
         }
+        self.reason()?;
         let caller = self.holder(app).await?;
         // A query that is no text is refused by every route, whether it looks at it or not.
         self.query()?;
         app.rates().count(app, &caller.actor).await?;
         self.explained(app, &caller.actor).await?;
-        Ok(caller)
+        Ok(self.caller.get_or_init(|| caller).clone())
     }
 
-    /// Who asks, looked up once for the whole request: a proof is good for one look.
-    pub async fn identified(&self, app: &App) -> Result<Authenticated, Failure> {
-        let caller = self.authenticated(app).await?;
-        Ok(self.caller.get_or_init(|| caller).clone())
+    /// Who asked, if that is known by now.
+    pub(crate) fn known_caller(&self) -> Option<&Actor> {
+        self.caller.get().map(|caller| &caller.actor)
     }
 
     /// Who holds the access token.

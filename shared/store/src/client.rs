@@ -409,12 +409,13 @@ impl Store {
                                                  token_endpoint_auth_method, acts_as, owned_by, label, whole_access)
                        SELECT $2, $3, $4, '{{}}', '{{client_credentials}}', $5, 'client_secret_basic', $6, $6, $7, true
                         WHERE (SELECT count(*) FROM oauth_client WHERE owned_by = $6 AND deleted_at IS NULL) < $8
-                       RETURNING id, label, created_at, name
+                       RETURNING *
                      )
                      SELECT c.id, c.label, c.created_at, c.name,
                             audit_record($1 || {ACTING} || jsonb_build_object('detail', jsonb_build_object('client', c.id)),
-                                         'allowed', NULL, '{{}}', '{{}}', '{{}}', '{{}}')
-                       FROM changed c JOIN app_user u ON u.id = $6"
+                                         'allowed', NULL, '{{}}', '{{}}', '{{}}', '{{}}', NULL, NULL, {})
+                       FROM changed c JOIN app_user u ON u.id = $6",
+                    kept("c")
                 ),
                 &[
                     Type::JSONB,

@@ -34,7 +34,7 @@ WITH eligible AS MATERIALIZED (
   INSERT INTO study_patient (study_id, organization_id, patient_id)
   SELECT study_id, organization_id, patient_id FROM eligible CROSS JOIN complete WHERE complete.yes
   ON CONFLICT (study_id, patient_id) DO NOTHING
-  RETURNING id, patient_id
+  RETURNING *
 ), enrolled AS MATERIALIZED (
   SELECT id, patient_id FROM added
   UNION
@@ -47,7 +47,9 @@ SELECT a.event_id, a.yes, e.id, CASE WHEN p.id IS NOT NULL THEN {RECORD} END AS 
                             ARRAY(SELECT organization_id FROM study WHERE id = $5), ARRAY(SELECT id FROM study WHERE id = $5),
                             ARRAY(SELECT id FROM patient WHERE id = ANY ($6::int[])), '{{}}',
                             (SELECT m.role FROM study s JOIN organization_member m ON m.organization_id = s.organization_id
-                              WHERE s.id = $5 AND m.practitioner_id = $1)) AS event_id
+                              WHERE s.id = $5 AND m.practitioner_id = $1),
+                            NULL, (SELECT jsonb_build_object('enrolments', jsonb_agg(to_jsonb(added) ORDER BY added.id)) FROM added
+                                   HAVING count(*) > 0)) AS event_id
           FROM complete) a
   LEFT JOIN (enrolled e JOIN patient p ON p.id = e.patient_id) ON true
  ORDER BY p.id"
@@ -56,13 +58,15 @@ SELECT a.event_id, a.yes, e.id, CASE WHEN p.id IS NOT NULL THEN {RECORD} END AS 
 
 const END_ENROLMENT: &str = "
 WITH ended AS (
-  DELETE FROM study_patient WHERE study_id = $2 AND patient_id = ANY ($3::int[]) RETURNING patient_id
+  DELETE FROM study_patient WHERE study_id = $2 AND patient_id = ANY ($3::int[]) RETURNING *
 )
 SELECT audit_record($1, 'allowed', NULL, ARRAY(SELECT organization_id FROM study WHERE id = $2), ARRAY(SELECT id FROM study WHERE id = $2),
                     ARRAY(SELECT patient_id FROM ended ORDER BY 1), '{}',
                     (SELECT m.role FROM study s JOIN organization_member m ON m.organization_id = s.organization_id
                        JOIN practitioner p ON p.id = m.practitioner_id
-                      WHERE s.id = $2 AND p.user_id = ($1->>'actor_user_id')::int)) AS event_id,
+                      WHERE s.id = $2 AND p.user_id = ($1->>'actor_user_id')::int),
+                    (SELECT jsonb_build_object('enrolments', jsonb_agg(to_jsonb(ended) ORDER BY ended.id)) FROM ended
+                     HAVING count(*) > 0), NULL) AS event_id,
        (SELECT count(*) FROM ended) AS ended";
 
 impl Store {

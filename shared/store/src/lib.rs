@@ -99,6 +99,7 @@ pub use patient::{
 pub use pool::Store;
 pub use practitioner::{FoundPractitioners, Practitioner, PractitionerAccount, PractitionerFilter, PractitionerPage};
 pub use pushed_request::{Bound, NewPushedRequest, Push};
+pub use refusal::{Ending, Leftover};
 pub use session::{GrantEntry, LoginSession, NewSession, Origin, SessionEntry};
 pub use setting::{NewSetting, RecordHolder, Setting, SettingChange};
 pub use single_sign_on::{LinkedSession, Outsider, SignOutOrder, SsoAccount, SsoAttempt};

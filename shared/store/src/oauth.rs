@@ -22,6 +22,7 @@ use oauth::{
     pkce::Challenge,
     resource::Audience,
 };
+use serde_json::Value;
 use tokio_postgres::{
     Row,
     types::{Json, Type},
@@ -92,7 +93,7 @@ impl Store {
     /// Stores a grant and the code that stands for it, with the audit record, in one statement.
     pub async fn issue_code(&self, context: &Context, code: &NewCode<'_>) -> Result<(), StoreError> {
         let client = self.connection().await?;
-        insert_code(&client, context, code, &[]).await
+        insert_code(&client, context, code, None).await
     }
 
     /// Exchanges a code for tokens, with the audit record, in one transaction. `decide` judges the code; a replay
@@ -211,13 +212,22 @@ impl Store {
     }
 }
 
+/// The invitation for which a code is stored.
+pub(crate) struct Redeemed {
+    /// By which the patient was invited.
+    pub organizations: Vec<i32>,
+    /// The invitation as it was and as it is, for the audit.
+    pub before: Value,
+    pub after: Value,
+}
+
 /// Stores a grant, its code and the audit record; also what redeeming an invitation does, which names the organizations by
 /// which the patient was invited.
 pub(crate) async fn insert_code(
     client: &impl GenericClient,
     context: &Context,
     code: &NewCode<'_>,
-    organizations: &[i32],
+    redeemed: Option<&Redeemed>,
 ) -> Result<(), StoreError> {
     let statement = client
         .prepare_typed_cached(
@@ -230,7 +240,7 @@ pub(crate) async fn insert_code(
                    SELECT $6, id, $7, $8, $9, clock_timestamp(), $10, $11 FROM granted
                  )
                  SELECT audit_record($1 || {ACTING} || jsonb_build_object('client_id', $3), 'allowed', NULL, $12, '{{}}',
-                                     ARRAY(SELECT id FROM patient WHERE user_id = u.id), '{{}}')
+                                     ARRAY(SELECT id FROM patient WHERE user_id = u.id), '{{}}', NULL, $15, $16)
                    FROM app_user u WHERE u.id = $2"
             ),
             &[
@@ -248,6 +258,8 @@ pub(crate) async fn insert_code(
                 Type::INT4_ARRAY,
                 Type::TEXT_ARRAY,
                 Type::TEXT_ARRAY,
+                Type::JSONB,
+                Type::JSONB,
             ],
         )
         .await?;
@@ -266,9 +278,11 @@ pub(crate) async fn insert_code(
                 &code.nonce,
                 &code.expires_at,
                 &code.key.map(Thumbprint::as_str),
-                &organizations,
+                &redeemed.map(|redeemed| redeemed.organizations.as_slice()).unwrap_or_default(),
                 &code.audience.uris(),
                 &code.methods,
+                &redeemed.map(|redeemed| &redeemed.before),
+                &redeemed.map(|redeemed| &redeemed.after),
             ],
         )
         .await?;

@@ -94,7 +94,9 @@ SELECT a.event_id, (SELECT count(*) FROM page) > $3 + $5 AS more,
                                                      'currentUserRole', 'super_user', 'lastUpdated', o.last_updated) ORDER BY o.id)
                    FROM organization_member m JOIN organization o ON o.id = m.organization_id
                   WHERE m.practitioner_id = p.id), '[]') AS organizations
-  FROM (SELECT audit_record($1, 'allowed', NULL, '{}', '{}', '{}', '{}') AS event_id) a
+  FROM (SELECT audit_record($1 || jsonb_build_object('detail', jsonb_build_object('users',
+                              ARRAY(SELECT p.user_id FROM shown s JOIN practitioner p ON p.id = s.id ORDER BY 1))),
+                            'allowed', NULL, '{}', '{}', '{}', '{}') AS event_id) a
   LEFT JOIN (shown s JOIN practitioner p ON p.id = s.id JOIN app_user u ON u.id = p.user_id) ON true
  ORDER BY p.id";
 
@@ -110,6 +112,15 @@ fn seen_by(table: &str) -> String {
     format!(
         "ARRAY(SELECT DISTINCT m.organization_id FROM {table} s JOIN organization_member m ON m.practitioner_id = s.id
                 WHERE m.organization_id IN {OWN} ORDER BY 1)"
+    )
+}
+
+/// The reader's highest role in these organizations.
+fn role_among(table: &str) -> String {
+    format!(
+        "(SELECT max(own.role) FROM organization_member own
+           WHERE own.practitioner_id = $1 AND own.organization_id = ANY ({}))",
+        seen_by(table)
     )
 }
 
@@ -136,10 +147,11 @@ SELECT a.event_id, (SELECT count(*) FROM page) > $11 AS more, CASE WHEN $12 THEN
        p.id, u.last_name, u.first_name, p.last_updated
   FROM (SELECT audit_record($4 || jsonb_build_object('detail', jsonb_build_object('users',
                               ARRAY(SELECT p.user_id FROM shown s JOIN practitioner p ON p.id = s.id ORDER BY 1))),
-                            'allowed', NULL, {seen_by}, '{{}}', '{{}}', '{{}}') AS event_id) a
+                            'allowed', NULL, {seen_by}, '{{}}', '{{}}', '{{}}', {role}) AS event_id) a
   LEFT JOIN (shown s JOIN practitioner p ON p.id = s.id JOIN app_user u ON u.id = p.user_id) ON true
  ORDER BY p.id",
-        seen_by = seen_by("shown")
+        seen_by = seen_by("shown"),
+        role = role_among("shown")
     )
 });
 
@@ -157,10 +169,11 @@ SELECT a.event_id, p.id, u.last_name, u.first_name, p.last_updated
                             CASE WHEN EXISTS (SELECT FROM seen) THEN 'allowed' ELSE 'denied' END,
                             CASE WHEN EXISTS (SELECT FROM seen) THEN NULL WHEN EXISTS (SELECT FROM target) THEN 'organization'
                                  ELSE 'not_found' END,
-                            {seen_by}, '{{}}', '{{}}', '{{}}') AS event_id) a
+                            {seen_by}, '{{}}', '{{}}', '{{}}', {role}) AS event_id) a
   LEFT JOIN (seen s JOIN practitioner p ON p.id = s.id JOIN app_user u ON u.id = p.user_id) ON true",
         visible = *VISIBLE,
-        seen_by = seen_by("seen")
+        seen_by = seen_by("seen"),
+        role = role_among("seen")
     )
 });
 

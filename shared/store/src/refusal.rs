@@ -5,13 +5,14 @@ use crate::{Store, StoreError, oauth::ACTING};
 use audit::{Context, RefusedBy, Target};
 use authz::{Layer, UserId};
 use deadpool_postgres::GenericClient;
+use std::sync::LazyLock;
 use tokio_postgres::types::{Json, Type};
 
-/// 1 audit context, 2 reason, 3 organizations, 4 studies, 5 patients, 6 e-mail, 7 account. Only what exists is kept. The caller is
-/// told the same of what is not theirs and of what nobody has; only the audit knows the difference. Where a layer after the
-/// organization refused, those that the caller shares with the patients are recorded; and the caller's highest role in all
-/// that are recorded.
-const REFUSED: &str = "
+/// What exists of what a request names: 1 audit context, 2 reason, 3 organizations, 4 studies, 5 patients, 6 e-mail, 7 account.
+/// The caller is told the same of what is not theirs and of what nobody has; only the audit knows the difference. Where a
+/// layer after the organization refused, those that the caller shares with the patients are recorded; and the caller's
+/// highest role in all that are recorded.
+const NAMED: &str = "
 WITH organizations AS MATERIALIZED (
   SELECT id FROM organization WHERE id = ANY ($3::int[])
   UNION SELECT organization_id FROM study WHERE id = ANY ($4::int[])
@@ -30,14 +31,80 @@ WITH organizations AS MATERIALIZED (
   UNION SELECT r.organization_id
           FROM patients p JOIN patient_organization o ON o.patient_id = p.id JOIN roles r ON r.organization_id = o.organization_id
          WHERE $2 <> 'organization'
-)
-SELECT audit_record($1, 'denied',
-                    CASE WHEN $2 = 'organization' AND NOT EXISTS (SELECT FROM organizations) AND NOT EXISTS (SELECT FROM patients)
-                              AND cardinality($3::int[] || $4::int[] || $5::int[]) > 0
-                         THEN 'not_found' ELSE $2 END,
-                    ARRAY(SELECT id FROM concerned ORDER BY id), ARRAY(SELECT id FROM studies ORDER BY id),
-                    ARRAY(SELECT id FROM patients ORDER BY id), '{}',
-                    (SELECT max(r.role) FROM roles r JOIN concerned c ON c.id = r.organization_id))";
+)";
+
+/// The last arguments of the record.
+const FOUND: &str = "
+ARRAY(SELECT id FROM concerned ORDER BY id), ARRAY(SELECT id FROM studies ORDER BY id), ARRAY(SELECT id FROM patients ORDER BY id),
+'{}', (SELECT max(r.role) FROM roles r JOIN concerned c ON c.id = r.organization_id)";
+
+/// A layer that conceals says the same of what does not exist.
+const REASON: &str = "
+CASE WHEN $2 = 'organization' AND NOT EXISTS (SELECT FROM organizations) AND NOT EXISTS (SELECT FROM patients)
+          AND cardinality($3::int[] || $4::int[] || $5::int[]) > 0
+     THEN 'not_found' ELSE $2 END";
+
+static REFUSED: LazyLock<String> =
+    LazyLock::new(|| format!("{NAMED} SELECT audit_record($1, 'denied', {REASON}, {FOUND})"));
+
+/// 8 outcome, 9 function, 10 status, 11 id. Whether the request is on record is seen among the last events: those that others
+/// write while it runs are fewer.
+static LEFTOVER: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{NAMED}
+SELECT audit_record($1 || jsonb_build_object('detail', jsonb_strip_nulls(jsonb_build_object('function', $9, 'status', $10, 'id', $11))),
+                    $8, {REASON}, {FOUND})
+ WHERE NOT EXISTS (SELECT FROM (SELECT request_id, actor_user_id FROM audit_event ORDER BY id DESC LIMIT 1000) e
+                    WHERE e.request_id = $1->>'request_id' AND e.actor_user_id = ($1->>'actor_user_id')::int)"
+    )
+});
+
+const TYPES: [Type; 7] =
+    [Type::JSONB, Type::TEXT, Type::INT4_ARRAY, Type::INT4_ARRAY, Type::INT4_ARRAY, Type::TEXT, Type::INT4];
+
+/// How a request ended that no other statement recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was carried out.
+    Allowed,
+    /// It was refused, by a layer or because nothing has the id.
+    Denied(RefusedBy),
+    /// It could not be carried out: the input is not valid, or what is there is in another state.
+    Failed,
+}
+
+impl Ending {
+    const fn outcome(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied(_) => "denied",
+            Self::Failed => "failed",
+        }
+    }
+
+    const fn refused_by(self) -> Option<&'static str> {
+        match self {
+            Self::Allowed => None,
+            Self::Denied(reason) => Some(reason.name()),
+            Self::Failed => Some(RefusedBy::Invalid.name()),
+        }
+    }
+}
+
+/// A request that no other statement recorded. None of its values is in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Leftover<'a> {
+    /// The function that served it.
+    pub function: &'static str,
+    /// The status of its answer.
+    pub status: i32,
+    /// What the path names, where that exists.
+    pub id: Option<i32>,
+    /// Who and what the path names.
+    pub target: &'a Target,
+    /// How it ended.
+    pub ending: Ending,
+}
 
 impl Store {
     /// Records what is about to be done outside the database.
@@ -58,6 +125,33 @@ impl Store {
         reason: RefusedBy,
     ) -> Result<(), StoreError> {
         record(&self.connection().await?, context, target, reason).await
+    }
+
+    /// Records how a request ended, unless a statement of its own recorded it.
+    pub async fn record_leftover(&self, context: &Context, request: &Leftover<'_>) -> Result<(), StoreError> {
+        let client = self.connection().await?;
+        let types = [TYPES.as_slice(), &[Type::TEXT, Type::TEXT, Type::INT4, Type::INT4]].concat();
+        let statement = client.prepare_typed_cached(&LEFTOVER, &types).await?;
+        let Leftover { function, status, id, target, ending } = request;
+        client
+            .execute(
+                &statement,
+                &[
+                    &Json(context),
+                    &ending.refused_by(),
+                    &target.organization_ids(),
+                    &target.study_ids(),
+                    &target.patient_ids(),
+                    &target.account_email(),
+                    &target.user_id(),
+                    &ending.outcome(),
+                    function,
+                    status,
+                    id,
+                ],
+            )
+            .await?;
+        Ok(())
     }
 
     /// Records a refused attempt on the account with this address, in small letters, as somebody typed it: which account it
@@ -122,8 +216,7 @@ pub(crate) async fn record(
     target: &Target,
     reason: RefusedBy,
 ) -> Result<(), StoreError> {
-    let types = [Type::JSONB, Type::TEXT, Type::INT4_ARRAY, Type::INT4_ARRAY, Type::INT4_ARRAY, Type::TEXT, Type::INT4];
-    let statement = client.prepare_typed_cached(REFUSED, &types).await?;
+    let statement = client.prepare_typed_cached(&REFUSED, &TYPES).await?;
     client
         .execute(
             &statement,

@@ -123,15 +123,18 @@ WITH allowing AS MATERIALIZED (
               THEN 'too_many' ELSE 'issued' END AS is
 ), superseded AS (
   UPDATE invitation i SET status = 'reissued', last_updated = clock_timestamp()
-    FROM verdict
-   WHERE verdict.is = 'issued' AND i.patient_id = $2 AND i.client_id = $3
+    FROM verdict, invitation was
+   WHERE verdict.is = 'issued' AND i.patient_id = $2 AND i.client_id = $3 AND was.id = i.id
      AND (i.status = 'issued' OR i.id = $9 AND i.status = 'redeemed')
      AND ($1->>'actor_type' = 'super_admin'
           OR EXISTS (SELECT FROM invitation_organization x JOIN allowing a ON a.organization_id = x.organization_id WHERE x.invitation_id = i.id))
+  RETURNING i.id, was.status AS was, i.status
+), ended AS MATERIALIZED (
+  SELECT jsonb_object_agg(id, was) AS was, jsonb_object_agg(id, status) AS status FROM superseded HAVING count(*) > 0
 ), issued AS (
   INSERT INTO invitation (patient_id, client_id, token_hash, issued_by, expires_at, emailed, issued_from)
   SELECT $2, $3, $4, $5, $6, $7 IS NOT NULL, $1->>'source_address' FROM verdict WHERE verdict.is = 'issued'
-  RETURNING id, last_updated
+  RETURNING *
 ), of_organizations AS (
   INSERT INTO invitation_organization (invitation_id, organization_id) SELECT i.id, a.organization_id FROM issued i CROSS JOIN allowing a
 )
@@ -139,7 +142,9 @@ SELECT v.is, i.id, i.last_updated, w.email, c.invitation_url, c.static_pkce,
        audit_record($1, CASE WHEN i.id IS NOT NULL THEN 'allowed' ELSE 'denied' END,
                     CASE WHEN i.id IS NOT NULL THEN NULL WHEN v.is = 'no_patient' THEN 'not_found' ELSE 'invalid' END,
                     ARRAY(SELECT organization_id FROM allowing ORDER BY 1),
-                    '{{}}', ARRAY(SELECT id FROM who), '{{}}', (SELECT max(role) FROM allowing)) AS event_id
+                    '{{}}', ARRAY(SELECT id FROM who), '{{}}', (SELECT max(role) FROM allowing),
+                    (SELECT jsonb_build_object('replaced', ended.was) FROM ended),
+                    to_jsonb(i) - 'token_hash' || coalesce((SELECT jsonb_build_object('replaced', ended.status) FROM ended), '{{}}')) AS event_id
   FROM verdict v LEFT JOIN issued i ON true LEFT JOIN who w ON true LEFT JOIN app c ON true"
     )
 });
@@ -174,11 +179,16 @@ const CANCEL: &str = "
 WITH cancelled AS (
   UPDATE invitation SET status = 'cancelled', last_updated = clock_timestamp()
    WHERE id = $2 AND status IN ('issued', 'redeemed')
+  RETURNING *
 )
 SELECT audit_record($1, 'allowed', NULL,
                     ARRAY(SELECT organization_id FROM invitation_organization WHERE invitation_id = i.id ORDER BY 1),
-                    '{}', ARRAY[i.patient_id], '{}') AS event_id
-  FROM invitation i WHERE i.id = $2";
+                    '{}', ARRAY[i.patient_id], '{}',
+                    (SELECT max(m.role) FROM invitation_organization o JOIN organization_member m ON m.organization_id = o.organization_id
+                       JOIN practitioner p ON p.id = m.practitioner_id
+                      WHERE o.invitation_id = i.id AND p.user_id = ($1->>'actor_user_id')::int),
+                    CASE WHEN c.id IS NOT NULL THEN to_jsonb(i) - 'token_hash' END, to_jsonb(c) - 'token_hash') AS event_id
+  FROM invitation i LEFT JOIN cancelled c ON c.id = i.id WHERE i.id = $2";
 
 /// 1 invitation, 2 the practitioner who asks, if it is one.
 const OF: &str = "

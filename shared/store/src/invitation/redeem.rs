@@ -6,7 +6,7 @@
 
 use crate::{
     NewCode, Store, StoreError,
-    oauth::{insert_code, scope_of},
+    oauth::{Redeemed, insert_code, scope_of},
 };
 use audit::{Context, RefusedBy};
 use authz::UserId;
@@ -76,9 +76,16 @@ NOT EXISTS (SELECT FROM invitation i JOIN oauth_client k ON k.id = i.client_id
 
 /// Marks the invitation whose token was exchanged as a code, if it was one. 1 token, 2 audit context.
 pub(crate) const REDEEMED_AS_CODE: &str = "
-UPDATE invitation SET status = 'redeemed', redeemed_at = clock_timestamp(), last_updated = clock_timestamp(),
-       redeemed_from = $2::jsonb->>'source_address'
- WHERE token_hash = $1 AND status = 'issued'";
+WITH redeemed AS (
+  UPDATE invitation SET status = 'redeemed', redeemed_at = clock_timestamp(), last_updated = clock_timestamp(),
+         redeemed_from = $2->>'source_address'
+   WHERE token_hash = $1 AND status = 'issued'
+  RETURNING *
+)
+SELECT audit_record($2 || jsonb_build_object('action', 'update', 'resource_type', 'Invitation', 'actor_user_id', p.user_id,
+                                             'actor_type', 'patient', 'client_id', i.client_id),
+                    'allowed', NULL, '{}', '{}', ARRAY[i.patient_id], '{}', NULL, to_jsonb(i) - 'token_hash', to_jsonb(r) - 'token_hash')
+  FROM redeemed r JOIN invitation i ON i.id = r.id JOIN patient p ON p.id = i.patient_id";
 
 impl Store {
     /// Redeems an invitation: stores a code for the patient's user, with the audit record, in one transaction. It can
@@ -145,13 +152,20 @@ async fn redeem(
                UPDATE app_user u SET email_verified_at = clock_timestamp()
                  FROM invitation i JOIN patient p ON p.id = i.patient_id
                 WHERE i.id = $1 AND i.emailed AND u.id = p.user_id AND u.email_verified_at IS NULL
+             ), redeemed AS (
+               UPDATE invitation
+                  SET status = 'redeemed', redeemed_at = clock_timestamp(), last_updated = clock_timestamp(), redeemed_from = $2
+                WHERE id = $1 RETURNING *
              )
-             UPDATE invitation
-                SET status = 'redeemed', redeemed_at = clock_timestamp(), last_updated = clock_timestamp(), redeemed_from = $2
-              WHERE id = $1",
+             SELECT to_jsonb(i) - 'token_hash', to_jsonb(r) - 'token_hash' FROM redeemed r JOIN invitation i ON i.id = r.id",
         )
         .await?;
-    transaction.execute(&mark, &[&row.try_get::<_, i32>("id")?, &context.source_address]).await?;
+    let marked = transaction.query_one(&mark, &[&row.try_get::<_, i32>("id")?, &context.source_address]).await?;
+    let redeemed = Redeemed {
+        organizations: row.try_get("organizations")?,
+        before: marked.try_get(0)?,
+        after: marked.try_get(1)?,
+    };
     let static_pkce: bool = row.try_get("static_pkce")?;
     let client_row: i32 = row.try_get("client_row")?;
     let redirect_uri: String = row.try_get("redirect_uri")?;
@@ -169,7 +183,7 @@ async fn redeem(
         key: None,
         expires_at: code.expires_at,
     };
-    insert_code(transaction, context, &code, &row.try_get::<_, Vec<i32>>("organizations")?).await?;
+    insert_code(transaction, context, &code, Some(&redeemed)).await?;
     let client_id = row.try_get("client_id")?;
     Ok(Redemption::Redeemed { client_id, redirect_uri, static_pkce: static_pkce.then_some(client_row) })
 }

@@ -74,7 +74,10 @@ WITH own AS MATERIALIZED (
     FROM own
 )
 SELECT a.refused_by, a.event_id, u.id, u.email, u.first_name, u.last_name, m.role::text AS role
-  FROM (SELECT v.refused_by, audit_record($4, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
+  FROM (SELECT v.refused_by, audit_record($4 || CASE WHEN v.refused_by IS NULL THEN jsonb_build_object('detail', jsonb_build_object('users',
+                                                        ARRAY(SELECT p.user_id FROM organization_member o JOIN practitioner p ON p.id = o.practitioner_id
+                                                               WHERE o.organization_id = $5 ORDER BY 1))) ELSE '{}' END,
+                                          CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
                                           ARRAY(SELECT id FROM organization WHERE id = $5), '{}', '{}', '{}', v.role) AS event_id
           FROM verdict v) a
   LEFT JOIN (organization_member m JOIN practitioner p ON p.id = m.practitioner_id JOIN app_user u ON u.id = p.user_id)

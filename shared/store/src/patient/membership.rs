@@ -68,6 +68,8 @@ const ASK: &str = "
 WITH person AS MATERIALIZED (
   SELECT p.id, EXISTS (SELECT FROM patient_organization o WHERE o.patient_id = p.id AND o.organization_id = $3) AS belongs
     FROM patient p WHERE p.id = $2
+), was AS MATERIALIZED (
+  SELECT r.* FROM organization_request r WHERE r.patient_id = $2 AND r.organization_id = $3
 ), asked AS (
   INSERT INTO organization_request AS r (patient_id, organization_id, requested_by)
   SELECT id, $3, ($1->>'actor_user_id')::int FROM person WHERE NOT belongs
@@ -82,8 +84,9 @@ SELECT p.belongs, r.id, r.patient_id, r.status, r.requested_at, r.decided_at,
        o.id AS organization_id, o.name AS organization_name, o.type AS organization_type,
        audit_record($1, 'allowed', NULL, ARRAY[$3], '{}', ARRAY[p.id], '{}',
                     (SELECT m.role FROM organization_member m JOIN practitioner c ON c.id = m.practitioner_id
-                      WHERE m.organization_id = $3 AND c.user_id = ($1->>'actor_user_id')::int)) AS event_id
-  FROM person p LEFT JOIN asked r ON true LEFT JOIN organization o ON o.id = r.organization_id";
+                      WHERE m.organization_id = $3 AND c.user_id = ($1->>'actor_user_id')::int),
+                    CASE WHEN r.id IS NOT NULL THEN to_jsonb(w) END, to_jsonb(r)) AS event_id
+  FROM person p LEFT JOIN asked r ON true LEFT JOIN was w ON true LEFT JOIN organization o ON o.id = r.organization_id";
 
 /// 1 audit context, 2 patient.
 const LIST: &str = "

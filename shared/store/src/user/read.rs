@@ -80,7 +80,8 @@ WITH page AS MATERIALIZED (
 )
 SELECT a.event_id, (SELECT count(*) FROM page) > $7 + $8 AS more, (SELECT count(*) FROM (SELECT FROM {source} LIMIT $9) c) AS total, {COLUMNS},
        CASE WHEN p.id IS NOT NULL THEN {RECORD} END AS record
-  FROM (SELECT audit_record($4, 'allowed', NULL, {MANAGED}, '{{}}',
+  FROM (SELECT audit_record($4 || jsonb_build_object('detail', jsonb_build_object('users', ARRAY(SELECT id FROM shown ORDER BY 1))),
+                            'allowed', NULL, {MANAGED}, '{{}}',
                             ARRAY(SELECT p.id FROM shown s JOIN patient p ON p.user_id = s.id ORDER BY 1), '{{}}',
                             CASE WHEN cardinality({MANAGED}) > 0 THEN 'manager'::member_role END) AS event_id) a
   LEFT JOIN (shown s JOIN app_user u ON u.id = s.id LEFT JOIN patient p ON p.user_id = u.id) ON true
