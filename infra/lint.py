@@ -28,7 +28,8 @@ CHECKOV = ROOT / ".venv-checkov" / "bin" / "checkov"
 SYSTEM = {"Linux": "ubuntu", "Darwin": "macos"}.get(platform.system(), "")
 MACHINE = {"arm64": "aarch64"}.get(platform.machine(), platform.machine())
 GUARD = POLICIES / "node_modules" / "@cdklabs" / "cdk-validator-cfnguard" / "bin" / SYSTEM / MACHINE / "cfn-guard"
-ENVIRONMENT = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1", "SAM_CLI_TELEMETRY": "0"}
+# LOG_LEVEL is ours, and some tools read it with levels of their own.
+ENVIRONMENT = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1", "LOG_LEVEL": "WARNING", "SAM_CLI_TELEMETRY": "0"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,10 @@ def checkov(plain: Path) -> list[Finding]:
         stderr=subprocess.PIPE,
         text=True,
     )
-    report = json.loads(done.stdout)
+    try:
+        report = json.loads(done.stdout)
+    except json.JSONDecodeError:
+        return [Finding("checkov", "", f"it ended with {done.returncode} and no report: {done.stdout}{done.stderr}")]
     if report["summary"]["parsing_errors"] or not report["summary"]["passed"]:
         return [Finding("checkov", "", f"it could not read the stacks: {report['summary']}")]
     failed = report["results"]["failed_checks"]
