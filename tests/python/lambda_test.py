@@ -6,6 +6,7 @@ password and every key from Secrets Manager (moto). `lambda_test.py --release` t
 """
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -81,7 +82,7 @@ class CargoLambda:
         deadline = time.monotonic() + 10
         while self.watch.poll() is None and time.monotonic() < deadline:
             sockets = Path(f"/proc/{self.watch.pid}/net/tcp").read_text()
-            owned = {os.readlink(link) for link in self.descriptors()}
+            owned = self.descriptors()
             for line in sockets.splitlines()[1:]:
                 column = line.split()
                 if column[1] == f"0100007F:{port:04X}" and column[3] == "0A" and f"socket:[{column[9]}]" in owned:
@@ -89,8 +90,13 @@ class CargoLambda:
             time.sleep(0.02)
         return False
 
-    def descriptors(self) -> list[Path]:
-        return [link for link in Path(f"/proc/{self.watch.pid}/fd").iterdir() if link.is_symlink()]
+    def descriptors(self) -> set[str]:
+        """What the emulator has open. One that is closed meanwhile is not there any more."""
+        names = set()
+        for link in Path(f"/proc/{self.watch.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                names.add(os.readlink(link))
+        return names
 
     def invoke(self, function: str, event: dict) -> dict:
         if function not in self.processes:

@@ -54,7 +54,7 @@ fn a_secret_in_secrets_manager_comes_before_everything_and_is_not_read_yet() {
     for (name, value) in [("AWS_REGION", "eu-central-1"), ("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "key")]
     {
         let error = SecretStore::open(lookup(env.clone()), Some(directory.path())).err().unwrap();
-        assert!(error.to_string().contains("Secrets Manager is asked with"), "{error}");
+        assert!(error.to_string().contains("AWS is asked with"), "{error}");
         env.push((name, value.to_owned()));
     }
     let store = SecretStore::open(lookup(env), Some(directory.path())).unwrap();
