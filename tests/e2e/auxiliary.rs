@@ -228,6 +228,44 @@ async fn what_a_source_sends_again_is_a_new_version_and_the_old_ones_are_kept() 
 }
 
 #[tokio::test]
+async fn what_is_sent_again_is_changed_only_by_who_may_change_it() {
+    let (world, source, _) = world().await;
+    let mut body = response(source, 1);
+    body["id"] = json!("up-1");
+    let (_, first) = world.post("ll_patient_peter", QR, &body).await;
+    let path = format!("{QR}/{}", first["id"].as_str().expect("an id"));
+    decide(&world, 30001, false).await;
+    // Megan may upload, and cannot read this one.
+    assert_eq!(world.get("member_megan", &path).await.0, StatusCode::NOT_FOUND);
+    body["status"] = json!("entered-in-error");
+    assert_eq!(world.post("member_megan", QR, &body).await.0, StatusCode::FORBIDDEN);
+    let import = json!({ "resourceType": "Bundle", "type": "batch", "entry": [{ "resource": body }] });
+    let (_, imported) = world.post("member_megan", "/fhir-import/R4", &import).await;
+    assert_eq!(
+        imported["entry"][0]["response"]["status"].as_str().map(|status| &status[..3]),
+        Some("403"),
+        "{imported}"
+    );
+    let (_, kept) = world.get("ll_patient_peter", &path).await;
+    assert_eq!((&kept["status"], &kept["meta"]["versionId"]), (&json!("completed"), &json!("1")));
+    body["id"] = json!("up-2");
+    assert_eq!(world.post("member_megan", QR, &body).await.0, StatusCode::CREATED);
+    // A token to create does not change.
+    let token = world.token_of("ll_patient_peter", 4, "openid patient/QuestionnaireResponse.c").await;
+    for (id, expected) in [("up-1", StatusCode::FORBIDDEN), ("up-3", StatusCode::CREATED)] {
+        body["id"] = json!(id);
+        let sent = world.anonymous(Method::POST, QR).bearer_auth(&token).json(&body);
+        assert_eq!(end_to_end::answer(sent).await.0, expected, "{id}");
+    }
+    let changes =
+        "SELECT count(*) FROM audit_event WHERE action = 'update' AND resource_type = 'QuestionnaireResponse'";
+    assert_eq!(world.count(changes).await, 0);
+    body["id"] = json!("up-1");
+    assert_eq!(world.post("ll_patient_peter", QR, &body).await.0, StatusCode::OK);
+    assert_eq!(world.count(changes).await, 1);
+}
+
+#[tokio::test]
 async fn searches_name_a_patient_or_a_study_and_go_on_by_links() {
     let (world, source, path) = world().await;
     for severity in 0..4 {

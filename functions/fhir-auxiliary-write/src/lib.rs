@@ -56,6 +56,7 @@ async fn create(app: &App, request: &Request, actor: &Actor, kind: &'static str)
         upstream_id: submission.upstream_id.as_deref(),
         named_patient: submission.patient,
         content: &submission.content,
+        may_update: request.reaches(app, kind, Interaction::Update).await?,
     };
     let context = request.audit(Some(actor), Action::Create, kind);
     match app.store().await?.store_auxiliary(&context, actor, app.settings.when_revoked, &new).await? {

@@ -134,6 +134,7 @@ impl Import<'_> {
             upstream_id: submission.upstream_id.as_deref(),
             named_patient: submission.patient,
             content: &submission.content,
+            may_update: self.request.reaches(self.app, kind, Interaction::Update).await?,
         };
         let context = self.request.audit(Some(actor), Action::Create, kind);
         let when_revoked = self.app.settings.when_revoked;

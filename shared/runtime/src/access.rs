@@ -23,6 +23,12 @@ impl Request {
         Err(self.out_of_scope(app, &caller, Action::Execute, "Token", &Target::nothing()).await)
     }
 
+    /// Whether the caller's token lets them do this with resources of this type. Nothing is recorded: a yes or no is part of another
+    /// question.
+    pub async fn reaches(&self, app: &App, resource: &str, interaction: Interaction) -> Result<bool, Failure> {
+        Ok(reaches(&self.authenticated(app).await?, resource, interaction))
+    }
+
     /// Who asks, if their token lets them do this with resources of this type (SMART App Launch 2.2, scopes). A refusal is
     /// recorded, with what the request names.
     pub async fn fhir_actor(
@@ -32,7 +38,7 @@ impl Request {
         interaction: Interaction,
     ) -> Result<Actor, Failure> {
         let caller = self.authenticated(app).await?;
-        if caller.whole_access || smart::permits(&caller.scope, holder(&caller), resource, interaction) {
+        if reaches(&caller, resource, interaction) {
             return Ok(caller.actor);
         }
         Err(self.out_of_scope(app, &caller, action(interaction), resource, &self.named()).await)
@@ -56,6 +62,10 @@ impl Request {
             Err(failure) => failure,
         }
     }
+}
+
+fn reaches(caller: &Authenticated, resource: &str, interaction: Interaction) -> bool {
+    caller.whole_access || smart::permits(&caller.scope, holder(caller), resource, interaction)
 }
 
 const fn holder(caller: &Authenticated) -> Holder {

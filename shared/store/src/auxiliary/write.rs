@@ -12,7 +12,7 @@ use crate::{
     observation::create::{FACTS, LOCK, uploads_for},
     refusal,
 };
-use audit::{Context, RefusedBy, Target};
+use audit::{Action, Context, RefusedBy, Target};
 use authz::{Actor, Layer, Permission, Principal, Refusal, Role, permit};
 use deadpool_postgres::Transaction;
 use std::sync::LazyLock;
@@ -31,6 +31,8 @@ pub struct NewAuxiliary<'a> {
     pub named_patient: Option<i32>,
     /// The content.
     pub content: &'a str,
+    /// Whether the caller's token lets them change resources of this type.
+    pub may_update: bool,
 }
 
 /// What came of storing a resource.
@@ -92,7 +94,11 @@ SELECT {COLUMNS},
     )
 }
 
-/// 4 patient, 5 scope, 6 source, 7 id there, 8 content.
+/// 1 source, 2 scope, 3 id there.
+const PRESENT: &str = "SELECT id::text FROM auxiliary WHERE source_id = $1 AND scope_id = $2 AND upstream_id = $3";
+
+/// 4 patient, 5 scope, 6 source, 7 id there, 8 content, 9 whether it is there and may be changed. What came in meanwhile is not
+/// overwritten: nobody has judged that.
 static STORE: LazyLock<String> = LazyLock::new(|| {
     recorded(
         "
@@ -100,6 +106,7 @@ WITH done AS (
   INSERT INTO auxiliary (patient_id, scope_id, source_id, upstream_id, content) VALUES ($4, $5, $6, $7, $8)
   ON CONFLICT (source_id, scope_id, upstream_id) DO UPDATE
     SET version = auxiliary.version + 1, last_updated = clock_timestamp(), content = EXCLUDED.content
+    WHERE $9
   RETURNING *
 )",
     )
@@ -163,7 +170,8 @@ struct Current {
 }
 
 impl Store {
-    /// Stores a resource, with its audit record, if the caller may upload it.
+    /// Stores a resource, with its audit record, if the caller may upload it. What comes again under the same id of its source is a
+    /// change, and asks for all that a change asks for.
     pub async fn store_auxiliary(
         &self,
         context: &Context,
@@ -287,13 +295,34 @@ impl Writer<'_> {
         if new.named_patient.is_some_and(|named| named != patient) {
             return Ok(AuxiliaryUpload::AnotherPatient);
         }
-        let types = [Type::JSONB, Type::INT4, Type::TEXT, Type::INT4, Type::INT4, Type::INT4, Type::TEXT, Type::TEXT];
+        let present = self.present(transaction, scope, new).await?;
+        if let Some(id) = &present {
+            if !new.may_update {
+                return Ok(AuxiliaryUpload::Refused(Layer::Role));
+            }
+            if let Err(refusal) = self.current(transaction, patient, (new.kind, id)).await? {
+                return Ok(AuxiliaryUpload::Refused(refusal.layer));
+            }
+        }
+        let action = if present.is_some() { Action::Update } else { self.context.action };
+        let context = Context { action, ..self.context.clone() };
+        let types = [
+            Type::JSONB,
+            Type::INT4,
+            Type::TEXT,
+            Type::INT4,
+            Type::INT4,
+            Type::INT4,
+            Type::TEXT,
+            Type::TEXT,
+            Type::BOOL,
+        ];
         let statement = transaction.prepare_typed_cached(&STORE, &types).await?;
         let row = transaction
-            .query_one(
+            .query_opt(
                 &statement,
                 &[
-                    &Json(self.context),
+                    &Json(&context),
                     &practitioner,
                     &role.map(Role::name),
                     &patient,
@@ -301,10 +330,25 @@ impl Writer<'_> {
                     &new.source,
                     &new.upstream_id,
                     &new.content,
+                    &present.is_some(),
                 ],
             )
-            .await?;
+            .await?
+            .ok_or(StoreError::Contention)?;
         resource(&row).map(AuxiliaryUpload::Stored)
+    }
+
+    /// The id of what came from the source before under the same id.
+    async fn present(
+        &self,
+        transaction: &Transaction<'_>,
+        scope: i32,
+        new: &NewAuxiliary<'_>,
+    ) -> Result<Option<String>, StoreError> {
+        let types = [Type::INT4, Type::INT4, Type::TEXT];
+        let statement = transaction.prepare_typed_cached(PRESENT, &types).await?;
+        let found = transaction.query_opt(&statement, &[&new.source, &scope, &new.upstream_id]).await?;
+        Ok(found.map(|row| row.try_get(0)).transpose()?)
     }
 
     fn consented(&self, ever_granted: bool, granted_now: bool) -> bool {
