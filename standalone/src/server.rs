@@ -38,6 +38,10 @@ const GRACE: Duration = Duration::from_secs(25);
 /// How long a client may take for the headers of a request, so that slow ones do not hold connections for ever.
 const HEADERS: Duration = Duration::from_secs(10);
 
+/// The largest body that is read although it is refused: a proxy that is still sending when the connection closes tells its
+/// caller of a broken server instead of our answer. Who announces more is cut off.
+const PASSED_OVER: u64 = 2 * MAX_BODY as u64;
+
 /// How long to wait when the system has no room for a connection.
 const NO_ROOM: Duration = Duration::from_millis(100);
 
@@ -167,11 +171,14 @@ impl Host {
     }
 }
 
-/// The body of a request, no more than a Lambda function would be given. One that says it is longer is not read at all.
+/// The body of a request, no more than a Lambda function would be given. One that says it is longer is not kept.
 async fn received(parts: &http::request::Parts, body: Incoming) -> Result<Bytes, Failure> {
     let announced =
         parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > MAX_BODY as u64) {
+    if let Some(length) = announced.filter(|length| *length > MAX_BODY as u64) {
+        if length <= PASSED_OVER {
+            let _ = tokio::time::timeout(GRACE, pass_over(body)).await;
+        }
         return Err(Failure::TooLarge);
     }
     match tokio::time::timeout(GRACE, Limited::new(body, MAX_BODY).collect()).await {
@@ -179,6 +186,11 @@ async fn received(parts: &http::request::Parts, body: Incoming) -> Result<Bytes,
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Failure::TooLarge),
         Ok(Err(_)) | Err(_) => Err(Failure::Invalid("The request body did not arrive whole.".to_owned())),
     }
+}
+
+/// Reads a body to its end and keeps nothing.
+async fn pass_over(mut body: Incoming) {
+    while let Some(Ok(_)) = body.frame().await {}
 }
 
 /// The protocol of a path that leads nowhere.

@@ -101,13 +101,15 @@ async fn what_is_read_takes_as_few_statements_however_much_there_is() {
     let world = World::new().await;
     world.sql("CREATE EXTENSION pg_stat_statements").await;
     world.sql(&format!("ALTER DATABASE {} SET pg_stat_statements.track = 'top'", world.database)).await;
+    // The connections are there, with what is said on a new one: statements of the driver and of a pooler.
+    counted(&world).await;
     let few = counted(&world).await;
     assert!(few.len() > 80, "{few:?}");
     grow(&world).await;
     let many = counted(&world).await;
     let dependent: Vec<_> = few
         .iter()
-        .filter_map(|(what, before)| many.get(what).filter(|after| *after > before).map(|after| (what, before, after)))
+        .filter_map(|(what, before)| many.get(what).filter(|after| *after != before).map(|after| (what, before, after)))
         .collect();
     assert!(dependent.is_empty(), "the number of statements depends on how much there is: {dependent:?}");
     let costly: Vec<_> =

@@ -5,17 +5,16 @@ import re
 import shutil
 import subprocess
 import sys
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 from certificates import Authority
 from instance import JHE
 from servers import Postgres, give, scratch
+from suite import Suite
 
 OWNER_PASSWORD, SERVICE_PASSWORD = "owner of the tables", "service of the requests"
 CHECKS = "database-session,database-identity,database-clear-text,database-roles,access-control"
-TESTS: list[Callable] = []
+suite = Suite()
 
 SETTINGS = """\
 listen_addresses = 'localhost'
@@ -28,11 +27,6 @@ password_encryption = 'scram-sha-256'
 """
 
 LOCAL = "local all postgres peer\n"
-
-
-def test(function: Callable) -> Callable:
-    TESTS.append(function)
-    return function
 
 
 class Server:
@@ -101,7 +95,7 @@ class Server:
         return "a short while ago" in asked.stderr
 
 
-@test
+@suite.test
 def cloud_sql_with_client_certificates_serves_who_has_the_right_one_and_nobody_else() -> None:
     access = "hostssl all all 127.0.0.1/32 scram-sha-256 clientcert=verify-full\nhostssl all all ::1/128 scram-sha-256 clientcert=verify-full\n"
     with Server("0a1b.us-central1.sql.goog", ("localhost",), access) as server:
@@ -118,7 +112,7 @@ def cloud_sql_with_client_certificates_serves_who_has_the_right_one_and_nobody_e
         assert "DB_SSL_MODE is verify-full" in found
 
 
-@test
+@suite.test
 def cloud_sql_with_a_certificate_that_names_the_instance_is_verified_by_its_own_authority() -> None:
     access = "hostssl all all 127.0.0.1/32 scram-sha-256\nhostssl all all ::1/128 scram-sha-256\n"
     with Server("project:jhe-production", (), access) as server:
@@ -132,7 +126,7 @@ def cloud_sql_with_a_certificate_that_names_the_instance_is_verified_by_its_own_
         assert azure.returncode == 1, "elsewhere the name has to be verified"
 
 
-@test
+@suite.test
 def azure_is_verified_by_a_bundle_of_several_authorities() -> None:
     access = "hostssl all all 127.0.0.1/32 scram-sha-256\nhostssl all all ::1/128 scram-sha-256\n"
     with Server("jhe-production.postgres.database.azure.com", ("localhost",), access) as server:
@@ -149,7 +143,7 @@ def azure_is_verified_by_a_bundle_of_several_authorities() -> None:
         assert not server.serves(DB_SSL_ROOT_CERT=str(bundle), DB_SSL_MODE="disable")
 
 
-@test
+@suite.test
 def passwords_and_values_are_in_no_log() -> None:
     access = "hostssl all all 127.0.0.1/32 scram-sha-256\nhostssl all all ::1/128 scram-sha-256\n"
     with Server("localhost", ("localhost",), access) as server:
@@ -163,7 +157,7 @@ def passwords_and_values_are_in_no_log() -> None:
         assert server.serves(), "the password is the one that was given"
 
 
-@test
+@suite.test
 def a_certificate_needs_its_key_and_a_file_that_is_none_is_named() -> None:
     settings = {"DB_HOST": "localhost", "DB_NAME": "jhe", "DB_USER": "u", "PATH": os.environ["PATH"], "JHE_HOME": "/tmp/jhe-none"}
     for more, named in [
@@ -176,18 +170,5 @@ def a_certificate_needs_its_key_and_a_file_that_is_none_is_named() -> None:
         assert done.returncode == 1 and named in done.stderr, (more, done.stderr)
 
 
-def main() -> int:
-    passed = failed = 0
-    for function in TESTS:
-        try:
-            function()
-            passed += 1
-        except Exception:
-            failed += 1
-            print(f"FAILED {function.__name__}\n{traceback.format_exc()}")
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(suite.run())

@@ -8,21 +8,15 @@ import ssl
 import subprocess
 import sys
 import tempfile
-import traceback
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import requests
 from certificates import Authority
 from self_hosted import FILES, OWNER_PASSWORD, SERVICE_PASSWORD, Deployment, of_unit
+from suite import Suite
 
-TESTS: list[Callable] = []
-
-
-def test(function: Callable) -> Callable:
-    TESTS.append(function)
-    return function
+suite = Suite()
 
 
 def handshake(site: Deployment, oldest: ssl.TLSVersion, newest: ssl.TLSVersion, ciphers: str = "ALL:@SECLEVEL=0") -> str:
@@ -53,7 +47,7 @@ def session(source: str = "127.0.0.1", ca: Path | None = None) -> requests.Sessi
     return client
 
 
-@test
+@suite.test
 def clear_text_is_answered_with_the_way_to_tls(site: Deployment) -> None:
     for path in ["/", "/accounts/login/?next=%2F", "/FHIR/R5/Observation?patient=40001"]:
         answer = session().get(site.clear + path, allow_redirects=False)
@@ -63,7 +57,7 @@ def clear_text_is_answered_with_the_way_to_tls(site: Deployment) -> None:
     assert answer.headers["location"] == site.base + "/", answer.headers
 
 
-@test
+@suite.test
 def old_tls_is_refused_and_new_tls_is_not(site: Deployment) -> None:
     versions = ssl.TLSVersion
     for version in [versions.TLSv1, versions.TLSv1_1]:
@@ -75,7 +69,7 @@ def old_tls_is_refused_and_new_tls_is_not(site: Deployment) -> None:
         assert handshake(site, versions.TLSv1_2, versions.TLSv1_2, ciphers).startswith("refused"), ciphers
 
 
-@test
+@suite.test
 def every_answer_says_that_the_site_is_reached_by_tls_alone_and_says_it_once(site: Deployment) -> None:
     client = session(ca=site.tls / "authorities.pem")
     for path in ["/", "/health", "/nothing", "/FHIR/R5/Observation"]:
@@ -86,12 +80,20 @@ def every_answer_says_that_the_site_is_reached_by_tls_alone_and_says_it_once(sit
     assert too_large.status_code == 413 and too_large.headers["strict-transport-security"], too_large.headers
 
 
+@suite.test
+def an_upload_that_jhe_refuses_is_answered_by_jhe(site: Deployment) -> None:
+    client = session(ca=site.tls / "authorities.pem")
+    for _ in range(20):
+        refused = client.post(site.base + "/FHIR/R5/Observation", data=b"x" * (6 << 20 | 1))
+        assert refused.status_code == 413 and refused.json()["resourceType"] == "OperationOutcome", refused.text[:300]
+
+
 def recorded_sources(site: Deployment) -> list[str]:
     statement = "SELECT DISTINCT coalesce(host(source_address::inet), '') FROM audit_event WHERE source_address IS NOT NULL"
     return sorted(site.postgres.sql(statement, "jhe").split())
 
 
-@test
+@suite.test
 def an_address_is_believed_when_the_proxy_says_it_and_not_when_a_caller_does(site: Deployment) -> None:
     login = {"username": "nobody@example.com", "password": "wrong password of nobody"}
 
@@ -114,7 +116,7 @@ def an_address_is_believed_when_the_proxy_says_it_and_not_when_a_caller_does(sit
     assert recorded_sources(site) == ["127.0.0.2", "127.0.0.3", "203.0.113.9"], recorded_sources(site)
 
 
-@test
+@suite.test
 def connections_are_encrypted_on_both_sides_of_the_pooler(site: Deployment) -> None:
     assert session(ca=site.tls / "authorities.pem").get(site.base + "/health").status_code == 200
     rows = site.postgres.sql(
@@ -141,7 +143,7 @@ def psql(site: Deployment, port: int, database: str, mode: str, user: str = "jhe
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
-@test
+@suite.test
 def migrating_again_leaves_the_login_as_the_pooler_knows_it(site: Deployment) -> None:
     kept = "SELECT rolpassword FROM pg_authid WHERE rolname = 'jhe_service'"
     before = site.postgres.sql(kept)
@@ -154,7 +156,7 @@ def migrating_again_leaves_the_login_as_the_pooler_knows_it(site: Deployment) ->
     site.postgres.sql(f"ALTER ROLE jhe_service PASSWORD '{before}'")
 
 
-@test
+@suite.test
 def a_pooler_with_the_certificate_of_another_authority_gets_nothing(site: Deployment) -> None:
     other = tempfile.TemporaryDirectory()
     path = Path(other.name, "authorities.pem")
@@ -166,7 +168,7 @@ def a_pooler_with_the_certificate_of_another_authority_gets_nothing(site: Deploy
     other.cleanup()
 
 
-@test
+@suite.test
 def logs_hold_who_changed_something_and_no_values_and_no_paths(site: Deployment) -> None:
     client = session(ca=site.tls / "authorities.pem")
     client.get(site.base + "/api/v1/invitation/SECRET-TOKEN?name=SECRET-NAME")
@@ -185,7 +187,7 @@ def logs_hold_who_changed_something_and_no_values_and_no_paths(site: Deployment)
     assert '"status":' in line, "jhe writes a line for a request"
 
 
-@test
+@suite.test
 def the_units_are_understood_by_systemd_and_expose_little(site: Deployment) -> None:
     if not shutil.which("systemd-analyze"):
         raise SystemExit("systemd-analyze is missing. Install systemd and try again.")
@@ -253,7 +255,7 @@ kill $listener $there
 """
 
 
-@test
+@suite.test
 def the_firewalls_let_through_what_they_say_and_nothing_else(site: Deployment) -> None:
     application, administrator, stranger = "10.0.1.10", "10.0.9.7", "10.0.7.7"
     ports = "22 80 443 5432 6432 8000"
@@ -275,19 +277,6 @@ def the_firewalls_let_through_what_they_say_and_nothing_else(site: Deployment) -
         assert reached == expected, (rules, reached, done.stderr)
 
 
-def main() -> int:
-    passed = failed = 0
-    with Deployment() as site:
-        for function in TESTS:
-            try:
-                function(site)
-                passed += 1
-            except Exception:
-                failed += 1
-                print(f"FAILED {function.__name__}\n{traceback.format_exc()}")
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    with Deployment() as deployment:
+        sys.exit(suite.run(deployment))

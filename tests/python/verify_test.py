@@ -9,8 +9,8 @@ import os
 import subprocess
 import sys
 import time
-import traceback
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import requests
@@ -18,15 +18,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from instance import Instance
 from self_hosted import JHE, Deployment
+from suite import Suite
 
 WORLD = {"database-as-migrated", "access-control", "upload-needs-consent", "revocation-hides"}
 UNSEEN = {"storage-encrypted", "backups", "restore-drill", "seals", "retention"}
-TESTS: list[Callable] = []
-
-
-def test(function: Callable) -> Callable:
-    TESTS.append(function)
-    return function
+suite = Suite()
 
 
 class Run:
@@ -63,6 +59,52 @@ def quickly(site: Deployment, *options: str, **environment: str) -> Run:
     return Run(site, "--only", ",".join(QUICK), *options, **environment)
 
 
+@contextmanager
+def proxied(site: Deployment, *changes: tuple[str, str]) -> Iterator[None]:
+    """While the proxy's file has these changes."""
+    site.configure_nginx(*changes)
+    try:
+        yield
+    finally:
+        site.configure_nginx()
+
+
+@contextmanager
+def served(site: Deployment, **changes: str) -> Iterator[None]:
+    """While the database has other settings or rules of access."""
+    site.postgres.reload(**changes)
+    site.pooler.restart()
+    try:
+        yield
+    finally:
+        site.postgres.reload()
+        site.pooler.restart()
+
+
+@contextmanager
+def pooled(site: Deployment, change: tuple[str, str]) -> Iterator[None]:
+    """While the pooler's file has this change."""
+    configuration = site.directory / "pgbouncer.ini"
+    text = configuration.read_text()
+    configuration.write_text(text.replace(*change))
+    site.pooler.restart()
+    try:
+        yield
+    finally:
+        configuration.write_text(text)
+        site.pooler.restart()
+
+
+@contextmanager
+def between(site: Deployment, begin: str, end: str) -> Iterator[None]:
+    """Between two statements of the database's owner."""
+    site.postgres.sql(begin, "jhe")
+    try:
+        yield
+    finally:
+        site.postgres.sql(end, "jhe")
+
+
 def fails(site: Deployment, expected: str, *options: str, **environment: str) -> None:
     run = quickly(site, *options, **environment)
     assert run.failed() == {expected}, f"{expected}, not {run.failed()}: {run.output}"
@@ -71,7 +113,7 @@ def fails(site: Deployment, expected: str, *options: str, **environment: str) ->
     assert finding["reason"] and finding["remedy"], finding
 
 
-@test
+@suite.test
 def a_deployment_by_the_files_passes_and_what_cannot_be_seen_is_said(site: Deployment) -> None:
     run = Run(site)
     QUICK.extend(check for check in run.verdicts if check not in WORLD)
@@ -93,7 +135,7 @@ def verified(jws: str, key: dict) -> dict:
     return json.loads(payload)
 
 
-@test
+@suite.test
 def the_evidence_is_dated_and_signed_and_a_changed_word_shows(site: Deployment) -> None:
     run = quickly(site)
     answer = requests.get(f"{site.base}/o/.well-known/jwks.json", verify=site.tls / "authorities.pem")
@@ -109,7 +151,7 @@ def the_evidence_is_dated_and_signed_and_a_changed_word_shows(site: Deployment) 
     assert all(path.stat().st_mode & 0o077 == 0 for path in run.files.values())
 
 
-@test
+@suite.test
 def without_the_owner_what_takes_them_is_not_checkable(site: Deployment) -> None:
     environment = site.environment("jhe-verify.service")
     environment.pop("DB_OWNER_USER")
@@ -119,12 +161,12 @@ def without_the_owner_what_takes_them_is_not_checkable(site: Deployment) -> None
     assert "nothing was tried by it" in done.stdout
 
 
-@test
+@suite.test
 def a_site_in_clear_text_fails(site: Deployment) -> None:
     fails(site, "site-https", SITE_URL=f"http://localhost:{site.jhe_port}")
 
 
-@test
+@suite.test
 def changes_of_the_proxy_fail_one_by_one(site: Deployment) -> None:
     redirect = f"return 301 {site.base}$request_uri;"
     hidden = "        proxy_hide_header Strict-Transport-Security;\n"
@@ -140,26 +182,20 @@ def changes_of_the_proxy_fail_one_by_one(site: Deployment) -> None:
         ("site-cookies", (hidden, hidden + "        proxy_cookie_flags ~ nosamesite;\n")),
         ("site-tokens", ("    location / {", "    location = /FHIR/R5/Patient { return 200; }\n    location / {")),
     ]:
-        site.configure_nginx(*changes)
-        try:
+        with proxied(site, *changes):
             fails(site, check)
-        finally:
-            site.configure_nginx()
 
 
-@test
+@suite.test
 def a_certificate_that_nobody_vouches_for_or_of_another_name_fails(site: Deployment) -> None:
     other, key = site.authority.sign(site.tls, "other", "other.example", ("other.example",))
     old, old_key = site.authority.sign(site.tls, "old", "localhost", ("localhost",), days=-0.5)
     for certificate, its_key in [(other, key), (old, old_key)]:
-        site.configure_nginx((f"{site.certificate};", f"{certificate};"), (f"{site.key};", f"{its_key};"))
-        try:
+        with proxied(site, (f"{site.certificate};", f"{certificate};"), (f"{site.key};", f"{its_key};")):
             assert "site-tls-versions" in quickly(site).failed(), certificate
-        finally:
-            site.configure_nginx()
 
 
-@test
+@suite.test
 def settings_of_the_database_fail_one_by_one(site: Deployment) -> None:
     for check, setting in [
         ("database-session", "ssl_min_protocol_version = 'TLSv1.1'\nssl_ciphers = 'ALL:@SECLEVEL=0'"),
@@ -173,52 +209,36 @@ def settings_of_the_database_fail_one_by_one(site: Deployment) -> None:
         ("database-log-values", "log_min_error_statement = 'error'"),
         ("database-passwords", "password_encryption = 'md5'"),
     ]:
-        site.postgres.reload(settings=f"{site.postgres.settings}\n{setting}\n")
-        site.pooler.restart()
-        try:
+        with served(site, settings=f"{site.postgres.settings}\n{setting}\n"):
             fails(site, check)
-        finally:
-            site.postgres.reload()
-            site.pooler.restart()
 
 
-@test
+@suite.test
 def a_database_that_takes_clear_text_fails(site: Deployment) -> None:
-    site.postgres.reload(access=site.postgres.access.replace("hostssl", "host   "))
-    try:
+    with served(site, access=site.postgres.access.replace("hostssl", "host   ")):
         fails(site, "database-clear-text")
         # And so does a pooler that talks to it in clear text.
-        configuration = site.directory / "pgbouncer.ini"
-        text = configuration.read_text()
-        configuration.write_text(text.replace("server_tls_sslmode = verify-full", "server_tls_sslmode = disable"))
-        site.pooler.restart()
-        run = quickly(site)
-        assert run.failed() == {"database-clear-text", "database-session"}, run.output
-        configuration.write_text(text)
-    finally:
-        site.postgres.reload()
-        site.pooler.restart()
-    configuration.write_text(text.replace("client_tls_sslmode = require", "client_tls_sslmode = allow"))
-    site.pooler.restart()
-    fails(site, "database-clear-text")
-    configuration.write_text(text)
-    site.pooler.restart()
+        with pooled(site, ("server_tls_sslmode = verify-full", "server_tls_sslmode = disable")):
+            run = quickly(site)
+            assert run.failed() == {"database-clear-text", "database-session"}, run.output
+    with pooled(site, ("client_tls_sslmode = require", "client_tls_sslmode = allow")):
+        fails(site, "database-clear-text")
 
 
-@test
+@suite.test
 def a_database_that_is_not_reached_fails_once_and_the_rest_is_not_checkable(site: Deployment) -> None:
     for wrong in [{"DB_PORT": "1"}, {"DB_NAME": "nothing"}, {"DB_USER": "nobody"}]:
         run = quickly(site, **wrong)
         assert run.failed() == {"database-session"} and len(run.unseen()) > len(UNSEEN) + 5, run.output
 
 
-@test
+@suite.test
 def a_server_that_is_not_verified_fails(site: Deployment) -> None:
     for mode in ["require", "verify-ca", "prefer"]:
         fails(site, "database-identity", DB_SSL_MODE=mode)
 
 
-@test
+@suite.test
 def rights_of_the_login_fail_one_by_one(site: Deployment) -> None:
     for check, begin, end in [
         ("database-roles", "ALTER ROLE jhe_service CREATEDB", "ALTER ROLE jhe_service NOCREATEDB"),
@@ -250,16 +270,13 @@ def rights_of_the_login_fail_one_by_one(site: Deployment) -> None:
             "CREATE TRIGGER audit_event_immutable BEFORE UPDATE OR DELETE ON audit_event FOR EACH ROW EXECUTE FUNCTION refuse_change()",
         ),
     ]:
-        site.postgres.sql(begin, "jhe")
-        try:
+        with between(site, begin, end):
             fails(site, check)
-        finally:
-            site.postgres.sql(end, "jhe")
     # Nothing of what was tried is left.
     assert site.postgres.sql("SELECT count(*) > 0 FROM audit_event", "jhe") == "t"
 
 
-@test
+@suite.test
 def a_schema_that_no_migration_made_fails(site: Deployment) -> None:
     for begin, end, named in [
         ("CREATE FUNCTION own() RETURNS int LANGUAGE sql AS 'SELECT 1'", "DROP FUNCTION own()", "function own() is not of a migration"),
@@ -277,17 +294,14 @@ def a_schema_that_no_migration_made_fails(site: Deployment) -> None:
         ),
         ("CREATE VIEW own AS SELECT 1 AS one", "DROP VIEW own", "view own is not of a migration"),
     ]:
-        site.postgres.sql(begin, "jhe")
-        try:
+        with between(site, begin, end):
             run = Run(site)
             finding = next(finding for finding in run.report["findings"] if finding["id"] == "database-as-migrated")
             assert run.failed() == {"database-as-migrated"} and named in finding["reason"], run.output
-        finally:
-            site.postgres.sql(end, "jhe")
     assert not Run(site).failed(), "all is as it was"
 
 
-@test
+@suite.test
 def limits_fail_one_by_one(site: Deployment) -> None:
     fails(site, "database-limits", DB_POOL_SIZE="100")
     for timeout, kept in [("statement_timeout", "15s"), ("lock_timeout", "5s"), ("idle_in_transaction_session_timeout", "15s")]:
@@ -300,21 +314,17 @@ def limits_fail_one_by_one(site: Deployment) -> None:
             site.pooler.restart()
 
 
-@test
+@suite.test
 def a_super_admin_without_a_second_factor_fails(site: Deployment) -> None:
     fails(site, "super-admins-factors", REQUIRE_SECOND_FACTOR_FOR_SUPER_ADMINS="false")
-    site.postgres.sql(
-        "INSERT INTO app_user (id, email, user_type, is_superuser) VALUES (1, 'a@example.com', 'practitioner', true)", "jhe"
-    )
-    try:
+    made = "INSERT INTO app_user (id, email, user_type, is_superuser) VALUES (1, 'a@example.com', 'practitioner', true)"
+    with between(site, made, "DELETE FROM totp_factor; DELETE FROM app_user WHERE id = 1"):
         fails(site, "super-admins-factors")
         site.postgres.sql("INSERT INTO totp_factor (user_id, secret, last_step) VALUES (1, 'x', 0)", "jhe")
         assert quickly(site).failed() == set()
-    finally:
-        site.postgres.sql("DELETE FROM totp_factor; DELETE FROM app_user WHERE id = 1", "jhe")
 
 
-@test
+@suite.test
 def old_secrets_and_late_rotations_fail(site: Deployment) -> None:
     home = Path(site.directory, "home", "secrets")
     long_ago = time.time() - 366 * 24 * 3600
@@ -335,7 +345,7 @@ def old_secrets_and_late_rotations_fail(site: Deployment) -> None:
         ring.write_text(kept)
 
 
-@test
+@suite.test
 def without_signing_keys_there_is_a_report_and_no_signature(site: Deployment) -> None:
     home, reports = str(site.directory / "without-keys"), site.directory / "unsigned"
     words = ["verify", "--target", "local", "--only", "secrets-age", "--report", str(reports)]
@@ -344,7 +354,7 @@ def without_signing_keys_there_is_a_report_and_no_signature(site: Deployment) ->
     assert sorted(path.suffix for path in reports.iterdir()) == [".json", ".md"]
 
 
-@test
+@suite.test
 def what_a_provider_says_counts(site: Deployment) -> None:
     good = {
         "StorageEncrypted": True,
@@ -369,7 +379,7 @@ def what_a_provider_says_counts(site: Deployment) -> None:
             assert run.unseen() == {"restore-drill", "seals", "retention"} and not run.failed(), run.output
 
 
-@test
+@suite.test
 def beside_a_running_developers_host_only_the_admin_of_the_demo_fails(_: Deployment) -> None:
     with Instance() as jhe:
         environment = {**os.environ, "JHE_HOME": jhe.home.name, "SITE_URL": jhe.base, "LOG_LEVEL": "off"}
@@ -381,29 +391,13 @@ def beside_a_running_developers_host_only_the_admin_of_the_demo_fails(_: Deploym
         assert WORLD < set(passed), done.stdout
 
 
-@test
+@suite.test
 def words_that_mean_nothing_are_refused(site: Deployment) -> None:
     for words in [[], ["--target"], ["--target", "mars"], ["--target", "aws", "--only", "x"], ["--target", "aws", "--x", "y"], ["--target", "aws", "--facts", "/nowhere"]]:
         done = site.jhe("verify", *words, unit="jhe-verify.service")
         assert done.returncode == 1 and "jhe: " in done.stderr, (words, done.stdout, done.stderr)
 
 
-def main() -> int:
-    passed = failed = 0
-    with Deployment() as site:
-        for function in TESTS:
-            started = time.monotonic()
-            try:
-                function(site)
-                passed += 1
-            except Exception:
-                failed += 1
-                print(f"FAILED {function.__name__}\n{traceback.format_exc()}")
-            if os.environ.get("TIMES"):
-                print(f"{time.monotonic() - started:.1f} s {function.__name__}")
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    with Deployment() as deployment:
+        sys.exit(suite.run(deployment))
