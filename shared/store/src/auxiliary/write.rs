@@ -300,7 +300,7 @@ impl Writer<'_> {
             if !new.may_update {
                 return Ok(AuxiliaryUpload::Refused(Layer::Role));
             }
-            if let Err(refusal) = self.current(transaction, patient, (new.kind, id)).await? {
+            if let Err(refusal) = self.current(transaction, (new.kind, id)).await? {
                 return Ok(AuxiliaryUpload::Refused(refusal.layer));
             }
         }
@@ -373,27 +373,14 @@ impl Writer<'_> {
             let patient: Option<i32> = found.map(|row| row.try_get(0)).transpose()?;
             let outcome = match patient {
                 None => AuxiliaryChange::Missing,
-                Some(patient) => match self.current(&transaction, patient, target).await? {
-                    Err(refusal) => AuxiliaryChange::Refused(refusal),
-                    Ok(current) if expected.is_some_and(|known| !known.contains(&current.resource.version)) => {
-                        AuxiliaryChange::Stale
+                Some(patient) => {
+                    self.lock(&transaction, patient).await?;
+                    match self.attempt(&transaction, patient, target, expected, change).await? {
+                        Ok(Some(outcome)) => outcome,
+                        Ok(None) => continue,
+                        Err(error) => return Ok(Err(error)),
                     }
-                    Ok(current) => {
-                        let content = match change.map(|change| change(&current.resource)).transpose() {
-                            Ok(content) => content,
-                            Err(error) => return Ok(Err(error)),
-                        };
-                        let named = content.as_ref().and_then(|content| content.named_patient);
-                        if named.is_some_and(|named| named != patient) {
-                            AuxiliaryChange::AnotherPatient
-                        } else {
-                            match self.carry_out(&transaction, &current, content).await? {
-                                Some(done) => AuxiliaryChange::Done(done),
-                                None => continue,
-                            }
-                        }
-                    }
-                },
+                }
             };
             let reason = match &outcome {
                 AuxiliaryChange::Done(_) => None,
@@ -411,14 +398,39 @@ impl Writer<'_> {
         Err(StoreError::Contention)
     }
 
-    /// The resource, if the caller may change it. Who may not read it is not told that it is there.
-    async fn current(
+    /// Changes a resource of a patient who is locked, or deletes it: none when somebody else was faster.
+    async fn attempt<E>(
         &self,
         transaction: &Transaction<'_>,
         patient: i32,
+        target: (&'static str, &str),
+        expected: Option<&[i32]>,
+        change: Option<AuxiliaryUpsert<'_, E>>,
+    ) -> Result<Result<Option<AuxiliaryChange>, E>, StoreError> {
+        let current = match self.current(transaction, target).await? {
+            Ok(current) => current,
+            Err(refusal) => return Ok(Ok(Some(AuxiliaryChange::Refused(refusal)))),
+        };
+        if expected.is_some_and(|known| !known.contains(&current.resource.version)) {
+            return Ok(Ok(Some(AuxiliaryChange::Stale)));
+        }
+        let content = match change.map(|change| change(&current.resource)).transpose() {
+            Ok(content) => content,
+            Err(error) => return Ok(Err(error)),
+        };
+        let named = content.as_ref().and_then(|content| content.named_patient);
+        if named.is_some_and(|named| named != patient) {
+            return Ok(Ok(Some(AuxiliaryChange::AnotherPatient)));
+        }
+        Ok(Ok(self.carry_out(transaction, &current, content).await?.map(AuxiliaryChange::Done)))
+    }
+
+    /// The resource of a patient who is locked, if the caller may change it. Who may not read it is not told that it is there.
+    async fn current(
+        &self,
+        transaction: &Transaction<'_>,
         (kind, id): (&'static str, &str),
     ) -> Result<Result<Current, Refusal>, StoreError> {
-        self.lock(transaction, patient).await?;
         let reader = Reader::from(self.actor);
         let types = [Type::JSONB, Type::TEXT, Type::INT4, Type::TEXT];
         let statement = transaction.prepare_typed_cached(&current(reader), &types).await?;
