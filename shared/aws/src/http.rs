@@ -14,8 +14,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector as TcpConnector},
     rt::TokioExecutor,
 };
-use rustls::{ClientConfig, RootCertStore};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 /// Connections are kept for the next request, whichever client of the SDK makes it.
 #[derive(Clone, Debug)]
@@ -35,11 +34,7 @@ impl HttpConnector for Connector {
 
 /// A client that gives up connecting after `patience`.
 pub(crate) fn client(patience: Duration) -> Result<SharedHttpClient, rustls::Error> {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let tls = tls::client(tls::authorities_of_the_web())?;
     let mut tcp = TcpConnector::new();
     tcp.set_connect_timeout(Some(patience));
     tcp.set_nodelay(true);

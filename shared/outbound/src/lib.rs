@@ -13,9 +13,9 @@ use bytes::Bytes;
 use http::{Request, StatusCode, Uri, header, request::Builder, uri::Scheme};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls_pki_types::ServerName;
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use tls::CertificatesError;
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -30,7 +30,7 @@ pub enum FetchError {
     Url,
     /// The file with the authorities to trust has none, or cannot be read.
     #[error("the file with the authorities is not usable")]
-    Authorities,
+    Authorities(#[source] CertificatesError),
     /// TLS cannot be set up.
     #[error("TLS cannot be set up")]
     Setup(#[source] rustls::Error),
@@ -94,16 +94,8 @@ pub struct Fetcher {
 impl Fetcher {
     /// One that trusts the certificate authorities in a PEM file, or those of the web.
     pub fn new(reach: Reach, authorities: Option<&Path>) -> Result<Self, FetchError> {
-        let roots = match authorities {
-            None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
-            Some(file) => roots_in(file)?,
-        };
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(FetchError::Setup)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let trusted = tls::authorities(authorities).map_err(FetchError::Authorities)?;
+        let config = tls::client(trusted).map_err(FetchError::Setup)?;
         Ok(Self { tls: TlsConnector::from(Arc::new(config)), reach })
     }
 
@@ -152,14 +144,6 @@ impl Fetcher {
         let tcp = TcpStream::connect(addresses.as_slice()).await.map_err(FetchError::Connection)?;
         self.tls.connect(name, tcp).await.map_err(FetchError::Connection)
     }
-}
-
-fn roots_in(file: &Path) -> Result<RootCertStore, FetchError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|_| FetchError::Authorities)? {
-        roots.add(certificate.map_err(|_| FetchError::Authorities)?).map_err(|_| FetchError::Authorities)?;
-    }
-    if roots.is_empty() { Err(FetchError::Authorities) } else { Ok(roots) }
 }
 
 /// Sends the request, and reads the body of a 200.

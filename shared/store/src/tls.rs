@@ -2,28 +2,25 @@
 
 use crate::{ConfigError, DatabaseConfig, SslMode};
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    DigitallySignedStruct, SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
 use std::{path::Path, sync::Arc};
+use tls::CertificatesError;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// The connector for a configuration.
 pub fn connector(config: &DatabaseConfig) -> Result<MakeRustlsConnect, ConfigError> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(ConfigError::Tls)?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier(config, provider)?);
+    let verifier = verifier(config, tls::provider())?;
+    let builder = tls::builder().map_err(ConfigError::Tls)?.dangerous().with_custom_certificate_verifier(verifier);
     let tls = match (&config.ssl_cert, &config.ssl_key) {
         (Some(certificate), Some(key)) => builder
-            .with_client_auth_cert(certificates("DB_SSL_CERT", certificate)?, private_key(key)?)
+            .with_client_auth_cert(tls::certificates(certificate).map_err(unusable("DB_SSL_CERT"))?, private_key(key)?)
             .map_err(ConfigError::Tls)?,
         _ => builder.with_no_client_auth(),
     };
@@ -35,7 +32,8 @@ fn verifier(
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, ConfigError> {
     let trust = || {
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots(config)?), Arc::clone(&provider))
+        let authorities = tls::authorities(config.ssl_root_cert.as_deref()).map_err(unusable("DB_SSL_ROOT_CERT"))?;
+        WebPkiServerVerifier::builder_with_provider(Arc::new(authorities), Arc::clone(&provider))
             .build()
             .map_err(|error| ConfigError::Tls(rustls::Error::General(error.to_string())))
     };
@@ -48,27 +46,8 @@ fn verifier(
     })
 }
 
-fn roots(config: &DatabaseConfig) -> Result<RootCertStore, ConfigError> {
-    let mut roots = RootCertStore::empty();
-    match &config.ssl_root_cert {
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Some(path) => {
-            for certificate in certificates("DB_SSL_ROOT_CERT", path)? {
-                roots.add(certificate).map_err(ConfigError::Tls)?;
-            }
-        }
-    }
-    Ok(roots)
-}
-
-fn certificates(name: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
-    let unusable = |error| ConfigError::File(name, std::io::Error::other(error));
-    let found =
-        CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(unusable)?;
-    if found.is_empty() {
-        return Err(ConfigError::Invalid(name, "the file holds no certificate"));
-    }
-    Ok(found)
+fn unusable(name: &'static str) -> impl Fn(CertificatesError) -> ConfigError {
+    move |error| ConfigError::File(name, std::io::Error::other(error))
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, ConfigError> {

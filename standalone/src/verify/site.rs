@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, Uri, header};
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
-use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls::{ClientConfig, SupportedProtocolVersion, version};
+use rustls_pki_types::ServerName;
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -84,16 +84,8 @@ impl<'a> Place<'a> {
 
 /// A client that trusts the authorities of the web, and those of a file besides.
 fn client(authorities: Option<&Path>, versions: &[&'static SupportedProtocolVersion]) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(file) = authorities {
-        for certificate in CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())? {
-            let certificate = certificate.map_err(|error| error.to_string())?;
-            roots.add(certificate).map_err(|error| error.to_string())?;
-        }
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions);
-    Ok(builder.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth())
+    let trusted = tls::authorities_of_the_web_and(authorities).map_err(|error| error.to_string())?;
+    tls::client_of(versions, trusted).map_err(|error| error.to_string())
 }
 
 /// An answer, without its body.
