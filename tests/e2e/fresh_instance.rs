@@ -1,4 +1,4 @@
-//! An instance that nobody has used yet.
+//! An instance that nobody has used yet, and one that a later version has migrated.
 
 use end_to_end::World;
 
@@ -20,4 +20,17 @@ async fn without_the_demo_world_nobody_and_nothing_can_sign_in() {
     }
     drop(client);
     world.sql(&format!("DROP DATABASE {name} WITH (FORCE)")).await;
+}
+
+#[tokio::test]
+async fn a_version_that_is_gone_back_to_starts_on_the_schema_of_the_one_after_it() {
+    let world = World::new().await;
+    let history = |version: &str| {
+        format!("INSERT INTO refinery_schema_history VALUES ({version}, 'later', '2026-01-01T00:00:00Z', '1')")
+    };
+    world.sql(&history("(SELECT max(version) + 1 FROM refinery_schema_history)")).await;
+    assert_eq!(store::migrate(&world.owner_config()).await.expect("nothing to do"), 0);
+    world.sql("DELETE FROM refinery_schema_history WHERE version = 2").await;
+    let error = store::migrate(&world.owner_config()).await.expect_err("a history with a hole");
+    assert!(matches!(&error, store::LoginError::History(_)) && error.to_string().contains("V2"), "{error}");
 }

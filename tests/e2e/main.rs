@@ -84,6 +84,7 @@ mod patients_apps;
 mod patients_change;
 mod patients_import;
 mod patients_organizations;
+mod pinning;
 mod practitioner_clients;
 mod practitioners;
 mod queries;

@@ -6,7 +6,7 @@
 use crate::{
     hostile::PUBLIC,
     matrix_callers::{CALLERS, Caller, Whose, callers, uploaded},
-    matrix_objects,
+    matrix_objects, pinning,
 };
 use end_to_end::{World, point, reply::Reply};
 use reqwest::{Method, RequestBuilder, header};
@@ -254,6 +254,8 @@ pub fn is_told_by_another(route: &Route, all: &[Route]) -> bool {
 /// A world in which there is something of every kind.
 pub async fn furnished() -> World {
     let world = World::new().await;
+    // Before the functions have connections: those that there are do not heed it.
+    pinning::watch(&world).await;
     for statement in AUXILIARY {
         world.sql(statement).await;
     }
@@ -292,6 +294,7 @@ async fn lines(routes: Vec<Route>) -> Vec<String> {
         }
         lines.push(line.trim_end().to_owned());
     }
+    pinning::nothing_pinned(&world).await;
     lines
 }
 

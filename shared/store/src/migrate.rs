@@ -2,7 +2,9 @@
 
 use crate::{ConfigError, DatabaseConfig, StoreError, pool::driver_config, tls};
 use postgres_protocol::password::scram_sha_256;
+use refinery::Migration;
 use secrecy::{ExposeSecret, SecretString};
+use std::collections::BTreeSet;
 use tokio_postgres::Client;
 
 mod embedded {
@@ -21,6 +23,9 @@ pub enum LoginError {
     /// A migration failed; what had been applied before stays.
     #[error("a migration failed")]
     Migration(#[source] Box<refinery::Error>),
+    /// The database has a history that is not ours.
+    #[error("the database was migrated by another program: {0}")]
+    History(String),
     /// A name may hold only small letters, digits and underscores.
     #[error("{0:?} cannot be the name of a login or a database")]
     Name(String),
@@ -37,17 +42,38 @@ pub async fn connect_owner(owner: &DatabaseConfig) -> Result<Client, LoginError>
     Ok(client)
 }
 
-/// Applies the migrations that are not applied yet, as the owner. Two that start at once take turns.
+/// Applies the migrations that are not applied yet, as the owner. Two that start at once take turns. A database that a later
+/// version migrated is left as it is: migrations keep what the version before needs, so that it can be gone back to.
 pub async fn migrate(owner: &DatabaseConfig) -> Result<usize, LoginError> {
     /// Any number, the same in every process: the key of the lock that lets one migrate at a time.
     const MIGRATION_LOCK: i64 = 0x6a68_655f_6d69_6772;
     let mut client = connect_owner(owner).await?;
     client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await.map_err(StoreError::from)?;
-    let report = embedded::migrations::runner()
-        .run_async(&mut client)
-        .await
-        .map_err(|error| LoginError::Migration(Box::new(error)))?;
+    // What is missing here is judged below: refinery does not tell what is later from what is foreign.
+    let runner = embedded::migrations::runner().set_abort_missing(false);
+    let failed = |error| LoginError::Migration(Box::new(error));
+    let has_history = "SELECT FROM pg_class WHERE oid = to_regclass('refinery_schema_history')";
+    if client.query_opt(has_history, &[]).await.map_err(StoreError::from)?.is_some() {
+        let applied = runner.get_applied_migrations_async(&mut client).await.map_err(failed)?;
+        check_history(&versions(&applied), &versions(runner.get_migrations()))?;
+    }
+    let report = runner.run_async(&mut client).await.map_err(failed)?;
     Ok(report.applied_migrations().len())
+}
+
+fn versions(migrations: &[Migration]) -> BTreeSet<i32> {
+    migrations.iter().map(Migration::version).collect()
+}
+
+/// What was applied is what we have, and perhaps what comes after it.
+fn check_history(applied: &BTreeSet<i32>, ours: &BTreeSet<i32>) -> Result<(), LoginError> {
+    if let Some(foreign) = applied.difference(ours).find(|version| Some(*version) < ours.last()) {
+        return Err(LoginError::History(format!("it has V{foreign}, which is not in this version")));
+    }
+    if let Some(skipped) = ours.difference(applied).find(|version| Some(*version) < applied.last()) {
+        return Err(LoginError::History(format!("it has no V{skipped}, and has later ones")));
+    }
+    Ok(())
 }
 
 /// Makes, or gives a new password to, a login that may do what the functions may do and nothing else.
@@ -142,4 +168,21 @@ fn checked_name(name: &str) -> Result<(), LoginError> {
         return Err(LoginError::Name(name.to_owned()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_version_may_have_migrated_and_no_other_program() {
+        let set = |versions: &[i32]| versions.iter().copied().collect::<BTreeSet<_>>();
+        let ours = set(&[1, 2, 4]);
+        for good in [&[][..], &[1], &[1, 2], &[1, 2, 4], &[1, 2, 4, 5, 7]] {
+            assert!(check_history(&set(good), &ours).is_ok(), "{good:?}");
+        }
+        for wrong in [&[2][..], &[1, 4], &[1, 2, 3], &[1, 2, 3, 4], &[1, 5], &[5]] {
+            assert!(matches!(check_history(&set(wrong), &ours), Err(LoginError::History(_))), "{wrong:?}");
+        }
+    }
 }

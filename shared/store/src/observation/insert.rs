@@ -23,7 +23,7 @@ const INSERT: &str = "
 WITH moment AS MATERIALIZED (
   SELECT clock_timestamp() AS at
 ), numbered AS MATERIALIZED (
-  SELECT nextval('observation_id_seq') AS id, i.*
+  SELECT next_observation_id() AS id, i.*
     FROM unnest($2::int[], $3::int[], $4::int[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::text[], $9::bigint[],
                 $15::int[])
       AS i(patient_id, scope_id, data_source_id, status, effective_start, effective_end, content, n, source_id)
