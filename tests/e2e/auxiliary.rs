@@ -20,6 +20,13 @@ fn response(source: i64, severity: i32) -> Value {
         "item": [{ "linkId": "cough", "answer": [{ "valueInteger": severity }] }] })
 }
 
+/// A response as an update of the one at a path.
+fn update(source: i64, path: &str) -> Value {
+    let mut response = response(source, 1);
+    response["id"] = path.rsplit('/').next().into();
+    response
+}
+
 /// A world in which Peter has sent one response: its source and its path.
 async fn world() -> (World, i64, String) {
     let world = World::new().await;
@@ -106,6 +113,7 @@ async fn each_layer_refuses_by_name() {
         assert_eq!(status, StatusCode::FORBIDDEN, "{user}: {answer}");
         assert_eq!(last_refusal(&world).await.0, layer, "{user}");
     }
+    let update = update(source, &path);
     for (user, status, layer) in [
         ("ll_patient_pamela", StatusCode::NOT_FOUND, "user_type"),
         ("admin", StatusCode::FORBIDDEN, "user_type"),
@@ -113,11 +121,7 @@ async fn each_layer_refuses_by_name() {
         ("viewer_victor", StatusCode::FORBIDDEN, "role"),
     ] {
         for method in [Method::PUT, Method::DELETE] {
-            assert_eq!(
-                world.send(user, method.clone(), &path, &response(source, 1)).await.0,
-                status,
-                "{method} {user}"
-            );
+            assert_eq!(world.send(user, method.clone(), &path, &update).await.0, status, "{method} {user}");
             assert_eq!(last_refusal(&world).await.0, layer, "{method} {user}");
         }
     }
@@ -170,12 +174,53 @@ async fn data_whose_consent_is_revoked_is_stored_and_hidden_or_refused_by_the_se
 }
 
 #[tokio::test]
+async fn where_what_is_withdrawn_is_refused_no_resource_is_stored_or_changed_after_the_enrolment() {
+    let world = World::with(&[("UPLOAD_WHEN_REVOKED", "reject")]).await;
+    let source = source(&world, "ll_patient_peter").await;
+    let (status, made) = world.post("ll_patient_peter", QR, &response(source, 1)).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    let patch = async || {
+        let path = format!("{QR}/{}", made["id"].as_str().expect("an id"));
+        world.send("ll_patient_peter", Method::PATCH, &path, &json!({ "status": "amended" })).await.0
+    };
+    assert_eq!(patch().await, StatusCode::OK);
+    let studies = "/api/v1/studies/30001/patients";
+    let ended = world.send("member_megan", Method::DELETE, studies, &json!({ "patientIds": [40001] })).await;
+    assert_eq!(ended.0, StatusCode::NO_CONTENT, "{}", ended.1);
+    assert_eq!(world.post("ll_patient_peter", QR, &response(source, 2)).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(patch().await, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn an_update_is_of_the_resource_that_it_names() {
+    let (world, source, path) = world().await;
+    let another = json!("00000000-0000-4000-8000-000000000000");
+    let id = update(source, &path)["id"].clone();
+    for (named, expected) in [(None, 400), (Some(&another), 400), (Some(&json!("up-1")), 400), (Some(&id), 200)] {
+        let mut body = response(source, 2);
+        body.as_object_mut().expect("an object").extend(named.map(|id| ("id".to_owned(), id.clone())));
+        let (status, answer) = world.send("ll_patient_peter", Method::PUT, &path, &body).await;
+        assert_eq!(status.as_u16(), expected, "{named:?}: {answer}");
+        if expected == 400 {
+            assert_eq!(answer["issue"][0]["expression"], json!(["id"]), "{named:?}: {answer}");
+        }
+    }
+    let (status, answer) = world.send("ll_patient_peter", Method::PATCH, &path, &json!({ "id": another })).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+    assert_eq!(world.get("ll_patient_peter", &path).await.1["meta"]["versionId"], "2", "one update was made");
+}
+
+#[tokio::test]
 async fn a_resource_is_of_its_sources_patient_and_of_a_source_that_the_caller_may_use() {
     let (world, source, path) = world().await;
     let mut other = response(source, 1);
     other["subject"]["reference"] = json!("Patient/40002");
     assert_eq!(world.post("ll_patient_peter", QR, &other).await.0, StatusCode::BAD_REQUEST);
-    assert_eq!(world.send("ll_patient_peter", Method::PUT, &path, &other).await.0, StatusCode::BAD_REQUEST);
+    let mut change = update(source, &path);
+    change["subject"] = other["subject"].clone();
+    assert_eq!(world.send("ll_patient_peter", Method::PUT, &path, &change).await.0, StatusCode::BAD_REQUEST);
+    change["subject"]["reference"] = json!("Patient/40001");
+    assert_eq!(world.send("ll_patient_peter", Method::PUT, &path, &change).await.0, StatusCode::OK);
     other["subject"]["reference"] = json!("Patient/40001");
     assert_eq!(world.post("ll_patient_peter", QR, &other).await.0, StatusCode::CREATED);
     // A source of somebody else's and one that does not exist are refused alike.

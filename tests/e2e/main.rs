@@ -33,6 +33,7 @@ mod cors;
 mod data_sources;
 mod database_login;
 mod database_tls;
+mod directories;
 mod dpop;
 mod end_of_time;
 mod enrolment_races;

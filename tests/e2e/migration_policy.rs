@@ -26,10 +26,15 @@ fn after<'a>(statement: &'a str, phrase: &str) -> Option<&'a str> {
     rest.split([' ', '(']).find(|word| !word.is_empty() && !["if", "not", "exists", "only"].contains(word))
 }
 
+/// Tables of people's own making, of thousands of rows: an index of 20,000 is made within a tenth of a second, and who writes
+/// meanwhile waits that long.
+const SHORT: [&str; 2] = ["organization", "study"];
+
 /// Why a statement would block the writers of a table that exists already, or break the version that is running.
 fn problem(statement: &str, existing: &BTreeSet<String>) -> Option<&'static str> {
     let is_old = |table: Option<&str>| table.is_some_and(|table| existing.contains(table));
-    if statement.starts_with("create") && statement.contains("index ") && is_old(after(statement, " on ")) {
+    let indexed = after(statement, " on ").filter(|table| !SHORT.contains(table));
+    if statement.starts_with("create") && statement.contains("index ") && is_old(indexed) {
         return (!statement.contains("index concurrently ")).then_some("an index without CONCURRENTLY");
     }
     if statement.starts_with("drop table") || statement.starts_with("truncate") || statement.starts_with("lock ") {
@@ -114,11 +119,14 @@ fn no_migration_stops_the_writers() {
 
 #[test]
 fn what_would_stop_the_writers_is_found() {
-    let first = "CREATE TABLE a (id int); CREATE INDEX a_id ON a (id);".to_owned();
+    let first = "CREATE TABLE a (id int); CREATE INDEX a_id ON a (id); CREATE TABLE study (id int); CREATE TABLE study_patient (id int);"
+        .to_owned();
     for (sql, allowed) in [
         ("CREATE INDEX x ON a (id)", false),
         ("CREATE UNIQUE INDEX x ON a USING btree (id)", false),
         ("CREATE INDEX CONCURRENTLY x ON a (id)", true),
+        ("CREATE INDEX x ON study (id)", true),
+        ("CREATE INDEX x ON study_patient (id)", false),
         ("CREATE TABLE b (id int); CREATE INDEX x ON b (id)", true),
         ("ALTER TABLE a DROP COLUMN id", false),
         ("ALTER TABLE a RENAME COLUMN id TO b", false),

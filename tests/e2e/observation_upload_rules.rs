@@ -165,3 +165,28 @@ async fn a_deployment_can_refuse_what_is_withdrawn() {
     let elsewhere = upload(&world, "ll_patient_peter", &observation(PETER, CAREX, &blood_pressure(118, AT), "")).await;
     assert_eq!(elsewhere.status, StatusCode::CREATED, "{}", elsewhere.text);
 }
+
+#[tokio::test]
+async fn where_what_is_withdrawn_is_refused_a_grant_ends_with_its_enrolment_and_its_request() {
+    let world = World::with(&[("UPLOAD_WHEN_REVOKED", "reject")]).await;
+    let rate = observation(PETER, CAREX, &heart_rate(60, AT), "");
+    let send = async || upload(&world, "ll_patient_peter", &rate).await.status.as_u16();
+    let manage = async |method: &Method, path: &str, body: &Value| {
+        let (status, answer) = world.send("manager_mary", method.clone(), path, body).await;
+        assert!(status.is_success(), "{method} {path}: {answer}");
+    };
+    for (path, body) in [
+        ("/api/v1/studies/30001/patients", json!({ "patientIds": [PETER] })),
+        ("/api/v1/studies/30001/scope_requests", json!({ "scopeCodeId": 50004 })),
+    ] {
+        assert_eq!(send().await, 201, "{path}: granted");
+        manage(&Method::DELETE, path, &body).await;
+        assert_eq!(send().await, 403, "{path}: ended");
+        manage(&Method::POST, path, &body).await;
+        assert_eq!(send().await, 403, "{path}: made again, and not decided anew");
+        world.decide("ll_patient_peter", PETER, 30001, "omh:heart-rate:2.0", true).await;
+    }
+    // The end of a study ends no consent.
+    world.sql("UPDATE study SET status = 'completed', access_until = now() + interval '1 day' WHERE id = 30001").await;
+    assert_eq!(send().await, 201);
+}

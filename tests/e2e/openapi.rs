@@ -1,4 +1,5 @@
-//! The description of the API is that of the code, and of every route of `/api`.
+//! The description of the API is that of the code, and of every route of `/api`, of the FHIR resources that are kept as they come, and
+//! of their import.
 
 use crate::{
     hostile::PUBLIC,
@@ -26,7 +27,10 @@ fn every_route_of_the_api_is_described_by_its_function_and_nothing_else_is() {
     let (declared, _) = routes::declared().expect("the template");
     let routes: BTreeSet<(String, String)> = declared
         .into_iter()
-        .filter(|route| route.path.starts_with("/api/"))
+        .filter(|route| {
+            // The other types of FHIR are in the CapabilityStatement, and `/fhir/r5` is the same again.
+            ["/api/", "/FHIR/R5/{type}", "/fhir-import/"].iter().any(|base| route.path.starts_with(base))
+        })
         .map(|route| (format!("{} {}", route.method, route.path), route.function))
         .collect();
     let described: BTreeSet<(String, String)> = FUNCTIONS
@@ -35,6 +39,20 @@ fn every_route_of_the_api_is_described_by_its_function_and_nothing_else_is() {
         .collect();
     let difference: Vec<_> = routes.symmetric_difference(&described).collect();
     assert!(difference.is_empty(), "{difference:#?}");
+}
+
+#[test]
+fn the_documentation_names_every_list_without_pages() {
+    let routes = DOCUMENT["paths"].as_object().expect("paths").iter();
+    let without_pages: BTreeSet<String> = routes
+        .filter(|(_, methods)| {
+            methods.pointer("/get/responses/200/content/application~1json/schema/type") == Some(&"array".into())
+        })
+        .map(|(path, _)| format!("- `GET {path}`"))
+        .collect();
+    let documented: BTreeSet<String> =
+        text("docs/api.md").lines().filter(|line| line.starts_with("- `GET ")).map(str::to_owned).collect();
+    assert_eq!(documented, without_pages);
 }
 
 #[test]

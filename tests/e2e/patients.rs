@@ -273,7 +273,8 @@ async fn a_patient_that_cannot_be_created_is_not_and_the_fields_are_named() {
         assert_eq!(status, StatusCode::BAD_REQUEST, "{email}");
         assert_eq!(
             answer,
-            json!(["Could not save the patient because of a data conflict. Please check the values and try again."])
+            json!({ "telecomEmail": ["This e-mail cannot be used."] }),
+            "{email}: whose it is is not told"
         );
     }
     assert_eq!(world.count("SELECT count(*) FROM app_user").await, 11);

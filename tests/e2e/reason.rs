@@ -1,9 +1,15 @@
 //! `X-JHE-Reason`: why somebody asks, in the audit and for the patient to read; and `REASON_REQUIRED` of super admins.
 
+use crate::{
+    hostile::PUBLIC,
+    rest_matrix::{declared, name, path},
+    template::text,
+};
 use end_to_end::{World, application::application, reply::Reply};
 use reqwest::{Method, StatusCode};
 use runtime::Protocol;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const WHY: &str = "Ticket 12: a wrong upload";
 
@@ -88,6 +94,26 @@ async fn where_it_is_required_a_super_admin_says_why() {
     for path in ["/api/v1/users/profile", "/api/v1/organizations", "/FHIR/R5/metadata", "/o/userinfo/"] {
         assert_ne!(ask(&world, "admin", path, None).await.status, StatusCode::FORBIDDEN, "{path}");
     }
+}
+
+#[tokio::test]
+async fn the_documentation_names_every_read_that_is_free() {
+    let world = World::with(&[("REASON_REQUIRED", "true")]).await;
+    let mut free = BTreeSet::new();
+    for route in declared() {
+        let is_public = PUBLIC.iter().any(|(public, _)| *public == name(&route));
+        if route.method != "GET" || is_public || route.path.starts_with("/fhir/") {
+            continue;
+        }
+        let reply = ask(&world, "admin", &path(&route), None).await;
+        if !reply.text.contains("X-JHE-Reason") {
+            free.insert(format!("- `GET {}`", route.path));
+        }
+    }
+    let documented = text("docs/configuration.md");
+    let documented: BTreeSet<String> =
+        documented.lines().filter(|line| line.starts_with("- `GET ")).map(str::to_owned).collect();
+    assert_eq!(documented, free);
 }
 
 #[tokio::test]

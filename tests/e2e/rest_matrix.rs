@@ -6,7 +6,8 @@
 use crate::{
     hostile::PUBLIC,
     matrix_callers::{CALLERS, Caller, Whose, callers, uploaded},
-    matrix_objects, pinning,
+    matrix_objects::{self, Way},
+    pinning,
 };
 use end_to_end::{World, point, reply::Reply};
 use reqwest::{Method, RequestBuilder, header};
@@ -22,10 +23,19 @@ const AUXILIARY: [&str; 4] = [
     "INSERT INTO fhir_source (patient_id, data_source_id, label, fhir_base_url)
      VALUES (40001, 70005, 'Forms', 'https://e.example'), (40001, 70005, 'None', 'https://e.example'),
             (40003, 70005, 'Forms', 'https://e.example'), (40003, 70005, 'None', 'https://e.example')",
-    r#"INSERT INTO auxiliary (id, patient_id, scope_id, source_id, content)
-     VALUES ('aaaaaaaa-0000-4000-8000-000000000001', 40001, 50011, 90001, '{"status":"completed","questionnaire":"q"}'),
-            ('aaaaaaaa-0000-4000-8000-000000000003', 40003, 50011, 90003, '{"status":"completed","questionnaire":"q"}')"#,
+    r#"INSERT INTO auxiliary (id, patient_id, scope_id, source_id, upstream_id, content)
+     VALUES ('aaaaaaaa-0000-4000-8000-000000000001', 40001, 50011, 90001, 'sent', '{"status":"completed","questionnaire":"q"}'),
+            ('aaaaaaaa-0000-4000-8000-000000000003', 40003, 50011, 90003, 'sent', '{"status":"completed","questionnaire":"q"}')"#,
 ];
+
+/// What a reader of the file has to know.
+const HEADER: &str = "\
+# A cell is the status; after a colon how many rows a list has, after a slash the status of a batch's entry.
+# `own` asks for what is Peter's or the Lifespan Lab's, `other` for what is Percy's or the Pulse Lab's.
+# Patients are shown their own observations and resources, whoever their search names: the rows of `self`, `self-obs`, `patient` and
+# `outsider` are each their own in both lines, and never Percy's (`a_patient_who_names_another_finds_only_their_own`).
+# (again): under an id of its source that a resource there has, which makes it a change.
+";
 
 /// Every route but those of `OPTIONS`.
 pub fn declared() -> Vec<Route> {
@@ -146,12 +156,10 @@ pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
     Some(match route_name.as_str() {
         "POST /fhir/r5" | "POST /fhir/r5/" => point::bundle("batch", &[observation()]),
         "POST /fhir/r5/Observation" => observation(),
-        "POST /fhir/r5/{type}"
-        | "PUT /fhir/r5/{type}/{id}"
-        | "POST /fhir-import/R4"
-        | "POST /fhir-import/R4/{type}" => json!({ "resourceType": "QuestionnaireResponse",
-            "status": "completed", "questionnaire": "Questionnaire/q",
-            "meta": { "source": "https://jupyterhealth.org/fhir/fhir-source/90001" } }),
+        "POST /fhir/r5/{type}" | "POST /fhir-import/R4" | "POST /fhir-import/R4/{type}" => {
+            matrix_objects::response(None)
+        }
+        "PUT /fhir/r5/{type}/{id}" => matrix_objects::response(Some("aaaaaaaa-0000-4000-8000-000000000001")),
         "PATCH /fhir/r5/{type}/{id}" => json!({ "status": "amended" }),
         "POST /api/v1/fhir_sources" => {
             json!({ "label": "l", "dataSource": 70001, "fhirBaseUrl": "https://e.example" })
@@ -193,7 +201,7 @@ pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
         "DELETE /api/v1/studies/{id}/data_sources" | "DELETE /api/v1/clients/{id}/data_sources" => {
             json!({ "dataSourceId": 70005 })
         }
-        "POST /api/v1/studies/{id}/clients" => json!({ "clientId": 4 }),
+        "POST /api/v1/studies/{id}/clients" => json!({ "clientId": 2 }),
         "DELETE /api/v1/studies/{id}/clients" => json!({ "clientId": 3 }),
         "POST /api/v1/data_sources/all_scopes" => {
             json!({ "codingSystem": "http://loinc.org", "codingCode": "8867-4", "text": "Heart rate" })
@@ -266,6 +274,18 @@ pub async fn furnished() -> World {
     world
 }
 
+/// How routes are asked: each as it is and, where there is one, in another way; for what is the caller's own and for what is others'.
+fn asked(routes: &[Route]) -> Vec<(&Route, Option<&'static Way>, Whose)> {
+    let mut asked = Vec::new();
+    for route in routes {
+        let others = matrix_objects::WAYS.iter().filter(|way| way.route == name(route)).map(Some);
+        for way in std::iter::once(None).chain(others) {
+            asked.extend([(route, way, Whose::Own), (route, way, Whose::Other)]);
+        }
+    }
+    asked
+}
+
 /// The lines of some routes, on a world of their own. What a caller changed is taken back before the next calls.
 async fn lines(routes: Vec<Route>) -> Vec<String> {
     let world = furnished().await;
@@ -273,8 +293,9 @@ async fn lines(routes: Vec<Route>) -> Vec<String> {
     world.remember().await;
     let world = world.behind_gateway();
     let mut lines = Vec::new();
-    for (route, whose) in routes.iter().flat_map(|route| [(route, Whose::Own), (route, Whose::Other)]) {
-        let mut line = format!("{:<66}{:<6}", format!("{} {}", route.method, route.path), whose.name());
+    for (route, way, whose) in asked(&routes) {
+        let named = way.map(|way| format!(" ({})", way.name)).unwrap_or_default();
+        let mut line = format!("{:<66}{:<6}", format!("{} {}{named}", route.method, route.path), whose.name());
         let own = matrix_objects::statements(&name(route)).map(|statements| whose.of(statements));
         let mut is_there = false;
         for caller in &callers {
@@ -282,7 +303,12 @@ async fn lines(routes: Vec<Route>) -> Vec<String> {
                 world.as_owner().await.batch_execute(statements).await.expect("an object");
                 is_there = true;
             }
-            let reply = Reply::to(request(&world, route, whose, caller)).await;
+            let request = request(&world, route, whose, caller);
+            let reply = Reply::to(match way {
+                Some(way) => request.body(whose.of(&(way.body)().to_string())),
+                None => request,
+            })
+            .await;
             let _ = write!(line, "{:<10}", cell(route, &reply));
             if writes(route) && reply.status.as_u16() < 400 {
                 world.restore().await;
@@ -306,7 +332,7 @@ async fn everybody_may_call_what_the_matrix_says() {
     let all = declared();
     let routes: Vec<Route> = all.iter().filter(|route| !is_told_by_another(route, &all)).cloned().collect();
     let parts = routes.chunks(routes.len().div_ceil(WORLDS)).map(|part| tokio::spawn(lines(part.to_vec())));
-    let mut matrix = format!("{:<66}{:<6}", "route", "whose");
+    let mut matrix = format!("{HEADER}{:<66}{:<6}", "route", "whose");
     for caller in CALLERS {
         let _ = write!(matrix, "{caller:<10}");
     }

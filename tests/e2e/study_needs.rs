@@ -125,6 +125,9 @@ async fn what_is_not_there_or_not_well_formed_is_told_by_field() {
             }
         }
     }
+    // A client to which nobody can be invited is not offered.
+    let (status, answer) = send(&world, "manager_mary", Method::POST, CLIENTS, &json!({ "clientId": 4 })).await;
+    assert_eq!((status, keys(&answer)), (400, BTreeSet::from(["clientId"])), "{answer}");
     let twice = json!({ "scopeCodeId": 50002 });
     assert_eq!(send(&world, "manager_mary", Method::POST, REQUESTS, &twice).await.0, 201, "it asks for it already");
     assert_eq!(parts(&world.get("manager_mary", REQUESTS).await.1, "scopeCode"), [50002, 50004, 50011]);

@@ -17,6 +17,67 @@ async fn with_tag(world: &World, user: &str, method: Method, path: &str, tag: &s
 }
 
 #[tokio::test]
+async fn a_change_of_another_version_is_refused_also_when_nothing_would_change() {
+    let world = World::new().await;
+    let source = json!({ "label": "Forms", "dataSource": 70005, "fhirBaseUrl": "https://fhir.halo.example/R4" });
+    let (_, source) = world.post("ll_patient_peter", "/api/v1/fhir_sources", &source).await;
+    let source = format!("/api/v1/fhir_sources/{}", source["id"]);
+    for (user, path, known) in [
+        ("viewer_victor", "/api/v1/users/10004", Some("firstName")),
+        ("admin", "/api/v1/users/10004", Some("isActive")),
+        ("admin", "/api/v1/users/10004", Some("email")),
+        ("admin", "/api/v1/practitioners/80004", Some("telecomEmail")),
+        ("admin", "/api/v1/practitioners/80004", Some("nameFamily")),
+        ("manager_mary", "/api/v1/organizations/20003", Some("name")),
+        ("manager_mary", "/api/v1/studies/30001", Some("name")),
+        ("member_megan", PETER, Some("nameGiven")),
+        ("admin", "/api/v1/data_sources/70001", Some("name")),
+        ("admin", CLIENT, Some("name")),
+        ("ll_patient_peter", source.as_str(), Some("label")),
+        ("viewer_victor", "/api/v1/users/10004", None),
+        ("admin", "/api/v1/users/10004", None),
+        ("admin", "/api/v1/practitioners/80004", None),
+        ("manager_mary", "/api/v1/organizations/20003", None),
+        ("manager_mary", "/api/v1/studies/30001", None),
+        ("member_megan", PETER, None),
+        ("admin", "/api/v1/data_sources/70001", None),
+        ("admin", CLIENT, None),
+        ("ll_patient_peter", source.as_str(), None),
+    ] {
+        let (_, shown) = world.get(user, path).await;
+        let body = known.map_or_else(|| json!({}), |member| json!({ member: shown[member] }));
+        let patch = async |tag: &str| with_tag(&world, user, Method::PATCH, path, tag, body.clone()).await;
+        assert_eq!(patch("\"1\"").await, StatusCode::PRECONDITION_FAILED, "{user} {path} {body}");
+        assert_eq!(patch(&tag(&world, user, path).await).await, StatusCode::OK, "{user} {path} {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_fhir_resource_that_shows_a_record_has_its_version() {
+    let world = World::new().await;
+    for (user, path, record, change) in [
+        ("manager_mary", "/FHIR/R5/Group/30001", "/api/v1/studies/30001", json!({ "description": "Another" })),
+        ("manager_mary", "/FHIR/R5/Organization/20003", "/api/v1/organizations/20003", json!({ "name": "Lab" })),
+        ("admin", "/FHIR/R5/Device/70001", "/api/v1/data_sources/70001", json!({ "name": "CareY" })),
+        ("member_megan", "/FHIR/R5/Patient/40001", PETER, json!({ "nameGiven": "P" })),
+        ("admin", "/FHIR/R5/Practitioner/80004", "/api/v1/practitioners/80004", json!({ "nameGiven": "V" })),
+    ] {
+        let mut versions = Vec::new();
+        for _ in 0..2 {
+            let read = Reply::to(world.request(user, Method::GET, path)).await;
+            let version = read.json()["meta"]["versionId"].as_str().expect("a version").to_owned();
+            assert_eq!(read.header("etag"), format!("W/\"{version}\""), "{path}");
+            let (kind, id) = path.trim_start_matches("/FHIR/R5/").split_once('/').expect("an id");
+            let (_, found) = world.get(user, &format!("/FHIR/R5/{kind}?_id={id}")).await;
+            assert_eq!(found["entry"][0]["resource"]["meta"]["versionId"], version, "{path}: also in a search");
+            versions.push(version);
+            assert_eq!(world.send(user, Method::PATCH, record, &change).await.0, StatusCode::OK, "{record}");
+        }
+        assert_ne!(versions[0], versions[1], "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_client_is_changed_and_ended_in_the_version_that_was_read() {
     let world = World::new().await;
     let first = tag(&world, "admin", CLIENT).await;

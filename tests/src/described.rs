@@ -67,11 +67,24 @@ fn operation(method: &Method, path: &str) -> Option<(&'static str, &'static Valu
     let serves = |route: &str| {
         let (wanted, given) = (route.split('/'), path.split('/'));
         wanted.clone().count() == given.clone().count()
-            && wanted.zip(given).all(|(wanted, given)| wanted == given || wanted.starts_with('{'))
+            && wanted.zip(given).all(|(wanted, given)| wanted == given || can_be(&paths[route], wanted, given))
     };
     let route = paths.keys().filter(|route| serves(route)).min_by_key(|route| route.matches('{').count())?;
     let operation = &paths[route][lower(method)];
     operation.is_object().then_some((route.as_str(), operation))
+}
+
+/// Whether a variable can be this: anything, or one of what is described.
+fn can_be(operations: &Value, variable: &str, given: &str) -> bool {
+    let parameters = operations
+        .as_object()
+        .into_iter()
+        .flat_map(|all| all.values())
+        .flat_map(|operation| operation["parameters"].as_array().into_iter().flatten());
+    let choices = parameters
+        .filter(|one| one["in"] == "path" && variable == format!("{{{}}}", one["name"].as_str().unwrap_or_default()))
+        .filter_map(|one| one["schema"]["enum"].as_array());
+    variable.starts_with('{') && choices.into_iter().all(|choices| choices.iter().any(|choice| choice == given))
 }
 
 /// The validator of an answer, made when it is first needed.

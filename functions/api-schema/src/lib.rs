@@ -1,4 +1,4 @@
-//! `GET /api/schema`: what the routes of `/api/v1` take and answer, as OpenAPI 3.1: JSON, or YAML where that is asked for.
+//! `GET /api/schema`: what the routes of `/api/v1` and of kept FHIR resources take and answer, as OpenAPI 3.1: JSON, or YAML where that is asked for.
 //! `GET /api/schema/`: the same, YAML unless JSON is asked for. `GET /api/schema/swagger-ui/` and `/api/schema/redoc/`: the
 //! same for people. Public.
 //!

@@ -1,9 +1,15 @@
 //! `GET /FHIR/R5/{type}` and `POST /FHIR/R5/{type}/_search`: search resources of a type that is kept as it comes
 //! (<https://hl7.org/fhir/R5/http.html#search>).
 
+use api::{
+    Content, Kind, Operation, Parameter,
+    fhir::{Fhir, SEARCH},
+    parameter,
+};
 use audit::{Action, Context, Target};
 use authz::{Layer, PatientId, Principal, Refusal};
 use fhir::{
+    auxiliary::TYPES,
     bundle::{Searchset, count_only},
     cursor::Position,
     search::{AuxiliarySearch, Handling, SourceFilter, SystemMatch},
@@ -20,7 +26,29 @@ use store::{AuxiliaryPage, AuxiliaryQuery, Filter, Reader};
 pub const FUNCTION: Function =
     Function::new("fhir-auxiliary-search", Protocol::Fhir, Needs::Database, |app, request| {
         Box::pin(handle(app, request))
-    });
+    })
+    .describing(&OPERATIONS);
+
+const OPERATIONS: [Operation; 2] = [
+    Operation::new("GET /FHIR/R5/{type}", "Search resources that are kept as they came", WHO)
+        .fhir(OF)
+        .with(&[&NAMED, &SEARCH])
+        .answers(&[(200, Content::Resource("Bundle"))]),
+    Operation::new("POST /FHIR/R5/{type}/_search", "The same, with the parameters in a form", WHO)
+        .fhir(OF)
+        .takes_media(&["application/x-www-form-urlencoded"])
+        .answers(&[(200, Content::Resource("Bundle"))]),
+];
+
+const WHO: &str = "Patients for their own; practitioners who name a patient or a study; super admins, likewise.";
+
+const OF: Fhir = Fhir { types: &[&TYPES], body: None, locates: false };
+
+const NAMED: [Parameter; 3] = [
+    parameter("patient", Kind::AnyText, "The patients, by their numbers. Patients find only their own."),
+    parameter("patient._has:Group:member:_id", Kind::AnyText, "The study, by its number."),
+    parameter("_id", Kind::AnyText, "The resources, by their ids."),
+];
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let kind = request.resource_type(app).await?;

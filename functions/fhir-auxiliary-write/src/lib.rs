@@ -1,11 +1,15 @@
 //! `POST /FHIR/R5/{type}`, and `PUT`, `PATCH` and `DELETE /FHIR/R5/{type}/{id}`: store, change and delete resources of types that
 //! are kept as they come (<https://hl7.org/fhir/R5/http.html#create>, `#update`, `#patch`, `#delete`).
 
+use api::{
+    Content, Operation,
+    fhir::{Body, Fhir},
+};
 use audit::Action;
 use authz::Actor;
 use fhir::{
     Rejection,
-    auxiliary::{Submission, is_r5, patched},
+    auxiliary::{Submission, TYPES, is_r5, patched},
 };
 use http::{HeaderValue, Method, StatusCode, header};
 use runtime::{
@@ -21,7 +25,39 @@ use store::{AuxiliaryChange, AuxiliaryResource, AuxiliaryUpload, ChangedContent,
 pub const FUNCTION: Function =
     Function::new("fhir-auxiliary-write", Protocol::Fhir, Needs::Database, |app, request| {
         Box::pin(handle(app, request))
-    });
+    })
+    .describing(&OPERATIONS);
+
+const OPERATIONS: [Operation; 4] = [
+    Operation::new(
+        "POST /FHIR/R5/{type}",
+        "Store a resource. 200: its source sent it before, under the same id, and this is a new version.",
+        WHO,
+    )
+    .fhir(Fhir { locates: true, ..taking(Some(Body::Resource)) })
+    .versioned()
+    .answers(&[(200, Content::Resource("Resource")), (201, Content::Resource("Resource"))]),
+    Operation::new("PUT /FHIR/R5/{type}/{id}", "Store a new version. The body has the id of the URL.", WHO)
+        .fhir(taking(Some(Body::Resource)))
+        .versioned()
+        .conditional()
+        .answers(&[(200, Content::Resource("Resource"))]),
+    Operation::new("PATCH /FHIR/R5/{type}/{id}", "Change members; null takes one away (RFC 7396)", WHO)
+        .fhir(taking(Some(Body::Patch)))
+        .versioned()
+        .conditional()
+        .answers(&[(200, Content::Resource("Resource"))]),
+    Operation::new("DELETE /FHIR/R5/{type}/{id}", "Delete a resource. Its versions are kept.", WHO)
+        .fhir(taking(None))
+        .conditional()
+        .answers(&[(204, Content::Nothing)]),
+];
+
+const WHO: &str = "The patient; members and managers of an organization of the patient's, as far as they can read it.";
+
+const fn taking(body: Option<Body>) -> Fhir {
+    Fhir { types: &[&TYPES], body, locates: false }
+}
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let kind = request.resource_type(app).await?;
@@ -95,6 +131,7 @@ async fn change(app: &App, request: &Request, actor: &Actor, kind: &'static str)
     let base = fhir_base(app);
     if *request.method() == Method::PUT {
         Submission::parse(kind, &body, &base)?;
+        has_id(&body, id)?;
     } else if !body.is_object() {
         return Err(Failure::Invalid("The patch must be a JSON object of what changes.".to_owned()));
     }
@@ -102,6 +139,7 @@ async fn change(app: &App, request: &Request, actor: &Actor, kind: &'static str)
         let value: Value =
             if *request.method() == Method::PUT { body.clone() } else { patched(shown(kind, current)?, &body) };
         let submission = Submission::parse(kind, &value, &base)?;
+        has_id(&value, id)?;
         let header = request.header(SOURCE_HEADER).is_some();
         let named = if header { Some(request.fhir_source(submission.source)?) } else { submission.source };
         if named.is_some_and(|named| named != current.source) {
@@ -116,6 +154,16 @@ async fn change(app: &App, request: &Request, actor: &Actor, kind: &'static str)
     let outcome =
         store.change_auxiliary(&context, actor, when_revoked, (kind, id), expected.as_deref(), &becomes).await??;
     resource_response(StatusCode::OK, kind, &done(kind, outcome)?)
+}
+
+/// An update is of the resource that it names (<https://hl7.org/fhir/R5/http.html#update>), and a patch does not give it another id.
+fn has_id(resource: &Value, id: &str) -> Result<(), Failure> {
+    let named = resource.get("id").and_then(Value::as_str);
+    // A UUID is the same in capitals.
+    if named.is_some_and(|named| named.eq_ignore_ascii_case(id)) {
+        return Ok(());
+    }
+    Err(Failure::Rejected(Rejection::value("id", "must be that of the URL")))
 }
 
 async fn delete(app: &App, request: &Request, actor: &Actor, kind: &'static str) -> Result<Response, Failure> {

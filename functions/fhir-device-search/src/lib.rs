@@ -10,7 +10,7 @@ pub const FUNCTION: Function =
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.fhir_actor(app, "Device", Interaction::Search).await?;
-    let search = directory::parse(Directory::Device, request)?;
-    let rows = app.store().await?.data_sources(&search.ids).await?;
-    directory::search(app, actor.user, &search, &rows).await
+    let search = directory::Search::parse(Directory::Device, app, request, &actor).await?;
+    let found = directory::data_sources(app, &search).await?;
+    search.answer(app, &found).await
 }

@@ -10,7 +10,7 @@ pub const FUNCTION: Function =
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.fhir_actor(app, "Group", Interaction::Search).await?;
-    let search = directory::parse(Directory::Group, request)?;
-    let rows = directory::studies(app, request, &actor, &search.ids, search.organization).await?;
-    directory::search(app, actor.user, &search, &rows).await
+    let search = directory::Search::parse(Directory::Group, app, request, &actor).await?;
+    let found = directory::studies(app, request, &actor, &search).await?;
+    search.answer(app, &found).await
 }

@@ -4,11 +4,15 @@
 //! The body is one resource, or a Bundle of up to 200. Each is converted to R5 and stored by the rule of an upload, for the
 //! patient of its FHIR Source; each has its own fate, and an outcome that tells what was done to it, or where it is not R5.
 
+use api::{
+    Content, Operation,
+    fhir::{Body, Fhir},
+};
 use audit::Action;
 use authz::Actor;
 use fhir::{
     Rejection,
-    auxiliary::{Submission, source_id},
+    auxiliary::{Submission, TYPES, source_id},
     bundle::{BatchKind, BatchResponse},
     observation::write_resource,
     outcome::{IssueCode, OperationOutcome},
@@ -27,7 +31,26 @@ use store::{AuxiliaryResource, AuxiliaryUpload, NewAuxiliary, UploadVerdict};
 
 /// The function.
 pub const FUNCTION: Function =
-    Function::new("fhir-import", Protocol::Fhir, Needs::Database, |app, request| Box::pin(handle(app, request)));
+    Function::new("fhir-import", Protocol::Fhir, Needs::Database, |app, request| Box::pin(handle(app, request)))
+        .describing(&OPERATIONS);
+
+const OPERATIONS: [Operation; 2] = [
+    Operation::new("POST /fhir-import/R4", "Bring a resource of R4, or a Bundle of up to 200", WHO)
+        .fhir(TAKEN)
+        .also_fails(&NOT_BROUGHT)
+        .answers(&[(200, Content::Resource("Bundle"))]),
+    Operation::new("POST /fhir-import/R4/{type}", "The same, of one type", WHO)
+        .fhir(TAKEN)
+        .also_fails(&NOT_BROUGHT)
+        .answers(&[(200, Content::Resource("Bundle"))]),
+];
+
+/// A single resource of a type that is not served, or that is not brought in this way.
+const NOT_BROUGHT: [u16; 2] = [404, 405];
+
+const WHO: &str = "Who may store each of the resources by themselves.";
+
+const TAKEN: Fhir = Fhir { types: &[&["Observation"], &TYPES], body: Some(Body::Resource), locates: false };
 
 /// What became of an entry, as far as it has been carried out.
 enum Fate {

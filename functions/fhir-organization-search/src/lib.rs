@@ -12,7 +12,7 @@ pub const FUNCTION: Function =
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.fhir_actor(app, "Organization", Interaction::Search).await?;
-    let search = directory::parse(Directory::Organization, request)?;
-    let rows = directory::organizations(app, request, &actor, &search.ids).await?;
-    directory::search(app, actor.user, &search, &rows).await
+    let search = directory::Search::parse(Directory::Organization, app, request, &actor).await?;
+    let found = directory::organizations(app, request, &actor, &search).await?;
+    search.answer(app, &found).await
 }

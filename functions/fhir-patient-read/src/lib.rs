@@ -2,7 +2,7 @@
 
 use audit::Action;
 use http::StatusCode;
-use runtime::{App, Failure, Function, Interaction, Needs, Protocol, Request, Response, patient, read_response};
+use runtime::{App, Failure, Function, Interaction, Needs, Protocol, Request, Response, patient, record_response};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -13,5 +13,5 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let id = request.id_variable("id")?;
     let context = request.audit(Some(&actor), Action::Read, "Patient");
     let found = patient::by_id(app, &context, &actor, id).await?;
-    Ok(read_response(StatusCode::OK, patient::resource(&found), found.last_updated))
+    Ok(record_response(StatusCode::OK, patient::resource(&found), found.last_updated))
 }

@@ -1,10 +1,7 @@
 //! `GET /FHIR/R5/Practitioner/{id}`: read one practitioner (<https://hl7.org/fhir/R5/http.html#read>).
 
 use audit::Action;
-use http::StatusCode;
-use runtime::{
-    App, Failure, Function, Interaction, Needs, Protocol, Request, Response, directory::practitioner, read_response,
-};
+use runtime::{App, Failure, Function, Interaction, Needs, Protocol, Request, Response, directory};
 use store::Reader;
 
 /// The function.
@@ -18,6 +15,5 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let id = request.id_variable("id")?;
     let context = request.audit(Some(&actor), Action::Read, "Practitioner");
     let found = app.store().await?.practitioner(&context, Reader::from(&actor), id).await?;
-    let found = found.ok_or(Failure::NotFound)?;
-    Ok(read_response(StatusCode::OK, practitioner(&found), found.last_updated))
+    directory::read(found.as_slice())
 }

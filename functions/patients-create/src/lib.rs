@@ -4,7 +4,7 @@ use api::{Completeness, Content, Operation, shapes};
 use audit::{Action, RefusedBy, Target};
 use authz::{OrganizationId, PatientId, Permission};
 use http::StatusCode;
-use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, patient, rest::Fields, text_json};
+use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, patient, rest::Fields};
 use store::{Creation, Reader, StoreError};
 
 /// The function.
@@ -21,10 +21,6 @@ const OPERATIONS: [Operation; 1] = [Operation::new(
 .also_fails(&[404])
 .takes(&shapes::NEW_PATIENT)
 .answers(&[(201, Content::Object(&shapes::PATIENT))])];
-
-/// Told when the e-mail has an account already. It does not say whose.
-const CONFLICT: &str =
-    r#"["Could not save the patient because of a data conflict. Please check the values and try again."]"#;
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
@@ -49,7 +45,8 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         }
         Err(StoreError::Duplicate(_)) => {
             store.record_refusal(&context, &target, RefusedBy::Invalid).await?;
-            return Ok(text_json(StatusCode::BAD_REQUEST, CONFLICT.to_owned()));
+            // It has an account already. Whose is not told.
+            return Err(Failure::field("telecomEmail", "This e-mail cannot be used."));
         }
         Err(error) => return Err(error.into()),
     };

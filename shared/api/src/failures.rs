@@ -1,14 +1,16 @@
 //! What can go wrong with an operation: by what it takes, and what it names itself.
 
 use crate::Operation;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Every status of a failure that is described, the name of its description, and what it says.
-pub(crate) const DESCRIBED: [(u16, &str, &str); 14] = [
+pub(crate) const DESCRIBED: [(u16, &str, &str); 15] = [
     (400, "Invalid", "The request is not valid."),
     (401, "Unauthenticated", "No valid access token."),
     (403, "Forbidden", "Not allowed."),
     (404, "NotFound", "Not found, or not to be known of."),
+    (405, "NotOffered", "Not offered for this type."),
     (406, "NotAcceptable", "No type that is accepted can be answered."),
     (
         409,
@@ -27,7 +29,15 @@ pub(crate) const DESCRIBED: [(u16, &str, &str); 14] = [
 ];
 
 /// Those of [`DESCRIBED`] that come with `Retry-After`, always or in some cases.
-pub(crate) const RETRIED: [u16; 3] = [409, 429, 503];
+const RETRIED: [u16; 3] = [409, 429, 503];
+
+/// The description of a failure, with the header that some have.
+pub(crate) fn retried(status: u16, mut described: Value) -> Value {
+    if let Some(members) = described.as_object_mut().filter(|_| RETRIED.contains(&status)) {
+        members.insert("headers".to_owned(), json!({ "Retry-After": { "$ref": "#/components/headers/RetryAfter" } }));
+    }
+    described
+}
 
 impl Operation {
     /// The method.
@@ -51,7 +61,15 @@ impl Operation {
     /// Whether it takes a body.
     #[must_use]
     pub const fn takes_body(&self) -> bool {
-        self.body.is_some() || !self.media.is_empty()
+        self.body.is_some() || !self.media.is_empty() || self.takes_resource()
+    }
+
+    /// Whether the body is a resource of FHIR, or what changes of one.
+    const fn takes_resource(&self) -> bool {
+        match self.fhir {
+            Some(fhir) => fhir.body.is_some(),
+            None => false,
+        }
     }
 
     fn takes_query(&self) -> bool {
@@ -67,7 +85,7 @@ impl Operation {
     #[must_use]
     pub fn failures(&self) -> BTreeSet<u16> {
         let known = !self.is_public;
-        let by_fact: [(bool, &[u16]); 8] = [
+        let by_fact: [(bool, &[u16]); 9] = [
             (true, &[500, 503]),
             // A header that says why can be wrong, too.
             (known || self.takes_body() || self.takes_query(), &[400]),
@@ -78,6 +96,7 @@ impl Operation {
             (self.takes_body(), &[415]),
             (self.takes_key(), &[409, 422]),
             (self.is_conditional, &[412]),
+            (self.fhir.is_some(), &[406]),
         ];
         let derived = by_fact.into_iter().filter(|(holds, _)| *holds).flat_map(|(_, statuses)| statuses);
         derived.chain(self.also_fails).copied().collect()

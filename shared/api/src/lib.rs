@@ -5,6 +5,7 @@
 
 mod check;
 mod failures;
+pub mod fhir;
 pub mod openapi;
 pub mod shapes;
 
@@ -107,6 +108,8 @@ pub enum Content {
     DocumentOr(&'static [&'static str]),
     /// Anything else, by its media type.
     Media(&'static str),
+    /// A resource of FHIR: a `Bundle`, or with the name `Resource` any.
+    Resource(&'static str),
 }
 
 /// A parameter of the query.
@@ -164,6 +167,8 @@ pub struct Operation {
     pub is_conditional: bool,
     /// Statuses of failure beside those that follow from what it takes.
     pub also_fails: &'static [u16],
+    /// What a route of FHIR has besides.
+    pub fhir: Option<fhir::Fhir>,
 }
 
 impl Operation {
@@ -182,6 +187,7 @@ impl Operation {
             has_version: false,
             is_conditional: false,
             also_fails: &[],
+            fhir: None,
         }
     }
 

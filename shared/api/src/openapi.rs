@@ -2,7 +2,8 @@
 
 use crate::{
     Completeness, Content, Field, Kind, Operation, Parameter, Shape,
-    failures::{DESCRIBED, RETRIED},
+    failures::{DESCRIBED, retried},
+    fhir,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -48,14 +49,10 @@ fn answered_headers() -> Value {
 fn failed() -> Value {
     let described = DESCRIBED.iter().map(|(status, name, text)| {
         let schema = json!({ "$ref": "#/components/schemas/Failure" });
-        let mut answer = json!({ "description": text, "content": { "application/json": { "schema": schema } } });
-        if let Some(members) = answer.as_object_mut().filter(|_| RETRIED.contains(status)) {
-            members
-                .insert("headers".to_owned(), json!({ "Retry-After": { "$ref": "#/components/headers/RetryAfter" } }));
-        }
-        ((*name).to_owned(), answer)
+        let answer = json!({ "description": text, "content": { "application/json": { "schema": schema } } });
+        ((*name).to_owned(), retried(*status, answer))
     });
-    Value::Object(described.collect())
+    Value::Object(described.chain(fhir::failed()).collect())
 }
 
 /// The document.
@@ -68,6 +65,7 @@ pub fn document<'a>(version: &str, operations: impl IntoIterator<Item = &'a Oper
         paths.entry(operation.path()).or_default().insert(operation.method().to_ascii_lowercase(), described);
     }
     schemas.insert("Failure", failure());
+    schemas.extend(fhir::schemas());
     json!({
         "openapi": "3.1.1",
         "info": {
@@ -96,6 +94,7 @@ fn describe(operation: &Operation, schemas: &mut BTreeMap<&'static str, Value>) 
         "responses": responses(operation, schemas),
     });
     let variables = operation.path().split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let variable = |name| operation.fhir.map_or_else(|| variable(name), |fhir| fhir::variable(name, &fhir));
     let in_path =
         variables.map(|name| json!({ "name": name, "in": "path", "required": true, "schema": variable(name) }));
     let in_query = operation.parameters.iter().copied().flatten().map(parameter);
@@ -115,6 +114,9 @@ fn describe(operation: &Operation, schemas: &mut BTreeMap<&'static str, Value>) 
             let content: Map<String, Value> =
                 operation.media.iter().map(|media| ((*media).to_owned(), text.clone())).collect();
             members.insert("requestBody".to_owned(), json!({ "required": true, "content": content }));
+        }
+        if let Some(taken) = operation.fhir.and_then(|fhir| fhir.body) {
+            members.insert("requestBody".to_owned(), fhir::body(taken));
         }
         if operation.is_public {
             members.insert("security".to_owned(), json!([]));
@@ -163,7 +165,10 @@ fn responses(operation: &Operation, schemas: &mut BTreeMap<&'static str, Value>)
     let mut responses: Map<String, Value> = DESCRIBED
         .iter()
         .filter(|(status, ..)| failures.contains(status))
-        .map(|(status, name, _)| (status.to_string(), json!({ "$ref": format!("#/components/responses/{name}") })))
+        .map(|(status, name, _)| {
+            let name = if operation.fhir.is_some() { fhir::failure(name) } else { (*name).to_owned() };
+            (status.to_string(), json!({ "$ref": format!("#/components/responses/{name}") }))
+        })
         .collect();
     for (status, content) in operation.answers {
         let mut answered = answer(*content, schemas);
@@ -171,11 +176,14 @@ fn responses(operation: &Operation, schemas: &mut BTreeMap<&'static str, Value>)
             (operation.has_version && *status != 202, "ETag", "ETag"),
             (operation.takes_key(), "Idempotency-Replayed", "Replayed"),
         ];
-        let headers: Map<String, Value> = headers
+        let mut headers: Map<String, Value> = headers
             .into_iter()
             .filter(|(is_there, ..)| *is_there)
             .map(|(_, header, name)| (header.to_owned(), json!({ "$ref": format!("#/components/headers/{name}") })))
             .collect();
+        if *status == 201 && operation.fhir.is_some_and(|fhir| fhir.locates) {
+            headers.extend(fhir::headers());
+        }
         if let Some(members) = answered.as_object_mut().filter(|_| !headers.is_empty()) {
             members.insert("headers".to_owned(), headers.into());
         }
@@ -211,6 +219,7 @@ fn answer(content: Content, schemas: &mut BTreeMap<&'static str, Value>) -> Valu
             content.insert("application/json".to_owned(), json!({ "schema": { "type": "object" } }));
             json!({ "description": "Done.", "content": content })
         }
+        Content::Resource(kind) => fhir::answer(kind),
         Content::Media(media) => {
             json!({ "description": "Done.", "content": { media: { "schema": { "type": "string" } } } })
         }
@@ -262,13 +271,12 @@ fn kind(of: &Kind, schemas: &mut BTreeMap<&'static str, Value>) -> Value {
     }
 }
 
-/// What a failure says: a text, texts by field, or texts.
+/// What a failure says: a text, or texts by field.
 fn failure() -> Value {
     let texts = json!({ "type": "array", "items": { "type": "string" } });
     json!({ "anyOf": [
         { "type": "object", "required": ["detail"], "properties": { "detail": { "type": "string" } } },
         { "type": "object", "additionalProperties": texts },
-        texts,
     ] })
 }
 

@@ -84,11 +84,10 @@ fn resource(resource_type: &str, interactions: &[&str], parameters: &[Parameter]
         .chain(parameters)
         .map(|parameter| json!({ "name": parameter.name, "type": parameter.kind }))
         .collect();
-    let is_versioned = resource_type == "Observation" || TYPES.contains(&resource_type);
     json!({
         "type": resource_type,
         "interaction": interactions,
-        "versioning": if is_versioned { "versioned" } else { "no-version" },
+        "versioning": "versioned",
         "searchParam": parameters,
     })
 }

@@ -23,9 +23,19 @@ pub struct PersonName {
     pub given: Option<String>,
 }
 
+/// The version of a resource that shows a record: when the record last changed, in microseconds. It is `meta.versionId` and the
+/// `ETag` (<https://hl7.org/fhir/R5/http.html#versioning>).
+#[must_use]
+pub fn version(last_updated: Timestamp) -> i64 {
+    last_updated.as_microsecond()
+}
+
 /// Starts a resource with its type, id and meta.
 pub(crate) fn head(resource_type: &str, id: i32, last_updated: Timestamp) -> Object {
-    let meta = Object::new().string("lastUpdated", &last_updated.to_string()).string("source", SOURCE);
+    let meta = Object::new()
+        .string("versionId", &version(last_updated).to_string())
+        .string("lastUpdated", &last_updated.to_string())
+        .string("source", SOURCE);
     Object::resource(resource_type).string("id", &id.to_string()).raw("meta", &meta.finish())
 }
 

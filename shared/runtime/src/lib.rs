@@ -53,7 +53,9 @@ pub use key_sets::{KeySets, KeySetsError};
 pub use oauth::smart::Interaction;
 pub use rate::RateLimit;
 pub use request::{Request, RequestParts};
-pub use response::{Response, empty, html, json, no_content, protect, read_response, redirect, text_json};
+pub use response::{
+    Response, empty, html, json, no_content, protect, read_response, record_response, redirect, text_json,
+};
 pub use scheduled::{Occasion, Scheduled};
 pub use settings::{Settings, TOKEN_EXCHANGE_ISSUERS};
 pub use version::versioned;

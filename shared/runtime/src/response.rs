@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use serde::Serialize;
+use std::fmt::Display;
 
 /// A response of a function.
 pub type Response = http::Response<Bytes>;
@@ -62,10 +63,21 @@ pub fn read_response(status: StatusCode, resource: String, last_updated: Timesta
     version_response(status, resource, 1, last_updated)
 }
 
+/// A response with one FHIR resource that shows a record: its version is the time of the record's last change.
+#[must_use]
+pub fn record_response(status: StatusCode, resource: String, last_updated: Timestamp) -> Response {
+    version_response(status, resource, fhir::resource::version(last_updated), last_updated)
+}
+
 /// A response with one FHIR resource: its version and when it changed are headers too
 /// (<https://hl7.org/fhir/R5/http.html#read>).
 #[must_use]
-pub fn version_response(status: StatusCode, resource: String, version: i32, last_updated: Timestamp) -> Response {
+pub fn version_response(
+    status: StatusCode,
+    resource: String,
+    version: impl Display,
+    last_updated: Timestamp,
+) -> Response {
     let mut response = text_json(status, resource);
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&format!("W/\"{version}\"")) {

@@ -5,7 +5,7 @@ mod change;
 pub use change::SourceParts;
 
 use crate::{
-    Slice, Store, StoreError,
+    DirectoryFilter, DirectoryPage, Slice, Store, StoreError, directory,
     page::{self, Order, Page},
 };
 use jiff::Timestamp;
@@ -70,6 +70,8 @@ static ALL: LazyLock<String> = LazyLock::new(|| format!("{}\n ORDER BY d.id", *L
 
 static PAGE: LazyLock<String> = LazyLock::new(|| page::statement(&LIST, Order::Id, 3));
 
+static SEARCH: LazyLock<String> = LazyLock::new(|| directory::statement(&LIST, "'{}'::int[]", 3));
+
 /// The data sources of the client `$1` as a list in JSON.
 static OF_CLIENT: LazyLock<String> = LazyLock::new(|| {
     format!(
@@ -96,6 +98,16 @@ impl Store {
         let every = [0_i32; 0].as_slice();
         let rows = client.query(&statement, &[&every, &false, &page.after, &page.count, &page.skip, &page.far]).await?;
         page::read(&rows, source)
+    }
+
+    /// A search of the data sources. They are everybody's to see.
+    pub async fn find_data_sources(&self, filter: &DirectoryFilter) -> Result<DirectoryPage<DataSource>, StoreError> {
+        let client = self.connection().await?;
+        let types = [[Type::INT4_ARRAY, Type::BOOL].as_slice(), &directory::TYPES].concat();
+        let statement = client.prepare_typed_cached(&SEARCH, &types).await?;
+        let values = directory::Values::from(filter);
+        let rows = client.query(&statement, &values.following(&[&filter.ids, &false])).await?;
+        directory::read(&rows, source)
     }
 
     /// The data source with this id, deleted or not: observations name it.

@@ -15,6 +15,7 @@ mod config;
 mod consent;
 mod data_source;
 pub mod demo;
+mod directory;
 mod dpop;
 mod enrolment;
 mod error;
@@ -65,6 +66,7 @@ pub use consent::{
     DecidedBy, ScopeState, StudyConsents,
 };
 pub use data_source::{DataSource, Scope, SourceParts};
+pub use directory::{DirectoryFilter, DirectoryPage};
 pub use enrolment::Enrolment;
 pub use error::StoreError;
 pub use factor::{Authenticator, Factor, FirstStep, NewAuthenticator, NewChallenge, Removal};
@@ -97,7 +99,7 @@ pub use patient::{
     PatientPage, TextFilter,
 };
 pub use pool::Store;
-pub use practitioner::{FoundPractitioners, Practitioner, PractitionerAccount, PractitionerFilter, PractitionerPage};
+pub use practitioner::{Practitioner, PractitionerAccount, PractitionerPage};
 pub use pushed_request::{Bound, NewPushedRequest, Push};
 pub use refusal::{Ending, Leftover};
 pub use session::{GrantEntry, LoginSession, NewSession, Origin, SessionEntry};

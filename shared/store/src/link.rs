@@ -32,6 +32,14 @@ impl Part {
         }
     }
 
+    /// Which of those can be added: of clients those that patients can be invited to, as the list of clients offers.
+    const fn offered(self) -> &'static str {
+        match self {
+            Self::Scope | Self::DataSource => "true",
+            Self::Client => "x.invitation_url IS NOT NULL",
+        }
+    }
+
     /// How a row `x` is shown: no secret, and of a client only what every user may know.
     const fn shown(self) -> &'static str {
         match self {
@@ -82,11 +90,11 @@ impl Link {
     /// 1 audit context, 2 owner, 3 part.
     fn adding(&self) -> String {
         let Self { table, owner: (owners, owner), there, part, organizations, studies, role } = self;
-        let ((parts, column), shown, usable) = (part.names(), part.shown(), part.usable());
+        let ((parts, column), shown, usable, offered) = (part.names(), part.shown(), part.usable(), part.offered());
         format!(
             "
 WITH part AS MATERIALIZED (
-  SELECT x.id, {shown} AS shown FROM {parts} x WHERE x.id = $3 AND {usable}
+  SELECT x.id, {shown} AS shown FROM {parts} x WHERE x.id = $3 AND {usable} AND {offered}
 ), added AS (
   INSERT INTO {table} ({owner}, {column}) SELECT s.id, part.id FROM {owners} s CROSS JOIN part WHERE s.id = $2 AND {there}
   ON CONFLICT DO NOTHING RETURNING *

@@ -8,7 +8,7 @@ pub use change::{Deletion, Misplaced, NewOrganization, OrganizationChange};
 pub use member::{Member, Membership, RoleChange};
 
 use crate::{
-    Slice, Store, StoreError,
+    DirectoryFilter, DirectoryPage, Slice, Store, StoreError, directory,
     observation::Reader,
     page::{self, Order, Page},
 };
@@ -71,11 +71,34 @@ static ALL: LazyLock<String> = LazyLock::new(|| format!("{}\n ORDER BY o.name, o
 
 static PAGE: LazyLock<String> = LazyLock::new(|| page::statement(&LIST, Order::NameIn("organization"), 5));
 
+static SEARCH: LazyLock<String> = LazyLock::new(|| {
+    let unseen = format!(
+        "ARRAY(SELECT i FROM unnest($4::int[]) i
+          WHERE NOT EXISTS (SELECT FROM organization o WHERE o.id = i AND ($3 OR o.id IN {OWN})))"
+    );
+    directory::statement(&LIST, &unseen, 5)
+});
+
 impl Store {
     /// The organizations that the reader may see: those of the practitioner's roles, those of the patient, or all for
     /// a super admin. With ids, only those.
     pub async fn organizations(&self, reader: Reader, ids: &[i32]) -> Result<Vec<Organization>, StoreError> {
         self.visible(&ALL, reader, ids).await?.iter().map(listed).collect()
+    }
+
+    /// A search of them.
+    pub async fn find_organizations(
+        &self,
+        reader: Reader,
+        filter: &DirectoryFilter,
+    ) -> Result<DirectoryPage<Organization>, StoreError> {
+        let (practitioner, patient, privileged) = reader.parts();
+        let client = self.connection().await?;
+        let types = [Type::INT4, Type::INT4, Type::BOOL, Type::INT4_ARRAY];
+        let statement = client.prepare_typed_cached(&SEARCH, &[types.as_slice(), &directory::TYPES].concat()).await?;
+        let values = directory::Values::from(filter);
+        let values = values.following(&[&practitioner, &patient, &privileged, &filter.ids]);
+        directory::read(&client.query(&statement, &values).await?, listed)
     }
 
     /// A page of them, by name.

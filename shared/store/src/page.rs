@@ -38,16 +38,22 @@ pub(crate) const TYPES: [Type; 4] = [Type::INT4, Type::INT8, Type::INT8, Type::I
 /// of the first of the page's own parameters. It has at least one row, so that the total of an empty page is told.
 pub(crate) fn statement(list: &str, order: Order, first: usize) -> String {
     let [after, count, skip, far] = [first, first + 1, first + 2, first + 3];
-    let (key, begins) = match order {
-        Order::Id => ("id", format!("id > coalesce(${after}, -1)")),
+    // The beginning is two values and no condition, so that an index by both leads there.
+    let (key, place, begins) = match order {
+        Order::Id => ("id", String::new(), format!("id > coalesce(${after}, -1)")),
         Order::NameIn(table) => (
             "name, id",
-            format!("(${after} IS NULL OR (name, id) > (SELECT k.name, k.id FROM {table} k WHERE k.id = ${after}))"),
+            format!(
+                "place AS MATERIALIZED (
+  SELECT '' AS name, -1 AS id WHERE ${after} IS NULL UNION ALL SELECT k.name, k.id FROM {table} k WHERE k.id = ${after}
+), "
+            ),
+            "(name, id) > ((SELECT name FROM place), (SELECT id FROM place))".to_owned(),
         ),
     };
     format!(
         "
-WITH listed AS NOT MATERIALIZED ({list}
+WITH {place}listed AS NOT MATERIALIZED ({list}
 ), page AS MATERIALIZED (
   SELECT * FROM listed WHERE {begins} ORDER BY {key} LIMIT ${count} + ${skip} + 1
 ), shown AS MATERIALIZED (

@@ -1,13 +1,16 @@
 //! Practitioners as others see them.
 
-use crate::{COUNTED, Organization, Slice, Store, StoreError, TextFilter, observation::Reader, organization::OWN};
+use crate::{
+    COUNTED, DirectoryFilter, DirectoryPage, Organization, Slice, Store, StoreError, directory, observation::Reader,
+    organization::OWN,
+};
 use audit::Context;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::sync::LazyLock;
 use tokio_postgres::{
     Row,
-    types::{Json, ToSql, Type},
+    types::{Json, Type},
 };
 
 /// A practitioner's name.
@@ -21,30 +24,6 @@ pub struct Practitioner {
     pub given: String,
     /// When the record last changed.
     pub last_updated: Timestamp,
-}
-
-/// Which practitioners are asked for. Everything that is set must hold.
-#[derive(Clone, Debug, Default)]
-pub struct PractitionerFilter {
-    /// Only these ids; empty: all.
-    pub ids: Vec<i32>,
-    /// The family or the given name.
-    pub name: Option<TextFilter>,
-    /// Not before, and before: the last update.
-    pub updated: (Option<Timestamp>, Option<Timestamp>),
-    /// Which page.
-    pub slice: Slice,
-}
-
-/// A page of the practitioners whom a reader may see.
-#[derive(Clone, Debug, Default)]
-pub struct FoundPractitioners {
-    /// The practitioners, by id.
-    pub rows: Vec<Practitioner>,
-    /// True when the next page is not empty.
-    pub more: bool,
-    /// How many there are in all, where that was asked for.
-    pub total: Option<i64>,
 }
 
 /// A practitioner with an active account, as a super admin sees them.
@@ -124,8 +103,8 @@ fn role_among(table: &str) -> String {
     )
 }
 
-/// 1 to 3 the reader, 4 audit context, 5 ids, 6 and 7 name as patterns and whether they are exact, 8 and 9 last update, 10 after,
-/// 11 count, 12 whether to count all. At least one row.
+/// 1 to 3 the reader, 4 audit context, 5 ids, from 6 the values of a search. At least one row. Whom the reader does not see is not told
+/// apart from who does not exist.
 static SEARCH: LazyLock<String> = LazyLock::new(|| {
     let found = format!(
         "FROM practitioner p JOIN app_user u ON u.id = p.user_id
@@ -144,6 +123,7 @@ WITH page AS MATERIALIZED (
   SELECT id FROM page ORDER BY id LIMIT $11
 )
 SELECT a.event_id, (SELECT count(*) FROM page) > $11 AS more, CASE WHEN $12 THEN (SELECT count(*) {found}) END AS total,
+       '{{}}'::int[] AS unseen,
        p.id, u.last_name, u.first_name, p.last_updated
   FROM (SELECT audit_record($4 || jsonb_build_object('detail', jsonb_build_object('users',
                               ARRAY(SELECT p.user_id FROM shown s JOIN practitioner p ON p.id = s.id ORDER BY 1))),
@@ -184,49 +164,16 @@ impl Store {
         &self,
         context: &Context,
         reader: Reader,
-        filter: &PractitionerFilter,
-        with_total: bool,
-    ) -> Result<FoundPractitioners, StoreError> {
+        filter: &DirectoryFilter,
+    ) -> Result<DirectoryPage<Practitioner>, StoreError> {
         let (practitioner, patient, privileged) = reader.parts();
-        let (patterns, exact) = TextFilter::parts(filter.name.as_ref());
-        let (from, before) = filter.updated;
         let client = self.connection().await?;
-        let types = [
-            Type::INT4,
-            Type::INT4,
-            Type::BOOL,
-            Type::JSONB,
-            Type::INT4_ARRAY,
-            Type::TEXT_ARRAY,
-            Type::BOOL,
-            Type::TIMESTAMPTZ,
-            Type::TIMESTAMPTZ,
-            Type::INT4,
-            Type::INT8,
-            Type::BOOL,
-        ];
-        let statement = client.prepare_typed_cached(&SEARCH, &types).await?;
-        let parameters: [&(dyn ToSql + Sync); 12] = [
-            &practitioner,
-            &patient,
-            &privileged,
-            &Json(context),
-            &filter.ids,
-            &patterns,
-            &exact,
-            &from,
-            &before,
-            &filter.slice.after_id(),
-            &filter.slice.count,
-            &with_total,
-        ];
-        let mut found = FoundPractitioners::default();
-        for row in client.query(&statement, &parameters).await? {
-            found.more = row.try_get("more")?;
-            found.total = row.try_get("total")?;
-            found.rows.extend(named(&row)?);
-        }
-        Ok(found)
+        let types = [Type::INT4, Type::INT4, Type::BOOL, Type::JSONB, Type::INT4_ARRAY];
+        let statement = client.prepare_typed_cached(&SEARCH, &[types.as_slice(), &directory::TYPES].concat()).await?;
+        let values = directory::Values::from(filter);
+        let context = Json(context);
+        let values = values.following(&[&practitioner, &patient, &privileged, &context, &filter.ids]);
+        directory::read(&client.query(&statement, &values).await?, named)
     }
 
     /// A practitioner whom the reader may see, with the audit record, in one statement.
@@ -241,7 +188,7 @@ impl Store {
         let types = [Type::INT4, Type::INT4, Type::BOOL, Type::JSONB, Type::INT4];
         let statement = client.prepare_typed_cached(&READ, &types).await?;
         let row = client.query_one(&statement, &[&practitioner, &patient, &privileged, &Json(context), &id]).await?;
-        named(&row)
+        row.try_get::<_, Option<i32>>("id")?.map(|_| named(&row)).transpose()
     }
 
     /// A page of the practitioners with an active account, for a super admin; with ids, only those. With the audit record, in
@@ -268,15 +215,13 @@ impl Store {
     }
 }
 
-/// The practitioner of a row that may hold none.
-fn named(row: &Row) -> Result<Option<Practitioner>, StoreError> {
-    let Some(id) = row.try_get("id")? else { return Ok(None) };
-    Ok(Some(Practitioner {
-        id,
+fn named(row: &Row) -> Result<Practitioner, StoreError> {
+    Ok(Practitioner {
+        id: row.try_get("id")?,
         family: row.try_get("last_name")?,
         given: row.try_get("first_name")?,
         last_updated: row.try_get("last_updated")?,
-    }))
+    })
 }
 
 /// The account of a row that may hold none.

@@ -7,7 +7,7 @@ pub use change::{StudyDeletion, StudyRecord};
 pub use needs::StudyNeed;
 
 use crate::{
-    Slice, Store, StoreError,
+    DirectoryFilter, DirectoryPage, Slice, Store, StoreError, directory,
     observation::Reader,
     page::{self, Order, Page},
 };
@@ -88,6 +88,13 @@ static ALL: LazyLock<String> = LazyLock::new(|| format!("{}\n ORDER BY s.name, s
 
 static PAGE: LazyLock<String> = LazyLock::new(|| page::statement(&LIST, Order::NameIn("study"), 6));
 
+static SEARCH: LazyLock<String> = LazyLock::new(|| {
+    let unseen = format!(
+        "ARRAY(SELECT i FROM unnest($4::int[]) i WHERE NOT EXISTS (SELECT FROM study s WHERE s.id = i AND {VISIBLE}))"
+    );
+    directory::statement(&LIST, &unseen, 6)
+});
+
 /// The role, in the organization of the study `s`, of the practitioner who acts; `$1` is the audit context.
 const ACTING_ROLE: &str = "
 (SELECT m.role FROM practitioner p JOIN organization_member m ON m.practitioner_id = p.id
@@ -112,6 +119,22 @@ impl Store {
             .await?;
         let rows = client.query(&statement, &[&practitioner, &patient, &privileged, &ids, &organization]).await?;
         rows.iter().map(study).collect()
+    }
+
+    /// A search of them; with an organization, only of its. What of the ids is not the reader's is told whatever else is asked.
+    pub async fn find_studies(
+        &self,
+        reader: Reader,
+        organization: Option<i32>,
+        filter: &DirectoryFilter,
+    ) -> Result<DirectoryPage<Study>, StoreError> {
+        let (practitioner, patient, privileged) = reader.parts();
+        let client = self.connection().await?;
+        let types = [Type::INT4, Type::INT4, Type::BOOL, Type::INT4_ARRAY, Type::INT4];
+        let statement = client.prepare_typed_cached(&SEARCH, &[types.as_slice(), &directory::TYPES].concat()).await?;
+        let values = directory::Values::from(filter);
+        let values = values.following(&[&practitioner, &patient, &privileged, &filter.ids, &organization]);
+        directory::read(&client.query(&statement, &values).await?, study)
     }
 
     /// A page of them, by name.

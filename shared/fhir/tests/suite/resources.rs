@@ -13,7 +13,8 @@ fn at() -> Timestamp {
 }
 
 fn meta() -> Value {
-    json!({ "lastUpdated": "2026-11-21T18:53:42.698626Z", "source": "https://jupyterhealth.org/jhe" })
+    let version = at().as_microsecond().to_string();
+    json!({ "versionId": version, "lastUpdated": "2026-11-21T18:53:42.698626Z", "source": "https://jupyterhealth.org/jhe" })
 }
 
 fn model(code: &str) -> Value {

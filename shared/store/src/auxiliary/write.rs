@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Reader, Store, StoreError, WhenRevoked,
-    observation::create::{FACTS, LOCK, uploads_for},
+    observation::create::{FACTS, LOCK, granted_now, uploads_for},
     refusal,
 };
 use audit::{Action, Context, RefusedBy, Target};
@@ -148,11 +148,11 @@ fn current(reader: Reader) -> String {
 SELECT v.refused_by, {role} AS role,
        EXISTS (SELECT FROM target t JOIN consent_event e ON e.patient_id = t.patient_id AND e.scope_id = t.scope_id
                 WHERE e.decision = 'granted') AS ever_granted,
-       EXISTS (SELECT FROM target t JOIN consent_current c ON c.patient_id = t.patient_id AND c.scope_id = t.scope_id
-                WHERE c.decision = 'granted') AS granted_now, {COLUMNS}
+       EXISTS (SELECT FROM target t WHERE {granted_now}) AS granted_now, {COLUMNS}
   FROM verdict v
   LEFT JOIN (target t JOIN auxiliary x ON x.number = t.id JOIN patient p ON p.id = x.patient_id) ON v.refused_by IS NULL",
-        layers = layers(reader)
+        layers = layers(reader),
+        granted_now = granted_now("t.patient_id", "t.scope_id")
     )
 }
 
@@ -262,7 +262,7 @@ impl Writer<'_> {
     ) -> Result<AuxiliaryUpload, StoreError> {
         self.lock(transaction, patient).await?;
         let types = [Type::INT4_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT4_ARRAY, Type::INT4];
-        let statement = transaction.prepare_typed_cached(FACTS, &types).await?;
+        let statement = transaction.prepare_typed_cached(&FACTS, &types).await?;
         let system = "http://hl7.org/fhir/resource-types";
         let practitioner = self.practitioner();
         let facts = transaction

@@ -12,6 +12,7 @@ use deadpool_postgres::Transaction;
 use futures_util::future::try_join;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::LazyLock;
 use tokio_postgres::types::Type;
 
 /// An observation to store; its content is rendered once the code's display and the subject's user are known.
@@ -128,8 +129,21 @@ SELECT p.id FROM patient p
                     WHERE o.patient_id = p.id AND m.practitioner_id = $3 AND m.role >= 'member'))
  ORDER BY p.id FOR SHARE";
 
+/// Whether a grant of `patient`'s for `scope` is in force. It ends as for readers: when it is withdrawn, and with the enrolment and the
+/// request that it answered. The end of a study ends no grant.
+pub(crate) fn granted_now(patient: &str, scope: &str) -> String {
+    format!(
+        "EXISTS (SELECT FROM consent_current c
+                  JOIN study_patient n ON n.study_id = c.study_id AND n.patient_id = c.patient_id AND n.enrolled_at <= c.decided_at
+                  JOIN study_scope_request r ON r.study_id = c.study_id AND r.scope_id = c.scope_id AND r.requested_at <= c.decided_at
+                 WHERE c.patient_id = {patient} AND c.scope_id = {scope} AND c.decision = 'granted')"
+    )
+}
+
 /// What decides about uploads, for each patient, code system, code and data source; 5 practitioner.
-pub(crate) const FACTS: &str = "
+pub(crate) static FACTS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
 SELECT i.n, s.id AS scope_id, coalesce(s.text, '') AS display, l.user_id,
        EXISTS (SELECT FROM data_source d WHERE d.id = i.data_source_id AND d.deleted_at IS NULL) AS source_known,
        (SELECT max(m.role)::text FROM patient_organization o
@@ -137,11 +151,13 @@ SELECT i.n, s.id AS scope_id, coalesce(s.text, '') AS display, l.user_id,
          WHERE o.patient_id = i.patient_id AND m.practitioner_id = $5) AS role,
        EXISTS (SELECT FROM consent_event e
                 WHERE e.patient_id = i.patient_id AND e.scope_id = s.id AND e.decision = 'granted') AS ever_granted,
-       EXISTS (SELECT FROM consent_current c
-                WHERE c.patient_id = i.patient_id AND c.scope_id = s.id AND c.decision = 'granted') AS granted_now
+       {granted_now} AS granted_now
   FROM unnest($1::int[], $2::text[], $3::text[], $4::int[]) WITH ORDINALITY AS i(patient_id, system, code, data_source_id, n)
   LEFT JOIN patient l ON l.id = i.patient_id
-  LEFT JOIN scope s ON s.code = i.code AND s.system = i.system";
+  LEFT JOIN scope s ON s.code = i.code AND s.system = i.system",
+        granted_now = granted_now("i.patient_id", "s.id")
+    )
+});
 
 const DUPLICATES: &str = "
 SELECT DISTINCT i.n
@@ -252,7 +268,7 @@ impl<'a> Upload<'a> {
         let practitioner = self.actor.practitioner().map(|id| id.0);
         let statement = transaction
             .prepare_typed_cached(
-                FACTS,
+                &FACTS,
                 &[Type::INT4_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::INT4_ARRAY, Type::INT4],
             )
             .await?;

@@ -99,6 +99,9 @@ SELECT c.id IS NOT NULL AS done,
                       to_jsonb(c) - 'password_hash' || jsonb_build_object('settings', (SELECT settings FROM kept))) END
   FROM was w LEFT JOIN changed c ON true";
 
+/// 1 account, 2 versions.
+const IS_EXPECTED: &str = "SELECT $2::timestamptz[] IS NULL OR last_updated = ANY ($2) FROM app_user WHERE id = $1";
+
 /// 1 audit context, 2 account, 3 super admin, 4 active, 5 versions.
 const STANDING: &str =
     "SELECT change_standing($1 || jsonb_build_object('detail', jsonb_build_object('user', $2)), $2, $3, $4, $5)";
@@ -142,7 +145,7 @@ impl Store {
         // First, since afterwards the account is another than the caller expected.
         let standing = match change.standing {
             Some(standing) => standing_of(&transaction, context, id, standing, expected).await?,
-            None => Changed::Done(StandingChange::Done),
+            None => is_expected(&transaction, id, expected).await?,
         };
         if standing != Changed::Done(StandingChange::Done) {
             return Ok(standing);
@@ -167,6 +170,21 @@ impl Store {
         transaction.commit().await?;
         Ok(standing)
     }
+}
+
+/// Whether the account is the one that the caller expects, also when nothing of it is to change.
+async fn is_expected(
+    transaction: &deadpool_postgres::Transaction<'_>,
+    id: UserId,
+    expected: &Expected,
+) -> Result<Changed<StandingChange>, StoreError> {
+    let statement = transaction.prepare_typed_cached(IS_EXPECTED, &[Type::INT4, Type::TIMESTAMPTZ_ARRAY]).await?;
+    let found = transaction.query_opt(&statement, &[&id.0, &expected.times()]).await?;
+    Ok(match found.map(|row| row.try_get(0)).transpose()? {
+        None => Changed::Missing,
+        Some(false) => Changed::Stale,
+        Some(true) => Changed::Done(StandingChange::Done),
+    })
 }
 
 /// Changes whether an account is active and a super admin's. All that is open of it ends.
