@@ -108,4 +108,4 @@ pub const FUNCTIONS: &[Function] = &[
 ];
 
 /// The functions that no request calls.
-pub const SCHEDULED: &[Scheduled] = &[oauth_rotate_keys::FUNCTION];
+pub const SCHEDULED: &[Scheduled] = &[audit_partitions::FUNCTION, oauth_rotate_keys::FUNCTION];

@@ -16,6 +16,8 @@ mod asvs;
 mod audit;
 mod audit_changes;
 mod audit_immutable;
+mod audit_months;
+mod audit_record;
 mod audit_refusals;
 mod audit_roles;
 mod audit_routes;

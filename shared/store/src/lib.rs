@@ -7,6 +7,7 @@ mod access_log;
 mod account;
 mod administration;
 mod attempt;
+mod audit_parts;
 mod auxiliary;
 mod change;
 mod client;
@@ -50,6 +51,7 @@ mod user;
 pub use access_log::{AccessLogEntry, AccessLogPage, Named};
 pub use account::{Account, LinkPurpose, NewLink, OwnFactors, Recipient};
 pub use attempt::Attempt;
+pub use audit_parts::AuditParts;
 pub use auxiliary::{
     AuxiliaryChange, AuxiliaryPage, AuxiliaryQuery, AuxiliaryRead, AuxiliaryResource, AuxiliaryUpload, AuxiliaryUpsert,
     ChangedContent, NewAuxiliary,
