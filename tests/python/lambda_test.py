@@ -33,7 +33,7 @@ BINARIES = TARGET / ("release" if "--release" in sys.argv else "debug")
 JHE = TARGET / "debug" / "jhe"
 EVENTS = ROOT / "events"
 CARGO_LAMBDA = Path(sys.executable).parent / "cargo-lambda"
-USERS = ("viewer_victor", "member_megan", "manager_mark", "ll_patient_peter")
+USERS = ("viewer_victor", "member_megan", "manager_mark", "manager_mary", "ll_patient_peter", "admin")
 FORM = "application/x-www-form-urlencoded"
 Invoke = Callable[[str, dict], dict]
 

@@ -6,6 +6,7 @@
 //! the access and its record are one.
 
 mod session;
+pub mod summary;
 mod target;
 
 pub use session::Session;
