@@ -21,6 +21,7 @@ pub const FUNCTIONS: &[Function] = &[
     accounts_sign_up::FUNCTION,
     accounts_verify::FUNCTION,
     api_schema::FUNCTION,
+    audit_events::FUNCTION,
     clients_data_sources::FUNCTION,
     clients_list::FUNCTION,
     clients_read::FUNCTION,
@@ -34,6 +35,8 @@ pub const FUNCTIONS: &[Function] = &[
     data_sources_manage::FUNCTION,
     data_sources_read::FUNCTION,
     data_sources_scopes::FUNCTION,
+    fhir_audit_event_read::FUNCTION,
+    fhir_audit_event_search::FUNCTION,
     fhir_auxiliary_read::FUNCTION,
     fhir_auxiliary_search::FUNCTION,
     fhir_auxiliary_write::FUNCTION,
@@ -73,6 +76,7 @@ pub const FUNCTIONS: &[Function] = &[
     oauth_token_exchange::FUNCTION,
     oauth_userinfo::FUNCTION,
     observations::FUNCTION,
+    organizations_audit_events::FUNCTION,
     organizations_change::FUNCTION,
     organizations_list::FUNCTION,
     organizations_read::FUNCTION,
@@ -108,4 +112,4 @@ pub const FUNCTIONS: &[Function] = &[
 ];
 
 /// The functions that no request calls.
-pub const SCHEDULED: &[Scheduled] = &[oauth_rotate_keys::FUNCTION];
+pub const SCHEDULED: &[Scheduled] = &[audit_partitions::FUNCTION, oauth_rotate_keys::FUNCTION];

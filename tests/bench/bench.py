@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from audit import audit_cost, audit_search
 from host import JHE, ROOT, Host, best, logged  # It makes `database` known.
 from database import libpq, psql
 from identity import identity
@@ -180,7 +181,7 @@ def upload() -> None:
     host.close()
 
 
-BENCHES = {"search": search, "depth": depth, "upload": upload, "identity": identity, "lists": lists, "scale": scale}
+BENCHES = {"search": search, "depth": depth, "upload": upload, "identity": identity, "lists": lists, "audit": audit_cost, "audit-search": audit_search, "scale": scale}
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 //! "Who has viewed my data": what a patient reads of the audit.
 
-use end_to_end::World;
-use reqwest::StatusCode;
+use end_to_end::{World, reply::Reply};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -49,6 +49,7 @@ async fn a_view_names_who_with_which_app_when_for_which_study_and_which_observat
             "resourceType",
             "role",
             "studies",
+            "summary",
         ])
     );
     for (name, expected) in [
@@ -63,6 +64,12 @@ async fn a_view_names_who_with_which_app_when_for_which_study_and_which_observat
         ("outcome", json!("allowed")),
         ("refusedBy", Value::Null),
         ("privileged", json!(false)),
+        (
+            "summary",
+            json!(
+                "ViewerVictor Rosales of Lifespan Lab viewed 2 of your observations (blood pressure and heart rate) for the study Lifespan Study on BP & HR."
+            ),
+        ),
     ] {
         assert_eq!(row[name], expected, "{name}");
     }
@@ -163,4 +170,69 @@ async fn only_patients_have_an_access_log() {
         let event = world.audit_after(end).await.pop().expect("a record");
         assert_eq!((event.outcome.as_str(), event.refused_by.as_deref()), ("denied", Some("user_type")), "{user}");
     }
+}
+
+#[tokio::test]
+async fn the_log_is_a_table_a_bundle_or_lines_too_and_all_have_the_same_rows() {
+    let world = World::new().await;
+    for _ in 0..3 {
+        world.get("viewer_victor", "/FHIR/R5/Observation/60001").await;
+    }
+    let form = async |accept: &str, query: &str| {
+        let request =
+            world.request("ll_patient_peter", Method::GET, &format!("{LOG}?{query}")).header("accept", accept);
+        Reply::to(request).await
+    };
+    for (accept, query, media) in [
+        ("text/csv", "pageSize=2", "text/csv; charset=utf-8"),
+        ("*/*", "pageSize=2&_format=csv", "text/csv; charset=utf-8"),
+        ("application/x-ndjson", "pageSize=2", "application/x-ndjson"),
+        ("application/fhir+json", "pageSize=2", "application/fhir+json"),
+        ("application/json", "pageSize=2&_format=fhir", "application/fhir+json"),
+        ("application/json, text/csv", "pageSize=2", "application/json"),
+    ] {
+        let reply = form(accept, query).await;
+        assert_eq!((reply.status, reply.header("content-type")), (StatusCode::OK, media), "{accept} {query}");
+        let (lines, next) = match media {
+            "application/json" => continue,
+            "application/fhir+json" => {
+                let bundle: Value = serde_json::from_str(&reply.text).expect("JSON");
+                let link = bundle["link"].as_array().expect("links").iter().find(|link| link["relation"] == "next");
+                (
+                    bundle["entry"].as_array().expect("entries").len(),
+                    link.expect("a next page")["url"].as_str().expect("a URL").to_owned(),
+                )
+            }
+            _ => {
+                let link = reply.header("link").strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\""));
+                let header = usize::from(media.starts_with("text/csv"));
+                (reply.text.lines().count() - header, link.expect("a next page").to_owned())
+            }
+        };
+        assert_eq!(lines, 2, "{}", reply.text);
+        let path = next.strip_prefix(world.base.as_str()).expect("of this site");
+        let reply = Reply::to(world.request("ll_patient_peter", Method::GET, path).header("accept", accept)).await;
+        assert_eq!((reply.status, reply.header("content-type")), (StatusCode::OK, media), "{path}");
+    }
+    assert_eq!(form("*/*", "_format=xml").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(form("text/csv", "page=400").await.status, StatusCode::NOT_FOUND, "there is no such page");
+    let table = form("text/csv", "pageSize=1000").await.text;
+    assert!(table.starts_with("\"id\",\"occurredAt\",\"summary\",\"actor\","), "{table}");
+    assert!(table.contains("\"ViewerVictor Rosales <viewer_victor@example.com>\""), "{table}");
+}
+
+#[tokio::test]
+async fn no_sentence_of_the_log_has_a_value_of_the_health_data() {
+    let world = World::new().await;
+    world.get("viewer_victor", "/FHIR/R5/Observation?patient=40001").await;
+    let rows = log(&world, "ll_patient_peter").await;
+    assert!(rows.iter().all(|row| row["summary"].as_str().is_some_and(|text| text.ends_with('.'))), "{rows:?}");
+    for row in &rows {
+        let summary = row["summary"].as_str().expect("a sentence");
+        let digits: Vec<&str> = summary.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty()).collect();
+        let count = row["observationIds"].as_array().expect("ids").len().to_string();
+        assert!(digits.iter().all(|part| *part == count), "{summary}");
+    }
+    let own = &newest(&world, "ll_patient_peter").await["summary"];
+    assert_eq!(*own, "You viewed your own access log.");
 }

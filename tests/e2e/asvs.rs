@@ -76,7 +76,7 @@ fn verdict(held: &str) -> Result<Verdict<'_>, String> {
 }
 
 /// Whether a name is that of a test: of one in a file, or of a check in a script that is run.
-fn is_test(name: &str) -> bool {
+pub fn is_test(name: &str) -> bool {
     let Some((file, test)) = name.split_once("::") else { return false };
     if let Some(script) = file.strip_prefix("tests/python/") {
         let is_run = root().join(file).is_file() && text("tests/run.py").contains(script);

@@ -40,7 +40,11 @@ const WITHOUT_BEFORE_AND_AFTER: [(&str, &str); 16] = [
 ];
 
 /// Where people are shown who are not in the record, and why.
-const NOT_IN_THE_RECORD: [(&str, &str); 1] = [("GET /api/v1/patients/me/access-log", "it shows who is in the audit")];
+const NOT_IN_THE_RECORD: [(&str, &str); 3] = [
+    ("GET /api/v1/audit-events", "it shows who is in the audit"),
+    ("GET /api/v1/organizations/{id}/audit-events", "as above"),
+    ("GET /api/v1/patients/me/access-log", "as above"),
+];
 
 /// What one request left in the audit.
 #[derive(Debug, Default)]

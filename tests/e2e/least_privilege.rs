@@ -42,7 +42,7 @@ async fn functions_with_the_owners_rights_look_at_temporary_tables_last_and_belo
     let world = World::new().await;
     let rows = world
         .sql(
-            "SELECT p.proname, coalesce(array_to_string(p.proconfig, ','), ''),
+            "SELECT p.proname, coalesce(p.proconfig[1], ''),
                     has_function_privilege('public', p.oid, 'EXECUTE'), p.prorettype = 'trigger'::regtype,
                     has_function_privilege('jhe_app', p.oid, 'EXECUTE')
                FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace

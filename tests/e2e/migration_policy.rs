@@ -30,9 +30,17 @@ fn after<'a>(statement: &'a str, phrase: &str) -> Option<&'a str> {
 /// meanwhile waits that long.
 const SHORT: [&str; 2] = ["organization", "study"];
 
-/// Why a statement would block the writers of a table that exists already, or break the version that is running.
-fn problem(statement: &str, existing: &BTreeSet<String>) -> Option<&'static str> {
-    let is_old = |table: Option<&str>| table.is_some_and(|table| existing.contains(table));
+/// The tables that statements make.
+fn made(statements: &[String]) -> BTreeSet<String> {
+    let made = statements.iter().filter(|statement| statement.starts_with("create table"));
+    made.filter_map(|statement| after(statement, "create table")).map(str::to_owned).collect()
+}
+
+/// Why a statement would block the writers of a table that exists already, or break the version that is running. A table of that
+/// name that the same migration makes (`made`) is a new one: the old one has another name by then, and the running version finds
+/// the new one.
+fn problem(statement: &str, existing: &BTreeSet<String>, made: &BTreeSet<String>) -> Option<&'static str> {
+    let is_old = |table: Option<&str>| table.is_some_and(|table| existing.contains(table) && !made.contains(table));
     let indexed = after(statement, " on ").filter(|table| !SHORT.contains(table));
     if statement.starts_with("create") && statement.contains("index ") && is_old(indexed) {
         return (!statement.contains("index concurrently ")).then_some("an index without CONCURRENTLY");
@@ -80,12 +88,11 @@ fn problems(migrations: &[String]) -> Vec<String> {
     let mut found = Vec::new();
     for sql in migrations {
         let statements = statements(sql);
+        let made = made(&statements);
         for statement in &statements {
-            found.extend(problem(statement, &existing).map(|why| format!("{why}: {statement}")));
+            found.extend(problem(statement, &existing, &made).map(|why| format!("{why}: {statement}")));
         }
-        existing.extend(statements.iter().filter_map(|statement| {
-            statement.starts_with("create table").then(|| after(statement, "create table")).flatten().map(str::to_owned)
-        }));
+        existing.extend(made);
     }
     found
 }
@@ -130,6 +137,8 @@ fn what_would_stop_the_writers_is_found() {
         ("CREATE TABLE b (id int); CREATE INDEX x ON b (id)", true),
         ("ALTER TABLE a DROP COLUMN id", false),
         ("ALTER TABLE a RENAME COLUMN id TO b", false),
+        ("ALTER TABLE a RENAME TO b", false),
+        ("ALTER TABLE a RENAME TO b; CREATE TABLE a (id int)", true),
         ("ALTER TABLE a ALTER COLUMN id TYPE bigint", false),
         ("ALTER TABLE a ALTER COLUMN id SET NOT NULL", false),
         ("ALTER TABLE a ADD COLUMN b text", true),

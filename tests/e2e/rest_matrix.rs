@@ -106,7 +106,7 @@ pub fn path(route: &Route) -> String {
     };
     let path = route.path.replace("{id}", id).replace("{invitation}", "101").replace("{type}", "QuestionnaireResponse");
     match (route.method.as_str(), path.rsplit('/').next()) {
-        ("GET", Some("Observation" | "QuestionnaireResponse")) => format!("{path}?patient=40001"),
+        ("GET", Some("AuditEvent" | "Observation" | "QuestionnaireResponse")) => format!("{path}?patient=40001"),
         ("GET", Some("global_lookup")) => format!("{path}?email=ll_patient_peter%40example.com"),
         ("GET", Some("search_by_email")) => format!("{path}?email=manager_mark%40example.com"),
         _ => path,
@@ -225,7 +225,10 @@ pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
 
 fn cell(route: &Route, reply: &Reply) -> String {
     let status = reply.status.as_u16();
-    if route.path.ends_with("/access-log") {
+    if ["/access-log", "/audit-events", "/AuditEvent", "/AuditEvent/_search"]
+        .iter()
+        .any(|end| route.path.ends_with(end))
+    {
         // It grows with the requests before it.
         return status.to_string();
     }

@@ -153,6 +153,13 @@ FHIR = [
     ),
     Step("fhir-auxiliary-read", 200, lambda a, v: a.json["id"] == v["auxiliary"]),
     Step("fhir-auxiliary-search", 200, lambda a, v: a.ids() == {v["auxiliary"]}),
+    Step(
+        "fhir-audit-event-search",
+        200,
+        lambda a, v: len(a.json["entry"]) == 5 and a.json["entry"][0]["resource"]["entity"][0]["what"]["reference"] == "Patient/40001",
+        lambda a: {"event": a.json["entry"][0]["resource"]["id"]},
+    ),
+    Step("fhir-audit-event-read", 200, lambda a, v: a.json["resourceType"] == "AuditEvent" and a.json["id"] == v["event"]),
     Step("fhir-import", 200, lambda a, v: [entry["response"]["status"] for entry in a.json["entry"]] == ["201 Created"]),
 ]
 
@@ -174,6 +181,13 @@ REST = [
     ),
     Step("organizations-change-patch", 200, lambda a, v: a.json["name"] == "Ward 8"),
     Step("organizations-users", 200, lambda a, v: [row["id"] for row in a.json] == [10002, 10003, 10004, 10005]),
+    Step("organizations-audit-events", 200, lambda a, v: {row["action"] for row in a.json["results"]} == {"search"}),
+    Step(
+        "organizations-audit-events-csv",
+        200,
+        lambda a, v: len(a.text.splitlines()) == 6 and a.text.startswith('"id","occurredAt",') and 'rel="next"' in a.header("link"),
+    ),
+    Step("audit-events", 200, lambda a, v: {row["outcome"] for row in a.json["results"]} == {"denied"}),
     Step("organizations-users-post", 201, lambda a, v: a.json["role"] == "viewer"),
     Step("organizations-users-delete", 204, lambda a, v: a.text == ""),
     Step("organizations-change-delete", 204, lambda a, v: a.text == ""),

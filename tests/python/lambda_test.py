@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import lambda_audit
 import lambda_deploy
 import lambda_keys
 import lambda_origin
@@ -32,7 +33,7 @@ BINARIES = TARGET / ("release" if "--release" in sys.argv else "debug")
 JHE = TARGET / "debug" / "jhe"
 EVENTS = ROOT / "events"
 CARGO_LAMBDA = Path(sys.executable).parent / "cargo-lambda"
-USERS = ("viewer_victor", "member_megan", "manager_mark", "ll_patient_peter")
+USERS = ("viewer_victor", "member_megan", "manager_mark", "manager_mary", "ll_patient_peter", "admin")
 FORM = "application/x-www-form-urlencoded"
 Invoke = Callable[[str, dict], dict]
 
@@ -181,7 +182,7 @@ def recorded(world: World, count: Count) -> None:
 
 
 def complete(count: Count) -> None:
-    used = {step.event for step in FHIR + REST} | {lambda_keys.FUNCTION} | lambda_deploy.FUNCTIONS
+    used = {step.event for step in FHIR + REST} | {lambda_keys.FUNCTION} | lambda_audit.FUNCTIONS | lambda_deploy.FUNCTIONS
     files = {path.stem for path in EVENTS.glob("*.json")}
     count.check("every event file is used", used == files, used ^ files)
     functions = {path.name for path in (ROOT / "functions").iterdir() if (path / "src/main.rs").exists()}
@@ -199,6 +200,8 @@ def main() -> int:
     keys = lambda_keys.Keys(world)
     with FunctionProcess(BINARIES / lambda_keys.FUNCTION, world.by_secret) as process:
         lambda_keys.run(process, keys, count.check)
+    with FunctionProcess(BINARIES / lambda_audit.PARTS, world.by_secret) as process:
+        lambda_audit.parts(process, count.check)
     values["modulus"] = modulus(keys)
     for hosts, steps in ((CargoLambda(world.by_variables), FHIR), (OurRuntime(world.by_secret), REST)):
         try:

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 
+import lambda_audit
 import lambda_deploy
 import lambda_keys
 from aws_calls import CONNECT, Calls, linked
@@ -89,6 +90,8 @@ def record(world: World, count: Count) -> dict[str, set[str]]:
     rotates = calls.environment(lambda_keys.FUNCTION, environment)
     with FunctionProcess(BINARIES / lambda_keys.FUNCTION, rotates) as process:
         lambda_keys.run(process, keys, count.check)
+    with FunctionProcess(BINARIES / lambda_audit.PARTS, calls.environment(lambda_audit.PARTS, environment)) as process:
+        lambda_audit.parts(process, count.check)
     values["modulus"] = modulus(keys)
     functions = Recorded(calls, environment)
     try:

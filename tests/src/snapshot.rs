@@ -9,7 +9,7 @@ DO $$
 DECLARE name text;
 BEGIN
   CREATE SCHEMA as_it_was;
-  FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+  FOR name IN SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition LOOP
     EXECUTE format('CREATE TABLE as_it_was.%I AS TABLE public.%I', name, name);
   END LOOP;
 END $$";

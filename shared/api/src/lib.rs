@@ -102,6 +102,8 @@ pub enum Content {
     List(&'static Shape),
     /// A page: `count`, `next`, `previous`, `results`.
     Page(&'static Shape),
+    /// The same, counted to 1,000, or in another form of one of these media types.
+    PageOr(&'static Shape, &'static [&'static str]),
     /// A JSON document that is described elsewhere, such as a FHIR resource.
     Document,
     /// The same, or as a text of one of these media types.

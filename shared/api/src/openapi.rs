@@ -199,18 +199,12 @@ fn answer(content: Content, schemas: &mut BTreeMap<&'static str, Value>) -> Valu
         Content::Nothing => json!({ "description": "Done." }),
         Content::Object(shape) => json(reference(shape, schemas)),
         Content::List(shape) => json(json!({ "type": "array", "items": reference(shape, schemas) })),
-        Content::Page(shape) => {
-            let link = json!({ "type": ["string", "null"], "format": "uri" });
-            json(json!({
-                "type": "object",
-                "required": ["count", "next", "previous", "results"],
-                "properties": {
-                    "count": { "type": "integer", "description": "How many rows there are in all, 10,000 at most." },
-                    "next": link,
-                    "previous": link,
-                    "results": { "type": "array", "items": reference(shape, schemas) },
-                },
-            }))
+        Content::Page(shape) => json(page(shape, "10,000", schemas)),
+        Content::PageOr(shape, media) => {
+            let mut content: Map<String, Value> =
+                media.iter().map(|one| ((*one).to_owned(), json!({ "schema": { "type": of_media(one) } }))).collect();
+            content.insert("application/json".to_owned(), json!({ "schema": page(shape, "1,000", schemas) }));
+            json!({ "description": "Done.", "content": content })
         }
         Content::Document => json(json!({ "type": "object" })),
         Content::DocumentOr(media) => {
@@ -224,6 +218,26 @@ fn answer(content: Content, schemas: &mut BTreeMap<&'static str, Value>) -> Valu
             json!({ "description": "Done.", "content": { media: { "schema": { "type": "string" } } } })
         }
     }
+}
+
+/// What a document of a media type is: JSON, or a text.
+fn of_media(media: &str) -> &'static str {
+    if media.ends_with("+json") { "object" } else { "string" }
+}
+
+/// A page of rows of a shape, of which so many are counted.
+fn page(shape: &'static Shape, counted: &str, schemas: &mut BTreeMap<&'static str, Value>) -> Value {
+    let link = json!({ "type": ["string", "null"], "format": "uri" });
+    json!({
+        "type": "object",
+        "required": ["count", "next", "previous", "results"],
+        "properties": {
+            "count": { "type": "integer", "description": format!("How many rows there are in all, {counted} at most.") },
+            "next": link,
+            "previous": link,
+            "results": { "type": "array", "items": reference(shape, schemas) },
+        },
+    })
 }
 
 /// A shape by its name; what it is made of goes to the components.

@@ -5,8 +5,11 @@
 //! data passes it to the database function `audit_record`, together with the ids that it found, so that
 //! the access and its record are one.
 
+mod session;
+pub mod summary;
 mod target;
 
+pub use session::Session;
 pub use target::Target;
 
 use authz::{Actor, ClientId, Layer, PatientId, UserId};
@@ -82,6 +85,9 @@ pub struct Context {
     /// The OAuth client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<ClientId>,
+    /// The grant of the access token, or the session of the browser.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<Session>,
     /// What is done.
     pub action: Action,
     /// The FHIR resource type, or the name of what is touched.
@@ -117,6 +123,7 @@ impl Context {
             actor_user_id: actor.map(|actor| actor.user),
             actor_type: actor.map_or("anonymous", Actor::kind),
             client_id: actor.map(|actor| actor.client),
+            session: None,
             action,
             resource_type,
             privileged: actor.is_some_and(Actor::is_privileged),
@@ -131,6 +138,13 @@ impl Context {
     #[must_use]
     pub fn because(mut self, reason: Option<&str>) -> Self {
         self.reason = reason.map(str::to_owned);
+        self
+    }
+
+    /// The same context, in a session.
+    #[must_use]
+    pub fn in_session(mut self, session: Option<Session>) -> Self {
+        self.session = session;
         self
     }
 

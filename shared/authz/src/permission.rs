@@ -142,11 +142,13 @@ pub enum Permission {
     ManageStudies,
     /// Change the organization and what is part of it, and who has which role in it.
     ManageOrganization,
+    /// Read what was done in the organization: its part of the audit.
+    ReadAudit,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ManagePatients,
         Self::Enrol,
         Self::DecideOnBehalf,
@@ -154,6 +156,7 @@ impl Permission {
         Self::UploadOnBehalf,
         Self::ManageStudies,
         Self::ManageOrganization,
+        Self::ReadAudit,
     ];
 
     /// The lowest role that has this permission.
@@ -163,7 +166,7 @@ impl Permission {
             Self::ManagePatients | Self::Enrol | Self::DecideOnBehalf | Self::Invite | Self::UploadOnBehalf => {
                 Role::Member
             }
-            Self::ManageStudies | Self::ManageOrganization => Role::Manager,
+            Self::ManageStudies | Self::ManageOrganization | Self::ReadAudit => Role::Manager,
         }
     }
 }

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::auxiliary::TYPES;
 use crate::search::{
-    AUXILIARY_PARAMETERS, COMMON_PARAMETERS, DIRECTORY_PARAMETERS, GROUP_PARAMETERS, OBSERVATION_PARAMETERS,
-    PATIENT_PARAMETERS, Parameter,
+    AUDIT_EVENT_PARAMETERS, AUXILIARY_PARAMETERS, COMMON_PARAMETERS, DIRECTORY_PARAMETERS, GROUP_PARAMETERS,
+    OBSERVATION_PARAMETERS, PATIENT_PARAMETERS, Parameter,
 };
 
 /// The SMART extension that tells the OAuth endpoints.
@@ -48,6 +48,7 @@ pub fn statement(base_url: &str, version: &str, date: &str) -> String {
 /// What each type offers, by name.
 fn resources() -> Vec<Value> {
     let mapped = [
+        resource("AuditEvent", &["read", "search-type"], AUDIT_EVENT_PARAMETERS),
         resource("Device", &["read", "search-type"], DIRECTORY_PARAMETERS),
         resource("Group", &["read", "search-type"], GROUP_PARAMETERS),
         resource("Observation", &["create", "read", "search-type"], OBSERVATION_PARAMETERS),

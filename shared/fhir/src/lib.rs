@@ -3,6 +3,7 @@
 //! Pure: no clock, network, database or environment. Input is hostile JSON and query text; output is
 //! JSON text that validates as R5 (<https://hl7.org/fhir/R5/>).
 
+pub mod audit_event;
 pub mod auxiliary;
 pub mod bundle;
 pub mod capability;

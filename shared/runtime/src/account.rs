@@ -6,7 +6,7 @@ use crate::{
     pages::Field,
     redirect,
 };
-use audit::{Action, Context, RefusedBy, Target};
+use audit::{Action, Context, RefusedBy, Session, Target};
 use authz::{Layer, UserId};
 use jiff::SignedDuration;
 use oauth::{
@@ -262,7 +262,8 @@ pub async fn start(
         methods: sign_in.methods,
         origin: sign_in.origin,
     };
-    let context = request.audit(None, Action::Execute, "Session");
+    let begun = Session::of_browser(session.token.as_bytes());
+    let context = request.audit(None, Action::Execute, "Session").in_session(Some(begun));
     app.store().await?.start_session(&context, &session).await?;
     browser::set_session(&app.settings, &mut response, &token);
     if session.challenge.is_some() {

@@ -1,6 +1,7 @@
 //! A person's browser: its session, its cookies, and the forms that it may send.
 
 use crate::{App, Failure, Request, Response, Settings, html, redirect};
+use audit::Session;
 use http::{HeaderValue, StatusCode, header};
 use oauth::{RandomError, Secret};
 use store::LoginSession;
@@ -21,8 +22,11 @@ const FOREIGN_FORM: &str = "This form has expired. Please go back, load the page
 /// The name of the cookie that holds the session's token. The prefix keeps it to this host, to TLS and to the path `/`
 /// (RFC 6265bis section 4.1.3.2).
 fn session_cookie(settings: &Settings) -> &'static str {
-    if settings.is_https() { "__Host-jhe_session" } else { "jhe_session" }
+    let [with_tls, without] = SESSION_COOKIES;
+    if settings.is_https() { with_tls } else { without }
 }
+
+const SESSION_COOKIES: [&str; 2] = ["__Host-jhe_session", "jhe_session"];
 
 /// A browser in which somebody signed in.
 #[derive(Debug)]
@@ -40,6 +44,12 @@ pub fn session_token(settings: &Settings, request: &Request) -> Option<Secret> {
         .cookie(session_cookie(settings))
         .filter(|token| !token.is_empty() && token.len() <= 256)
         .map(Secret::presented)
+}
+
+/// The session that the browser says it has, for the audit.
+pub(crate) fn named_session(request: &Request) -> Option<Session> {
+    let token = SESSION_COOKIES.iter().find_map(|name| request.cookie(name)).filter(|token| is_random_token(token))?;
+    Some(Session::of_browser(Secret::presented(token).hash().as_bytes()))
 }
 
 /// The name of the cookie that holds the token of an open second step.

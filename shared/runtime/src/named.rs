@@ -6,7 +6,8 @@ use authz::{OrganizationId, PatientId, StudyId, UserId};
 use http::Method;
 
 /// The routes of `/api/v1` by their first segment, and what the audit calls what they are about.
-const REST: [(&str, &str); 13] = [
+const REST: [(&str, &str); 14] = [
+    ("audit-events", "AuditEvent"),
     ("clients", "Client"),
     ("data_sources", "Device"),
     ("fhir_sources", "FhirSource"),
@@ -23,7 +24,7 @@ const REST: [(&str, &str); 13] = [
 ];
 
 /// The resource types of FHIR routes that have functions of their own.
-const FHIR: [&str; 6] = ["Device", "Group", "Observation", "Organization", "Patient", "Practitioner"];
+const FHIR: [&str; 7] = ["AuditEvent", "Device", "Group", "Observation", "Organization", "Patient", "Practitioner"];
 
 impl Request {
     /// What is done: a search that is sent by POST is a search.

@@ -1,7 +1,7 @@
 //! A request, the same from both hosts.
 
-use crate::{App, Failure, MAX_BODY, members};
-use audit::{Action, Context, RefusedBy, Target};
+use crate::{App, Failure, MAX_BODY, browser, members};
+use audit::{Action, Context, RefusedBy, Session, Target};
 use authz::{Actor, Layer};
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
@@ -172,7 +172,11 @@ impl Request {
     pub fn audit(&self, actor: Option<&Actor>, action: Action, resource_type: &'static str) -> Context {
         // A reason that cannot be kept is refused before anything is asked of the audit.
         let reason = self.reason().ok().flatten();
-        Context::new(self.id(), self.source.as_deref(), actor, action, resource_type).because(reason)
+        let grant = self.caller.get().map(|caller| Session::of_grant(caller.grant));
+        let session = grant.or_else(|| browser::named_session(self));
+        Context::new(self.id(), self.source.as_deref(), actor, action, resource_type)
+            .because(reason)
+            .in_session(session)
     }
 
     /// Who asks, by the access token in the `Authorization` header (RFC 6750 section 2.1, RFC 9449 section 7.1), whatever the

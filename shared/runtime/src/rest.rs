@@ -124,15 +124,35 @@ impl List {
     /// A filter that is an instant of RFC 3339, of the years 1 to 9999, and not after `now`: what is not decided yet is not
     /// known. The clocks of caller, host and database may differ by a minute.
     pub fn past_instant(&self, name: &str, now: Timestamp) -> Result<Option<Timestamp>, Failure> {
+        let instant = self.instant(name)?;
+        if instant.is_some_and(|instant| instant.duration_since(now) > SignedDuration::from_mins(1)) {
+            return Err(Failure::field(name, "The instant is in the future."));
+        }
+        Ok(instant)
+    }
+
+    /// A filter that is an instant of RFC 3339, of the years 1 to 9999.
+    pub fn instant(&self, name: &str) -> Result<Option<Timestamp>, Failure> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let years = Timestamp::constant(-62_135_596_800, 0)..Timestamp::constant(253_402_128_000, 0);
         let instant = text.parse().ok().filter(|at| years.contains(at)).ok_or_else(|| {
             Failure::field(name, "Enter an instant such as 2026-11-21T18:00:00Z; write + as %2B in a URL.")
         })?;
-        if instant.duration_since(now) > SignedDuration::from_mins(1) {
-            return Err(Failure::field(name, "The instant is in the future."));
-        }
         Ok(Some(instant))
+    }
+
+    /// A filter that is `true` or `false`.
+    pub fn flag(&self, name: &str) -> Result<Option<bool>, Failure> {
+        self.text(name).map(|text| text.parse().map_err(|_| Failure::field(name, "Must be true or false."))).transpose()
+    }
+
+    /// A filter that is one of these texts.
+    pub fn one_of<'a>(&self, name: &str, known: &[&'a str]) -> Result<Option<&'a str>, Failure> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let found = known.iter().find(|one| **one == text);
+        found
+            .map(|one| Some(*one))
+            .ok_or_else(|| Failure::field(name, &format!("Must be one of {}.", known.join(", "))))
     }
 
     /// Which rows to read for a page: none when its number is too high to count that far.
@@ -171,6 +191,21 @@ impl List {
         rows: &[T],
         last: Option<Position>,
     ) -> Result<Response, Failure> {
+        let next = self.following(app, who, count, rows.is_empty(), last).await?;
+        let countable = self.size.saturating_mul(self.number - 2) <= MAX_SKIP;
+        let previous = (self.number > 1 && countable).then(|| self.numbered(app, self.number - 1));
+        Ok(json(StatusCode::OK, &Page { count, next, previous, results: rows })?)
+    }
+
+    /// The link to the page after this one, whatever form the rows have. `is_empty`: the page has no rows.
+    pub async fn following(
+        &self,
+        app: &App,
+        who: authz::UserId,
+        count: i64,
+        is_empty: bool,
+        last: Option<Position>,
+    ) -> Result<Option<String>, Failure> {
         let skipped = self.skipped();
         if skipped > MAX_SKIP {
             // A list that has as many rows as are counted may have more.
@@ -179,20 +214,19 @@ impl List {
             }
             return Err(Failure::field("page", "Pages this far have no numbers. Follow the link \"next\"."));
         }
-        if skipped > 0 && rows.is_empty() {
+        if skipped > 0 && is_empty {
             return Err(Failure::NoSuchPage);
         }
-        let next = match last {
-            None => None,
-            Some(position) => {
-                let cursor = app.cursor_key().await?.seal(&self.binding(who), &position);
-                // The number only tells the next page which one it is: its place is the cursor's.
-                Some(self.link(app, &[("page", (self.number + 1).to_string()), ("cursor", cursor)]))
-            }
-        };
-        let countable = self.size.saturating_mul(self.number - 2) <= MAX_SKIP;
-        let previous = (self.number > 1 && countable).then(|| self.numbered(app, self.number - 1));
-        Ok(json(StatusCode::OK, &Page { count, next, previous, results: rows })?)
+        let Some(position) = last else { return Ok(None) };
+        let cursor = app.cursor_key().await?.seal(&self.binding(who), &position);
+        // The number only tells the next page which one it is: its place is the cursor's.
+        Ok(Some(self.link(app, &[("page", (self.number + 1).to_string()), ("cursor", cursor)])))
+    }
+
+    /// The link to this page, as it was asked for.
+    #[must_use]
+    pub fn current(&self, app: &App) -> String {
+        self.numbered(app, self.number)
     }
 
     /// As [`List::page`], where the place of a page is that of a row by name. When that row is gone meanwhile, there is no such

@@ -40,11 +40,11 @@ pub struct Earlier {
 
 /// 1 user, 2 client, 3 key, 4 fingerprint, 5 request. A key is free again after a day.
 const CLAIM: &str = "
-INSERT INTO idempotency_key AS k (user_id, client_id, key_hash, fingerprint, request_id, audit_after)
-VALUES ($1, $2, $3, $4, $5, (SELECT coalesce(max(id), 0) FROM audit_event))
+INSERT INTO idempotency_key AS k (user_id, client_id, key_hash, fingerprint, request_id)
+VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (user_id, client_id, key_hash) DO UPDATE
    SET fingerprint = EXCLUDED.fingerprint, claimed_at = clock_timestamp(), request_id = EXCLUDED.request_id,
-       audit_after = EXCLUDED.audit_after, finished_at = NULL, answer = NULL, audit_ids = '{}'
+       finished_at = NULL, answer = NULL, audit_ids = '{}'
  WHERE k.claimed_at < clock_timestamp() - interval '24 hours'
 RETURNING claimed_at";
 
@@ -52,12 +52,14 @@ const EARLIER: &str = "
 SELECT fingerprint, extract(epoch FROM clock_timestamp() - claimed_at)::int8 AS age, finished_at IS NOT NULL AS is_finished, answer
   FROM idempotency_key WHERE user_id = $1 AND client_id = $2 AND key_hash = $3";
 
-/// 1 user, 2 client, 3 key, 4 claim, 5 answer.
+/// 1 user, 2 client, 3 key, 4 claim, 5 answer. What the request left in the audit is looked for from its claim on, and a minute
+/// before: the clock of a database can be set back.
 const KEEP: &str = "
 UPDATE idempotency_key k
    SET finished_at = clock_timestamp(), answer = $5,
        audit_ids = ARRAY(SELECT e.id FROM audit_event e
-                          WHERE e.id > k.audit_after AND e.request_id = k.request_id AND e.actor_user_id = k.user_id AND e.outcome = 'allowed')
+                          WHERE e.actor_user_id = k.user_id AND e.request_id = k.request_id AND e.outcome = 'allowed'
+                            AND e.occurred_at > k.claimed_at - interval '1 minute')
  WHERE user_id = $1 AND client_id = $2 AND key_hash = $3 AND claimed_at = $4";
 
 /// 1 user, 2 client, 3 key, 4 claim. Whatever changes something is in the audit by the same statement: a key whose
@@ -66,13 +68,15 @@ const FREE: &str = "
 DELETE FROM idempotency_key k
  WHERE user_id = $1 AND client_id = $2 AND key_hash = $3 AND claimed_at = $4 AND finished_at IS NULL
    AND NOT EXISTS (SELECT FROM audit_event e
-                    WHERE e.id > k.audit_after AND e.request_id = k.request_id AND e.actor_user_id = k.user_id
-                      AND e.outcome = 'allowed' AND e.action NOT IN ('read', 'search'))";
+                    WHERE e.actor_user_id = k.user_id AND e.request_id = k.request_id
+                      AND e.occurred_at > k.claimed_at - interval '1 minute' AND e.outcome = 'allowed' AND e.action NOT IN ('read', 'search'))";
 
 /// 1 audit context, 2 user, 3 client, 4 key. The record names whom the answer is about.
 const REPLAYED: &str = "
 WITH events AS MATERIALIZED (
-  SELECT e.* FROM idempotency_key k JOIN audit_event e ON e.id = ANY (k.audit_ids)
+  SELECT e.* FROM idempotency_key k
+    JOIN audit_event e ON e.id = ANY (k.audit_ids) AND e.actor_user_id = k.user_id
+                      AND e.occurred_at > k.claimed_at - interval '1 minute' AND e.occurred_at < k.finished_at + interval '1 minute'
    WHERE k.user_id = $2 AND k.client_id = $3 AND k.key_hash = $4
 )
 SELECT audit_record($1 || jsonb_build_object('detail', jsonb_build_object('replayed', k.request_id)),

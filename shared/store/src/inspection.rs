@@ -7,19 +7,23 @@ use crate::{
 use std::collections::BTreeMap;
 use tokio_postgres::Transaction;
 
-/// The tables of the past, a column of each, and how each change of them is tried.
-const PAST: [(&str, &str); 3] =
-    [("audit_event", "request_id"), ("audit_change", "event_id"), ("consent_event", "request_id")];
-
-/// The triggers that keep the past as it is.
-const GUARDS: [&str; 6] = [
-    "audit_event_immutable",
-    "audit_event_no_truncate",
-    "audit_change_immutable",
-    "audit_change_no_truncate",
-    "consent_event_immutable",
-    "consent_event_no_truncate",
+/// The tables of the past, a column of each, and its key in the order of time: how each change of them is tried.
+const PAST: [(&str, &str, &str); 3] = [
+    ("audit_event", "request_id", "occurred_at, id"),
+    ("audit_change", "event_id", "occurred_at, event_id"),
+    ("consent_event", "request_id", "id"),
 ];
+
+/// The triggers that keep the past as it is and are not there, or do not fire: of each table, and of each of its parts.
+const MISSING_GUARDS: &str = "
+WITH tables AS (
+  SELECT n AS name, n::regclass AS id FROM unnest($1::text[]) n
+  UNION SELECT n, p.relid FROM unnest($1::text[]) n CROSS JOIN LATERAL pg_partition_tree(n::regclass) p
+)
+SELECT format('%s%s on %s', t.name, kind, t.id)
+  FROM tables t CROSS JOIN (VALUES ('_immutable'), ('_no_truncate')) k (kind)
+ WHERE NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = t.id AND g.tgname = t.name || kind AND g.tgenabled IN ('O', 'A'))
+ ORDER BY 1";
 
 /// What the login may do beyond what the functions need. Roles that own what is in the schema, and those of the server that
 /// read or write past it.
@@ -43,11 +47,12 @@ UNION ALL
 SELECT 'it may make schemas' FROM me WHERE NOT me.rolsuper AND has_database_privilege(current_database(), 'CREATE')";
 
 /// What a migration can make, by name, with what it is: functions, triggers, views, columns, constraints, unique indexes and rights
-/// of the schema, without what extensions bring, and the migrations themselves.
+/// of the schema, without what extensions bring, and the migrations themselves. The parts of the audit are what the audit is, and
+/// which there are is a question of time.
 const DEFINITIONS: &str = "
 WITH own AS (
   SELECT c.oid, c.relname, c.relkind, c.relacl FROM pg_class c
-   WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'S', 'p')
+   WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'S', 'p') AND NOT c.relispartition
      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
 ), rights AS (
   SELECT o.oid, coalesce(string_agg(a::text, ' ' ORDER BY a::text), '') AS acl
@@ -159,13 +164,7 @@ impl Store {
     /// The triggers that keep the past as it is and are not there, or do not fire.
     pub async fn missing_guards(&self) -> Result<Vec<String>, StoreError> {
         let client = self.connection().await?;
-        let rows = client
-            .query(
-                "SELECT n FROM unnest($1::text[]) n
-                  WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgname = n AND t.tgenabled IN ('O', 'A'))",
-                &[&GUARDS.as_slice()],
-            )
-            .await?;
+        let rows = client.query(MISSING_GUARDS, &[&PAST.map(|(table, ..)| table).as_slice()]).await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
@@ -175,7 +174,7 @@ impl Store {
         let mut client = self.connection().await?;
         let mut transaction = client.transaction().await?;
         let mut done = Vec::new();
-        for (table, column) in PAST {
+        for (table, column, _) in PAST {
             for statement in [
                 format!("UPDATE {table} SET {column} = {column} WHERE false"),
                 format!("DELETE FROM {table} WHERE false"),
@@ -207,9 +206,9 @@ pub async fn owners_changes_of_the_past(owner: &DatabaseConfig) -> Result<Vec<St
         // Requests hold locks for moments; to wait for longer would hold them up.
         transaction.batch_execute("SET LOCAL lock_timeout = '2s'").await?;
         let mut done = Vec::new();
-        for (table, column) in PAST {
-            let id = if table == "audit_change" { "event_id" } else { "id" };
-            let row = format!("WHERE {id} = (SELECT max({id}) FROM {table})");
+        for (table, column, key) in PAST {
+            let newest = key.replace(", ", " DESC, ");
+            let row = format!("WHERE ({key}) IN (SELECT {key} FROM {table} ORDER BY {newest} DESC LIMIT 1)");
             for statement in
                 [format!("UPDATE {table} SET {column} = {column} {row}"), format!("DELETE FROM {table} {row}")]
             {

@@ -3,10 +3,11 @@
 //! One module per aggregate; each public method of [`Store`] is one statement or one short transaction.
 //! Handlers see typed functions and never SQL. Values reach the database only as parameters.
 
-mod access_log;
 mod account;
 mod administration;
 mod attempt;
+mod audit_log;
+mod audit_parts;
 mod auxiliary;
 mod change;
 mod client;
@@ -48,9 +49,12 @@ mod tls;
 mod token;
 mod user;
 
-pub use access_log::{AccessLogEntry, AccessLogPage, Named};
 pub use account::{Account, LinkPurpose, NewLink, OwnFactors, Recipient};
 pub use attempt::Attempt;
+pub use audit_log::{
+    AuditFilter, AuditPage, AuditScope, AuditSlice, LoggedActor, LoggedBy, LoggedEvent, LoggedOutcome, Named, NotShown,
+};
+pub use audit_parts::AuditParts;
 pub use auxiliary::{
     AuxiliaryChange, AuxiliaryPage, AuxiliaryQuery, AuxiliaryRead, AuxiliaryResource, AuxiliaryUpload, AuxiliaryUpsert,
     ChangedContent, NewAuxiliary,

@@ -313,7 +313,7 @@ async fn settle(
     let record = transaction
         .prepare_typed_cached(
             &format!(
-                "SELECT audit_record(CASE WHEN $2 = 'allowed' THEN $1 || {ACTING} ELSE $1 END, $2, $3, '{{}}', '{{}}',
+                "SELECT audit_record(CASE WHEN $2 = 'allowed' THEN $1 || {ACTING} || jsonb_build_object('session', 'grant:' || g.id) ELSE $1 END, $2, $3, '{{}}', '{{}}',
                                      ARRAY(SELECT id FROM patient WHERE user_id = u.id), '{{}}')
                    FROM oauth_grant g JOIN app_user u ON u.id = g.user_id WHERE g.id = $4"
             ),

@@ -47,15 +47,17 @@ CASE WHEN $2 = 'organization' AND NOT EXISTS (SELECT FROM organizations) AND NOT
 static REFUSED: LazyLock<String> =
     LazyLock::new(|| format!("{NAMED} SELECT audit_record($1, 'denied', {REASON}, {FOUND})"));
 
-/// 8 outcome, 9 function, 10 status, 11 id. Whether the request is on record is seen among the last events: those that others
-/// write while it runs are fewer.
+/// 8 outcome, 9 function, 10 status, 11 id. Whether the request is on record is seen among the last events of who asks: those that
+/// their other requests write while it runs are fewer.
 static LEFTOVER: LazyLock<String> = LazyLock::new(|| {
     format!(
         "{NAMED}
 SELECT audit_record($1 || jsonb_build_object('detail', jsonb_strip_nulls(jsonb_build_object('function', $9, 'status', $10, 'id', $11))),
                     $8, {REASON}, {FOUND})
- WHERE NOT EXISTS (SELECT FROM (SELECT request_id, actor_user_id FROM audit_event ORDER BY id DESC LIMIT 1000) e
-                    WHERE e.request_id = $1->>'request_id' AND e.actor_user_id = ($1->>'actor_user_id')::int)"
+ WHERE NOT EXISTS (SELECT FROM (SELECT request_id FROM audit_event
+                                 WHERE actor_user_id = ($1->>'actor_user_id')::int AND occurred_at > statement_timestamp() - interval '1 hour'
+                                 ORDER BY occurred_at DESC, id DESC LIMIT 1000) e
+                    WHERE e.request_id = $1->>'request_id')"
     )
 });
 

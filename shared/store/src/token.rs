@@ -5,7 +5,7 @@ use crate::{
     account::is_strong_enough,
     oauth::{key_of, scope_of},
 };
-use authz::{Actor, ClientId, PatientId, PractitionerId, Principal, UserId};
+use authz::{Actor, ClientId, GrantId, PatientId, PractitionerId, Principal, UserId};
 use jiff::Timestamp;
 use oauth::{Scope, dpop::Thumbprint, resource::Audience, smart};
 
@@ -14,6 +14,8 @@ use oauth::{Scope, dpop::Thumbprint, resource::Audience, smart};
 pub struct Authenticated {
     /// Who asks.
     pub actor: Actor,
+    /// The grant that the token comes from.
+    pub grant: GrantId,
     /// The scope of the token.
     pub scope: Scope,
     /// What the token is for.
@@ -45,7 +47,7 @@ impl Store {
         let strong_enough = is_strong_enough("g.methods", "$2");
         let statement = client
             .prepare_cached(&format!(
-                "SELECT g.user_id, g.client_id, g.auth_time, t.scope, t.dpop_jkt, t.audience, g.scope AS granted, c.whole_access, u.is_superuser,
+                "SELECT g.id AS grant_id, g.user_id, g.client_id, g.auth_time, t.scope, t.dpop_jkt, t.audience, g.scope AS granted, c.whole_access, u.is_superuser,
                         c.acts_as IS NOT DISTINCT FROM g.user_id AS is_by_client,
                         c.acts_as IS NOT DISTINCT FROM g.user_id AND g.methods = '{{}}' OR {strong_enough} AS is_strong_enough,
                         p.id AS patient_id, pr.id AS practitioner_id
@@ -85,6 +87,7 @@ impl Store {
                 client: ClientId(row.try_get("client_id")?),
                 principal,
             },
+            grant: GrantId(row.try_get("grant_id")?),
             key: key_of(&row)?,
             is_by_client: row.try_get("is_by_client")?,
             audience: Audience::of(row.try_get("audience")?),

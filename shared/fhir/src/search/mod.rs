@@ -7,6 +7,7 @@
 //! there but says nothing must not widen the answer. So is `_page`: a caller who counts pages would
 //! read the first one for ever.
 
+mod audit_event;
 mod auxiliary;
 mod date;
 mod directory;
@@ -17,6 +18,7 @@ mod patient;
 mod query;
 mod token;
 
+pub use audit_event::{Agent, AuditEventSearch, AuditOutcome};
 pub use auxiliary::{AuxiliarySearch, is_uuid};
 pub use date::{Bound, DateBounds, DayBounds};
 pub use directory::{Directory, DirectorySearch};
@@ -26,6 +28,7 @@ pub use page::{DEFAULT_COUNT, MAX_COUNT, Page, SourceFilter};
 pub use patient::{Matching, PatientSearch, StringParam};
 pub use token::{CodeParam, SystemMatch, TokenParam};
 
+pub(crate) use audit_event::PARAMETERS as AUDIT_EVENT_PARAMETERS;
 pub(crate) use auxiliary::PARAMETERS as AUXILIARY_PARAMETERS;
 pub(crate) use directory::{GROUP_PARAMETERS, PARAMETERS as DIRECTORY_PARAMETERS};
 pub(crate) use observation::PARAMETERS as OBSERVATION_PARAMETERS;

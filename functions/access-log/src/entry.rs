@@ -1,0 +1,98 @@
+//! An event as the patient whom it concerns sees it.
+
+use api::{Kind, Shape, required};
+use audit::summary::{Told, summary};
+use audit_log::{ACTOR, Actor, NAMED};
+use authz::UserId;
+use jiff::Timestamp;
+use serde::Serialize;
+use store::{LoggedEvent, Named};
+
+pub const ENTRY: Shape = Shape {
+    name: "AccessLogEntry",
+    fields: &[
+        required("id", Kind::Long),
+        required("occurredAt", Kind::Instant),
+        required("summary", Kind::AnyText).about("The event as a sentence. It says kinds of data, never values."),
+        required("actor", Kind::OrNull(&Kind::Object(&ACTOR)))
+            .about("Null when nobody was signed in, or it was another patient."),
+        required("actorType", Kind::OneOf(&["anonymous", "patient", "practitioner", "super_admin", "system"])),
+        required("role", Kind::OrNull(&Kind::OneOf(&["viewer", "member", "manager"]))),
+        required("client", Kind::OrNull(&Kind::Object(&NAMED))).about("The app."),
+        required("studies", Kind::List(&Kind::Object(&NAMED), 10_000)),
+        required("organizations", Kind::List(&Kind::Object(&NAMED), 10_000)),
+        required("action", Kind::OneOf(&["read", "search", "create", "update", "delete", "execute"])),
+        required("resourceType", Kind::AnyText),
+        required("observationIds", Kind::List(&Kind::AnyText, 100_000)),
+        required("outcome", Kind::OneOf(&["allowed", "denied", "failed"])),
+        required("refusedBy", Kind::OrNull(&Kind::AnyText)).about("The layer that refused."),
+        required("privileged", Kind::Boolean).about("Whether it was a super admin."),
+        required("reason", Kind::OrNull(&Kind::AnyText)).about("Why, as who asked said it."),
+    ],
+};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry<'a> {
+    id: i64,
+    occurred_at: Timestamp,
+    summary: String,
+    actor: Option<Actor<'a>>,
+    actor_type: &'a str,
+    role: Option<&'a str>,
+    client: Option<&'a Named>,
+    studies: &'a [Named],
+    organizations: &'a [Named],
+    action: &'a str,
+    resource_type: &'a str,
+    /// As texts, as FHIR writes ids.
+    observation_ids: Vec<String>,
+    outcome: &'a str,
+    refused_by: Option<&'a str>,
+    privileged: bool,
+    reason: Option<&'a str>,
+}
+
+impl<'a> Entry<'a> {
+    /// What `reader` is told of an event.
+    pub fn of(event: &'a LoggedEvent, reader: UserId) -> Self {
+        Self {
+            id: event.id,
+            occurred_at: event.occurred_at,
+            summary: sentence(event, reader),
+            actor: event.actor.as_ref().map(Actor::from),
+            actor_type: &event.actor_type,
+            role: event.role.as_deref(),
+            client: event.client.as_ref(),
+            studies: &event.studies,
+            organizations: &event.organizations,
+            action: &event.action,
+            resource_type: &event.resource_type,
+            observation_ids: event.observation_ids.iter().map(i64::to_string).collect(),
+            outcome: &event.outcome,
+            refused_by: event.refused_by.as_deref(),
+            privileged: event.privileged,
+            reason: event.reason.as_deref(),
+        }
+    }
+}
+
+fn sentence<'a>(event: &'a LoggedEvent, reader: UserId) -> String {
+    let names = |named: &'a [Named]| -> Vec<&'a str> { named.iter().map(|one| one.name.as_str()).collect() };
+    let (studies, organizations) = (names(&event.studies), names(&event.organizations));
+    summary(&Told {
+        actor_type: &event.actor_type,
+        actor: event
+            .actor
+            .as_ref()
+            .map(|actor| if actor.name.is_empty() { actor.email.as_str() } else { actor.name.as_str() }),
+        is_self: event.actor.as_ref().is_some_and(|actor| actor.user == reader.0),
+        organizations: &organizations,
+        studies: &studies,
+        action: &event.action,
+        resource_type: &event.resource_type,
+        observations: event.observation_ids.len(),
+        kinds: &event.kinds,
+        outcome: &event.outcome,
+    })
+}
