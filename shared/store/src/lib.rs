@@ -27,6 +27,7 @@ mod invitation;
 mod link;
 mod login;
 mod logout;
+pub mod meter;
 mod migrate;
 mod oauth;
 mod observation;
