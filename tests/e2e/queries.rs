@@ -11,6 +11,7 @@ pub const LISTS: [(&str, &str); 14] = [
     ("ll_patient_peter", "/api/v1/fhir_sources"),
     ("member_megan", "/api/v1/invitation"),
     ("admin", "/api/v1/jhe_settings"),
+    ("admin", "/api/v1/security-findings"),
     ("ll_patient_pamela", "/api/v1/observations"),
     ("manager_mary", "/api/v1/organizations"),
     ("member_megan", "/api/v1/patients"),

@@ -29,6 +29,7 @@ mod login;
 mod logout;
 pub mod meter;
 mod migrate;
+mod monitor;
 mod oauth;
 mod observation;
 mod organization;
@@ -83,6 +84,10 @@ pub use login::{Login, Logins};
 pub use logout::LogoutClient;
 pub use migrate::{
     LoginError, connect_owner, create_database, create_login, drop_database, is_login, log_changes, migrate,
+};
+pub use monitor::{
+    ActorDay, FailedSignIns, FindingChange, FindingFilter, MonitorDay, NewFinding, OfficeHours, PeerGroup,
+    SecurityFinding, Untold,
 };
 pub use oauth::{Exchanged, NewAccess, NewCode, NewTokens, Revocation, SignedInElsewhere};
 pub use observation::{
