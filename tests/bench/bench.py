@@ -19,6 +19,7 @@ from pathlib import Path
 
 from host import JHE, ROOT, Host, best, logged  # It makes `database` known.
 from database import libpq, psql
+from detection import detection
 from identity import identity
 from lists import lists
 
@@ -180,7 +181,7 @@ def upload() -> None:
     host.close()
 
 
-BENCHES = {"search": search, "depth": depth, "upload": upload, "identity": identity, "lists": lists, "scale": scale}
+BENCHES = {"search": search, "depth": depth, "upload": upload, "identity": identity, "lists": lists, "scale": scale, "detection": detection}
 
 
 def main() -> None:

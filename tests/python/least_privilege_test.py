@@ -11,6 +11,7 @@ import sys
 
 import lambda_deploy
 import lambda_keys
+import lambda_security
 from aws_calls import CONNECT, Calls, linked
 from instance import ROOT
 from lambda_deploy import MIGRATE, ROTATE
@@ -21,10 +22,12 @@ from least_steps import beside
 from roles import Role, roles
 from runtime_api import FunctionProcess
 
-# What Secrets Manager asks of KMS on behalf of who calls it, for a secret with a key of the account's own.
+# What services ask of KMS on behalf of who calls them, for a secret with a key of the account's own.
 ON_BEHALF = {
     "secretsmanager:GetSecretValue": {"kms:Decrypt"},
     "secretsmanager:PutSecretValue": {"kms:GenerateDataKey", "kms:Decrypt"},
+    # SNS, for a topic with such a key.
+    "sns:Publish": {"kms:GenerateDataKey", "kms:Decrypt"},
 }
 
 # Before this step a browser is signed in.
@@ -90,6 +93,10 @@ def record(world: World, count: Count) -> dict[str, set[str]]:
     with FunctionProcess(BINARIES / lambda_keys.FUNCTION, rotates) as process:
         lambda_keys.run(process, keys, count.check)
     values["modulus"] = modulus(keys)
+    topic = lambda_security.Topic(world)
+    monitors = calls.environment(lambda_security.FUNCTION, {**environment, "SECURITY_TOPIC_ARN": topic.arn})
+    with FunctionProcess(BINARIES / lambda_security.FUNCTION, {**monitors, "SECURITY_MAIL_TO": "officer@example.com"}) as process:
+        lambda_security.run(process, topic, world, count.check)
     functions = Recorded(calls, environment)
     try:
         for step in FHIR + REST:
