@@ -182,7 +182,7 @@ async fn nothing_about_a_person_and_no_secret_is_ever_logged() {
     }
 
     let (log, printed) = process.end();
-    assert!(printed.len() > 20 && printed.iter().all(|line| line.starts_with("{\"_aws\":")), "{printed:?}");
+    assert!(printed.len() > 20 && printed.iter().all(|line| line.contains("\"_aws\":")), "{printed:?}");
     for line in &printed {
         for secret in &secrets.0 {
             assert!(!line.to_lowercase().contains(&secret.to_lowercase()), "{secret} is in a metric: {line}");

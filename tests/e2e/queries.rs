@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 /// Every list of `/api/v1` that has pages, each with somebody who may read it.
-pub const LISTS: [(&str, &str); 14] = [
+pub const LISTS: [(&str, &str); 15] = [
     ("admin", "/api/v1/clients"),
     ("viewer_victor", "/api/v1/data_sources"),
     ("ll_patient_peter", "/api/v1/fhir_sources"),

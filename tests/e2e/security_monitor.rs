@@ -100,7 +100,6 @@ pub async fn incidents(world: &World) {
         Did { user: 10005, times: 40, refused_by: Some("organization"), ..Did::READ },
         Did { user: 10006, times: 45, action: "create", resource: "Consent", observations: 0, ..Did::READ },
         Did { user: 10001, kind: "super_admin", observations: 1, ..Did::READ },
-        Did { user: 10900, times: 1, ago: "70 days", ..Did::READ },
         Did { user: 10900, observations: 1, ..Did::READ },
     ] {
         did.plant(world).await;
@@ -182,7 +181,7 @@ async fn a_message_says_where_to_look_and_nothing_about_anybody() {
     let text = mail.text.to_lowercase().replace(&world.base, "");
     let people = world.sql("SELECT email, first_name, last_name, id::text FROM app_user").await;
     let words: BTreeSet<String> =
-        people.iter().flat_map(|row| (0..4).map(|n| row.get::<_, String>(n).to_lowercase())).collect();
+        people.iter().flat_map(|row| (0..4).map(move |n| row.get::<_, String>(n).to_lowercase())).collect();
     for word in words.iter().map(String::as_str).chain([
         "patient",
         "observation",
