@@ -20,7 +20,7 @@ WAF_ACL, WAF_RULE, WAF_REQUESTS = 5.00, 1.00, 0.60  # each; each; a million
 SECRET, SECRET_CALLS = 0.40, 5.00  # each; a million
 KEY, KEY_CALLS, RSA_CALLS = 1.00, 3.00, 15.00  # each; a million; a million signatures
 LOG_IN, LOG_KEPT = 0.50, 0.03  # a GB
-ALARM, DASHBOARD = 0.10, 3.00
+ALARM, DASHBOARD, METRIC = 0.10, 3.00, 0.30
 TRACES = 5.00  # a million
 
 # What is in the templates. Each function has an alarm of its own. In tens, so that one function more is no other price.
@@ -30,12 +30,14 @@ ALARMS = round(
     FUNCTIONS
     + sum(
         resource["Type"] == "AWS::CloudWatch::Alarm"
-        for name in ("alarms", "monitoring")
-        for resource in load(ROOT / "infra" / f"{name}.yaml")["Resources"].values()
+        for path in sorted((ROOT / "infra" / "monitoring").iterdir())
+        for resource in load(path)["Resources"].values()
     ),
     -1,
 )
-ENDPOINTS = 4  # Secrets Manager, KMS, logs, SES
+# Of decision 49: those of the deployment, and of each function that is used its latency. What is not written in an hour costs nothing.
+METRICS, METRICS_IDLE = 19 + 40, 6
+ENDPOINTS = 5  # Secrets Manager, KMS, logs, SNS, SES
 WAF_RULES = 5
 SECRETS = 4  # the application's, the login's, the owner's, the signing keys'
 KEYS = 6 + 3  # ours, and three that sign id_tokens
@@ -97,8 +99,8 @@ def costs(of: Deployment) -> dict[str, float]:
     gb_seconds = of.uploads * 0.060 * 0.5 + of.reads * 0.030 * 0.25 + of.sign_ins * 4 * 0.020 * 0.25
     # 10 KB up, 100 KB down for a page, 2 KB for anything else.
     gb_out = (of.reads * 100 + (of.requests - of.reads) * 2) / 1e6
-    # 1.5 KB for a request in the functions' and the API's logs, 1 KB of PostgreSQL's, and 2 GB that is there always.
-    log_gb = of.requests * 2.5e-6 + 2
+    # 2 KB for a request in the functions' and the API's logs, 1 KB of PostgreSQL's, and 2 GB that is there always.
+    log_gb = of.requests * 3e-6 + 2
     return {
         "database": INSTANCE[of.instance] * copies * HOURS + max(100, of.database_gb) * STORAGE * copies + of.database_gb * BACKUP,
         "proxy": PROXY * VCPU[of.instance] * HOURS,
@@ -107,7 +109,7 @@ def costs(of: Deployment) -> dict[str, float]:
         "API, CloudFront, WAF": millions * (API + CLOUDFRONT_REQUESTS + WAF_REQUESTS) + gb_out * CLOUDFRONT_GB + WAF_ACL + WAF_RULES * WAF_RULE,
         "secrets and keys": SECRETS * SECRET + KEYS * KEY + millions * 0.1 * (SECRET_CALLS + KEY_CALLS) + of.sign_ins / 1e6 * RSA_CALLS,
         # A year of logs is kept. X-Ray takes one request of twenty.
-        "logs, alarms, traces": log_gb * LOG_IN + log_gb * 12 * LOG_KEPT + ALARMS * ALARM + DASHBOARD + millions * 0.05 * TRACES,
+        "logs, alarms, traces": log_gb * LOG_IN + log_gb * 12 * LOG_KEPT + ALARMS * ALARM + 2 * DASHBOARD + (METRICS if of.studies else METRICS_IDLE) * METRIC + millions * 0.05 * TRACES,
     }
 
 

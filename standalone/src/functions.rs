@@ -98,6 +98,7 @@ pub const FUNCTIONS: &[Function] = &[
     saml2_logout::FUNCTION,
     saml2_ls::FUNCTION,
     saml2_metadata::FUNCTION,
+    security_findings::FUNCTION,
     studies_list::FUNCTION,
     studies_manage::FUNCTION,
     studies_needs::FUNCTION,
@@ -112,4 +113,5 @@ pub const FUNCTIONS: &[Function] = &[
 ];
 
 /// The functions that no request calls.
-pub const SCHEDULED: &[Scheduled] = &[audit_partitions::FUNCTION, oauth_rotate_keys::FUNCTION];
+pub const SCHEDULED: &[Scheduled] =
+    &[audit_partitions::FUNCTION, oauth_rotate_keys::FUNCTION, security_monitor::FUNCTION];

@@ -20,6 +20,7 @@ from pathlib import Path
 from audit import audit_cost, audit_search
 from host import JHE, ROOT, Host, best, logged  # It makes `database` known.
 from database import libpq, psql
+from detection import detection
 from identity import identity
 from lists import lists
 
@@ -181,7 +182,17 @@ def upload() -> None:
     host.close()
 
 
-BENCHES = {"search": search, "depth": depth, "upload": upload, "identity": identity, "lists": lists, "audit": audit_cost, "audit-search": audit_search, "scale": scale}
+BENCHES = {
+    "search": search,
+    "depth": depth,
+    "upload": upload,
+    "identity": identity,
+    "lists": lists,
+    "audit": audit_cost,
+    "audit-search": audit_search,
+    "scale": scale,
+    "detection": detection,
+}
 
 
 def main() -> None:

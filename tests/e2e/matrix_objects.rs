@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A route, the path of its object, and the statements that make it for the Lifespan Lab, for Peter, or for nobody who calls.
 struct Own(&'static str, &'static str, &'static str);
 
-const OWN: [Own; 10] = [
+const OWN: [Own; 12] = [
     Own(
         "GET /fhir/r5/AuditEvent/{id}",
         "/FHIR/R5/AuditEvent/999000",
@@ -25,6 +25,8 @@ const OWN: [Own; 10] = [
         "/api/v1/jhe_settings/999",
         "INSERT INTO setting (id, key, value_type, value) VALUES (999, 'matrix', 'string', '\"v\"')",
     ),
+    Own("GET /api/v1/security-findings/{id}", "/api/v1/security-findings/999", FOUND),
+    Own("PATCH /api/v1/security-findings/{id}", "/api/v1/security-findings/999", FOUND),
     // With the same people in the same roles, and nothing in it.
     Own(
         "DELETE /api/v1/organizations/{id}",
@@ -75,6 +77,10 @@ const OWN: [Own; 10] = [
         "UPDATE invitation SET token_hash = sha256('8NG3Sz7fULsoyypl9vmutzYOa6kkbgny') WHERE patient_id = 40001",
     ),
 ];
+
+const FOUND: &str = "INSERT INTO security_finding (id, kind, user_id, day, window_start, window_end, measured, expected, score, event_ids)
+                     OVERRIDING SYSTEM VALUE
+                     VALUES (999, 'volume', 10003, current_date, now(), now(), 6000, 300, 11, '{}') ON CONFLICT DO NOTHING";
 
 const ASKED: &str = "INSERT INTO organization_request (id, patient_id, organization_id, requested_by) VALUES (999, 40001, 20008, 10005)";
 

@@ -5,12 +5,13 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 /// Every list of `/api/v1` that has pages, each with somebody who may read it.
-pub const LISTS: [(&str, &str); 14] = [
+pub const LISTS: [(&str, &str); 15] = [
     ("admin", "/api/v1/clients"),
     ("viewer_victor", "/api/v1/data_sources"),
     ("ll_patient_peter", "/api/v1/fhir_sources"),
     ("member_megan", "/api/v1/invitation"),
     ("admin", "/api/v1/jhe_settings"),
+    ("admin", "/api/v1/security-findings"),
     ("ll_patient_pamela", "/api/v1/observations"),
     ("manager_mary", "/api/v1/organizations"),
     ("member_megan", "/api/v1/patients"),

@@ -188,6 +188,7 @@ pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
         "PATCH /api/v1/practitioners/{id}" => json!({ "nameFamily": "Rosales" }),
         "POST /api/v1/jhe_settings" => json!({ "key": "k", "valueType": "string", "value": "v" }),
         "PATCH /api/v1/jhe_settings/{id}" => json!({ "value": "Exchange" }),
+        "PATCH /api/v1/security-findings/{id}" => json!({ "status": "acknowledged" }),
         "POST /api/v1/studies" => json!({ "name": "N", "description": "D", "organization": 20003 }),
         "PATCH /api/v1/studies/{id}" => json!({ "name": "Lifespan Study on BP & HR" }),
         "POST /api/v1/studies/{id}/scope_requests" | "POST /api/v1/data_sources/{id}/supported_scopes" => {

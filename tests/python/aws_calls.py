@@ -9,6 +9,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import botocore.session
 from moto.server import ThreadedMotoServer
@@ -16,6 +17,7 @@ from moto.server import ThreadedMotoServer
 CONNECT = "rds-db:connect"
 SIGNED_BY = re.compile(r"Credential=([^/]+)/\d{8}/[^/]+/([^/]+)/aws4_request")
 SEND_PATH = "/v2/email/outbound-emails"
+SNS_VERSION = b"2010-03-31"
 # How requests name these services, and how policies do.
 TARGETS = {"secretsmanager": "secretsmanager", "TrentService": "kms"}
 
@@ -29,6 +31,9 @@ def actions_of(service: str, method: str, path: str, target: str, body: bytes) -
         # A key that is made with tags.
         tagging = {"kms:TagResource"} if operation == "CreateKey" and json.loads(body).get("Tags") else set()
         return {f"kms:{operation}"} | tagging
+    if service == "sns":
+        # A protocol of its own: the operation is in the form.
+        return {f"sns:{parse_qs(body.decode())['Action'][0]}"}
     if (service, method, path) == ("ses", "POST", SEND_PATH):
         # SES asks for this one when a mail comes as it is to be sent, whichever operation it comes by.
         return {"ses:SendRawEmail" if "Raw" in json.loads(body)["Content"] else "ses:SendEmail"}
@@ -46,6 +51,9 @@ def linked(binary: Path) -> set[str]:
             # Texts are stored one after the other, so another one may begin where this one ends.
             named = next((operation for operation in operations if name.startswith(operation.encode())), name.decode())
             found.add(f"{service}:{named}")
+    # SNS's protocol says its version with each operation, and the operation as a word of which there are many.
+    if SNS_VERSION in content:
+        found.add("sns:Publish")
     paths = {path.decode() for path in re.findall(rb"/v2/email/[a-z/-]+", content)}
     return found | {"ses:SendRawEmail" if path.startswith(SEND_PATH) else f"ses:{path}" for path in paths}
 

@@ -196,6 +196,7 @@ REST = [
     Step("users-read-email", 200, numbered(10003)),
     Step("users-change", 403, lambda a, v: a.json == {"detail": DENIED}),
     Step("users-change-patch", 200, lambda a, v: a.json["lastName"] == "Rosales"),
+    Step("security-findings", 403, lambda a, v: a.json == {"detail": DENIED}),
     Step("jhe-settings", 403, lambda a, v: a.json == {"detail": DENIED}),
     Step("studies-list", 200, listed(30001, 30002)),
     Step("studies-read", 200, numbered(30001)),

@@ -21,6 +21,7 @@ import lambda_audit
 import lambda_deploy
 import lambda_keys
 import lambda_origin
+import lambda_security
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from database import psql
 from lambda_steps import FHIR, REST, Answer, Step, Values
@@ -182,7 +183,8 @@ def recorded(world: World, count: Count) -> None:
 
 
 def complete(count: Count) -> None:
-    used = {step.event for step in FHIR + REST} | {lambda_keys.FUNCTION} | lambda_audit.FUNCTIONS | lambda_deploy.FUNCTIONS
+    ours = {lambda_keys.FUNCTION, lambda_security.FUNCTION} | lambda_audit.FUNCTIONS | lambda_deploy.FUNCTIONS
+    used = {step.event for step in FHIR + REST} | ours
     files = {path.stem for path in EVENTS.glob("*.json")}
     count.check("every event file is used", used == files, used ^ files)
     functions = {path.name for path in (ROOT / "functions").iterdir() if (path / "src/main.rs").exists()}
@@ -203,6 +205,9 @@ def main() -> int:
     with FunctionProcess(BINARIES / lambda_audit.PARTS, world.by_secret) as process:
         lambda_audit.parts(process, count.check)
     values["modulus"] = modulus(keys)
+    topic = lambda_security.Topic(world)
+    with FunctionProcess(BINARIES / lambda_security.FUNCTION, {**world.by_secret, "SECURITY_TOPIC_ARN": topic.arn}) as process:
+        lambda_security.run(process, topic, world, count.check)
     for hosts, steps in ((CargoLambda(world.by_variables), FHIR), (OurRuntime(world.by_secret), REST)):
         try:
             for step in steps:

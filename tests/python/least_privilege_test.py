@@ -12,6 +12,7 @@ import sys
 import lambda_audit
 import lambda_deploy
 import lambda_keys
+import lambda_security
 from aws_calls import CONNECT, Calls, linked
 from instance import ROOT
 from lambda_deploy import MIGRATE, ROTATE
@@ -22,10 +23,12 @@ from least_steps import beside
 from roles import Role, roles
 from runtime_api import FunctionProcess
 
-# What Secrets Manager asks of KMS on behalf of who calls it, for a secret with a key of the account's own.
+# What services ask of KMS on behalf of who calls them, for a secret with a key of the account's own.
 ON_BEHALF = {
     "secretsmanager:GetSecretValue": {"kms:Decrypt"},
     "secretsmanager:PutSecretValue": {"kms:GenerateDataKey", "kms:Decrypt"},
+    # SNS, for a topic with such a key.
+    "sns:Publish": {"kms:GenerateDataKey", "kms:Decrypt"},
 }
 
 # Before this step a browser is signed in.
@@ -93,6 +96,10 @@ def record(world: World, count: Count) -> dict[str, set[str]]:
     with FunctionProcess(BINARIES / lambda_audit.PARTS, calls.environment(lambda_audit.PARTS, environment)) as process:
         lambda_audit.parts(process, count.check)
     values["modulus"] = modulus(keys)
+    topic = lambda_security.Topic(world)
+    monitors = calls.environment(lambda_security.FUNCTION, {**environment, "SECURITY_TOPIC_ARN": topic.arn})
+    with FunctionProcess(BINARIES / lambda_security.FUNCTION, {**monitors, "SECURITY_MAIL_TO": "officer@example.com"}) as process:
+        lambda_security.run(process, topic, world, count.check)
     functions = Recorded(calls, environment)
     try:
         for step in FHIR + REST:

@@ -20,6 +20,7 @@ pub mod id_token;
 pub mod ledger;
 pub mod mailbox;
 pub mod point;
+pub mod process;
 pub mod proxy;
 pub mod reply;
 pub mod snapshot;

@@ -15,7 +15,7 @@ use oauth::{
     token::random_bytes,
 };
 use std::time::Duration;
-use store::{Account, Attempt, FirstStep, NewChallenge, NewSession, Origin, SsoAccount};
+use store::{Account, Attempt, FirstStep, NewChallenge, NewSession, Origin, SsoAccount, meter};
 use tokio::sync::Semaphore;
 
 /// The longest e-mail address that mail can be sent to (RFC 5321 section 4.5.3.1.3).
@@ -73,6 +73,7 @@ pub async fn attempt(
 /// Records that somebody could not prove who they are.
 pub async fn refused(app: &App, context: &Context) -> Result<(), Failure> {
     let reason = RefusedBy::Layer(Layer::Token);
+    meter::failed_sign_in();
     Ok(app.store().await?.record_refusal(context, &Target::nothing(), reason).await?)
 }
 

@@ -1,6 +1,6 @@
 //! What a process holds between requests: settings, secrets, the store and the keys. Made once, outside the handlers.
 
-use crate::{KeySets, Settings, database, rate::Rates};
+use crate::{KeySets, Settings, database, metrics::Metrics, rate::Rates};
 use fhir::cursor::CursorKey;
 use jiff::Timestamp;
 use oauth::{csrf::FormKey, factor::FactorKey, redirect};
@@ -41,6 +41,7 @@ pub struct App {
     key_sets: KeySets,
     origins: Mutex<HashMap<String, (bool, Instant)>>,
     rates: Rates,
+    metrics: Metrics,
 }
 
 /// How long the answer to "is this the origin of a client" is good: as long as a new client may have to wait.
@@ -58,6 +59,7 @@ impl App {
         pool_size: usize,
     ) -> Result<Self, SetupError> {
         let settings = Settings::from_env(&lookup)?;
+        let metrics = Metrics::of(settings.metrics_stage.clone());
         if settings.static_challenge.is_some() {
             tracing::warn!(
                 "PATIENT_AUTHORIZATION_CODE_* is set: invitations of clients with static_pkce are protected by their token \
@@ -75,6 +77,7 @@ impl App {
             key_sets: KeySets::default(),
             origins: Mutex::default(),
             rates: Rates::default(),
+            metrics,
         })
     }
 
@@ -188,6 +191,11 @@ impl App {
     /// What callers may still send.
     pub(crate) const fn rates(&self) -> &Rates {
         &self.rates
+    }
+
+    /// Where the figures of what is served go.
+    pub(crate) const fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The key sets of other parties.

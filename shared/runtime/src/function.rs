@@ -1,10 +1,11 @@
 //! A function: a handler with its name, and the one way to call it.
 
-use crate::{App, Failure, Protocol, Request, Response, cors, idempotency, response::protect};
+use crate::{App, Failure, Protocol, Request, Response, cors, idempotency, metrics::Served, response::protect};
 use api::Operation;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, header};
 use std::time::{Duration, Instant};
+use store::meter;
 use tracing::Instrument;
 
 /// What a function needs before its first request.
@@ -55,9 +56,9 @@ impl Function {
         let span = tracing::info_span!("request", function = self.name, id = request.id());
         let started = Instant::now();
         async {
-            let result = tokio::time::timeout(DEADLINE, self.run(app, request))
-                .await
-                .unwrap_or_else(|elapsed| Err(Failure::Unavailable(Box::new(elapsed))));
+            let (result, usage) = meter::metered(tokio::time::timeout(DEADLINE, self.run(app, request))).await;
+            let result = result.unwrap_or_else(|elapsed| Err(Failure::Unavailable(Box::new(elapsed))));
+            let layer = result.as_ref().err().and_then(Failure::layer);
             let mut response = result.unwrap_or_else(|failure| {
                 failure.log();
                 failure.response(self.protocol)
@@ -66,6 +67,7 @@ impl Function {
             cors::share(app, request, &mut response).await;
             let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
             tracing::info!(status = response.status().as_u16(), micros, "served");
+            app.metrics().served(&Served { function: self.name, status: response.status(), layer, micros, usage });
             response
         }
         .instrument(span)

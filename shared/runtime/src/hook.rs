@@ -32,6 +32,7 @@ impl Hook {
         async {
             let result = (self.handler)(app, event).await;
             let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            app.metrics().ran(self.name, micros, result.as_ref().ok());
             match &result {
                 Ok(report) => tracing::info!(%report, micros, "ran"),
                 Err(failure) => {

@@ -24,6 +24,7 @@ mod key_sets;
 pub mod lambda;
 pub mod link;
 mod members;
+pub mod metrics;
 mod named;
 mod origin;
 pub mod pages;

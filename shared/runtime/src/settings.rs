@@ -43,6 +43,8 @@ pub struct Settings {
     /// `INVITATION_EMAIL_ONLY`: `1` when every invitation must be sent to the patient by the exchange, so that nobody else
     /// is shown its token.
     pub invitation_email_only: bool,
+    /// `METRICS_STAGE`: the deployment's name in the metrics; without it none are written.
+    pub metrics_stage: Option<String>,
     /// `RATE_LIMIT_PER_MINUTE`: how many requests a user may send with a client (3000); none for `0`.
     pub rate_limit: Option<RateLimit>,
     /// `REASON_REQUIRED`: `true` when super admins have to say why; `false` by default.
@@ -95,6 +97,7 @@ impl Settings {
                 Some("1") => true,
                 Some(_) => return Err(ConfigError::Invalid("INVITATION_EMAIL_ONLY", "use 0 or 1")),
             },
+            metrics_stage: lookup("METRICS_STAGE").filter(|text| !text.is_empty()),
             rate_limit: rate_limit(&lookup)?,
             reason_required: flag(&lookup, "REASON_REQUIRED", false)?,
             study_grace: study_grace(&lookup)?,

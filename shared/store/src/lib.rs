@@ -28,7 +28,9 @@ mod invitation;
 mod link;
 mod login;
 mod logout;
+pub mod meter;
 mod migrate;
+mod monitor;
 mod oauth;
 mod observation;
 mod organization;
@@ -86,6 +88,10 @@ pub use login::{Login, Logins};
 pub use logout::LogoutClient;
 pub use migrate::{
     LoginError, connect_owner, create_database, create_login, drop_database, is_login, log_changes, migrate,
+};
+pub use monitor::{
+    ActorDay, FailedSignIns, FindingChange, FindingFilter, MonitorDay, NewFinding, OfficeHours, PeerGroup,
+    SecurityFinding, Untold,
 };
 pub use oauth::{Exchanged, NewAccess, NewCode, NewTokens, Revocation, SignedInElsewhere};
 pub use observation::{

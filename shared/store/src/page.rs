@@ -26,6 +26,8 @@ impl<T> Default for Page<T> {
 pub(crate) enum Order {
     /// By id.
     Id,
+    /// By id, the newest first.
+    Newest,
     /// By name, and by id among those of one name: of the rows of this table. The place of a page is that of the row which the
     /// page before ended with; without that row there is no such page.
     NameIn(&'static str),
@@ -41,6 +43,7 @@ pub(crate) fn statement(list: &str, order: Order, first: usize) -> String {
     // The beginning is two values and no condition, so that an index by both leads there.
     let (key, place, begins) = match order {
         Order::Id => ("id", String::new(), format!("id > coalesce(${after}, -1)")),
+        Order::Newest => ("id DESC", String::new(), format!("id < coalesce(${after}, {})", i32::MAX)),
         Order::NameIn(table) => (
             "name, id",
             format!(

@@ -3,11 +3,14 @@
 use crate::{
     ConfigError, DatabaseConfig, Logins, SslMode, StoreError,
     login::{ConnectAs, Renewed, is_refused},
-    tls,
+    meter, tls,
 };
 use deadpool_postgres::{ConfigConnectImpl, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use secrecy::ExposeSecret;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 const RECYCLING: ManagerConfig = ManagerConfig { recycling_method: RecyclingMethod::Fast };
 
@@ -49,7 +52,9 @@ impl Store {
     pub(crate) async fn connection(&self) -> Result<Object, StoreError> {
         /// More statements than any function has; only filters that vary in shape reach it.
         const MOST_STATEMENTS: usize = 256;
+        let asked = Instant::now();
         let client = self.pooled().await?;
+        meter::waited(asked.elapsed());
         // A prepared statement takes memory in the server until its connection ends: an unusual mix of filters must
         // not fill it.
         if client.statement_cache.size() > MOST_STATEMENTS {

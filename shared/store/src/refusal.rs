@@ -1,7 +1,7 @@
 //! What no other statement records: refusals of actions, of tokens, of what a directory does not show; and what is done
 //! outside the database.
 
-use crate::{Store, StoreError, oauth::ACTING};
+use crate::{Store, StoreError, meter, oauth::ACTING};
 use audit::{Context, RefusedBy, Target};
 use authz::{Layer, UserId};
 use deadpool_postgres::GenericClient;
@@ -169,6 +169,7 @@ impl Store {
             .await?;
         let reason = RefusedBy::Layer(Layer::Token).name();
         client.query_one(&statement, &[&Json(context), &reason, &address]).await?;
+        meter::failed_sign_in();
         Ok(())
     }
 
@@ -207,6 +208,9 @@ impl Store {
             )
             .await?;
         client.query_one(&statement, &[&Json(context), &refused_by.name(), &reason]).await?;
+        if refused_by == RefusedBy::Layer(Layer::Token) {
+            meter::failed_sign_in();
+        }
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 //! the study's feed.
 
 use super::insert::{Accepted, insert};
-use crate::{Store, StoreError, refusal};
+use crate::{Store, StoreError, meter, refusal};
 use audit::{Context, RefusedBy, Target};
 use authz::{Actor, Layer, Permission, Principal, Role, permit};
 use deadpool_postgres::Transaction;
@@ -245,6 +245,9 @@ impl<'a> Upload<'a> {
         }
         self.record_refusals(&transaction, &verdicts).await?;
         transaction.commit().await?;
+        meter::observations_written(
+            verdicts.iter().filter(|verdict| matches!(verdict, UploadVerdict::Stored(_))).count(),
+        );
         Ok(verdicts)
     }
 

@@ -8,7 +8,7 @@ use super::{
     search::Found,
     statement::PARAMETERS,
 };
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, meter};
 use audit::{Context, RefusedBy};
 use authz::Layer;
 use futures_util::future::try_join;
@@ -86,6 +86,7 @@ impl Store {
             page.more = row.try_get("more")?;
             page.rows.extend(named(row)?);
         }
+        meter::observations_read(page.rows.len());
         Ok(total.map(|total| NamedObservationPage { total, ..page }))
     }
 
@@ -100,10 +101,11 @@ impl Store {
         let client = self.connection().await?;
         let statement = client.prepare_typed_cached(&with_names(text), &[Type::JSONB, Type::INT8, Type::INT4]).await?;
         let row = client.query_one(&statement, &[&Json(context), &id, &who]).await?;
-        match row.try_get::<_, Option<&str>>("refused_by")? {
-            Some(refused) => Ok(Err(RefusedBy::from_name(refused).ok_or(StoreError::Corrupt("refused_by"))?)),
-            None => Ok(Ok(named(&row)?.ok_or(StoreError::Corrupt("id"))?)),
+        if let Some(refused) = row.try_get::<_, Option<&str>>("refused_by")? {
+            return Ok(Err(RefusedBy::from_name(refused).ok_or(StoreError::Corrupt("refused_by"))?));
         }
+        meter::observations_read(1);
+        Ok(Ok(named(&row)?.ok_or(StoreError::Corrupt("id"))?))
     }
 }
 

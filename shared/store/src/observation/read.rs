@@ -1,7 +1,7 @@
 //! Reading one observation by its id.
 
 use super::{query::Reader, search::Found};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, meter};
 use audit::{Context, RefusedBy};
 use std::sync::LazyLock;
 use tokio_postgres::types::{Json, Type};
@@ -103,6 +103,7 @@ impl Store {
             let reason = RefusedBy::from_name(refused).ok_or(StoreError::Corrupt("refused_by"))?;
             return Ok(ReadOutcome::Refused(reason));
         }
+        meter::observations_read(1);
         Ok(ReadOutcome::Found(Found {
             id: row.try_get(2)?,
             last_updated: row.try_get(3)?,

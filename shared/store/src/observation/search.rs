@@ -4,7 +4,7 @@ use super::{
     query::{BroughtBy, Column, Filter, ObservationQuery, PageSize, Reader},
     statement::{PARAMETERS, Source, Times, count_statement, page_statement},
 };
-use crate::{ALL, COUNTED, Store, StoreError};
+use crate::{ALL, COUNTED, Store, StoreError, meter};
 use audit::Context;
 use authz::Layer;
 use deadpool_postgres::Client;
@@ -96,6 +96,7 @@ async fn page(
             });
         }
     }
+    meter::observations_read(page.rows.len());
     Ok(Ok(page))
 }
 
