@@ -10,7 +10,7 @@ use crate::{Store, StoreError};
 use audit::Context;
 use authz::{OrganizationId, PatientId, PractitionerId, Role};
 use jiff::Timestamp;
-use statement::Statement;
+use statement::{Recorded, Statement};
 use tokio_postgres::types::{Json, ToSql, Type};
 
 /// Whose events are read, and on whose authority. Of each event, only what is theirs is shown.
@@ -109,6 +109,21 @@ pub struct AuditPage {
 pub struct NotShown(pub Option<Role>);
 
 impl Store {
+    /// One event, with the record of its reading, in one statement. Nothing is recorded where there is none to show.
+    pub async fn audit_event(
+        &self,
+        context: &Context,
+        scope: AuditScope,
+        least: Role,
+        id: i64,
+    ) -> Result<Option<LoggedEvent>, StoreError> {
+        let filter = AuditFilter { ids: vec![id], ..AuditFilter::default() };
+        let one = AuditSlice { count: 1, ..AuditSlice::default() };
+        let statement = Statement::new(scope, &filter, one, Recorded::IfFound);
+        let page = self.read_audit(context, scope, least, &filter, one, &statement).await?;
+        Ok(page.ok().and_then(|page| page.rows.into_iter().next()))
+    }
+
     /// A page of the audit with its own record, in one statement. Only who has at least the role `least` is shown what is an
     /// organization's; nothing is recorded when nothing may be shown.
     ///
@@ -121,8 +136,20 @@ impl Store {
         filter: &AuditFilter,
         slice: AuditSlice,
     ) -> Result<Result<AuditPage, NotShown>, StoreError> {
+        let statement = Statement::new(scope, filter, slice, Recorded::Always);
+        self.read_audit(context, scope, least, filter, slice, &statement).await
+    }
+
+    async fn read_audit(
+        &self,
+        context: &Context,
+        scope: AuditScope,
+        least: Role,
+        filter: &AuditFilter,
+        slice: AuditSlice,
+        statement: &Statement,
+    ) -> Result<Result<AuditPage, NotShown>, StoreError> {
         let client = self.connection().await?;
-        let statement = Statement::new(scope, filter, slice);
         let (viewer, organization) = scope.parts();
         let named_organizations: Vec<i32> = organization.into_iter().chain(filter.organization).collect();
         let named_patients =

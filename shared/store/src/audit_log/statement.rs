@@ -102,6 +102,15 @@ const EVERYTHING: View = View {
     is_whole: "true",
 };
 
+/// When the reading is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recorded {
+    /// Also when nothing was found.
+    Always,
+    /// When something was.
+    IfFound,
+}
+
 /// A statement and the values beyond the fixed ones.
 pub(super) struct Statement {
     text: String,
@@ -110,7 +119,7 @@ pub(super) struct Statement {
 
 impl Statement {
     /// The statement of a page.
-    pub(super) fn new(scope: AuditScope, filter: &AuditFilter, slice: AuditSlice) -> Self {
+    pub(super) fn new(scope: AuditScope, filter: &AuditFilter, slice: AuditSlice, recorded: Recorded) -> Self {
         let view = match scope {
             AuditScope::Own(_) => &OWN,
             AuditScope::Organization { .. } => &ORGANIZATION,
@@ -128,7 +137,25 @@ impl Statement {
                 format!("e.occurred_at <= {at} AND (e.occurred_at, e.id) < ({at}, {id})")
             }
         };
-        statement.text = text(view, organization.as_deref(), &matching, &from_here, slice.counted > 0);
+        let candidates =
+            |condition: &str, order: &str, limit: &str| candidates(organization.as_deref(), condition, order, limit);
+        let parts = Parts {
+            page: candidates(
+                &format!("{matching} AND {from_here}"),
+                "ORDER BY e.occurred_at DESC, e.id DESC",
+                "$5 + $6 + 1",
+            ),
+            total: if slice.counted > 0 {
+                format!("SELECT count(*) FROM ({}) c", candidates(&matching, "", "$7"))
+            } else {
+                "0".to_owned()
+            },
+            is_recorded: match recorded {
+                Recorded::Always => "g.is_allowed",
+                Recorded::IfFound => "EXISTS (SELECT FROM page)",
+            },
+        };
+        statement.text = text(view, &parts);
         statement
     }
 
@@ -234,15 +261,18 @@ const fn ended(outcome: LoggedOutcome) -> &'static str {
     }
 }
 
+/// What of the statement differs from call to call.
+struct Parts {
+    /// The events of the page, and one more.
+    page: String,
+    /// How many there are.
+    total: String,
+    /// Whether the reading is recorded.
+    is_recorded: &'static str,
+}
+
 /// The whole statement. It has at least one row, so that the total of an empty page is told.
-fn text(view: &View, of: Option<&str>, matching: &str, from_here: &str, is_counted: bool) -> String {
-    let page =
-        candidates(of, &format!("{matching} AND {from_here}"), "ORDER BY e.occurred_at DESC, e.id DESC", "$5 + $6 + 1");
-    let counted = if is_counted {
-        format!("SELECT count(*) FROM ({}) c", candidates(of, matching, "", "$7"))
-    } else {
-        "0".to_owned()
-    };
+fn text(view: &View, Parts { page, total, is_recorded }: &Parts) -> String {
     let View { domain, is_allowed, actor, study, organization, patients, observations, source, is_whole, .. } = view;
     format!(
         "
@@ -254,7 +284,7 @@ WITH domain AS MATERIALIZED ({domain}
 ), shown AS MATERIALIZED (
   SELECT * FROM page ORDER BY occurred_at DESC, id DESC LIMIT $5 OFFSET $6
 ), total AS MATERIALIZED (
-  SELECT (CASE WHEN g.is_allowed THEN ({counted}) END)::int8 AS n FROM gate g
+  SELECT (CASE WHEN g.is_allowed THEN ({total}) END)::int8 AS n FROM gate g
 )
 SELECT a.is_allowed, a.own_role::text AS own_role, a.event_id, (SELECT count(*) FROM page) > $5 + $6 AS more, coalesce((SELECT n FROM total), 0) AS total,
        e.id, e.occurred_at, e.request_id, e.actor_type, e.actor_role::text AS role, e.action, e.resource_type, e.outcome, e.refused_by, e.privileged,
@@ -269,7 +299,7 @@ SELECT a.is_allowed, a.own_role::text AS own_role, a.event_id, (SELECT count(*) 
                   WHERE s.id = ANY (e.study_ids) AND {study}), '[]') AS studies,
        coalesce((SELECT jsonb_agg(jsonb_build_object('id', o.id, 'name', o.name) ORDER BY o.id) FROM organization o
                   WHERE o.id = ANY (e.organization_ids) AND {organization}), '[]') AS organizations
-  FROM (SELECT g.*, CASE WHEN g.is_allowed
+  FROM (SELECT g.*, CASE WHEN {is_recorded}
                          THEN audit_record($1, 'allowed', NULL, ARRAY(SELECT o.id FROM organization o WHERE o.id = ANY ($8) ORDER BY o.id), '{{}}',
                                            ARRAY(SELECT p.id FROM patient p WHERE p.id = ANY ($9) ORDER BY p.id), '{{}}',
                                            (SELECT max(m.role) FROM organization_member m WHERE m.practitioner_id = $2
