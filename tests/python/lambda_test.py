@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import lambda_contain
 import lambda_deploy
 import lambda_keys
 import lambda_origin
@@ -181,7 +182,7 @@ def recorded(world: World, count: Count) -> None:
 
 
 def complete(count: Count) -> None:
-    used = {step.event for step in FHIR + REST} | {lambda_keys.FUNCTION} | lambda_deploy.FUNCTIONS
+    used = {step.event for step in FHIR + REST} | {lambda_keys.FUNCTION, lambda_contain.FUNCTION} | lambda_deploy.FUNCTIONS
     files = {path.stem for path in EVENTS.glob("*.json")}
     count.check("every event file is used", used == files, used ^ files)
     functions = {path.name for path in (ROOT / "functions").iterdir() if (path / "src/main.rs").exists()}
@@ -209,6 +210,8 @@ def main() -> int:
     recorded(world, count)
     lambda_origin.run(BINARIES, world, lambda name: load(name, values), count.check)
     lambda_deploy.run(BINARIES, world, count.check)
+    with FunctionProcess(BINARIES / lambda_contain.FUNCTION, lambda_contain.environment(world.by_secret)) as process:
+        lambda_contain.run(process, world, count.check)
     without_secrets(world, values, count)
     world.close()
     print(f"{count.passed} passed, {count.failed} failed")

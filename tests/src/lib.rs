@@ -15,6 +15,7 @@
 pub mod application;
 pub mod authenticator;
 pub mod browser;
+pub mod command;
 pub mod described;
 pub mod id_token;
 pub mod ledger;

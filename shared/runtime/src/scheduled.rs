@@ -64,6 +64,12 @@ impl Occasion {
         self.input.get(name) == Some(&Value::Bool(true))
     }
 
+    /// What the caller says of this, if it is a text.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.input.get(name).and_then(Value::as_str)
+    }
+
     /// What the audit is told of this call: the system acts.
     #[must_use]
     pub fn audit(&self, action: Action, resource_type: &'static str) -> Context {
