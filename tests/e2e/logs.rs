@@ -9,62 +9,10 @@ use end_to_end::{
     World, answer,
     browser::{Browser, VERIFIER, email, location},
     point,
+    process::Process,
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::{
-    fs::File,
-    io::{BufRead as _, BufReader},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-};
-
-/// A server of a world's database in a process of its own.
-struct Process {
-    child: Child,
-    home: tempfile::TempDir,
-}
-
-impl Process {
-    /// Starts it, and lets the world's requests go to it.
-    fn serve(world: &mut World) -> Self {
-        let home = tempfile::tempdir().expect("a directory");
-        let log = File::create(home.path().join("log")).expect("a file");
-        let mut command = Command::new(program());
-        command.arg("serve").envs([("JHE_HOME", home.path().to_str().expect("a path")), ("DB_NAME", &world.database)]);
-        command.envs([("PORT", "0"), ("LOG_LEVEL", "trace"), ("RUST_LOG", "trace"), ("RUST_BACKTRACE", "1")]);
-        // What goes through a pooler instead of straight to PostgreSQL.
-        command
-            .envs(std::env::vars().filter_map(|(name, value)| Some((name.strip_prefix("POOLER_")?.to_owned(), value))));
-        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("the server starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-        let ready = lines.find_map(|line| line.expect("a line").strip_prefix("ready: ").map(str::to_owned));
-        world.base = ready.expect("the server is ready");
-        Self { child, home }
-    }
-
-    /// Ends it: what it logged.
-    fn log(mut self) -> String {
-        self.child.kill().expect("it is stopped");
-        self.child.wait().expect("it has stopped");
-        std::fs::read_to_string(self.home.path().join("log")).expect("the log")
-    }
-
-    /// The token in the one mail that it sent, which is a file of its home.
-    fn mailed_token(&self) -> String {
-        let mut files = std::fs::read_dir(self.home.path().join("mail")).expect("the mail");
-        let file = files.next().expect("a mail").expect("a file").path();
-        let mail = std::fs::read_to_string(file).expect("a mail").replace("=\r\n", "");
-        let (_, rest) = mail.split_once("https://carex.ai/invitation/").expect("a link");
-        rest.split_once('_').expect("a token").1.chars().take_while(char::is_ascii_alphanumeric).collect()
-    }
-}
-
-/// The server, built beside these tests.
-fn program() -> PathBuf {
-    let tests = std::env::current_exe().expect("the tests");
-    tests.parent().and_then(|deps| deps.parent()).expect("the target directory").join("jhe")
-}
 
 /// A person's data that no time, id or number of a log can look like.
 const SYSTOLIC: &str = "131.70707";
@@ -136,6 +84,15 @@ async fn invite(world: &World, secrets: &mut Secrets) {
     secrets.keep("8NG3Sz7fULsoyypl9vmutzYOa6kkbgny");
 }
 
+/// The token in the one mail that the host sent, which is a file of its home.
+fn mailed_token(process: &Process) -> String {
+    let mut files = std::fs::read_dir(process.home().join("mail")).expect("the mail");
+    let file = files.next().expect("a mail").expect("a file").path();
+    let mail = std::fs::read_to_string(file).expect("a mail").replace("=\r\n", "");
+    let (_, rest) = mail.split_once("https://carex.ai/invitation/").expect("a link");
+    rest.split_once('_').expect("a token").1.chars().take_while(char::is_ascii_alphanumeric).collect()
+}
+
 async fn upload_and_read(world: &World, secrets: &mut Secrets) {
     let good = point::observation(40001, 70001, &sensitive_point(), "person-7-of-list");
     secrets.keep(STANDARD.encode(sensitive_point().to_string()).get(40..120).expect("base64"));
@@ -192,13 +149,13 @@ async fn break_things(world: &World) {
 #[tokio::test]
 async fn nothing_about_a_person_and_no_secret_is_ever_logged() {
     let mut world = World::new().await;
-    let process = Process::serve(&mut world);
+    let process = Process::serve(&mut world, &[]);
     let mut secrets = Secrets::default();
     sign_in(&world, &mut secrets).await;
     invite(&world, &mut secrets).await;
     upload_and_read(&world, &mut secrets).await;
     break_things(&world).await;
-    secrets.keep(process.mailed_token());
+    secrets.keep(mailed_token(&process));
     for (name, user) in world.demo["users"].as_object().expect("users") {
         secrets.keep(email(name));
         secrets.keep_all(user, &["access_token"]);
@@ -232,7 +189,7 @@ async fn nothing_about_a_person_and_no_secret_is_ever_logged() {
         secrets.keep(text);
     }
 
-    let log = process.log();
+    let log = process.ended().stderr;
     assert!(log.lines().count() > 20, "{log}");
     for expected in [
         "\"message\":\"served\"",

@@ -53,6 +53,7 @@ mod invitations;
 mod json_bodies;
 mod landing_page;
 mod least_privilege;
+mod log_sentinels;
 mod login;
 mod logout;
 mod logs;

@@ -20,6 +20,7 @@ from pathlib import Path
 import lambda_contain
 import lambda_deploy
 import lambda_keys
+import lambda_logs
 import lambda_origin
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from database import psql
@@ -213,6 +214,7 @@ def main() -> int:
     with FunctionProcess(BINARIES / lambda_contain.FUNCTION, lambda_contain.environment(world.by_secret)) as process:
         lambda_contain.run(process, world, count.check)
     without_secrets(world, values, count)
+    lambda_logs.run(BINARIES, world, lambda name: load(name, values), count.check)
     world.close()
     print(f"{count.passed} passed, {count.failed} failed")
     return 1 if count.failed else 0

@@ -21,8 +21,10 @@ pub mod id_token;
 pub mod ledger;
 pub mod mailbox;
 pub mod point;
+pub mod process;
 pub mod proxy;
 pub mod reply;
+pub mod sentinel;
 pub mod snapshot;
 pub mod totp;
 

@@ -4,7 +4,7 @@
 
 use crate::{Response, SetupError, html, pages, text_json};
 use audit::RefusedBy;
-use authz::{Refusal, Visibility};
+use authz::{Layer, Refusal, Visibility};
 use fhir::{
     Rejection,
     outcome::{IssueCode, OperationOutcome},
@@ -112,6 +112,16 @@ impl Failure {
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The layer that refused, if one did.
+    #[must_use]
+    pub fn layer(&self) -> Option<Layer> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.layer),
+            _ if self.status() == StatusCode::UNAUTHORIZED => Some(Layer::Token),
+            _ => None,
         }
     }
 
@@ -258,7 +268,6 @@ impl Failure {
                 tracing::warn!(error = %chain(error.as_ref()), "not available");
             }
             Self::Internal(error) => tracing::error!(error = %chain(error.as_ref()), "internal error"),
-            Self::Refused(refusal) => tracing::info!(layer = refusal.layer.name(), "refused"),
             _ => {}
         }
     }
@@ -350,7 +359,7 @@ impl From<RefusedBy> for Failure {
     /// A read that the database refused: what is outside the caller's organizations does not exist for them.
     fn from(reason: RefusedBy) -> Self {
         match reason {
-            RefusedBy::Layer(layer @ (authz::Layer::Organization | authz::Layer::Enrolment)) => {
+            RefusedBy::Layer(layer @ (Layer::Organization | Layer::Enrolment)) => {
                 Self::Refused(Refusal::concealed(layer))
             }
             RefusedBy::Layer(layer) => Self::Refused(Refusal::known(layer)),
