@@ -50,7 +50,7 @@ lint-infra: ## what is deployed on AWS, against every tool and the rules of infr
 	@.venv-infra/bin/python infra/lint.py
 
 build: ## every function for AWS Lambda, in target/lambda
-	@$(CARGO) build --release --quiet --workspace --bins
+	@JHE_BUILD="$${JHE_BUILD:-$$(git describe --always --dirty)}" $(CARGO) build --release --quiet --workspace --bins
 	@scripts/package-functions
 
 deploy: ## build, check, and deploy to AWS: STAGE=dev, staging or prod of samconfig.toml

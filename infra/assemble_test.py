@@ -134,7 +134,8 @@ class Functions(unittest.TestCase):
                 for statement in policy["Statement"]:
                     wanted = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
                     self.assertLessEqual(set(wanted), set(actions), name)
-            self.assertIn("secretsmanager:GetSecretValue", actions)
+            if FUNCTIONS[name]["Metadata"].get("Secret") != "none":
+                self.assertIn("secretsmanager:GetSecretValue", actions)
 
     def test_only_who_connects_to_the_database_may(self):
         seen = 0

@@ -44,6 +44,7 @@ STEPS = [
     ("API description", [PYTHON, "tests/python/schema_test.py"]),
     ("recorded requests", [PYTHON, "tests/python/contract_replay.py"]),
     ("the story", [PYTHON, "tests/python/demo.py", "--quiet"]),
+    ("incident drill", [PYTHON, "tests/python/incident_drill.py"]),
     ("Lambda", [PYTHON, "tests/python/lambda_test.py"]),
     ("least privilege", [PYTHON, "tests/python/least_privilege_test.py"]),
     ("the matrix through the Lambda runtime", [PYTHON, "tests/python/lambda_matrix.py"]),

@@ -1,5 +1,7 @@
 //! The commands of `jhe`.
 
+mod contain;
+mod exposed;
 mod verify;
 
 use runtime::{App, Occasion, Scheduled};
@@ -30,6 +32,9 @@ usage: jhe [serve] [--demo]          serve; without DB_HOST with a private Postg
        jhe migrate                   apply the migrations to DB_HOST and make the functions' login
        jhe with-database COMMAND...  run a command with a throw-away PostgreSQL
        jhe verify --target TARGET    look at a deployment: docs/verify.md has the options
+       jhe contain --user ID|EMAIL | --client ID | --organization ID | --everything [--reason TEXT]
+                                     end what is open of it and block it; --release: let it go again
+       jhe exposed --from T --to T   who was affected: docs/incident-response.md has the options
 {scheduled}
 environment: PORT (8000), BIND (127.0.0.1), JHE_HOME (.local), SITE_URL, DB_*, see docs/configuration.md";
 
@@ -47,6 +52,8 @@ pub async fn run(arguments: &[String]) -> Result<ExitCode> {
         ["--demo"] | ["serve", "--demo"] => serve(true).await,
         ["migrate"] => migrate().await,
         ["verify", options @ ..] => verify::run(options).await,
+        ["contain", options @ ..] => contain::run(options).await,
+        ["exposed", options @ ..] => exposed::run(options).await,
         ["with-database", command @ ..] if !command.is_empty() => with_database(command).await,
         ["help" | "--help" | "-h"] => {
             println!("{}", usage());
@@ -55,7 +62,7 @@ pub async fn run(arguments: &[String]) -> Result<ExitCode> {
         [command, options @ ..] => {
             let function = SCHEDULED.iter().find(|function| function.command == *command);
             if let Some((function, occasion)) = function.zip(Occasion::of_command(&server::request_id(), options)) {
-                return call(function, &occasion).await;
+                return with_app(async |app| report(function, app, &occasion).await).await;
             }
             eprintln!("{}", usage());
             Ok(ExitCode::from(2))
@@ -155,17 +162,20 @@ async fn start(address: Address, app: App, stop: impl Future<Output = ()> + Send
     Ok(ExitCode::SUCCESS)
 }
 
-/// Calls a scheduled function, beside a host that serves or without one.
-async fn call(function: &Scheduled, occasion: &Occasion) -> Result<ExitCode> {
+/// Does something with the state of a process, beside a host that serves or without one. Of a private PostgreSQL, its owner's
+/// way there is known too.
+async fn with_app(work: impl AsyncFnOnce(&App) -> Result<ExitCode>) -> Result<ExitCode> {
     let site_url = environment("SITE_URL").unwrap_or_else(|| "http://localhost:8000".to_owned());
     if environment("DB_HOST").is_some() {
-        return report(function, &app(Vec::new(), &site_url)?, occasion).await;
+        let owner = secret("DB_OWNER_PASSWORD")?.map(|text| ("DB_OWNER_PASSWORD", text.expose_secret().to_owned()));
+        return work(&app(owner.into_iter().collect(), &site_url)?).await;
     }
     match Embedded::start(&home(), false).await {
         Ok(database) => {
             let result = async {
                 prepare(&database, DATABASE).await?;
-                report(function, &app(variables(&database.app(DATABASE)), &site_url)?, occasion).await
+                let variables = with_owner(variables(&database.app(DATABASE)), &database.owner(DATABASE));
+                work(&app(variables, &site_url)?).await
             };
             let result = result.await;
             database.stop().await?;
@@ -173,7 +183,8 @@ async fn call(function: &Scheduled, occasion: &Occasion) -> Result<ExitCode> {
         }
         Err(EmbeddedError::InUse(_)) => {
             let database = Embedded::app_of_running(&home(), DATABASE)?;
-            report(function, &app(variables(&database), &site_url)?, occasion).await
+            let variables = with_owner(variables(&database), &Embedded::owner_of_running(&home(), DATABASE)?);
+            work(&app(variables, &site_url)?).await
         }
         Err(error) => Err(error.into()),
     }
@@ -243,6 +254,13 @@ fn variables(config: &DatabaseConfig) -> Vec<(&'static str, String)> {
         ("DB_SSL_MODE", "verify-full".to_owned()),
         ("DB_SSL_ROOT_CERT", path(&config.ssl_root_cert)),
     ]
+}
+
+/// The same, and what leads its owner there.
+fn with_owner(mut variables: Vec<(&'static str, String)>, owner: &DatabaseConfig) -> Vec<(&'static str, String)> {
+    let password = owner.password.as_ref().map(|password| password.expose_secret().to_owned()).unwrap_or_default();
+    variables.extend([("DB_OWNER_USER", owner.user.clone()), ("DB_OWNER_PASSWORD", password)]);
+    variables
 }
 
 /// The state of a process, with these variables before those of the environment.

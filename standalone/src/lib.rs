@@ -3,6 +3,7 @@
 
 pub mod demo;
 pub mod embedded;
+pub mod exposed;
 mod functions;
 mod proxies;
 pub mod routes;

@@ -12,7 +12,9 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
-use runtime::{App, Failure, Function, MAX_BODY, Protocol, Request, RequestParts, Response, protect};
+use runtime::{
+    App, Failure, Function, MAX_BODY, Protocol, Request, RequestParts, Response, protect, telemetry::refused_by_host,
+};
 use std::{
     collections::HashMap,
     convert::Infallible,
@@ -20,7 +22,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     pin::pin,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::net::{TcpListener, TcpStream};
 
@@ -104,12 +106,13 @@ impl Host {
     }
 
     async fn route(self: &Arc<Self>, peer: SocketAddr, request: http::Request<Incoming>) -> Response {
+        let started = Instant::now();
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
         match self.router.find(parts.method.as_str(), &path) {
-            Target::Nothing => self.refuse(&Failure::NotFound, protocol(&path)),
+            Target::Nothing => self.refuse(None, &Failure::NotFound, protocol(&path), started),
             Target::MethodNotAllowed(function, allowed) => {
-                let mut response = self.refuse(&Failure::MethodNotAllowed, function.protocol);
+                let mut response = self.refuse(Some(function), &Failure::MethodNotAllowed, function.protocol, started);
                 if let Ok(value) = HeaderValue::from_str(&allowed.join(", ")) {
                     response.headers_mut().insert(header::ALLOW, value);
                 }
@@ -118,7 +121,7 @@ impl Host {
             Target::Function(function, variables) => {
                 let body = match received(&parts, body).await {
                     Ok(body) => body,
-                    Err(failure) => return self.refuse(&failure, function.protocol),
+                    Err(failure) => return self.refuse(Some(function), &failure, function.protocol, started),
                 };
                 let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), decoded(value))).collect();
                 let request = self.request(peer, parts, variables, body);
@@ -133,16 +136,19 @@ impl Host {
         if request.header("idempotency-key").is_none() {
             return function.call(&self.app, &request).await;
         }
+        let started = Instant::now();
         let host = Arc::clone(self);
-        tokio::spawn(async move { function.call(&host.app, &request).await })
-            .await
-            .unwrap_or_else(|error| self.refuse(&Failure::Internal(Box::new(error)), function.protocol))
+        tokio::spawn(async move { function.call(&host.app, &request).await }).await.unwrap_or_else(|error| {
+            self.refuse(Some(&function), &Failure::Internal(Box::new(error)), function.protocol, started)
+        })
     }
 
     /// An answer of the host itself: no function was called, or it did not come to its end.
-    fn refuse(&self, failure: &Failure, protocol: Protocol) -> Response {
+    fn refuse(&self, function: Option<&Function>, failure: &Failure, protocol: Protocol, started: Instant) -> Response {
+        let id = request_id();
         let mut response = failure.response(protocol);
-        protect(&self.app.settings, protocol, &request_id(), &mut response);
+        protect(&self.app.settings, protocol, &id, &mut response);
+        refused_by_host(function.map(|function| function.name), &id, failure, started);
         response
     }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The lines of a function, each checked against the format.
-fn lines_of(printed: &[String], function: &str) -> Vec<Value> {
+fn lines_of(printed: &[&str], function: &str) -> Vec<Value> {
     let schema = serde_json::from_str(&text("tests/data/emf_schema.json")).expect("a schema");
     let schema = jsonschema::validator_for(&schema).expect("a schema");
     let lines = printed.iter().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
@@ -59,7 +59,8 @@ async fn a_request_of_each_kind_gives_its_figures() {
     Browser::new(&world).sign_in(&email("manager_mary"), "wrong-password-1", "/").await;
     assert_eq!(world.get("viewer_victor", "/api/v1/jhe_settings").await.0, StatusCode::FORBIDDEN);
 
-    let (_, printed) = process.end();
+    let said = process.ended();
+    let printed = said.printed();
     let search = lines_of(&printed, "fhir-observation-search");
     let refused = [("RefusedByToken", 1), ("RefusedByOrganization", 1), ("ObservationsRead", shown)];
     assert_eq!(search.len(), 3);
@@ -86,7 +87,7 @@ async fn without_a_name_of_the_deployment_nothing_is_written() {
     let mut world = World::new().await;
     let process = Process::serve(&mut world, &[]);
     world.get("viewer_victor", "/FHIR/R5/Observation?patient=40001").await;
-    assert_eq!(process.end().1, Vec::<String>::new());
+    assert_eq!(process.ended().printed(), Vec::<&str>::new());
 }
 
 /// The metrics of ours that the stacks name, and the alarms there.

@@ -192,15 +192,10 @@ async fn without_keys_no_token_is_issued_and_no_code_is_used_up() {
 
 /// The command of the host, with the environment that leads to a world.
 fn command(world: &World, ring: &Path, options: &[&str]) -> std::process::Output {
-    let tests = std::env::current_exe().expect("a path");
-    let jhe = tests.ancestors().nth(2).expect("the target directory").join("jhe");
-    std::process::Command::new(jhe)
-        .args(options)
-        .env("DB_NAME", &world.database)
-        .env("SITE_URL", &world.base)
+    world
+        .command(&ring.with_file_name("home"), options)
         .env("SIGNING_KEYS_FILE", ring)
         .env("SIGNING_KEY_BITS", "2048")
-        .env("JHE_HOME", ring.with_file_name("home"))
         .output()
         .expect("jhe is built before the tests")
 }

@@ -51,8 +51,12 @@ const CALLED_BY_AWS: [(&str, &str); 2] = [
     ("secrets-rotate", "Function: !GetAtt SecretsRotate.Arn"),
 ];
 
-fn is_called_by_aws(function: &str) -> bool {
-    CALLED_BY_AWS.iter().any(|(name, _)| *name == function)
+/// The functions that operators call by their names, and nothing of the template. The host has them as commands.
+const CALLED_BY_OPERATORS: [(&str, &str); 1] = [("contain", "\n  Contain:\n")];
+
+/// The functions that neither a request nor the clock calls, and what of the template shows who does.
+fn called_otherwise() -> impl Iterator<Item = (&'static str, &'static str)> {
+    CALLED_BY_AWS.into_iter().chain(CALLED_BY_OPERATORS)
 }
 
 /// The resources of the template, each as its lines.
@@ -77,7 +81,7 @@ fn every_function_is_in_the_template_and_in_the_host() {
     let directories = names("functions");
     let (_, in_template) = declared().expect("the template is readable");
     let in_host = FUNCTIONS.iter().map(|function| function.name).chain(SCHEDULED.iter().map(|function| function.name));
-    let elsewhere = CALLED_BY_AWS.iter().map(|(name, _)| *name);
+    let elsewhere = called_otherwise().map(|(name, _)| name);
     let in_host: BTreeSet<String> = in_host.chain(elsewhere).map(str::to_owned).collect();
     assert_eq!(in_template.len(), directories.len(), "a function is in the template twice");
     assert_eq!(in_template.into_iter().collect::<BTreeSet<_>>(), directories);
@@ -96,15 +100,33 @@ fn functions() -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_function_has_a_route_a_schedule_or_a_service_that_calls_it() {
+fn every_function_has_a_route_a_schedule_or_somebody_who_calls_it() {
     let template = text("template.yaml");
-    assert_eq!(functions().len(), FUNCTIONS.len() + SCHEDULED.len() + CALLED_BY_AWS.len());
+    assert_eq!(functions().len(), FUNCTIONS.len() + SCHEDULED.len() + called_otherwise().count());
     for (name, function) in functions() {
         let has = ["Type: HttpApi", "Type: ScheduleV2"].map(|trigger| function.contains(trigger));
         let is_scheduled = SCHEDULED.iter().any(|scheduled| scheduled.name == name);
-        let caller = CALLED_BY_AWS.iter().find(|(called, _)| *called == name);
+        let caller = called_otherwise().find(|(called, _)| *called == name);
         assert_eq!(has, [!is_scheduled && caller.is_none(), is_scheduled], "what calls {name}");
         assert!(caller.is_none_or(|(_, by)| template.contains(by)), "nothing calls {name}");
+    }
+}
+
+#[test]
+fn nobody_but_operators_may_call_what_operators_call() {
+    for (name, _) in CALLED_BY_OPERATORS {
+        let resource = functions().into_iter().find(|(known, _)| known == name).expect("it is in the template").1;
+        let logical = resource.trim_start_matches(' ').split(':').next().expect("its name").to_owned();
+        assert!(!resource.contains("Events:"), "{name}");
+        for one in resources().iter().filter(|one| **one != resource) {
+            let names_it = one.lines().any(|line| {
+                let uses = [format!("!GetAtt {logical}."), format!("!Ref {logical} "), format!("${{{logical}}}")];
+                line.contains(&format!("-{name}"))
+                    || uses.iter().any(|used| line.contains(used))
+                    || line.ends_with(&format!("!Ref {logical}"))
+            });
+            assert!(!names_it, "{name} is named by {one}");
+        }
     }
 }
 
@@ -226,7 +248,9 @@ fn every_event_is_for_a_route_of_its_function() {
     let (routes, _) = declared().expect("the template is readable");
     for (name, event) in events() {
         let function = function_of(&name, &functions).unwrap_or_else(|| panic!("{name} is for no function"));
-        if is_called_by_aws(function) || SCHEDULED.iter().any(|scheduled| scheduled.name == function) {
+        if called_otherwise().any(|(name, _)| name == function)
+            || SCHEDULED.iter().any(|scheduled| scheduled.name == function)
+        {
             assert!(event.is_object() && event.get("routeKey").is_none(), "{name}");
             continue;
         }

@@ -18,8 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import lambda_audit
+import lambda_contain
 import lambda_deploy
 import lambda_keys
+import lambda_logs
 import lambda_origin
 import lambda_security
 from cryptography.hazmat.primitives.serialization import load_der_public_key
@@ -183,7 +185,7 @@ def recorded(world: World, count: Count) -> None:
 
 
 def complete(count: Count) -> None:
-    ours = {lambda_keys.FUNCTION, lambda_security.FUNCTION} | lambda_audit.FUNCTIONS | lambda_deploy.FUNCTIONS
+    ours = {lambda_contain.FUNCTION, lambda_keys.FUNCTION, lambda_security.FUNCTION} | lambda_audit.FUNCTIONS | lambda_deploy.FUNCTIONS
     used = {step.event for step in FHIR + REST} | ours
     files = {path.stem for path in EVENTS.glob("*.json")}
     count.check("every event file is used", used == files, used ^ files)
@@ -217,7 +219,10 @@ def main() -> int:
     recorded(world, count)
     lambda_origin.run(BINARIES, world, lambda name: load(name, values), count.check)
     lambda_deploy.run(BINARIES, world, count.check)
+    with FunctionProcess(BINARIES / lambda_contain.FUNCTION, lambda_contain.environment(world.by_secret)) as process:
+        lambda_contain.run(process, world, count.check)
     without_secrets(world, values, count)
+    lambda_logs.run(BINARIES, world, lambda name: load(name, values), count.check)
     world.close()
     print(f"{count.passed} passed, {count.failed} failed")
     return 1 if count.failed else 0

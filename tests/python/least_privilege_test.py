@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import lambda_audit
+import lambda_contain
 import lambda_deploy
 import lambda_keys
 import lambda_security
@@ -108,6 +109,9 @@ def record(world: World, count: Count) -> dict[str, set[str]]:
             run(step, functions.invoke, values, count)
     finally:
         functions.close()
+    contains = calls.environment(lambda_contain.FUNCTION, lambda_contain.environment(environment))
+    with FunctionProcess(BINARIES / lambda_contain.FUNCTION, contains) as process:
+        lambda_contain.run(process, world, count.check)
     names = {environment["SECRET_ARN"]: "ApplicationSecret", world.ring: "SigningKeysSecret", **deploy(world, calls, count)}
     calls.close()
     return {function: {named(action, names) for action in done} - {None} for function, done in calls.of.items()}

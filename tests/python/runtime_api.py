@@ -15,6 +15,7 @@ import uuid
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import IO
 
 PREFIX = "/2018-06-01/runtime/"
 
@@ -22,10 +23,10 @@ PREFIX = "/2018-06-01/runtime/"
 LAMBDA = {"AWS_LAMBDA_FUNCTION_VERSION": "$LATEST", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256", "AWS_REGION": "eu-central-1"}
 
 
-def start(binary: Path, address: str, environment: dict[str, str]) -> subprocess.Popen:
-    """Starts a function's binary as Lambda does, with its runtime API at `address`."""
+def start(binary: Path, address: str, environment: dict[str, str], output: IO | None = None) -> subprocess.Popen:
+    """Starts a function's binary as Lambda does, with its runtime API at `address`. What it says goes to `output`."""
     settings = {"AWS_LAMBDA_FUNCTION_NAME": binary.name, "AWS_LAMBDA_RUNTIME_API": address, **LAMBDA}
-    return subprocess.Popen([binary], env={**environment, **settings})
+    return subprocess.Popen([binary], env={**environment, **settings}, stdout=output, stderr=output)
 
 
 def resident(process: subprocess.Popen) -> float:
@@ -133,10 +134,10 @@ class Server(ThreadingHTTPServer):
 class FunctionProcess:
     """One function behind a runtime API of its own: `with FunctionProcess(binary, environment) as f: f.invoke(event)`."""
 
-    def __init__(self, binary: Path, environment: dict[str, str]):
+    def __init__(self, binary: Path, environment: dict[str, str], output: IO | None = None):
         self.server = Server()
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.process = start(binary, f"127.0.0.1:{self.server.server_port}", environment)
+        self.process = start(binary, f"127.0.0.1:{self.server.server_port}", environment, output)
 
     def invoke(self, event: dict, timeout: float = 30) -> dict:
         """The function's answer to an event. An answer that reports an error of the function is one here too."""

@@ -15,6 +15,7 @@
 pub mod application;
 pub mod authenticator;
 pub mod browser;
+pub mod command;
 pub mod described;
 pub mod id_token;
 pub mod ledger;
@@ -23,6 +24,7 @@ pub mod point;
 pub mod process;
 pub mod proxy;
 pub mod reply;
+pub mod sentinel;
 pub mod snapshot;
 pub mod totp;
 

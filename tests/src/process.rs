@@ -1,10 +1,10 @@
-//! The server as a program, for what only its output shows.
+//! A host of a world in a process of its own, with all that it says.
 
-use crate::World;
+use crate::{World, command::program};
 use std::{
-    fs::File,
-    io::{BufRead as _, BufReader},
-    path::PathBuf,
+    fs::{self, File},
+    io::{BufRead as _, BufReader, Read as _},
+    path::Path,
     process::{Child, Command, Stdio},
     thread::JoinHandle,
 };
@@ -13,54 +13,66 @@ use std::{
 pub struct Process {
     child: Child,
     home: tempfile::TempDir,
-    printed: JoinHandle<Vec<String>>,
+    rest: JoinHandle<String>,
+}
+
+/// All that a process said.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// Where the log goes.
+    pub stderr: String,
+    /// Where the start is told, and metrics are where they are asked for.
+    pub stdout: String,
+}
+
+impl Said {
+    /// The lines that it printed, but for the one that says it is ready.
+    pub fn printed(&self) -> Vec<&str> {
+        self.stdout.lines().filter(|line| !line.starts_with("ready: ")).collect()
+    }
 }
 
 impl Process {
-    /// Starts it with these settings, and lets the world's requests go to it.
+    /// Starts it at its most talkative, and lets the world's requests go to it.
     pub fn serve(world: &mut World, settings: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().expect("a directory");
         let log = File::create(home.path().join("log")).expect("a file");
         let mut command = Command::new(program());
         command.arg("serve").envs([("JHE_HOME", home.path().to_str().expect("a path")), ("DB_NAME", &world.database)]);
-        command.envs([("PORT", "0"), ("RUST_BACKTRACE", "1")]).envs(settings.iter().copied());
+        command.envs([("PORT", "0"), ("LOG_LEVEL", "trace"), ("RUST_LOG", "trace"), ("RUST_BACKTRACE", "1")]);
         // What goes through a pooler instead of straight to PostgreSQL.
         command
             .envs(std::env::vars().filter_map(|(name, value)| Some((name.strip_prefix("POOLER_")?.to_owned(), value))));
+        command.envs(settings.iter().copied());
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("the server starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-        let mut printed = Vec::new();
+        let mut output = BufReader::new(child.stdout.take().expect("its output"));
+        let mut said = String::new();
         world.base = loop {
-            let line = lines.next().expect("the server is ready").expect("a line");
-            match line.strip_prefix("ready: ") {
-                Some(base) => break base.to_owned(),
-                None => printed.push(line),
+            let mut line = String::new();
+            assert!(output.read_line(&mut line).expect("a line") > 0, "the server is ready: {said}");
+            said.push_str(&line);
+            if let Some(base) = line.strip_prefix("ready: ") {
+                break base.trim().to_owned();
             }
         };
-        let printed = std::thread::spawn(move || printed.into_iter().chain(lines.map_while(Result::ok)).collect());
-        Self { child, home, printed }
+        let rest = std::thread::spawn(move || {
+            output.read_to_string(&mut said).expect("its output");
+            said
+        });
+        Self { child, home, rest }
     }
 
-    /// Ends it: what it logged, and the lines that it printed, but for the one that says it is ready.
-    pub fn end(mut self) -> (String, Vec<String>) {
+    /// Where it has its files.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Ends it: what it said.
+    pub fn ended(mut self) -> Said {
         self.child.kill().expect("it is stopped");
         self.child.wait().expect("it has stopped");
-        let log = std::fs::read_to_string(self.home.path().join("log")).expect("the log");
-        (log, self.printed.join().expect("its output was read"))
+        let stdout = self.rest.join().expect("its output");
+        Said { stderr: fs::read_to_string(self.home.path().join("log")).expect("the log"), stdout }
     }
-
-    /// The token in the one mail that it sent, which is a file of its home.
-    pub fn mailed_token(&self) -> String {
-        let mut files = std::fs::read_dir(self.home.path().join("mail")).expect("the mail");
-        let file = files.next().expect("a mail").expect("a file").path();
-        let mail = std::fs::read_to_string(file).expect("a mail").replace("=\r\n", "");
-        let (_, rest) = mail.split_once("https://carex.ai/invitation/").expect("a link");
-        rest.split_once('_').expect("a token").1.chars().take_while(char::is_ascii_alphanumeric).collect()
-    }
-}
-
-/// The server, built beside these tests.
-fn program() -> PathBuf {
-    let tests = std::env::current_exe().expect("the tests");
-    tests.parent().and_then(|deps| deps.parent()).expect("the target directory").join("jhe")
 }

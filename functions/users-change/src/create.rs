@@ -90,6 +90,9 @@ pub async fn made(
         Changed::Done(StandingChange::Patient) => {
             Err(Failure::field("isSuperuser", "A patient's account cannot be a super admin's."))
         }
+        Changed::Done(StandingChange::Contained) => {
+            Err(Failure::field("isActive", "The account is contained. An operator has to release it first."))
+        }
         Changed::Done(StandingChange::Refused) => {
             Err(request.refuse(app, context, &Target::user(user), Refusal::known(Layer::UserType)).await)
         }

@@ -268,7 +268,6 @@ impl Failure {
                 tracing::warn!(error = %chain(error.as_ref()), "not available");
             }
             Self::Internal(error) => tracing::error!(error = %chain(error.as_ref()), "internal error"),
-            Self::Refused(refusal) => tracing::info!(layer = refusal.layer.name(), "refused"),
             _ => {}
         }
     }

@@ -1,6 +1,8 @@
 //! A function: a handler with its name, and the one way to call it.
 
-use crate::{App, Failure, Protocol, Request, Response, cors, idempotency, metrics::Served, response::protect};
+use crate::{
+    App, Failure, Protocol, Request, Response, cors, idempotency, metrics::Served, response::protect, telemetry,
+};
 use api::Operation;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, header};
@@ -53,7 +55,7 @@ impl Function {
     /// Calls the function. Whatever happens, there is a response, in the protocol's shape, and one line in the log
     /// with the request's id, the status and the time: no path, no query, no body.
     pub async fn call(&self, app: &App, request: &Request) -> Response {
-        let span = tracing::info_span!("request", function = self.name, id = request.id());
+        let span = telemetry::request(Some(self.name), request.id());
         let started = Instant::now();
         async {
             let (result, usage) = meter::metered(tokio::time::timeout(DEADLINE, self.run(app, request))).await;
@@ -66,7 +68,7 @@ impl Function {
             self.finish(app, request, &mut response);
             cors::share(app, request, &mut response).await;
             let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-            tracing::info!(status = response.status().as_u16(), micros, "served");
+            telemetry::served(response.status(), layer, micros);
             app.metrics().served(&Served { function: self.name, status: response.status(), layer, micros, usage });
             response
         }
@@ -75,14 +77,11 @@ impl Function {
     }
 
     /// The answer to a request that the host refuses before the function sees it.
-    pub(crate) fn refuse(&self, app: &App, request: &Request, failure: &Failure) -> Response {
-        tracing::info_span!("request", function = self.name, id = request.id()).in_scope(|| {
-            failure.log();
-            let mut response = failure.response(self.protocol);
-            self.finish(app, request, &mut response);
-            tracing::info!(status = response.status().as_u16(), "refused by the host");
-            response
-        })
+    pub(crate) fn refuse(&self, app: &App, request: &Request, failure: &Failure, started: Instant) -> Response {
+        let mut response = failure.response(self.protocol);
+        self.finish(app, request, &mut response);
+        telemetry::refused_by_host(Some(self.name), request.id(), failure, started);
+        response
     }
 
     /// What holds for every function, and then the function itself.

@@ -8,7 +8,7 @@ use lambda_http::{
     Body, IntoResponse, LambdaEvent, RequestExt as _, lambda_runtime, request::RequestContext, service_fn,
 };
 use serde_json::Value;
-use std::{pin::Pin, process::ExitCode, sync::Arc};
+use std::{pin::Pin, process::ExitCode, sync::Arc, time::Instant};
 
 /// Runs a function under the Lambda runtime API until the runtime ends it. The whole body of a `main.rs`.
 #[must_use]
@@ -59,12 +59,13 @@ pub fn hook(function: Hook) -> ExitCode {
 }
 
 async fn answer(function: &Function, app: &App, event: lambda_http::Request) -> Response {
+    let started = Instant::now();
     let mut parts = parts(event);
     let admitted = origin::admit(app, &mut parts).await;
     let request = Request::from(parts);
     match admitted {
         Ok(()) => function.call(app, &request).await,
-        Err(failure) => function.refuse(app, &request, &failure),
+        Err(failure) => function.refuse(app, &request, &failure, started),
     }
 }
 

@@ -4,7 +4,7 @@
 //! it as a command, and calls it by itself when it starts and once a day. So it finds out itself whether there is something
 //! to do, and being called twice, or at the same time elsewhere, does no harm.
 
-use crate::{App, Failure, Needs};
+use crate::{App, Failure, Needs, telemetry::BUILD};
 use audit::{Action, Context};
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
@@ -64,6 +64,12 @@ impl Occasion {
         self.input.get(name) == Some(&Value::Bool(true))
     }
 
+    /// What the caller says of this, if it is a text.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.input.get(name).and_then(Value::as_str)
+    }
+
     /// What the audit is told of this call: the system acts.
     #[must_use]
     pub fn audit(&self, action: Action, resource_type: &'static str) -> Context {
@@ -87,17 +93,17 @@ impl Scheduled {
     /// Calls the function. Whatever happens, there is one line in the log, besides what only the operator may know of a
     /// failure.
     pub async fn run(&self, app: &App, occasion: &Occasion) -> Result<Value, Failure> {
-        let span = tracing::info_span!("scheduled", function = self.name, id = occasion.id());
+        let span = tracing::info_span!("scheduled", function = self.name, id = occasion.id(), version = BUILD);
         let started = Instant::now();
         async {
             let result = (self.handler)(app, occasion).await;
             let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
             app.metrics().ran(self.name, micros, result.as_ref().ok());
             match &result {
-                Ok(report) => tracing::info!(%report, micros, "ran"),
+                Ok(report) => tracing::info!(%report, outcome = "done", micros, "ran"),
                 Err(failure) => {
                     failure.log();
-                    tracing::error!(micros, "failed");
+                    tracing::error!(outcome = "error", micros, "failed");
                 }
             }
             result

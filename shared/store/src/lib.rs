@@ -14,12 +14,14 @@ mod client;
 mod client_origin;
 mod config;
 mod consent;
+mod containment;
 mod data_source;
 pub mod demo;
 mod directory;
 mod dpop;
 mod enrolment;
 mod error;
+mod exposure;
 mod factor;
 mod fhir_source;
 mod idempotency;
@@ -71,10 +73,12 @@ pub use consent::{
     ConsentChange, ConsentDecision, ConsentEvent, ConsentFacts, ConsentHistory, ConsentOutcome, ConsentState,
     DecidedBy, ScopeState, StudyConsents,
 };
+pub use containment::{AccountName, Containment, Incident, Measure, contain};
 pub use data_source::{DataSource, Scope, SourceParts};
 pub use directory::{DirectoryFilter, DirectoryPage};
 pub use enrolment::Enrolment;
 pub use error::StoreError;
+pub use exposure::{Exposure, ExposureContact, ExposureQuery};
 pub use factor::{Authenticator, Factor, FirstStep, NewAuthenticator, NewChallenge, Removal};
 pub use fhir_source::{FhirSource, FhirSourceChange, SourceChanged};
 pub use idempotency::{Earlier, KeyClaim, KeyOwner};

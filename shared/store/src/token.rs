@@ -35,7 +35,7 @@ pub struct Authenticated {
 
 impl Store {
     /// The caller behind an access token, by the token's SHA-256. None when no valid token has this hash: unknown,
-    /// expired, revoked alone or with its grant, of a client that was deleted, or the user is no longer active.
+    /// expired, revoked alone or with its grant, of a client that was deleted or is contained, or the user is no longer active.
     ///
     /// `super_admins_need_factor`: whether a super admin has to have signed in by two factors.
     pub async fn authenticate(
@@ -62,6 +62,7 @@ impl Store {
                     AND t.revoked_at IS NULL
                     AND g.revoked_at IS NULL
                     AND c.deleted_at IS NULL
+                    AND c.contained_at IS NULL
                     AND u.is_active"
             ))
             .await?;

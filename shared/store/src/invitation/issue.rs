@@ -107,7 +107,7 @@ WITH allowing AS MATERIALIZED (
 ), app AS MATERIALIZED (
   SELECT c.id, c.invitation_url, c.static_pkce FROM oauth_client c
    WHERE c.id = $3 AND cardinality(c.redirect_uris) > 0 AND 'authorization_code' = ANY (c.grant_types)
-     AND c.invitation_url IS NOT NULL AND c.deleted_at IS NULL
+     AND c.invitation_url IS NOT NULL AND c.deleted_at IS NULL AND c.contained_at IS NULL
 ), verdict AS MATERIALIZED (
   SELECT CASE WHEN NOT EXISTS (SELECT FROM who) THEN 'no_patient'
               WHEN NOT EXISTS (SELECT FROM app) THEN 'no_client'

@@ -63,7 +63,7 @@ SELECT i.id, i.status, i.expires_at <= clock_timestamp() AS expired,
        i.patient_id, p.user_id, i.client_id AS client_row, c.client_id, c.redirect_uris[1] AS redirect_uri,
        array_to_string(c.scopes, ' ') AS scope, c.static_pkce,
        ARRAY(SELECT x.organization_id FROM invitation_organization x WHERE x.invitation_id = i.id ORDER BY 1) AS organizations
-  FROM invitation i JOIN patient p ON p.id = i.patient_id JOIN oauth_client c ON c.id = i.client_id AND c.deleted_at IS NULL
+  FROM invitation i JOIN patient p ON p.id = i.patient_id JOIN oauth_client c ON c.id = i.client_id AND c.deleted_at IS NULL AND c.contained_at IS NULL
  WHERE i.token_hash = $1
    FOR UPDATE OF i";
 
@@ -72,7 +72,7 @@ SELECT i.id, i.status, i.expires_at <= clock_timestamp() AS expired,
 /// as one (RFC 6749 section 4.1.2).
 pub(crate) const OPEN_STATIC_CODE: &str = "
 NOT EXISTS (SELECT FROM invitation i JOIN oauth_client k ON k.id = i.client_id
-             WHERE i.token_hash = c.code_hash AND c.used_at IS NULL AND NOT (k.static_pkce AND k.deleted_at IS NULL AND i.status = 'issued'))";
+             WHERE i.token_hash = c.code_hash AND c.used_at IS NULL AND NOT (k.static_pkce AND k.deleted_at IS NULL AND k.contained_at IS NULL AND i.status = 'issued'))";
 
 /// Marks the invitation whose token was exchanged as a code, if it was one. 1 token, 2 audit context.
 pub(crate) const REDEEMED_AS_CODE: &str = "

@@ -21,7 +21,7 @@ impl Store {
         let client = self.connection().await?;
         let statement = client
             .prepare_cached(&format!(
-                "SELECT {CLIENT} FROM oauth_client c WHERE c.client_id = $1 AND c.deleted_at IS NULL"
+                "SELECT {CLIENT} FROM oauth_client c WHERE c.client_id = $1 AND c.deleted_at IS NULL AND c.contained_at IS NULL"
             ))
             .await?;
         client.query_opt(&statement, &[&client_id]).await?.as_ref().map(client_of).transpose()

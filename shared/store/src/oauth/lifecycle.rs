@@ -57,7 +57,7 @@ const ISSUE: &str = "
 WITH acting AS MATERIALIZED (
   SELECT u.id, u.user_type, u.is_superuser
     FROM oauth_client c JOIN app_user u ON u.id = coalesce($8, c.acts_as) JOIN practitioner p ON p.user_id = u.id
-   WHERE c.id = $2 AND c.deleted_at IS NULL AND u.is_active AND NOT u.is_superuser
+   WHERE c.id = $2 AND c.deleted_at IS NULL AND c.contained_at IS NULL AND u.is_active AND NOT u.is_superuser
 ), granted AS (
   INSERT INTO oauth_grant (user_id, client_id, scope, auth_time, audience, methods)
   SELECT id, $2, $3, coalesce($9, clock_timestamp()), $7, CASE WHEN $10 THEN '{mfa}'::text[] ELSE '{}' END FROM acting RETURNING id
@@ -75,14 +75,14 @@ SELECT 'access' AS kind, g.client_id AS client, c.client_id, g.user_id,
                               WHERE one = ANY (string_to_array(g.scope, ' '))), ' ') AS scope, t.audience, t.issued_at, t.expires_at, t.dpop_jkt,
        g.auth_time, g.methods
   FROM access_token t JOIN oauth_grant g ON g.id = t.grant_id
-  JOIN oauth_client c ON c.id = g.client_id AND c.deleted_at IS NULL JOIN app_user u ON u.id = g.user_id AND u.is_active
+  JOIN oauth_client c ON c.id = g.client_id AND c.deleted_at IS NULL AND c.contained_at IS NULL JOIN app_user u ON u.id = g.user_id AND u.is_active
  WHERE t.token_hash = $1 AND t.expires_at > statement_timestamp() AND t.revoked_at IS NULL AND g.revoked_at IS NULL
    AND (c.acts_as IS NOT DISTINCT FROM g.user_id AND g.methods = '{{}}' OR {strong_enough})
 UNION ALL
 SELECT 'refresh', g.client_id, c.client_id, g.user_id, g.scope, g.audience, r.issued_at, r.expires_at, r.dpop_jkt,
        g.auth_time, g.methods
   FROM refresh_token r JOIN oauth_grant g ON g.id = r.grant_id
-  JOIN oauth_client c ON c.id = g.client_id AND c.deleted_at IS NULL JOIN app_user u ON u.id = g.user_id AND u.is_active
+  JOIN oauth_client c ON c.id = g.client_id AND c.deleted_at IS NULL AND c.contained_at IS NULL JOIN app_user u ON u.id = g.user_id AND u.is_active
  WHERE r.token_hash = $1 AND r.expires_at > statement_timestamp() AND r.used_at IS NULL AND g.revoked_at IS NULL
    AND {strong_enough}"
     )

@@ -54,6 +54,8 @@ pub enum StandingChange {
     Refused,
     /// A patient is no super admin.
     Patient,
+    /// An operator has contained it: only an operator makes it active again.
+    Contained,
 }
 
 /// 1 audit context, 2 e-mail, 3 given name, 4 family name, 5 hash of the link's token, 6 the link's end.
@@ -203,6 +205,7 @@ async fn standing_of(
     Ok(match row.try_get(0)? {
         "done" => Changed::Done(StandingChange::Done),
         "patient" => Changed::Done(StandingChange::Patient),
+        "contained" => Changed::Done(StandingChange::Contained),
         "stale" => Changed::Stale,
         "missing" => Changed::Missing,
         _ => Changed::Done(StandingChange::Refused),

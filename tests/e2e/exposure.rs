@@ -1,0 +1,162 @@
+//! `jhe exposed`: who was affected between two times, and the notices that the law asks for.
+
+use end_to_end::World;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, os::unix::fs::PermissionsExt as _, path::Path};
+
+async fn now(world: &World) -> String {
+    world.sql("SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')").await[0]
+        .get(0)
+}
+
+fn exposed(world: &World, words: &[&str]) -> String {
+    let done = world.run(&[&["exposed"], words].concat());
+    assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).expect("text")
+}
+
+fn document(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// What was shown of each patient: the observations.
+fn shown(document: &Value) -> Vec<(i64, BTreeSet<i64>)> {
+    let patients = document["patients"].as_array().expect("patients").iter();
+    patients
+        .map(|patient| {
+            let exposures = patient["exposures"].as_array().expect("exposures").iter();
+            let ids = exposures.flat_map(|one| one["observations"].as_array().expect("ids").iter());
+            (patient["patient"].as_i64().expect("a number"), ids.map(|id| id.as_i64().expect("a number")).collect())
+        })
+        .collect()
+}
+
+/// The observations of a patient that somebody reads.
+async fn read(world: &World, user: &str, patient: i32) -> BTreeSet<i64> {
+    let (status, bundle) = world.get(user, &format!("/FHIR/R5/Observation?patient={patient}")).await;
+    assert_eq!(status, StatusCode::OK, "{bundle}");
+    end_to_end::ids(&bundle).iter().map(|id| id.parse().expect("a number")).collect()
+}
+
+#[tokio::test]
+async fn every_patient_and_observation_that_was_shown_is_listed_and_nothing_else() {
+    let world = World::new().await;
+    read(&world, "viewer_victor", 40001).await;
+    let from = now(&world).await;
+    let peters = read(&world, "viewer_victor", 40001).await;
+    let pamelas = read(&world, "manager_mary", 40002).await;
+    assert!(!peters.is_empty() && !pamelas.is_empty());
+    // What is refused showed nothing.
+    assert_eq!(world.get("manager_mark", "/FHIR/R5/Observation?patient=40001").await.0, StatusCode::FORBIDDEN);
+    let to = now(&world).await;
+    read(&world, "manager_mary", 40001).await;
+    let between = ["--from", &from, "--to", &to];
+    let all = document(&exposed(&world, &between));
+    assert_eq!(shown(&all), [(40001, peters.clone()), (40002, pamelas.clone())]);
+    assert_eq!(all["total"], json!({ "patients": 2, "events": 2, "observations": peters.len() + pamelas.len() }));
+    let first = &all["patients"][0];
+    assert_eq!((&first["exposures"][0]["user"], &first["exposures"][0]["action"]), (&json!(10004), &json!("search")));
+    assert_eq!(first["exposures"][0]["organizations"], json!([20003]));
+    assert_eq!(first["observations"], peters.len());
+    for (words, patients) in [
+        (["--user", "viewer_victor@example.com"], vec![40001]),
+        (["--user", "10002"], vec![40002]),
+        (["--patient", "40001"], vec![40001]),
+        (["--organization", "20003"], vec![40001, 40002]),
+        (["--organization", "20008"], vec![]),
+        (["--client", "4"], vec![40001, 40002]),
+        (["--client", "1"], vec![]),
+    ] {
+        let some = document(&exposed(&world, &[&between[..], &words].concat()));
+        assert_eq!(shown(&some).iter().map(|(patient, _)| *patient).collect::<Vec<_>>(), patients, "{words:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_question_is_on_record_before_it_is_answered_and_names_are_given_only_when_asked() {
+    let world = World::new().await;
+    let from = now(&world).await;
+    read(&world, "viewer_victor", 40001).await;
+    let end = world.audit_end().await;
+    let asked = ["--from", &from, "--to", "2100-01-01T00:00:00Z", "--user", "viewer_victor@example.com"];
+    for format in ["json", "csv"] {
+        let text = exposed(&world, &[&asked[..], &["--format", format]].concat());
+        assert!(text.contains("40001") && !text.contains("Stevens") && !text.contains("@example.com"), "{text}");
+        let text = exposed(&world, &[&asked[..], &["--format", format, "--contacts"]].concat());
+        assert!(text.contains("Stevens") && text.contains("ll_patient_peter@example.com"), "{text}");
+    }
+    let events = world.audit_after(end).await;
+    assert_eq!(events.len(), 4);
+    for event in &events {
+        let seen = (event.actor_type.as_str(), event.action.as_str(), event.resource_type.as_str());
+        assert_eq!(seen, ("system", "execute", "Exposure"));
+    }
+    let detail: Value =
+        world.sql(&format!("SELECT detail FROM audit_event WHERE id > {end} ORDER BY id DESC LIMIT 1")).await[0].get(0);
+    assert_eq!((&detail["user"], &detail["contacts"]), (&json!(10004), &json!(true)), "{detail}");
+}
+
+#[tokio::test]
+async fn what_is_not_there_and_what_is_not_said_is_refused() {
+    let world = World::new().await;
+    let end = world.audit_end().await;
+    let whole = ["--from", "2026-01-01T00:00:00Z", "--to", "2100-01-01T00:00:00Z"];
+    for words in [
+        &["--from", "2026-01-01T00:00:00Z"][..],
+        &["--from", "yesterday", "--to", "today"],
+        &[&whole[..], &["--user", "nobody@example.com"]].concat(),
+        &[&whole[..], &["--client", "nothing"]].concat(),
+        &[&whole[..], &["--patient", "Peter"]].concat(),
+        &[&whole[..], &["--format", "xml"]].concat(),
+        &[&whole[..], &["--everybody", "yes"]].concat(),
+        &[&whole[..], &["--patient"]].concat(),
+    ] {
+        let done = world.run(&[&["exposed"], words].concat());
+        assert_eq!(done.status.code(), Some(1), "{words:?}");
+        assert!(done.stdout.is_empty() && !done.stderr.is_empty(), "{words:?}");
+    }
+    assert_eq!(world.audit_after(end).await, []);
+}
+
+fn notice(directory: &Path, name: &str) -> String {
+    let path = directory.join(name);
+    let mode = std::fs::metadata(&path).unwrap_or_else(|error| panic!("{name}: {error}")).permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "{name}");
+    std::fs::read_to_string(path).expect("a notice")
+}
+
+#[tokio::test]
+async fn the_notices_are_filled_in_for_each_patient_and_each_organization_and_nobody_else_reads_them() {
+    let world = World::new().await;
+    let from = now(&world).await;
+    read(&world, "viewer_victor", 40001).await;
+    assert_eq!(world.get("manager_mary", "/FHIR/R5/Patient/40002").await.0, StatusCode::OK);
+    let home = tempfile::tempdir().expect("a directory");
+    let directory = home.path().join("notices");
+    let words = ["--from", &from, "--to", "2100-01-01T00:00:00Z", "--notices", directory.to_str().expect("a path")];
+    let printed = exposed(&world, &words);
+    assert!(!printed.contains("Stevens"), "names are in the letters only");
+    let mut names: Vec<String> = std::fs::read_dir(&directory)
+        .expect("the notices")
+        .map(|entry| entry.expect("a file").file_name().into_string().expect("a name"))
+        .collect();
+    names.sort();
+    let expected =
+        ["controller-20003.txt", "hhs.txt", "patient-40001.txt", "patient-40002.txt", "supervisory-authority.txt"];
+    assert_eq!(names, expected);
+    let peters = notice(&directory, "patient-40001.txt");
+    assert!(peters.contains("ll_patient_peter@example.com") && peters.contains("Stevens"), "{peters}");
+    assert!(peters.contains("- Blood pressure") || peters.contains("- Blood Pressure"), "{peters}");
+    assert!(!peters.contains("40001") && !peters.contains("122"), "neither numbers nor values: {peters}");
+    let pamelas = notice(&directory, "patient-40002.txt");
+    assert!(pamelas.contains("- name, date of birth"), "{pamelas}");
+    let controllers = notice(&directory, "controller-20003.txt");
+    assert!(controllers.contains("Lifespan Lab") && controllers.contains("40001 40002"), "{controllers}");
+    for name in ["hhs.txt", "supervisory-authority.txt"] {
+        let text = notice(&directory, name);
+        assert!(text.contains(": 2") && !text.contains("Stevens") && !text.contains("40001"), "{name}: {text}");
+    }
+    let again = world.run(&[&["exposed"], &words[..]].concat());
+    assert!(!again.status.success(), "somebody may have worked on them");
+}

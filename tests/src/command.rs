@@ -1,0 +1,29 @@
+//! The program `jhe`, as an operator has it beside a world.
+
+use crate::World;
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// The program, built beside these tests.
+#[must_use]
+pub fn program() -> PathBuf {
+    let tests = std::env::current_exe().expect("the tests");
+    tests.ancestors().nth(2).expect("the target directory").join("jhe")
+}
+
+impl World {
+    /// A command of the host on this world's database. Its files are in `home`.
+    pub fn command(&self, home: &Path, words: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.args(words).env("DB_NAME", &self.database).env("SITE_URL", &self.base).env("JHE_HOME", home);
+        command
+    }
+
+    /// What comes of a command that leaves no files.
+    pub fn run(&self, words: &[&str]) -> Output {
+        let home = tempfile::tempdir().expect("a directory");
+        self.command(home.path(), words).output().expect("jhe is built before the tests")
+    }
+}
