@@ -1,5 +1,6 @@
 //! The commands of `jhe`.
 
+mod audit;
 mod verify;
 
 use runtime::{App, Occasion, Scheduled};
@@ -30,6 +31,8 @@ usage: jhe [serve] [--demo]          serve; without DB_HOST with a private Postg
        jhe migrate                   apply the migrations to DB_HOST and make the functions' login
        jhe with-database COMMAND...  run a command with a throw-away PostgreSQL
        jhe verify --target TARGET    look at a deployment: docs/verify.md has the options
+       jhe audit prove EVENT         print the proof that the audit has an event, for docs/check_proof.py
+       jhe audit public-key          print the key that checks proofs
 {scheduled}
 environment: PORT (8000), BIND (127.0.0.1), JHE_HOME (.local), SITE_URL, DB_*, see docs/configuration.md";
 
@@ -47,20 +50,30 @@ pub async fn run(arguments: &[String]) -> Result<ExitCode> {
         ["--demo"] | ["serve", "--demo"] => serve(true).await,
         ["migrate"] => migrate().await,
         ["verify", options @ ..] => verify::run(options).await,
+        ["audit", "prove", event] => audit::prove(event).await,
+        ["audit", "public-key"] => audit::public_key().await,
         ["with-database", command @ ..] if !command.is_empty() => with_database(command).await,
         ["help" | "--help" | "-h"] => {
             println!("{}", usage());
             Ok(ExitCode::SUCCESS)
         }
-        [command, options @ ..] => {
-            let function = SCHEDULED.iter().find(|function| function.command == *command);
-            if let Some((function, occasion)) = function.zip(Occasion::of_command(&server::request_id(), options)) {
-                return call(function, &occasion).await;
+        words => match scheduled(words) {
+            Some((function, occasion)) => with_app(async |app| report(function, app, &occasion).await).await,
+            None => {
+                eprintln!("{}", usage());
+                Ok(ExitCode::from(2))
             }
-            eprintln!("{}", usage());
-            Ok(ExitCode::from(2))
-        }
+        },
     }
+}
+
+/// The scheduled function that the words name, and what they say to it.
+fn scheduled(words: &[&str]) -> Option<(&'static Scheduled, Occasion)> {
+    SCHEDULED.iter().find_map(|function| {
+        let command: Vec<&str> = function.command.split(' ').collect();
+        let options = words.strip_prefix(command.as_slice())?;
+        Some((function, Occasion::of_command(&server::request_id(), options)?))
+    })
 }
 
 /// What there is, with a line for each scheduled function.
@@ -96,11 +109,12 @@ fn home() -> PathBuf {
     environment("JHE_HOME").map_or_else(|| PathBuf::from(".local"), PathBuf::from)
 }
 
-/// Mail is kept as files when nothing else is chosen.
-fn mail_default(name: &str) -> Option<String> {
+/// Mail and the seals of the audit are kept as files when nothing else is chosen.
+fn file_default(name: &str) -> Option<String> {
     match name {
         "MAIL_TRANSPORT" => Some("directory".to_owned()),
         "MAIL_DIRECTORY" => Some(home().join("mail").display().to_string()),
+        "AUDIT_SEAL_DIRECTORY" => Some(home().join("seals").display().to_string()),
         _ => None,
     }
 }
@@ -149,23 +163,23 @@ async fn start(address: Address, app: App, stop: impl Future<Output = ()> + Send
     let proxies = trusted_proxies()?;
     let app = Arc::new(app);
     schedule::run_all(&app).await;
-    schedule::every_day(Arc::clone(&app));
+    schedule::repeat(&app);
     println!("ready: {}", address.site_url);
     server::serve(address.listener, app, proxies, stop).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Calls a scheduled function, beside a host that serves or without one.
-async fn call(function: &Scheduled, occasion: &Occasion) -> Result<ExitCode> {
+/// Does something with the state of a process, beside a host that serves or without one.
+async fn with_app(work: impl AsyncFnOnce(&App) -> Result<ExitCode>) -> Result<ExitCode> {
     let site_url = environment("SITE_URL").unwrap_or_else(|| "http://localhost:8000".to_owned());
     if environment("DB_HOST").is_some() {
-        return report(function, &app(Vec::new(), &site_url)?, occasion).await;
+        return work(&app(Vec::new(), &site_url)?).await;
     }
     match Embedded::start(&home(), false).await {
         Ok(database) => {
             let result = async {
                 prepare(&database, DATABASE).await?;
-                report(function, &app(variables(&database.app(DATABASE)), &site_url)?, occasion).await
+                work(&app(variables(&database.app(DATABASE)), &site_url)?).await
             };
             let result = result.await;
             database.stop().await?;
@@ -173,7 +187,7 @@ async fn call(function: &Scheduled, occasion: &Occasion) -> Result<ExitCode> {
         }
         Err(EmbeddedError::InUse(_)) => {
             let database = Embedded::app_of_running(&home(), DATABASE)?;
-            report(function, &app(variables(&database), &site_url)?, occasion).await
+            work(&app(variables(&database), &site_url)?).await
         }
         Err(error) => Err(error.into()),
     }
@@ -250,7 +264,7 @@ fn app(mut variables: Vec<(&'static str, String)>, site_url: &str) -> Result<App
     variables.push(("SITE_URL", site_url.to_owned()));
     let lookup = move |name: &str| {
         let given = variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
-        given.or_else(|| environment(name)).or_else(|| mail_default(name))
+        given.or_else(|| environment(name)).or_else(|| file_default(name))
     };
     Ok(App::new(lookup, Some(&home().join("secrets")), pool_size())?)
 }
