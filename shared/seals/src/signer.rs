@@ -101,7 +101,7 @@ async fn sign_in_kms(client: &Client, id: &str, text: String) -> Result<Blob, Se
 /// The private file: `AUDIT_SEAL_KEY_FILE`, or the one among the secrets of a standalone host.
 fn document(app: &App) -> Result<Document, SealsError> {
     let file = setting(app, "AUDIT_SEAL_KEY_FILE").map(PathBuf::from);
-    let file = file.or_else(|| app.secret_directory().map(|directory| directory.join("audit_seal_key.pem")));
+    let file = file.or_else(|| app.secret_directory().map(|directory| directory.join("audit_seal.key")));
     file.map(Document::in_file).ok_or(SealsError::Setting("AUDIT_SEAL_KEY_ID", "it is not set"))
 }
 
