@@ -23,7 +23,10 @@ async fn what_was_recorded_is_under_seals_that_follow_from_one_another() {
     sealed.happen().await;
     let until = "SELECT count(*) FROM audit_event";
     let first = sealed.seal().await.expect("sealed");
-    let under_first = sealed.world.count("SELECT count(*) FROM audit_event e JOIN audit_seal s ON e.occurred_at < s.window_end").await;
+    let under_first = sealed
+        .world
+        .count("SELECT count(*) FROM audit_event e JOIN audit_seal s ON e.occurred_at < s.window_end")
+        .await;
     assert_eq!((&first["seals"], &first["events"], &first["adopted"]), (&json!(1), &json!(under_first), &json!(false)));
     sealed.happen().await;
     let second = sealed.seal().await.expect("sealed");
@@ -31,7 +34,10 @@ async fn what_was_recorded_is_under_seals_that_follow_from_one_another() {
     assert!(both < sealed.world.count(until).await, "the record of the last sealing itself is for the next one");
 
     let (one, two) = (head(&sealed, 1), head(&sealed, 2));
-    assert_eq!((&one["sequence"], &one["from"], &one["previous"]), (&json!(1), &json!("1970-01-01T00:00:00Z"), &Value::Null));
+    assert_eq!(
+        (&one["sequence"], &one["from"], &one["previous"]),
+        (&json!(1), &json!("1970-01-01T00:00:00Z"), &Value::Null)
+    );
     assert_eq!((&two["sequence"], &two["from"], &two["previous"]), (&json!(2), &one["to"], &first["last"]["head"]));
     assert_eq!(one["key"], two["key"]);
 
@@ -116,7 +122,10 @@ async fn a_run_that_was_cut_off_is_taken_up() {
     let sealed = Sealed::with(2).await;
     sealed.tamper("DELETE FROM audit_seal WHERE sequence = 2").await;
     let report = sealed.seal().await.expect("sealed");
-    assert_eq!((&report["adopted"], &report["seals"], &report["last"]["sequence"]), (&json!(true), &json!(1), &json!(3)));
+    assert_eq!(
+        (&report["adopted"], &report["seals"], &report["last"]["sequence"]),
+        (&json!(true), &json!(1), &json!(3))
+    );
     assert_eq!(sealed.findings().await, [""; 0]);
 }
 
@@ -170,7 +179,10 @@ async fn many_events_are_under_several_seals_and_those_of_one_moment_under_one()
     let report = sealed.seal().await.expect("sealed");
     assert_eq!(report["seals"], 2, "{report}");
     // Of the fourth moment some are within the size of a seal.
-    assert_eq!((&head(&sealed, 1)["events"], &head(&sealed, 1)["to"]), (&json!(80_000), &json!("2026-01-01T00:00:04Z")));
+    assert_eq!(
+        (&head(&sealed, 1)["events"], &head(&sealed, 1)["to"]),
+        (&json!(80_000), &json!("2026-01-01T00:00:04Z"))
+    );
     assert_eq!(sealed.findings().await, [""; 0]);
     let only = sealed.check(json!({ "since": "2026-01-01T00:00:04Z" })).await.expect("good");
     assert_eq!((&only["seals"], &only["events"]), (&json!(2), &head(&sealed, 2)["events"]));

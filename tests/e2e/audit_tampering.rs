@@ -33,10 +33,12 @@ async fn an_event_that_was_inserted_is_found_whenever_it_says_it_was() {
     sealed.tamper(&inserted(&time)).await;
     let expected = format!("seal 2: event {}: it was inserted after the seal", made_up(&sealed).await);
     assert_found(&sealed.findings().await, &[expected], "among others");
-    for (time, at) in [("'2001-01-01'", "seal 1: "), ("'1969-12-31'", ""), ("'-infinity'", ""), ("'0044-03-15 BC'", "")] {
+    for (time, at) in [("'2001-01-01'", "seal 1: "), ("'1969-12-31'", ""), ("'-infinity'", ""), ("'0044-03-15 BC'", "")]
+    {
         let sealed = Sealed::with(1).await;
         sealed.tamper(&inserted(time)).await;
-        let what = if at.is_empty() { "its time is before that of every seal" } else { "it was inserted after the seal" };
+        let what =
+            if at.is_empty() { "its time is before that of every seal" } else { "it was inserted after the seal" };
         let expected = format!("{at}event {}: {what}", made_up(&sealed).await);
         assert_found(&sealed.findings().await, &[expected], time);
     }
@@ -45,7 +47,8 @@ async fn an_event_that_was_inserted_is_found_whenever_it_says_it_was() {
 #[tokio::test]
 async fn a_change_of_any_column_is_found() {
     let sealed = Sealed::with(2).await;
-    let columns = "SELECT column_name::text, data_type::text FROM information_schema.columns WHERE table_name = 'audit_event'";
+    let columns =
+        "SELECT column_name::text, data_type::text FROM information_schema.columns WHERE table_name = 'audit_event'";
     let mut changed = 0;
     for row in sealed.world.sql(columns).await {
         let (column, kind): (String, String) = (row.get(0), row.get(1));
@@ -71,7 +74,9 @@ async fn a_change_of_any_column_is_found() {
             "seal 1: its root is not that of its events".to_owned(),
         ];
         assert_eq!(sealed.findings().await, expected, "{column}");
-        let as_before = format!("DELETE FROM audit_event WHERE id = {event}; INSERT INTO audit_event OVERRIDING SYSTEM VALUE SELECT * FROM kept");
+        let as_before = format!(
+            "DELETE FROM audit_event WHERE id = {event}; INSERT INTO audit_event OVERRIDING SYSTEM VALUE SELECT * FROM kept"
+        );
         sealed.tamper(&format!("{as_before}; DROP TABLE kept")).await;
         changed += 1;
     }
@@ -91,13 +96,26 @@ async fn events_that_were_deleted_moved_or_renumbered_are_found() {
     let (later, last) = (sealed.event(2, 0).await, "clock_timestamp()");
     for (statement, expected) in [
         (format!("DELETE FROM audit_event WHERE id = {one}"), vec![deleted(one)]),
-        (format!("UPDATE audit_event SET id = {one} + {two} - id WHERE id IN ({one}, {two})"), vec![changed(one), changed(two)]),
-        (format!("UPDATE audit_event SET id = 999999 WHERE id = {one}"), vec![deleted(one), "seal 1: event 999999: it was inserted after the seal".to_owned()]),
         (
-            format!("UPDATE audit_event SET occurred_at = CASE id WHEN {one} THEN {} ELSE {} END WHERE id IN ({one}, {two})", time(two), time(one)),
+            format!("UPDATE audit_event SET id = {one} + {two} - id WHERE id IN ({one}, {two})"),
             vec![changed(one), changed(two)],
         ),
-        (format!("UPDATE audit_event SET occurred_at = {} WHERE id = {one}", time(later)), vec![deleted(one), moved(one)]),
+        (
+            format!("UPDATE audit_event SET id = 999999 WHERE id = {one}"),
+            vec![deleted(one), "seal 1: event 999999: it was inserted after the seal".to_owned()],
+        ),
+        (
+            format!(
+                "UPDATE audit_event SET occurred_at = CASE id WHEN {one} THEN {} ELSE {} END WHERE id IN ({one}, {two})",
+                time(two),
+                time(one)
+            ),
+            vec![changed(one), changed(two)],
+        ),
+        (
+            format!("UPDATE audit_event SET occurred_at = {} WHERE id = {one}", time(later)),
+            vec![deleted(one), moved(one)],
+        ),
         (format!("UPDATE audit_event SET occurred_at = {last} WHERE id = {one}"), vec![deleted(one)]),
     ] {
         sealed.tamper(&format!("{all}; {statement}")).await;
@@ -115,7 +133,8 @@ async fn events_that_were_deleted_moved_or_renumbered_are_found() {
 async fn what_a_change_changed_can_be_erased_and_not_replaced() {
     let sealed = Sealed::new().await;
     let body = json!({ "name": "Another name" });
-    let (status, answer) = sealed.world.send("manager_mary", reqwest::Method::PATCH, "/api/v1/studies/30001", &body).await;
+    let (status, answer) =
+        sealed.world.send("manager_mary", reqwest::Method::PATCH, "/api/v1/studies/30001", &body).await;
     assert_eq!(status, 200, "{answer}");
     sealed.seal().await.expect("sealed");
     let event = sealed.world.count("SELECT max(event_id) FROM audit_change").await;
@@ -133,11 +152,27 @@ async fn a_seal_that_was_removed_or_replaced_is_found() {
     let unreadable = "it is missing outside of the database, or not readable there";
     for (statement, expected) in [
         ("DELETE FROM audit_seal WHERE sequence = 2", vec![format!("seal 2: {missing}")]),
-        ("DELETE FROM audit_seal", vec![format!("seal 1: {missing}"), format!("seal 2: {missing}"), format!("seal 3: {missing}")]),
+        (
+            "DELETE FROM audit_seal",
+            vec![format!("seal 1: {missing}"), format!("seal 2: {missing}"), format!("seal 3: {missing}")],
+        ),
         ("DELETE FROM audit_seal WHERE sequence > 1", vec![format!("seal 2: {missing}"), format!("seal 3: {missing}")]),
-        ("UPDATE audit_seal SET signature = (SELECT signature FROM audit_seal WHERE sequence = 1) WHERE sequence = 2", vec![format!("seal 2: {other}")]),
-        ("UPDATE audit_seal SET sequence = 4 WHERE sequence = 3", vec![format!("seal 3: {missing}"), format!("seal 4: {unreadable}"), "seal 4: it has the number of another one".to_owned()]),
-        ("UPDATE audit_seal SET window_end = window_end + interval '1 hour' WHERE sequence = 3", vec!["seal 3: the database has other times for it".to_owned()]),
+        (
+            "UPDATE audit_seal SET signature = (SELECT signature FROM audit_seal WHERE sequence = 1) WHERE sequence = 2",
+            vec![format!("seal 2: {other}")],
+        ),
+        (
+            "UPDATE audit_seal SET sequence = 4 WHERE sequence = 3",
+            vec![
+                format!("seal 3: {missing}"),
+                format!("seal 4: {unreadable}"),
+                "seal 4: it has the number of another one".to_owned(),
+            ],
+        ),
+        (
+            "UPDATE audit_seal SET window_end = window_end + interval '1 hour' WHERE sequence = 3",
+            vec!["seal 3: the database has other times for it".to_owned()],
+        ),
     ] {
         let sealed = Sealed::with(3).await;
         sealed.tamper(statement).await;
@@ -198,7 +233,9 @@ async fn seals_that_somebody_makes_with_a_key_of_their_own_are_not_believed() {
     for number in [1, 2] {
         fs::remove_file(sealed.seal_file(number)).expect("removed");
     }
-    sealed.tamper(&format!("DELETE FROM audit_seal; UPDATE audit_event SET reason = 'another' WHERE id = {event}")).await;
+    sealed
+        .tamper(&format!("DELETE FROM audit_seal; UPDATE audit_event SET reason = 'another' WHERE id = {event}"))
+        .await;
     sealed.seal().await.expect("sealed by another key");
     assert_eq!(sealed.findings().await, [""; 0], "it is their key that is there");
     fs::remove_file(sealed.key_file()).expect("removed");

@@ -88,7 +88,9 @@ impl Sealed {
         let directory = self.place.path().join("vault/events");
         let mut files = fs::read_dir(directory).expect("lists").map(|entry| entry.expect("an entry").path());
         let name = format!("{number:012}-");
-        files.find(|path| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&name))).expect("a list")
+        files
+            .find(|path| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&name)))
+            .expect("a list")
     }
 
     /// The file of the key.
@@ -106,7 +108,9 @@ pub async fn seal(app: &App) -> Report {
 pub fn findings(report: Report) -> Vec<String> {
     match report {
         Ok(_) => Vec::new(),
-        Err(Failure::Invalid(text)) => text.lines().filter_map(|line| line.strip_prefix("- ")).map(str::to_owned).collect(),
+        Err(Failure::Invalid(text)) => {
+            text.lines().filter_map(|line| line.strip_prefix("- ")).map(str::to_owned).collect()
+        }
         Err(failure) => panic!("the check was not made: {failure:?}"),
     }
 }
