@@ -69,7 +69,7 @@ async fn what_is_not_ended_holds_its_own_time_back_and_is_under_the_next_seal() 
     running.query_one(record, &[]).await.expect("recorded");
     // Its time has come, for the clock.
     seal(&sealed.world.app).await.expect("looked");
-    sealed.world.sql("UPDATE audit_horizon SET at = at + interval '1 minute'").await;
+    sealed.world.sql("UPDATE audit_horizon SET at = at + interval '10 seconds'").await;
     let held = seal(&sealed.world.app).await.expect("looked");
     assert_eq!(held["seals"], 0, "{held}");
     assert!(held["unsealed_since"].is_string() && held["seal_lag_seconds"].is_number(), "{held}");

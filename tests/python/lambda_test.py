@@ -21,6 +21,7 @@ import lambda_audit
 import lambda_deploy
 import lambda_keys
 import lambda_origin
+import lambda_seals
 import lambda_security
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from database import psql
@@ -183,7 +184,8 @@ def recorded(world: World, count: Count) -> None:
 
 
 def complete(count: Count) -> None:
-    ours = {lambda_keys.FUNCTION, lambda_security.FUNCTION} | lambda_audit.FUNCTIONS | lambda_deploy.FUNCTIONS
+    ours = {lambda_keys.FUNCTION, lambda_security.FUNCTION}
+    ours |= lambda_audit.FUNCTIONS | lambda_seals.FUNCTIONS | lambda_deploy.FUNCTIONS
     used = {step.event for step in FHIR + REST} | ours
     files = {path.stem for path in EVENTS.glob("*.json")}
     count.check("every event file is used", used == files, used ^ files)
@@ -216,6 +218,7 @@ def main() -> int:
             hosts.close()
     recorded(world, count)
     lambda_origin.run(BINARIES, world, lambda name: load(name, values), count.check)
+    lambda_seals.run(lambda name, environment: FunctionProcess(BINARIES / name, environment), JHE, world, count.check)
     lambda_deploy.run(BINARIES, world, count.check)
     without_secrets(world, values, count)
     world.close()
