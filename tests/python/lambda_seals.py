@@ -41,8 +41,17 @@ class Place:
 
     def locked(self, name: str) -> bool:
         """Nobody can delete or change it for six years, whoever they are."""
-        retention = self.s3.get_object_retention(Bucket=BUCKET, Key=name)["Retention"]
-        return retention["Mode"] == "COMPLIANCE" and retention["RetainUntilDate"] > datetime.now(timezone.utc) + SIX_YEARS
+        kept = self.s3.head_object(Bucket=BUCKET, Key=name)
+        until = datetime.now(timezone.utc) + SIX_YEARS
+        return kept["ObjectLockMode"] == "COMPLIANCE" and kept["ObjectLockRetainUntilDate"] > until and not self.deleted(name)
+
+    def deleted(self, name: str) -> bool:
+        version = self.s3.list_object_versions(Bucket=BUCKET, Prefix=name)["Versions"][0]["VersionId"]
+        try:
+            self.s3.delete_object(Bucket=BUCKET, Key=name, VersionId=version, BypassGovernanceRetention=True)
+        except self.s3.exceptions.ClientError as error:
+            return error.response["Error"]["Code"] != "AccessDenied"
+        return True
 
     def event(self, seal: int) -> int:
         window = f"occurred_at >= (SELECT window_start FROM audit_seal WHERE sequence = {seal})"
@@ -52,6 +61,11 @@ class Place:
     def owner(self, statement: str) -> None:
         """The owner of the database, past every trigger."""
         psql(self.world.database, "-c", "SET session_replication_role = replica", "-c", statement)
+
+    def happens(self) -> None:
+        """Something is recorded."""
+        context = '{"request_id": "lambda", "actor_type": "system", "action": "execute", "resource_type": "Test"}'
+        psql(self.world.database, "-c", f"SELECT audit_record('{context}', 'allowed', NULL, '{{}}', '{{}}', '{{}}', '{{}}')")
 
     def all_is_over(self) -> None:
         """As if the data had come from another server at this moment: nothing that runs here holds sealing back."""
@@ -72,6 +86,7 @@ def run(start: Start, jhe: Path, world: World, check: Check) -> None:
     place = Place(world)
     with start(SEAL, place.environment) as seal, start(VERIFY, place.environment) as verify:
         for number in (1, 2):
+            place.happens()
             place.all_is_over()
             made = called(seal, SEAL)
             check(f"seal {number} is made", made["seals"] == 1 and made["last"]["sequence"] == number, made)

@@ -124,13 +124,17 @@ mod tests {
 
     fn list(events: &[Event]) -> LeafList {
         let mut list = LeafList::default();
-        events.iter().for_each(|event| list.push(event));
+        for event in events {
+            list.push(event);
+        }
         list
     }
 
     fn differences(sealed: &[Event], there: &[Event]) -> Vec<Difference> {
         let mut comparison = Comparison::with(&list(sealed));
-        there.iter().for_each(|event| comparison.see(event));
+        for event in there {
+            comparison.see(event);
+        }
         comparison.end().into_iter().collect()
     }
 

@@ -1,19 +1,19 @@
 //! Sealing what was recorded.
 
 use crate::{
-    RESOURCE, SEALS, SealsError, kept, list_name,
+    SEALS, SealsError, kept, list_name,
     report::{Last, Unsealed},
     seal_name,
     signer::Signer,
     vault::Vault,
 };
 use audit::{
-    Action, Hash,
+    Hash,
     comparison::LeafList,
     seal::{FORM, Head, Seal},
 };
 use jiff::{SignedDuration, Timestamp};
-use runtime::{App, Failure, Occasion};
+use runtime::{App, Failure};
 use serde::Serialize;
 use std::mem;
 use store::{Store, StoredSeal};
@@ -50,9 +50,8 @@ pub struct Made {
 }
 
 /// Seals what was recorded until now, as far as nothing can be added to it any more.
-pub async fn make(app: &App, occasion: &Occasion) -> Result<Made, Failure> {
+pub async fn make(app: &App) -> Result<Made, Failure> {
     let store = app.store().await?;
-    store.record(&occasion.audit(Action::Execute, RESOURCE)).await?;
     let mut maker = Maker { app, store, vault: Vault::of(app)?, signer: Signer::made(app).await?, last: None };
     let mut made = Made { adopted: maker.agree().await?, ..Made::default() };
     store.mark_audit_horizon().await?;
