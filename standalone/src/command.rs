@@ -1,5 +1,6 @@
 //! The commands of `jhe`.
 
+mod audit;
 mod contain;
 mod exposed;
 mod verify;
@@ -35,6 +36,8 @@ usage: jhe [serve] [--demo]          serve; without DB_HOST with a private Postg
        jhe contain --user ID|EMAIL | --client ID | --organization ID | --everything [--reason TEXT]
                                      end what is open of it and block it; --release: let it go again
        jhe exposed --from T --to T   who was affected: docs/incident-response.md has the options
+       jhe audit prove EVENT         print the proof that the audit has an event, for docs/check_proof.py
+       jhe audit public-key          print the key that checks proofs
 {scheduled}
 environment: PORT (8000), BIND (127.0.0.1), JHE_HOME (.local), SITE_URL, DB_*, see docs/configuration.md";
 
@@ -54,20 +57,30 @@ pub async fn run(arguments: &[String]) -> Result<ExitCode> {
         ["verify", options @ ..] => verify::run(options).await,
         ["contain", options @ ..] => contain::run(options).await,
         ["exposed", options @ ..] => exposed::run(options).await,
+        ["audit", "prove", event] => audit::prove(event).await,
+        ["audit", "public-key"] => audit::public_key().await,
         ["with-database", command @ ..] if !command.is_empty() => with_database(command).await,
         ["help" | "--help" | "-h"] => {
             println!("{}", usage());
             Ok(ExitCode::SUCCESS)
         }
-        [command, options @ ..] => {
-            let function = SCHEDULED.iter().find(|function| function.command == *command);
-            if let Some((function, occasion)) = function.zip(Occasion::of_command(&server::request_id(), options)) {
-                return with_app(async |app| report(function, app, &occasion).await).await;
+        words => match scheduled(words) {
+            Some((function, occasion)) => with_app(async |app| report(function, app, &occasion).await).await,
+            None => {
+                eprintln!("{}", usage());
+                Ok(ExitCode::from(2))
             }
-            eprintln!("{}", usage());
-            Ok(ExitCode::from(2))
-        }
+        },
     }
+}
+
+/// The scheduled function that the words name, and what they say to it.
+fn scheduled(words: &[&str]) -> Option<(&'static Scheduled, Occasion)> {
+    SCHEDULED.iter().find_map(|function| {
+        let command: Vec<&str> = function.command.split(' ').collect();
+        let options = words.strip_prefix(command.as_slice())?;
+        Some((function, Occasion::of_command(&server::request_id(), options)?))
+    })
 }
 
 /// What there is, with a line for each scheduled function.
@@ -103,11 +116,12 @@ fn home() -> PathBuf {
     environment("JHE_HOME").map_or_else(|| PathBuf::from(".local"), PathBuf::from)
 }
 
-/// Mail is kept as files when nothing else is chosen.
-fn mail_default(name: &str) -> Option<String> {
+/// Mail and the seals of the audit are kept as files when nothing else is chosen.
+fn file_default(name: &str) -> Option<String> {
     match name {
         "MAIL_TRANSPORT" => Some("directory".to_owned()),
         "MAIL_DIRECTORY" => Some(home().join("mail").display().to_string()),
+        "AUDIT_SEAL_DIRECTORY" => Some(home().join("seals").display().to_string()),
         _ => None,
     }
 }
@@ -156,7 +170,7 @@ async fn start(address: Address, app: App, stop: impl Future<Output = ()> + Send
     let proxies = trusted_proxies()?;
     let app = Arc::new(app);
     schedule::run_all(&app).await;
-    schedule::every_day(Arc::clone(&app));
+    schedule::repeat(&app);
     println!("ready: {}", address.site_url);
     server::serve(address.listener, app, proxies, stop).await?;
     Ok(ExitCode::SUCCESS)
@@ -268,7 +282,7 @@ fn app(mut variables: Vec<(&'static str, String)>, site_url: &str) -> Result<App
     variables.push(("SITE_URL", site_url.to_owned()));
     let lookup = move |name: &str| {
         let given = variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
-        given.or_else(|| environment(name)).or_else(|| mail_default(name))
+        given.or_else(|| environment(name)).or_else(|| file_default(name))
     };
     Ok(App::new(lookup, Some(&home().join("secrets")), pool_size())?)
 }

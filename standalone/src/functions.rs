@@ -113,5 +113,10 @@ pub const FUNCTIONS: &[Function] = &[
 ];
 
 /// The functions that no request calls.
-pub const SCHEDULED: &[Scheduled] =
-    &[audit_partitions::FUNCTION, oauth_rotate_keys::FUNCTION, security_monitor::FUNCTION];
+pub const SCHEDULED: &[Scheduled] = &[
+    audit_partitions::FUNCTION,
+    audit_seal::FUNCTION,
+    audit_verify::FUNCTION,
+    oauth_rotate_keys::FUNCTION,
+    security_monitor::FUNCTION,
+];

@@ -23,6 +23,8 @@ mod audit_record;
 mod audit_refusals;
 mod audit_roles;
 mod audit_routes;
+mod audit_seals;
+mod audit_tampering;
 mod authentication_context;
 mod auxiliary;
 mod brands;

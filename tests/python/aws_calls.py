@@ -20,6 +20,12 @@ SEND_PATH = "/v2/email/outbound-emails"
 SNS_VERSION = b"2010-03-31"
 # How requests name these services, and how policies do.
 TARGETS = {"secretsmanager": "secretsmanager", "TrentService": "kms"}
+# Requests to S3 do not say their operation; its name is in the code all the same.
+IN_CODE = {**TARGETS, "S3": "s3"}
+# Operations of S3 that policies call otherwise.
+OF_S3 = {"ListObjectsV2": "ListBucket"}
+# For directory buckets of S3 Express alone, which we have not: it is in every client of S3.
+UNUSED = {"s3:CreateSession"}
 
 
 def actions_of(service: str, method: str, path: str, target: str, body: bytes) -> set[str]:
@@ -40,21 +46,30 @@ def actions_of(service: str, method: str, path: str, target: str, body: bytes) -
     return {f"{service}:{operation or f'{method} {path}'}"}
 
 
+def actions_of_s3(environ: dict) -> set[str]:
+    """The same for a request to S3."""
+    method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
+    if method == "PUT":
+        return {"s3:PutObject"} | ({"s3:PutObjectRetention"} if "HTTP_X_AMZ_OBJECT_LOCK_MODE" in environ else set())
+    return {"s3:ListBucket" if "list-type=2" in query else f"s3:{method.title()}Object"}
+
+
 def linked(binary: Path) -> set[str]:
     """The actions whose requests a binary can make: the linker leaves out what nothing calls, and with it the name that the
     request would say."""
     content = binary.read_bytes()
     found = set()
-    for target, service in TARGETS.items():
+    for target, service in IN_CODE.items():
         operations = sorted(botocore.session.get_session().get_service_model(service).operation_names, key=len, reverse=True)
         for name in re.findall(rb"%b\.([A-Z]\w+)" % target.encode(), content):
             # Texts are stored one after the other, so another one may begin where this one ends.
             named = next((operation for operation in operations if name.startswith(operation.encode())), name.decode())
-            found.add(f"{service}:{named}")
+            found.add(f"{service}:{OF_S3.get(named, named)}")
     # SNS's protocol says its version with each operation, and the operation as a word of which there are many.
     if SNS_VERSION in content:
         found.add("sns:Publish")
     paths = {path.decode() for path in re.findall(rb"/v2/email/[a-z/-]+", content)}
+    found -= UNUSED
     return found | {"ses:SendRawEmail" if path.startswith(SEND_PATH) else f"ses:{path}" for path in paths}
 
 
@@ -112,7 +127,8 @@ class Calls:
         if signed and signed[1] in self.lines:
             function, service = signed.groups()
             target = environ.get("HTTP_X_AMZ_TARGET", "")
-            self.of[function] |= actions_of(service, environ["REQUEST_METHOD"], environ["PATH_INFO"], target, body)
+            asked = environ["REQUEST_METHOD"], environ["PATH_INFO"], target, body
+            self.of[function] |= actions_of_s3(environ) if service == "s3" else actions_of(service, *asked)
         return self.served(environ, start_response)
 
     def environment(self, function: str, given: dict[str, str]) -> dict[str, str]:

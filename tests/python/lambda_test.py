@@ -23,6 +23,7 @@ import lambda_deploy
 import lambda_keys
 import lambda_logs
 import lambda_origin
+import lambda_seals
 import lambda_security
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from database import psql
@@ -185,7 +186,8 @@ def recorded(world: World, count: Count) -> None:
 
 
 def complete(count: Count) -> None:
-    ours = {lambda_contain.FUNCTION, lambda_keys.FUNCTION, lambda_security.FUNCTION} | lambda_audit.FUNCTIONS | lambda_deploy.FUNCTIONS
+    ours = {lambda_contain.FUNCTION, lambda_keys.FUNCTION, lambda_security.FUNCTION}
+    ours |= lambda_audit.FUNCTIONS | lambda_seals.FUNCTIONS | lambda_deploy.FUNCTIONS
     used = {step.event for step in FHIR + REST} | ours
     files = {path.stem for path in EVENTS.glob("*.json")}
     count.check("every event file is used", used == files, used ^ files)
@@ -218,6 +220,7 @@ def main() -> int:
             hosts.close()
     recorded(world, count)
     lambda_origin.run(BINARIES, world, lambda name: load(name, values), count.check)
+    lambda_seals.run(lambda name, environment: FunctionProcess(BINARIES / name, environment), JHE, world, count.check)
     lambda_deploy.run(BINARIES, world, count.check)
     with FunctionProcess(BINARIES / lambda_contain.FUNCTION, lambda_contain.environment(world.by_secret)) as process:
         lambda_contain.run(process, world, count.check)

@@ -13,6 +13,7 @@ import lambda_audit
 import lambda_contain
 import lambda_deploy
 import lambda_keys
+import lambda_seals
 import lambda_security
 from aws_calls import CONNECT, Calls, linked
 from instance import ROOT
@@ -30,6 +31,9 @@ ON_BEHALF = {
     "secretsmanager:PutSecretValue": {"kms:GenerateDataKey", "kms:Decrypt"},
     # SNS, for a topic with such a key.
     "sns:Publish": {"kms:GenerateDataKey", "kms:Decrypt"},
+    # S3, for a bucket with such a key.
+    "s3:GetObject": {"kms:Decrypt"},
+    "s3:PutObject": {"kms:GenerateDataKey"},
 }
 
 # Before this step a browser is signed in.
@@ -96,6 +100,11 @@ def record(world: World, count: Count) -> dict[str, set[str]]:
         lambda_keys.run(process, keys, count.check)
     with FunctionProcess(BINARIES / lambda_audit.PARTS, calls.environment(lambda_audit.PARTS, environment)) as process:
         lambda_audit.parts(process, count.check)
+
+    def start(name: str, given: dict[str, str]) -> FunctionProcess:
+        return FunctionProcess(BINARIES / name, calls.environment(name, given))
+
+    lambda_seals.run(start, JHE, world, count.check)
     values["modulus"] = modulus(keys)
     topic = lambda_security.Topic(world)
     monitors = calls.environment(lambda_security.FUNCTION, {**environment, "SECURITY_TOPIC_ARN": topic.arn})

@@ -24,6 +24,7 @@ pub mod point;
 pub mod process;
 pub mod proxy;
 pub mod reply;
+pub mod sealed;
 pub mod sentinel;
 pub mod snapshot;
 pub mod totp;

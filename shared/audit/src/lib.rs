@@ -4,11 +4,22 @@
 //! it touches the database: who, from where, and what is asked. The statement that reads or writes health
 //! data passes it to the database function `audit_record`, together with the ids that it found, so that
 //! the access and its record are one.
+//!
+//! What was recorded is sealed: [`leaf`] and [`merkle`] make one hash of the events of a while, [`seal`] signs it and ties it to
+//! the one before, [`comparison`] finds what was changed since, and [`proof`] shows one event to somebody who has only the public
+//! key.
 
+pub mod comparison;
+mod hash;
+pub mod leaf;
+pub mod merkle;
+pub mod proof;
+pub mod seal;
 mod session;
 pub mod summary;
 mod target;
 
+pub use hash::Hash;
 pub use session::Session;
 pub use target::Target;
 

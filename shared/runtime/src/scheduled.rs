@@ -1,14 +1,14 @@
 //! A function that no request calls but the clock, or an operator.
 //!
 //! On AWS, `EventBridge` Scheduler calls it through the Lambda runtime ([`crate::lambda::scheduled`]). The standalone host has
-//! it as a command, and calls it by itself when it starts and once a day. So it finds out itself whether there is something
-//! to do, and being called twice, or at the same time elsewhere, does no harm.
+//! it as a command, and calls it by itself when it starts and then as often as it says. So it finds out itself whether there is
+//! something to do, and being called twice, or at the same time elsewhere, does no harm.
 
 use crate::{App, Failure, Needs, telemetry::BUILD};
 use audit::{Action, Context};
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::Instrument;
 
 type Handler = for<'a> fn(&'a App, &'a Occasion) -> BoxFuture<'a, Result<Value, Failure>>;
@@ -18,12 +18,16 @@ type Handler = for<'a> fn(&'a App, &'a Occasion) -> BoxFuture<'a, Result<Value, 
 pub struct Scheduled {
     /// The name of the crate, of the binary and of `CodeUri` in `template.yaml`.
     pub name: &'static str,
-    /// The command of the standalone host.
+    /// The command of the standalone host, in one word or several.
     pub command: &'static str,
     /// What the command does, in a line.
     pub summary: &'static str,
     /// What to have ready.
     pub needs: Needs,
+    /// How much later the standalone host calls it again. `template.yaml` says the same.
+    pub interval: Duration,
+    /// Whether the standalone host serves before the first call has ended.
+    pub in_background: bool,
     handler: Handler,
 }
 
@@ -42,12 +46,15 @@ impl Occasion {
         Self { id: id.to_owned(), input }
     }
 
-    /// A call by a command with these options: `--now` says `{"now": true}`. None: something else is among them.
+    /// A call by a command with these options: `--now` says `{"now": true}`, `--since=2026-01-01` says
+    /// `{"since": "2026-01-01"}`. None: something else is among them.
     #[must_use]
     pub fn of_command(id: &str, options: &[&str]) -> Option<Self> {
         let named = options.iter().map(|option| {
-            let name = option.strip_prefix("--").filter(|name| !name.is_empty())?;
-            Some((name.to_owned(), Value::Bool(true)))
+            let said = option.strip_prefix("--")?;
+            let (name, value) =
+                said.split_once('=').map_or((said, Value::Bool(true)), |(name, text)| (name, text.into()));
+            (!name.is_empty()).then(|| (name.to_owned(), value))
         });
         Some(Self { id: id.to_owned(), input: named.collect::<Option<_>>()? })
     }
@@ -78,7 +85,7 @@ impl Occasion {
 }
 
 impl Scheduled {
-    /// A scheduled function. What the handler gives is the report: it is logged, and answered to who called.
+    /// A function that is called once a day. What the handler gives is the report: it is logged, and answered to who called.
     #[must_use]
     pub const fn new(
         name: &'static str,
@@ -87,7 +94,21 @@ impl Scheduled {
         needs: Needs,
         handler: Handler,
     ) -> Self {
-        Self { name, command, summary, needs, handler }
+        Self { name, command, summary, needs, interval: Duration::from_hours(24), in_background: false, handler }
+    }
+
+    /// The same function, called as often as this.
+    #[must_use]
+    pub const fn every(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// The same function, which takes its time: nobody waits for it.
+    #[must_use]
+    pub const fn in_background(mut self) -> Self {
+        self.in_background = true;
+        self
     }
 
     /// Calls the function. Whatever happens, there is one line in the log, besides what only the operator may know of a
@@ -132,7 +153,9 @@ mod tests {
     fn a_command_says_it_by_options() {
         assert!(Occasion::of_command("1", &["--now"]).is_some_and(|occasion| occasion.asks("now")));
         assert!(Occasion::of_command("1", &[]).is_some_and(|occasion| !occasion.asks("now")));
-        for wrong in [&["now"][..], &["--"], &["--now", "x"], &["-n"]] {
+        let since = Occasion::of_command("1", &["--now", "--since=2026-01-01"]);
+        assert!(since.is_some_and(|occasion| occasion.asks("now") && occasion.text("since") == Some("2026-01-01")));
+        for wrong in [&["now"][..], &["--"], &["--=x"], &["--now", "x"], &["-n"]] {
             assert!(Occasion::of_command("1", wrong).is_none(), "{wrong:?}");
         }
     }

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use tokio_postgres::Transaction;
 
 /// The tables of the past, a column of each, and its key in the order of time: how each change of them is tried.
-const PAST: [(&str, &str, &str); 3] = [
+const PAST: [(&str, &str, &str); 4] = [
     ("audit_event", "request_id", "occurred_at, id"),
     ("audit_change", "event_id", "occurred_at, event_id"),
+    ("audit_seal", "sequence", "sequence"),
     ("consent_event", "request_id", "id"),
 ];
 

@@ -231,8 +231,8 @@ static CATALOGUE: [Entry; 27] = [
     entry(
         Check::Seals,
         "seals",
-        "The seals of the audit verify",
-        "Keep copies of the audit where nobody can change them.",
+        "The audit is as it was sealed",
+        "Run `jhe audit verify` and treat what it finds as an incident; where nothing is sealed, see why `jhe audit seal` fails.",
     ),
     entry(
         Check::Retention,

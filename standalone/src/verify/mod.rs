@@ -8,6 +8,7 @@ mod database;
 mod old_tls;
 pub mod provider;
 pub mod report;
+mod sealed;
 mod secrets_age;
 mod site;
 pub mod storage;
@@ -188,7 +189,7 @@ impl Subject {
             Check::SecondFactors => database::second_factors(self).await,
             Check::SecretsAge => secrets_age::age(self).await,
             Check::RestoreDrill => absent("records no restore drills"),
-            Check::Seals => absent("does not seal its audit"),
+            Check::Seals => sealed::verify(self).await,
             Check::Retention => absent("has no job that deletes by a retention policy"),
         }
     }

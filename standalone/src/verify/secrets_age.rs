@@ -49,7 +49,7 @@ fn files(subject: &Subject) -> Vec<PathBuf> {
     let named = VARIABLES.iter().filter_map(|name| subject.app.variable(&format!("{name}_FILE"))).map(PathBuf::from);
     let own = subject.app.secret_directory().and_then(|directory| fs::read_dir(directory).ok());
     let own = own.into_iter().flatten().flatten().map(|entry| entry.path());
-    // The ring has its own times.
+    // The ring has its own times. The key of the seals is not replaced: what it signed has to be verified for years.
     let own = own.filter(|path| path.extension().is_none_or(|ending| ending == "pem"));
     named.chain(own).collect()
 }
