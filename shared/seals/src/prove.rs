@@ -14,7 +14,7 @@ const NOT_GOOD: &str = "The event or its seal is not as it was: it cannot be pro
 pub async fn prove(app: &App, occasion: &Occasion, event: i64) -> Result<Proof, Failure> {
     let store = app.store().await?;
     store.record(&occasion.audit(Action::Read, RESOURCE)).await?;
-    let event = store.audit_event(event).await?.ok_or(Failure::NotFound)?;
+    let event = store.sealable_event(event).await?.ok_or(Failure::NotFound)?;
     let row = store.audit_seal_at(event.occurred_at).await?.ok_or(Failure::Conflict(NOT_SEALED))?;
     let signer = Signer::of(app).await?.ok_or(Failure::Conflict(NOT_GOOD))?;
     let vault = Vault::of(app)?;

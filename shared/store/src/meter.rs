@@ -79,7 +79,7 @@ mod tests {
             waited(Duration::from_micros(5));
             waited(Duration::from_micros(6));
         });
-        let ((_, one), (_, other)) = tokio::join!(one, other);
+        let (((), one), ((), other)) = tokio::join!(one, other);
         assert_eq!(one, Usage { observations_read: 5, observations_written: 1, ..Usage::default() });
         let waited = Some(Duration::from_micros(11));
         assert_eq!(other, Usage { failed_sign_ins: 1, pool_wait: waited, ..Usage::default() });

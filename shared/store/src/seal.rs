@@ -172,8 +172,8 @@ impl Store {
         Ok(self.connection().await?.query_one(FIRST, &[&time]).await?.try_get(0)?)
     }
 
-    /// An event by its number.
-    pub async fn audit_event(&self, id: i64) -> Result<Option<Event>, StoreError> {
+    /// An event by its number, whole, for its proof.
+    pub async fn sealable_event(&self, id: i64) -> Result<Option<Event>, StoreError> {
         let row = self.connection().await?.query_opt(EVENT, &[&id]).await?;
         row.as_ref().map(event).transpose()
     }

@@ -30,6 +30,7 @@ fn request(method: Method, keys: &[&[u8]], query: &str, body: &'static str) -> R
 fn caller(whole_access: bool, scope: &str) -> Authenticated {
     let (scope, audience) = (Scope::parse(scope).unwrap(), Audience::default());
     Authenticated {
+        grant: GrantId(1),
         actor: ACTOR,
         scope,
         audience,
