@@ -112,7 +112,7 @@ pub struct Tally<'a, W> {
 
 impl<'a, W: Write> Tally<'a, W> {
     /// Prints nothing before there is an answer.
-    pub const fn new(out: &'a mut W, format: Format, query: &'a ExposureQuery, with_contacts: bool) -> Self {
+    pub fn new(out: &'a mut W, format: Format, query: &'a ExposureQuery, with_contacts: bool) -> Self {
         Self { out, format, query, with_contacts, begun: false, current: None, total: Total::default() }
     }
 
