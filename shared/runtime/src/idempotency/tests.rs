@@ -1,6 +1,6 @@
 use super::*;
 use crate::{RequestParts, text_json};
-use authz::{Actor, ClientId, Principal, UserId};
+use authz::{Actor, ClientId, GrantId, Principal, UserId};
 use bytes::Bytes;
 use http::HeaderMap;
 use oauth::{Scope, resource::Audience};
