@@ -76,10 +76,11 @@ async fn a_request_of_each_kind_gives_its_figures() {
         ("accounts-login", &[("FailedSignIns", 1)]),
         ("jhe-settings", &[("RefusedByUserType", 1)]),
         ("oauth-rotate-keys", &[("Completed", 1)]),
-        ("security-monitor", &[("Completed", 1), ("NewFindings", 0)]),
     ] {
         assert_eq!(sums(&lines_of(&printed, function)), expected.iter().copied().collect(), "{function}");
     }
+    let [sealed] = &lines_of(&printed, "audit-seal")[..] else { panic!("{printed:?}") };
+    assert!(sealed["SealLag"].is_u64() && sealed["Completed"] == 1, "{sealed}");
 }
 
 #[tokio::test]

@@ -72,6 +72,9 @@ async fn a_finding_leads_to_the_events_behind_it() {
     assert_eq!(events, planted.iter().map(|row| row.get(0)).collect::<Vec<i64>>());
     let (from, to) = (finding["windowStart"].as_str().expect("a time"), finding["windowEnd"].as_str().expect("a time"));
     assert_eq!(finding["events"], format!("{}/api/v1/audit-events?actor=10003&from={from}&to={to}", world.base));
+    let behind = finding["events"].as_str().expect("a link").replace(&world.base, "");
+    let (status, listed) = world.get("admin", &behind).await;
+    assert_eq!((status, &listed["count"]), (StatusCode::OK, &json!(60)), "{listed}");
     let by_address = one(&world, "failed_sign_ins_from_address").await;
     let (_, finding) = world.get("admin", &format!("{FINDINGS}/{}", by_address["id"])).await;
     assert_eq!((&finding["sourceAddress"], &finding["events"]), (&json!("198.51.100.77"), &Value::Null));

@@ -14,6 +14,7 @@ use notify::Channels;
 use runtime::{App, Failure, Needs, Occasion, Scheduled};
 use serde_json::{Value, json};
 use settings::Settings;
+use std::time::Duration;
 use store::{ActorDay, MonitorDay, NewFinding, PeerGroup, Store};
 
 /// The function.
@@ -23,7 +24,9 @@ pub const FUNCTION: Scheduled = Scheduled::new(
     "look for what is unusual in the audit, and tell of it",
     Needs::Database,
     |app, occasion| Box::pin(handle(app, occasion)),
-);
+)
+.every(Duration::from_mins(15))
+.in_background();
 
 /// Days before the first that are learned from, besides those after which an account sleeps.
 const LEARNED_DAYS: i32 = 28;
