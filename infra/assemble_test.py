@@ -166,16 +166,18 @@ class Functions(unittest.TestCase):
             self.assertEqual(f"{name}Permission" in beside, bool(routes(FUNCTIONS[name])), name)
 
     def test_scheduled_functions_have_a_queue_for_what_failed(self):
-        scheduled = 0
+        scheduled = set()
         for name, properties, _ in self.resources():
             for event in properties.get("Events", {}).values():
-                scheduled += 1
                 self.assertEqual(event["Type"], "ScheduleV2")
-                # Else two deployments in an account would have one of the same name.
-                self.assertTrue(event["Properties"]["Name"]["Fn::Sub"].startswith("${Name}-" + crate(FUNCTIONS[name])), name)
+                # Else two deployments in an account would have one of the same name, or two schedules of a function.
+                schedule = event["Properties"]["Name"]["Fn::Sub"]
+                self.assertRegex(schedule, rf"^\$\{{Name\}}-{crate(FUNCTIONS[name])}(-\w+)?$")
+                self.assertNotIn(schedule, scheduled)
+                scheduled.add(schedule)
                 self.assertIn("DeadLetterConfig", event["Properties"], name)
                 self.assertIn("DeadLetterQueue", properties, name)
-        self.assertGreater(scheduled, 0)
+        self.assertTrue(scheduled)
 
     def test_reserved_concurrency_leaves_room_for_two_deployments_in_an_account(self):
         reserved = sum(function["Properties"].get("ReservedConcurrentExecutions", 0) for function in FUNCTIONS.values())

@@ -126,6 +126,7 @@ impl Walk<'_> {
         }
         self.next = number.saturating_add(1);
         self.report.seals += 1;
+        let row = if row.is_none() { self.entered_since(number).await? } else { row };
         self.compare(number, row.as_ref(), kept.as_ref());
         let Some((head, hash)) = self.opened(number, row.as_ref(), kept.as_ref()) else {
             self.before = Before::Unknown;
@@ -148,6 +149,12 @@ impl Walk<'_> {
         }
         self.before = Before::Seal(Box::new((head, hash)));
         Ok(())
+    }
+
+    /// A seal is entered into the database after it was kept: one that is being made was not there yet when the rows were read.
+    async fn entered_since(&self, number: i64) -> Result<Option<StoredSeal>, Failure> {
+        let rows = self.store.audit_seals(number.saturating_sub(1), 1).await?;
+        Ok(rows.into_iter().find(|row| row.sequence == number))
     }
 
     /// What the database has of a seal against what is outside of it.
