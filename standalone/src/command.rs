@@ -64,13 +64,13 @@ pub async fn run(arguments: &[String]) -> Result<ExitCode> {
             println!("{}", usage());
             Ok(ExitCode::SUCCESS)
         }
-        words => match scheduled(words) {
-            Some((function, occasion)) => with_app(async |app| report(function, app, &occasion).await).await,
-            None => {
-                eprintln!("{}", usage());
-                Ok(ExitCode::from(2))
+        words => {
+            if let Some((function, occasion)) = scheduled(words) {
+                return with_app(async |app| report(function, app, &occasion).await).await;
             }
-        },
+            eprintln!("{}", usage());
+            Ok(ExitCode::from(2))
+        }
     }
 }
 

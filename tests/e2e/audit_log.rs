@@ -143,6 +143,9 @@ async fn events_of_other_organizations_are_not_in_the_list() {
     assert!(found.iter().all(|row| row["id"] != other && row["id"] != none));
 }
 
+/// What is true of a row.
+type Holds = fn(&Value) -> bool;
+
 #[tokio::test]
 async fn every_filter_finds_what_it_says_and_nothing_else() {
     let world = World::new().await;
@@ -153,7 +156,6 @@ async fn every_filter_finds_what_it_says_and_nothing_else() {
     world.post("ll_patient_peter", "/FHIR/R5/Observation", &json!({})).await;
     let now = jiff::Timestamp::now();
     let (past, future) = (now - jiff::SignedDuration::from_hours(1), now + jiff::SignedDuration::from_hours(1));
-    type Holds = fn(&Value) -> bool;
     let cases: [(String, Holds); 10] = [
         ("actor=10004".to_owned(), |row| row["actor"]["id"] == 10004),
         ("patient=40002".to_owned(), |row| row["patientIds"].as_array().is_some_and(|ids| ids.contains(&json!(40002)))),
