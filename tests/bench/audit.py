@@ -36,18 +36,20 @@ SEARCHES = {
 
 
 def audit_cost() -> None:
-    """A page of 100 observations with its record and without one, one connection: medians in milliseconds of five pairs in turn."""
+    """A page of 100 observations with its record and without one: medians in milliseconds of five pairs in turn."""
     host = Host(100_000)
     recording = psql(host.database, "-c", "SELECT pg_get_functiondef('audit_record'::regproc)")
-    medians: dict[str, list[float]] = {recording: [], SILENT: []}
-    host.wrk(PAGE, 1, 3)
-    for _ in range(5):
-        for function, found in medians.items():
-            psql(host.database, "-c", function)
-            host.wrk(PAGE, 1, 1)
-            found.append(host.wrk(PAGE, 1, 4)[1])
-    with_record, without = (statistics.median(found) for found in medians.values())
-    print(f"with its record {with_record:.2f} ms, without {without:.2f} ms: {1 - without / with_record:.0%} of the request", flush=True)
+    for connections in (1, 16):
+        medians: dict[str, list[float]] = {recording: [], SILENT: []}
+        host.wrk(PAGE, connections, 2)
+        for _ in range(5):
+            for function, found in medians.items():
+                psql(host.database, "-c", function)
+                host.wrk(PAGE, connections, 1)
+                found.append(host.wrk(PAGE, connections, 2)[1])
+        with_record, without = (statistics.median(found) for found in medians.values())
+        share = 1 - without / with_record
+        print(f"c={connections}: with its record {with_record:.2f} ms, without {without:.2f} ms: {share:.0%} of the request", flush=True)
     host.close()
 
 
@@ -67,9 +69,9 @@ def audit_search() -> None:
     admin = issue_token(host.database, 10001)
     for name, query in SEARCHES.items():
         path = f"/api/v1/audit-events?page_size=20&{query.format(day=day)}"
-        host.wrk(path, 1, 2, token=admin)
-        print(f"{name}: {best(3, lambda path=path: host.wrk(path, 1, 3, token=admin))[1]:.1f} ms", flush=True)
+        host.wrk(path, 1, 1, token=admin)
+        print(f"{name}: {best(3, lambda path=path: host.wrk(path, 1, 1, token=admin))[1]:.1f} ms", flush=True)
     own = "/api/v1/patients/me/access-log?page_size=20"
-    host.wrk(own, 1, 2, token=host.patient_token)
-    print(f"a patient's own log: {best(3, lambda: host.wrk(own, 1, 3, token=host.patient_token))[1]:.1f} ms", flush=True)
+    host.wrk(own, 1, 1, token=host.patient_token)
+    print(f"a patient's own log: {best(3, lambda: host.wrk(own, 1, 1, token=host.patient_token))[1]:.1f} ms", flush=True)
     host.close()

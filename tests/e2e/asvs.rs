@@ -99,7 +99,8 @@ fn has_test(source: &str, name: &str) -> bool {
     let mut is_marked = false;
     for line in source.lines().map(str::trim) {
         match line {
-            "#[test]" | "#[tokio::test]" => is_marked = true,
+            "#[test]" => is_marked = true,
+            line if line.starts_with("#[tokio::test") => is_marked = true,
             line if line.starts_with("#[") || line.starts_with("//") => {}
             line => {
                 let signature = line.trim_start_matches("async ");
