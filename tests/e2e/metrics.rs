@@ -79,7 +79,8 @@ async fn a_request_of_each_kind_gives_its_figures() {
     ] {
         assert_eq!(sums(&lines_of(&printed, function)), expected.iter().copied().collect(), "{function}");
     }
-    let [sealed] = &lines_of(&printed, "audit-seal")[..] else { panic!("{printed:?}") };
+    let sealing = lines_of(&printed, "audit-seal");
+    let [sealed] = &sealing[..] else { panic!("{printed:?}") };
     assert!(sealed["SealLag"].is_u64() && sealed["Completed"] == 1, "{sealed}");
 }
 
