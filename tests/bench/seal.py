@@ -47,7 +47,7 @@ def main() -> int:
     events = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     psql("postgres", "-c", f"CREATE DATABASE {DATABASE} TEMPLATE jhe_template")
     psql(DATABASE, "-c", EVENTS.format(events=events), "-c", "ANALYZE audit_event", "-c", HORIZON)
-    print(f"{JHE.parent.name}, {events} events, {psql(DATABASE, '-c', 'SHOW server_version')}")
+    print(f"{JHE.parent.name} build, {events} events, {psql(DATABASE, '-c', 'SHOW server_version')}")
     with tempfile.TemporaryDirectory() as home:
         environment = {**os.environ, "DB_NAME": DATABASE, "JHE_HOME": home}
         measured(environment, "seal")
