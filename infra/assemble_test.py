@@ -19,7 +19,7 @@ MADE_OF_A_FUNCTION = 5
 
 
 # What a function's source says that has forms, pages or links to further pages, which the keys of the application sign.
-SIGNS = re.compile(r"List::parse|Links::new|form_key|cursor_key|(check|anonymous|bound)_(form|page)\(|browser::\{|[lL]ink::|pending")
+SIGNS = re.compile(r"List::parse|Links::new|form_key|cursor_key|(check|anonymous|bound)_(form|page)\(|browser::\{|[lL]ink::|pending|audit_log::\{Asked")
 
 
 def references(node: object) -> set[str]:
