@@ -31,7 +31,7 @@ const PUBLISHED: Shape = Shape {
 const OPERATIONS: [Operation; 1] = [Operation::new(
     "GET /api/v1/tls-pins",
     "The public keys of the site by TLS: SHA-256 of each SubjectPublicKeyInfo in base64, and the day of the next change; none where nothing is to be pinned",
-    "Everybody.",
+    "Anybody.",
 )
 .public()
 .answers(&[(200, Content::Object(&PUBLISHED))])];
