@@ -49,13 +49,14 @@ lint-infra: ## what is deployed on AWS, against every tool and the rules of infr
 	@scripts/ensure-infra-tools
 	@.venv-infra/bin/python infra/lint.py
 
-build: ## every function for AWS Lambda, in target/lambda
-	@JHE_BUILD="$${JHE_BUILD:-$$(git describe --always --dirty)}" $(CARGO) build --release --quiet --workspace --bins
-	@scripts/package-functions
+build: ## every function for AWS Lambda, in target/lambda (ARCHITECTURE=x86_64 or arm64)
+	@JHE_BUILD="$${JHE_BUILD:-$$(git describe --always --dirty)}" CARGO="$(CARGO)" scripts/build-functions $(ARCHITECTURE)
 
 deploy: ## build, check, and deploy to AWS: STAGE=dev, staging or prod of samconfig.toml
 	@case "$(STAGE)" in dev|staging|prod) ;; *) echo "say which: make deploy STAGE=dev, staging or prod" >&2; exit 1 ;; esac
-	@$(MAKE) --no-print-directory build lint-infra
+	@scripts/ensure-infra-tools
+	@$(MAKE) --no-print-directory build ARCHITECTURE=$$(.venv-infra/bin/python infra/stage.py $(STAGE) Architecture)
+	@$(MAKE) --no-print-directory lint-infra
 	@.venv-infra/bin/sam deploy --config-file "$(CURDIR)/samconfig.toml" --config-env $(STAGE)
 
 lambda-test: ## the events of events/ through the Lambda runtime

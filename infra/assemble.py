@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def as_written(name: str, attribute: str | None) -> dict:
 class Child:
     """A stack of its own. What it refers to and does not hold comes to it by parameters."""
 
-    def __init__(self, name: str, description: str, resources: dict, of: "Assembly", globals_: dict | None = None):
+    def __init__(self, name: str, description: str, resources: dict, of: "Assembly", shared: dict | None = None):
         self.name = name
         self.of = of
         self.own = set(resources)
@@ -107,7 +108,7 @@ class Child:
             "Transform": "AWS::Serverless-2016-10-31",
             "Description": description,
             "Parameters": self.parameters,
-            **({"Globals": rewritten(globals_, self.local)} if globals_ else {}),
+            **rewritten(shared or {}, self.local),
             "Resources": rewritten(resources, self.local),
             "Outputs": self.outputs,
         }
@@ -185,6 +186,9 @@ class Assembly:
     def _api(self) -> Child:
         api = self.resources[API_ID]
         properties = {**api["Properties"], "DefinitionBody": self._openapi()}
+        known = {f"{route['Method']} {route['Path']}" for function in self.functions.values() for route in routes(function)}
+        if unknown := set(properties["RouteSettings"]) - known:
+            raise ValueError(f"RouteSettings has routes that are not there: {sorted(unknown)}")
         child = Child(API_ID, "The API: every route, and the function that it leads to.", {API_ID: {**api, "Properties": properties}}, self)
         child.outputs["Id"] = {"Value": {"Ref": API_ID}}
         return child
@@ -214,8 +218,12 @@ class Assembly:
         for name, function in self.functions.items():
             if self.stack_of[name] == stack:
                 resources |= self._with_parts(name, function, stack not in self.first)
-        globals_ = self.template["Globals"]
-        return Child(stack, f"Functions of JupyterHealth Exchange: {stack}.", resources, self, globals_)
+        needed = conditions_of(resources)
+        shared = {
+            "Globals": self.template["Globals"],
+            "Conditions": {name: condition for name, condition in self.parts["Conditions"].items() if name in needed},
+        }
+        return Child(stack, f"Functions of JupyterHealth Exchange: {stack}.", resources, self, shared)
 
     def _with_parts(self, name: str, function: dict, gradual: bool) -> dict:
         """A function and what belongs to it, by infra/function.yaml."""
@@ -224,19 +232,58 @@ class Assembly:
         properties = function["Properties"]
         events = {key: event for key, event in properties.get("Events", {}).items() if event["Type"] != "HttpApi"}
         statements = parts[f"{name}Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
-        unneeded = {sid for sid in ("Database", "Secret") if function["Metadata"].get(sid) == "none"}
-        statements[:] = [statement for statement in statements if statement["Sid"] not in unneeded]
+        statements[:] = [statement for statement in statements if self._has(function, sid(statement))]
         for policy in properties.get("Policies", []):
             statements += policy["Statement"]
-        if not routes(function):
-            del parts[f"{name}Permission"]
+        group = self._database_user(crate(function))
+        if group and (connect := next((statement for statement in statements if statement.get("Sid") == "Database"), None)):
+            connect["Resource"]["Fn::Sub"] += f"_{group}"
         added = parts.pop(name)["Properties"]
+        if routes(function):
+            parts[f"{name}Failures"]["Properties"]["Dimensions"] = [{"Name": "Function", "Value": crate(function)}]
+        else:
+            del parts[f"{name}Permission"], parts[f"{name}Failures"]
+            added["DeploymentPreference"]["Alarms"] = [{"Ref": f"{name}Errors"}]
+            # It is called seldom, and by nobody who would see that it fails.
+            parts[f"{name}Errors"]["Properties"]["Threshold"] = 1
         if not gradual:
             added = {"Role": added["Role"]}
         kept = {key: value for key, value in properties.items() if key not in ("Events", "Policies")}
         kept |= {"CodeUri": f"../lambda/{crate(function)}.zip", **({"Events": events} if events else {})}
+        if group:
+            variables = kept.get("Environment", {}).get("Variables", {})
+            kept["Environment"] = {"Variables": {**variables, "DB_USER": {"Fn::Sub": "${DatabaseUser}_" + group}}}
         kept |= {**added, "FunctionName": {"Fn::Sub": "${AWS::StackName}-" + crate(function)}}
         return {name: {"Type": FUNCTION, "Properties": kept}, **parts}
+
+
+    def _database_user(self, name: str) -> str:
+        """What is behind the name of a function's login: its group, or nothing."""
+        groups = self.template["Metadata"]["DatabaseUsers"].items()
+        found = next((group for group, patterns in groups if any(fnmatchcase(name, pattern) for pattern in patterns)), "all")
+        return "" if found == "all" else found
+
+    def _has(self, function: dict, statement: str) -> bool:
+        """Whether a function's role has a statement of infra/function.yaml."""
+        said = function["Metadata"].get(statement)
+        if statement == "Origin":
+            return bool(routes(function))
+        return said == "used" if statement in self.parts["Metadata"]["Asked"] else said != "none"
+
+
+def sid(statement: dict) -> str:
+    """The name of a statement, or of that which is there on a condition."""
+    return statement["Sid"] if "Sid" in statement else statement["Fn::If"][1]["Sid"]
+
+
+def conditions_of(node: Any) -> set[str]:
+    """The conditions that something depends on."""
+    if isinstance(node, list):
+        return set().union(*map(conditions_of, node))
+    if not isinstance(node, dict):
+        return set()
+    own = {node["Fn::If"][0]} if set(node) == {"Fn::If"} else set()
+    return own.union(*map(conditions_of, node.values()))
 
 
 def crate(function: dict) -> str:

@@ -18,6 +18,10 @@ STACKS = {name: child.template for name, child in ASSEMBLY.children.items()} | {
 MADE_OF_A_FUNCTION = 5
 
 
+# What a function's source says that has forms, pages or links to further pages, which the keys of the application sign.
+SIGNS = re.compile(r"List::parse|Links::new|form_key|cursor_key|(check|anonymous|bound)_(form|page)\(|browser::\{|[lL]ink::|pending|audit_log::\{Asked")
+
+
 def references(node: object) -> set[str]:
     """Every name that a template refers to."""
     if isinstance(node, list):
@@ -31,6 +35,16 @@ def references(node: object) -> set[str]:
     if set(node) == {"Fn::Sub"}:
         return {name.split(".")[0] for name in re.findall(r"\$\{([^}]+)\}", node["Fn::Sub"])}
     return set().union(*map(references, node.values())) if node else set()
+
+
+def listed(value: object) -> list:
+    return value if isinstance(value, list) else [value]
+
+
+def statements_of(beside: dict, name: str) -> list[dict]:
+    """The statements of a function's role, those that are there on a condition among them."""
+    statements = beside[f"{name}Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    return [statement["Fn::If"][1] if "Fn::If" in statement else statement for statement in statements]
 
 
 def broken(change) -> Assembly:
@@ -128,14 +142,55 @@ class Functions(unittest.TestCase):
     def test_each_has_a_role_of_its_own_with_its_statements(self):
         for name, properties, beside in self.resources():
             self.assertEqual(properties["Role"], {"Fn::GetAtt": [f"{name}Role", "Arn"]})
-            statements = beside[f"{name}Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
-            actions = [action for statement in statements for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])]
+            actions = [action for statement in statements_of(beside, name) for action in listed(statement["Action"])]
             for policy in FUNCTIONS[name]["Properties"].get("Policies", []):
                 for statement in policy["Statement"]:
-                    wanted = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-                    self.assertLessEqual(set(wanted), set(actions), name)
-            if FUNCTIONS[name]["Metadata"].get("Secret") != "none":
-                self.assertIn("secretsmanager:GetSecretValue", actions)
+                    self.assertLessEqual(set(listed(statement["Action"])), set(actions), name)
+
+    def test_who_serves_requests_may_read_what_cloudfront_says_and_only_who_uses_another_secret_that_one(self):
+        read: dict[str, set[str]] = {}
+        for name, _, beside in self.resources():
+            for statement in statements_of(beside, name):
+                if statement["Action"] == "secretsmanager:GetSecretValue":
+                    for secret in listed(statement["Resource"]):
+                        read.setdefault(secret["Ref"], set()).add(name)
+        self.assertEqual(read["KeysOriginSecret"], {name for name, function in FUNCTIONS.items() if routes(function)})
+        sends = {name for name, function in FUNCTIONS.items() if function["Metadata"].get("Mail") == "used"}
+        self.assertEqual(read["KeysMailSecret"], sends)
+        self.assertEqual(read["KeysFactorSecret"], {"AccountsFactor", "AccountsFactorEnrol"})
+        self.assertLess(len(read["KeysSamlSecret"]), 10)
+        for nothing in ("Health", "LandingPage", "ApiSchema", "FhirMetadata", "FhirObservationRead"):
+            self.assertNotIn(nothing, read["KeysApplicationSecret"])
+
+    def test_only_who_signs_forms_or_links_or_may_be_asked_again_reads_the_keys_of_the_application(self):
+        for name, function in FUNCTIONS.items():
+            source = "".join(path.read_text() for path in sorted((ROOT / "functions" / crate(function) / "src").rglob("*.rs")))
+            # What is answered to a POST with an Idempotency-Key is kept, sealed.
+            repeats = "Protocol::Rest" in source or "Protocol::Fhir" in source
+            uses = bool(SIGNS.search(source)) or (repeats and any(route["Method"] == "POST" for route in routes(function)))
+            self.assertEqual(function["Metadata"].get("Application") != "none", uses, name)
+
+    def test_mail_is_sent_by_ses_alone_and_as_the_deployments_sender(self):
+        for name, _, beside in self.resources():
+            role = beside[f"{name}Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+            for statement in role:
+                if "ses:SendRawEmail" in str(statement):
+                    condition, mail, otherwise = statement["Fn::If"]
+                    self.assertEqual((condition, otherwise), ("SendsBySes", {"Ref": "AWS::NoValue"}), name)
+                    self.assertEqual(mail["Condition"], {"StringEquals": {"ses:FromAddress": {"Ref": "MailFrom"}}}, name)
+
+    def test_who_makes_keys_can_neither_mark_nor_end_those_of_the_deployment(self):
+        beside = STACKS["IdentityFunctions"]["Resources"]
+        denied = [statement for statement in statements_of(beside, "OauthRotateKeys") if statement["Effect"] == "Deny" and "kms:TagResource" in statement["Action"]]
+        keys = load(ROOT / "infra" / "keys-and-secrets.yaml")["Resources"]
+        named = {f"Keys{name}" for name, resource in keys.items() if resource["Type"] == "AWS::KMS::Key"}
+        self.assertGreater(len(named), 4)
+        self.assertEqual({resource["Ref"] for resource in denied[0]["Resource"]}, named)
+        self.assertIn("kms:ScheduleKeyDeletion", denied[0]["Action"])
+        for statement in statements_of(beside, "OauthRotateKeys"):
+            if statement["Effect"] == "Allow" and {"kms:TagResource", "kms:ScheduleKeyDeletion"} & set(listed(statement["Action"])):
+                self.assertEqual(statement["Condition"]["StringEquals"]["kms:KeyUsage"], "SIGN_VERIFY")
+                self.assertTrue(all(spec.startswith("RSA_") for spec in statement["Condition"]["StringEquals"]["kms:KeySpec"]))
 
     def test_only_who_connects_to_the_database_may(self):
         seen = 0
@@ -151,6 +206,21 @@ class Functions(unittest.TestCase):
             may = "${DatabaseProxyId}/${DatabaseUser}" in role
             self.assertEqual(may, FUNCTIONS[name]["Metadata"].get("Database") != "none", name)
 
+    def test_who_connects_may_do_so_as_the_login_that_it_is_told_and_as_no_other(self):
+        users: dict[str, set[str]] = {}
+        for name, properties, beside in self.resources():
+            told = properties.get("Environment", {}).get("Variables", {}).get("DB_USER", {"Fn::Sub": "${DatabaseUser}"})["Fn::Sub"]
+            for statement in statements_of(beside, name):
+                if statement.get("Sid") == "Database":
+                    self.assertTrue(statement["Resource"]["Fn::Sub"].endswith(f"}}/{told}"), name)
+                    users.setdefault(told, set()).add(name)
+        keys = load(ROOT / "infra" / "keys-and-secrets.yaml")["Resources"]
+        made = {re.search(r'"username": "([^"]+)"', str(key["Properties"].get("GenerateSecretString", "")))  for key in keys.values()}
+        self.assertEqual(set(users), {found[1] for found in made if found})
+        self.assertLess({"FhirObservationRead", "FhirObservationSearch", "FhirPatientRead", "Observations"}, users["${DatabaseUser}_fhir_read"])
+        self.assertIn("OauthRotateKeys", users["${DatabaseUser}"])
+        self.assertGreater(len(users["${DatabaseUser}_people"]), 40)
+
     def test_a_new_version_takes_over_gradually_and_gives_back_by_an_alarm(self):
         for name, properties, beside in self.resources():
             if name in ("DatabaseMigrate", "SecretsRotate"):
@@ -158,8 +228,22 @@ class Functions(unittest.TestCase):
                 self.assertNotIn("AutoPublishAlias", properties)
                 continue
             self.assertEqual(properties["AutoPublishAlias"], "live")
-            self.assertEqual(properties["DeploymentPreference"]["Alarms"], [{"Ref": f"{name}Errors"}])
+            alarms = [f"{name}Errors", f"{name}Failures"] if routes(FUNCTIONS[name]) else [f"{name}Errors"]
+            self.assertEqual(properties["DeploymentPreference"]["Alarms"], [{"Ref": alarm} for alarm in alarms])
             self.assertIn({"Name": "FunctionName", "Value": {"Ref": name}}, beside[f"{name}Errors"]["Properties"]["Dimensions"])
+            if not routes(FUNCTIONS[name]):
+                continue
+            failures = beside[f"{name}Failures"]["Properties"]
+            self.assertEqual(failures["Dimensions"], [{"Name": "Function", "Value": crate(FUNCTIONS[name])}])
+            counted = TEMPLATE["Resources"]["ServerErrors"]["Properties"]["MetricTransformations"][0]
+            self.assertEqual(failures["MetricName"], counted["MetricName"])
+            self.assertEqual((failures["Namespace"], counted["MetricNamespace"]), ({"Ref": "Name"}, {"Ref": "AWS::StackName"}))
+
+    def test_one_error_of_what_nobody_waits_for_is_an_alarm(self):
+        thresholds = {name: beside[f"{name}Errors"]["Properties"]["Threshold"] for name, _, beside in self.resources()}
+        alone = {name for name, threshold in thresholds.items() if threshold == 1}
+        self.assertEqual(alone, {name for name, function in FUNCTIONS.items() if not routes(function)})
+        self.assertLessEqual({"SecretsRotate", "OauthRotateKeys", "DatabaseMigrate"}, alone)
 
     def test_who_has_routes_may_be_called_by_the_api_and_nobody_else(self):
         for name, _, beside in self.resources():
@@ -179,6 +263,16 @@ class Functions(unittest.TestCase):
                 self.assertIn("DeadLetterQueue", properties, name)
         self.assertTrue(scheduled)
 
+    def test_where_somebody_signs_in_or_shows_a_token_there_is_a_limit_of_its_own(self):
+        settings = TEMPLATE["Resources"]["Api"]["Properties"]["RouteSettings"]
+        # These are asked by who is signed in, and judge nothing that could be guessed.
+        besides = {"POST /accounts/sessions/", "POST /accounts/logout/", "POST /o/authorize/", "POST /o/logout/", "POST /o/userinfo/"}
+        asked = {f"POST {route['Path']}" for function in FUNCTIONS.values() for route in routes(function) if route["Method"] == "POST"}
+        guessed = {route for route in asked if route.startswith(("POST /accounts/", "POST /o/"))}
+        self.assertEqual(guessed - set(settings), besides)
+        for route, limit in settings.items():
+            self.assertLessEqual(limit["ThrottlingRateLimit"], 50, route)
+
     def test_reserved_concurrency_leaves_room_for_two_deployments_in_an_account(self):
         reserved = sum(function["Properties"].get("ReservedConcurrentExecutions", 0) for function in FUNCTIONS.values())
         # An account has 1,000 unless it asks for more, of which 100 cannot be reserved.
@@ -197,6 +291,13 @@ class Refusals(unittest.TestCase):
 
         with self.assertRaisesRegex(ValueError, "GET / is there twice"):
             broken(twice)
+
+    def test_a_limit_of_a_route_that_is_not_there(self):
+        def mistyped(resources):
+            resources["Api"]["Properties"]["RouteSettings"]["POST /o/tokens/"] = {"ThrottlingRateLimit": 1}
+
+        with self.assertRaisesRegex(ValueError, r"POST /o/tokens/"):
+            broken(mistyped)
 
     def test_a_function_that_another_stack_names_by_something_else_than_its_arn(self):
         def by_name(resources):

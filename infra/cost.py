@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from assemble import FUNCTION, ROOT, assemble, load
+from assemble import ROOT, assemble, load
+from stage import parameters_of
 
 # List prices of us-east-1 in US dollars, without free tiers, savings plans or taxes. Written down by hand in November 2026, not
 # fetched from AWS.
@@ -23,24 +24,21 @@ LOG_IN, LOG_KEPT = 0.50, 0.03  # a GB
 ALARM, DASHBOARD, METRIC = 0.10, 3.00, 0.30
 TRACES = 5.00  # a million
 
-# What is in the templates. Each function has an alarm of its own. In tens, so that one function more is no other price.
+TRACED_AT_ONCE, TRACED_BESIDES = 1.0, 0.05  # X-Ray takes the first request of a second, and a twentieth of the others
+MONTH = HOURS * 3600
+
+# What is in the templates.
 STACKS = assemble()
-FUNCTIONS = sum(resource["Type"] == FUNCTION for resource in STACKS.resources.values())
-ALARMS = round(
-    FUNCTIONS
-    + sum(
-        resource["Type"] == "AWS::CloudWatch::Alarm"
-        for path in sorted((ROOT / "infra" / "monitoring").iterdir())
-        for resource in load(path)["Resources"].values()
-    ),
-    -1,
-)
+OURS = [load(path) for path in [*sorted((ROOT / "infra" / "monitoring").iterdir()), *(ROOT / "infra" / f"{name}.yaml" for name in ("keys-and-secrets", "firewall"))]]
+RESOURCES = [resource["Type"] for stack in OURS + [child.template for child in STACKS.children.values()] for resource in stack["Resources"].values()]
+# In tens, so that one function more is no other price.
+ALARMS = round(RESOURCES.count("AWS::CloudWatch::Alarm"), -1)
 # Of decision 49: those of the deployment, and of each function that is used its latency. What is not written in an hour costs nothing.
 METRICS, METRICS_IDLE = 19 + 40, 6
-ENDPOINTS = 5  # Secrets Manager, KMS, logs, SNS, SES
+ENDPOINTS = 4  # Secrets Manager, KMS, logs, SNS
 WAF_RULES = 5
-SECRETS = 4  # the application's, the login's, the owner's, the signing keys'
-KEYS = 6 + 3  # ours, and three that sign id_tokens
+SECRETS = RESOURCES.count("AWS::SecretsManager::Secret") + 1  # and the owner's, which RDS makes
+KEYS = RESOURCES.count("AWS::KMS::Key") + 3  # and three that sign id_tokens
 
 
 @dataclass(frozen=True)
@@ -48,10 +46,29 @@ class Deployment:
     """How large it is and what is done with it. A year's data is stored."""
 
     name: str
+    stage: str
     studies: int
-    zones: int
-    instance: str
-    multi_az: bool
+    # Another size than that of the stage.
+    larger: str = ""
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return parameters_of(self.stage)
+
+    @property
+    def instance(self) -> str:
+        return self.larger or self.parameters["DatabaseClass"]
+
+    @property
+    def endpoints(self) -> int:
+        """In each zone. Mail by SES or SMTP has one of its own."""
+        return ENDPOINTS + (self.parameters["MailTransport"] != "none")
+
+    @property
+    def traces(self) -> float:
+        """A month, if requests came evenly."""
+        each_second = self.requests / MONTH
+        return MONTH * (min(each_second, TRACED_AT_ONCE) + TRACED_BESIDES * max(each_second - TRACED_AT_ONCE, 0))
 
     @property
     def patients(self) -> int:
@@ -83,17 +100,19 @@ class Deployment:
 
 
 DEPLOYMENTS = [
-    Deployment("idle, smallest (dev)", 0, 2, "db.t4g.medium", False),
-    Deployment("idle (prod)", 0, 3, "db.m7g.large", True),
-    Deployment("10 studies", 10, 3, "db.m7g.large", True),
-    Deployment("1,000 studies", 1000, 3, "db.r7g.2xlarge", True),
+    Deployment("idle, smallest (dev)", "dev", 0),
+    Deployment("idle (prod)", "prod", 0),
+    Deployment("10 studies (prod)", "prod", 10),
+    Deployment("1,000 studies (prod, larger)", "prod", 1000, "db.r7g.2xlarge"),
 ]
 
 
 def costs(of: Deployment) -> dict[str, float]:
     """Dollars a month."""
     millions = of.requests / 1e6
-    copies = 2 if of.multi_az else 1
+    parameters = of.parameters
+    copies = 2 if parameters["DatabaseMultiAz"] == "true" else 1
+    months = int(parameters["LogDays"]) / 365 * 12
     # 60 ms with 512 MB for an upload, 30 ms with 256 MB for a read, 20 ms with 256 MB for a token. docs/benchmarks.md has less: these are
     # with the network between function, proxy and database, and with starts.
     gb_seconds = of.uploads * 0.060 * 0.5 + of.reads * 0.030 * 0.25 + of.sign_ins * 4 * 0.020 * 0.25
@@ -104,12 +123,12 @@ def costs(of: Deployment) -> dict[str, float]:
     return {
         "database": INSTANCE[of.instance] * copies * HOURS + max(100, of.database_gb) * STORAGE * copies + of.database_gb * BACKUP,
         "proxy": PROXY * VCPU[of.instance] * HOURS,
-        "endpoints": ENDPOINT * ENDPOINTS * of.zones * HOURS,
+        "endpoints": ENDPOINT * of.endpoints * int(parameters["Zones"]) * HOURS,
         "functions": millions * LAMBDA_REQUESTS + gb_seconds / 1e6 * LAMBDA_SECONDS,
         "API, CloudFront, WAF": millions * (API + CLOUDFRONT_REQUESTS + WAF_REQUESTS) + gb_out * CLOUDFRONT_GB + WAF_ACL + WAF_RULES * WAF_RULE,
         "secrets and keys": SECRETS * SECRET + KEYS * KEY + millions * 0.1 * (SECRET_CALLS + KEY_CALLS) + of.sign_ins / 1e6 * RSA_CALLS,
-        # A year of logs is kept. X-Ray takes one request of twenty.
-        "logs, alarms, traces": log_gb * LOG_IN + log_gb * 12 * LOG_KEPT + ALARMS * ALARM + 2 * DASHBOARD + (METRICS if of.studies else METRICS_IDLE) * METRIC + millions * 0.05 * TRACES,
+        # Logs are kept for LogDays: what is paid once that many are there.
+        "logs, alarms, traces": log_gb * LOG_IN + log_gb * months * LOG_KEPT + ALARMS * ALARM + 2 * DASHBOARD + (METRICS if of.studies else METRICS_IDLE) * METRIC + of.traces / 1e6 * TRACES,
     }
 
 

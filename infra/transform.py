@@ -51,12 +51,22 @@ def transformed(template: dict, values: dict[str, Any]) -> dict:
     return Translator(MANAGED, Parser(), boto_session=boto3.Session(region_name="us-east-1")).translate(template, samples)
 
 
+def at_most(template: dict) -> dict:
+    """The template with the statements of roles that are there on a condition: policies are held against all that a role can allow."""
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::IAM::Role":
+            for policy in resource["Properties"].get("Policies", []):
+                document = policy["PolicyDocument"]
+                document["Statement"] = [statement.get("Fn::If", [None, statement])[1] for statement in document["Statement"]]
+    return template
+
+
 def main(stacks: Path, out: Path) -> None:
     logging.disable(logging.WARNING)
     out.mkdir(parents=True, exist_ok=True)
     values = values_of(load(stacks / "root.yaml"))
     for path in sorted(stacks.glob("*.yaml")):
-        template = transformed(uploaded(load(path)), values.get(path.stem, {}))
+        template = at_most(transformed(uploaded(load(path)), values.get(path.stem, {})))
         (out / f"{path.stem}.json").write_text(json.dumps(template, indent=1))
 
 

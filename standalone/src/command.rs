@@ -3,6 +3,7 @@
 mod audit;
 mod contain;
 mod exposed;
+mod pins;
 mod verify;
 
 use runtime::{App, Occasion, Scheduled};
@@ -32,6 +33,7 @@ const USAGE: &str = "\
 usage: jhe [serve] [--demo]          serve; without DB_HOST with a private PostgreSQL under .local
        jhe migrate                   apply the migrations to DB_HOST and make the functions' login
        jhe with-database COMMAND...  run a command with a throw-away PostgreSQL
+       jhe pins --site URL           print public keys as apps pin them; or of --certificate FILE
        jhe verify --target TARGET    look at a deployment: docs/verify.md has the options
        jhe contain --user ID|EMAIL | --client ID | --organization ID | --everything [--reason TEXT]
                                      end what is open of it and block it; --release: let it go again
@@ -47,6 +49,9 @@ type Result<T> = std::result::Result<T, Failure>;
 /// The database of the private server.
 const DATABASE: &str = "jhe";
 
+/// The rights of a login that all functions share.
+const ALL: &str = "jhe_app";
+
 /// Runs the command that the arguments name.
 pub async fn run(arguments: &[String]) -> Result<ExitCode> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -59,6 +64,7 @@ pub async fn run(arguments: &[String]) -> Result<ExitCode> {
         ["exposed", options @ ..] => exposed::run(options).await,
         ["audit", "prove", event] => audit::prove(event).await,
         ["audit", "public-key"] => audit::public_key().await,
+        ["pins", options @ ..] => pins::run(options).await,
         ["with-database", command @ ..] if !command.is_empty() => with_database(command).await,
         ["help" | "--help" | "-h"] => {
             println!("{}", usage());
@@ -249,7 +255,7 @@ async fn prepare(server: &Embedded, database: &str) -> Result<()> {
     store::migrate(&owner).await?;
     let app = server.app(database);
     let password = app.password.clone().unwrap_or_else(|| SecretString::from(String::new()));
-    store::create_login(&owner, &app.user, &password).await?;
+    store::create_login(&owner, &app.user, &password, ALL).await?;
     Ok(())
 }
 
@@ -292,9 +298,10 @@ async fn migrate() -> Result<ExitCode> {
     let applied = store::migrate(&owner).await?;
     println!("{applied} migrations applied");
     if let (Some(user), Some(password)) = (environment("DB_USER"), secret("DB_PASSWORD")?) {
-        store::create_login(&owner, &user, &password).await?;
+        store::create_login(&owner, &user, &password, ALL).await?;
         println!("the login {user} may do what the functions may do");
     }
+    println!("pgaudit: {}", store::log_changes(&owner).await?.text());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -318,6 +325,17 @@ fn secret(name: &str) -> Result<Option<SecretString>> {
     Ok(Some(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned())))
 }
 
+/// Makes a login for each group of functions, as a deployment on AWS has them: that of all with the group's name behind it.
+async fn make_logins_of_groups(server: &Embedded, database: &str) -> Result<()> {
+    let (owner, app) = (server.owner(database), server.app(database));
+    let password = app.password.unwrap_or_else(|| SecretString::from(String::new()));
+    for role in store::ROLES.into_iter().filter(|role| *role != ALL) {
+        let login = role.replacen("jhe", &app.user, 1);
+        store::create_login(&owner, &login, &password, role).await?;
+    }
+    Ok(())
+}
+
 /// Runs a command with a PostgreSQL that is gone afterwards. The command finds it by `DB_*` and `DB_OWNER_*`; the database
 /// `jhe_template` holds the demo world without tokens, for tests to copy.
 async fn with_database(command: &[&str]) -> Result<ExitCode> {
@@ -331,6 +349,7 @@ async fn with_database(command: &[&str]) -> Result<ExitCode> {
 async fn run_with(database: &Embedded, directory: &Path, command: &[&str]) -> Result<ExitCode> {
     const TEMPLATE: &str = "jhe_template";
     prepare(database, TEMPLATE).await?;
+    make_logins_of_groups(database, TEMPLATE).await?;
     demo::seed(&database.owner(TEMPLATE), "http://localhost:8000").await?;
     let (Some(program), arguments) = (command.first(), command.get(1..).unwrap_or_default()) else {
         return Ok(ExitCode::from(2));

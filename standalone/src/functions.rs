@@ -105,6 +105,7 @@ pub const FUNCTIONS: &[Function] = &[
     studies_patients_enrol::FUNCTION,
     studies_patients_list::FUNCTION,
     studies_read::FUNCTION,
+    tls_pins::FUNCTION,
     users_change::FUNCTION,
     users_factor_remove::FUNCTION,
     users_profile::FUNCTION,

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const GUIDE_SECTION: &str = "\n## The HIPAA storage guide's settings\n";
 
 /// The settings that the guide names: of `.env`, of Django, of PostgreSQL and of `PgBouncer`.
-const OF_GUIDE: [&str; 39] = [
+const OF_GUIDE: [&str; 45] = [
     "DB_NAME",
     "DB_USER",
     "DB_PASSWORD",
@@ -41,12 +41,18 @@ const OF_GUIDE: [&str; 39] = [
     "log_disconnections",
     "log_duration",
     "rds.force_ssl",
+    "require_secure_transport",
+    "--require-ssl",
     "pool_mode",
     "max_client_conn",
     "default_pool_size",
     "client_tls_sslmode",
     "server_tls_sslmode",
     "ssl_protocols",
+    "ssl_ciphers",
+    "ssl_prefer_server_ciphers",
+    "client_max_body_size",
+    "Skip authorization",
     "SSO_VALID_DOMAINS",
     "SAML_METADATA_URL",
     "SAML_ACS_URL",
@@ -87,6 +93,60 @@ fn read_by_code() -> BTreeMap<String, String> {
         });
     }
     found
+}
+
+/// What functions read and no parameter of the template says, and why.
+const NOT_BY_TEMPLATE: [(&str, &[&str]); 5] = [
+    ("Lambda sets it", &["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]),
+    (
+        "it is a secret, which may not stand in an environment, or names a place for one",
+        &[
+            "DB_PASSWORD",
+            "DB_OWNER_PASSWORD",
+            "DB_SECRET_ARN",
+            "FACTOR_KEY",
+            "FORM_KEY",
+            "LINK_KEY",
+            "SMTP_PASSWORD",
+            "SAML_SP_PRIVATE_KEY",
+            "PATIENT_AUTHORIZATION_CODE_VERIFIER",
+            "SIGNING_KEYS_FILE",
+        ],
+    ),
+    (
+        "it names a file, and a function has none; or a way that goes by a file",
+        &[
+            "DB_SSL_ROOT_CERT",
+            "DB_SSL_CERT",
+            "DB_SSL_KEY",
+            "DB_OWNER_SSL_CERT",
+            "DB_OWNER_SSL_KEY",
+            "SAML_METADATA_FILE",
+            "SAML_METADATA_CA_FILE",
+            "SMTP_SSL_ROOT_CERT",
+            "MAIL_DIRECTORY",
+            "RESPONSE_CA_FILE",
+        ],
+    ),
+    (
+        "on AWS there is one way to the database, and a connection for each process",
+        &["DB_OWNER_HOST", "DB_OWNER_PORT", "DB_POOL_SIZE"],
+    ),
+    ("it has one value, or is for tests", &["SAML_ACS_URL", "AWS_ENDPOINT_URL"]),
+];
+
+#[test]
+fn every_setting_of_the_functions_is_in_the_template() {
+    let template = text("template.yaml");
+    let given = |name: &str| template.contains(&format!("{name}: "));
+    let besides: BTreeSet<&str> = NOT_BY_TEMPLATE.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+    let read = read_by_code();
+    for (name, path) in read.iter().filter(|(_, path)| !path.contains("standalone/")) {
+        assert!(given(name) != besides.contains(name.as_str()), "{path} reads {name}");
+    }
+    for name in besides {
+        assert!(read.contains_key(name), "no code reads {name}");
+    }
 }
 
 /// The words in code spans.

@@ -88,9 +88,9 @@ async fn the_password_of_a_login_is_in_no_statement_that_a_server_could_log() {
     let name = format!("{}_login", world.database);
     for password in ["first of 'two'", "second"] {
         let config = DatabaseConfig { user: name.clone(), password: Some(password.into()), ..world.owner_config() };
-        store::create_login(&world.owner_config(), &name, &password.into()).await.expect("a login");
+        store::create_login(&world.owner_config(), &name, &password.into(), "jhe_app").await.expect("a login");
         Store::new(&config).expect("a store").ready().await.expect("the password");
-        assert!(store::is_login(&world.owner_config(), &name).await.expect("an answer"));
+        assert!(store::is_login(&world.owner_config(), &name, "jhe_app").await.expect("an answer"));
     }
     let said = |text: &str| {
         let text = text.replace('\'', "''");
@@ -101,7 +101,7 @@ async fn the_password_of_a_login_is_in_no_statement_that_a_server_could_log() {
         assert_eq!(world.count(&said(password)).await, 0, "{password}");
     }
     world.sql(&format!("DROP ROLE {name}")).await;
-    assert!(!store::is_login(&world.owner_config(), &name).await.expect("an answer"));
+    assert!(!store::is_login(&world.owner_config(), &name, "jhe_app").await.expect("an answer"));
 }
 
 #[tokio::test]
@@ -133,4 +133,12 @@ async fn a_token_of_iam_is_what_the_database_is_given_as_the_password() {
     }
     let (app, _) = world.process_with(&[("DB_AUTH", "iam"), credentials[1], credentials[2]]).await;
     assert!(app.warm_up().await.expect_err("no credentials").to_string().contains("AWS_ACCESS_KEY_ID"));
+}
+
+#[tokio::test]
+async fn a_login_is_given_no_rights_but_those_of_functions() {
+    let world = World::new().await;
+    let made = store::create_login(&world.owner_config(), "nobody_here", &"pw".to_owned().into(), "jhe_owner").await;
+    assert!(matches!(made, Err(store::LoginError::Role(role)) if role == "jhe_owner"));
+    assert!(store::is_login(&world.owner_config(), "nobody_here", "postgres").await.is_err());
 }

@@ -17,6 +17,7 @@ pub const PUBLIC: &[(&str, &str)] = &[
     ("GET /api/schema/redoc/", "the description of the API, for people"),
     ("GET /api/schema/swagger-ui/", "the description of the API, for people"),
     ("GET /health", "whether it runs"),
+    ("GET /api/v1/tls-pins", "public keys of the site's certificates"),
     ("GET /FHIR/R5/metadata", "what it can do"),
     ("GET /fhir/r5/metadata", "what it can do"),
     ("GET /FHIR/R5/.well-known/smart-configuration", "where to get a token"),

@@ -37,6 +37,109 @@ async fn the_functions_login_cannot_do_what_no_function_does() {
     }
 }
 
+/// What a group's login is refused, and what it may do.
+async fn check_group(group: &str, refused: &[&str], allowed: &[&str]) {
+    let world = World::new().await;
+    let client = world.as_group(group).await;
+    for statement in refused {
+        let error = client.batch_execute(statement).await.expect_err(statement);
+        let code = error.code().map(|state| state.code().to_owned());
+        assert_eq!(code.as_deref(), Some("42501"), "{group}: {statement}: insufficient_privilege, not {error:?}");
+    }
+    for statement in allowed {
+        client.batch_execute(statement).await.unwrap_or_else(|error| panic!("{group}: {statement}: {error:?}"));
+    }
+}
+
+#[tokio::test]
+async fn who_reads_resources_writes_nothing_but_the_record_of_it() {
+    check_group(
+        "fhir_read",
+        &[
+            "INSERT INTO observation SELECT * FROM observation",
+            "INSERT INTO consent_event SELECT * FROM consent_event",
+            "INSERT INTO patient SELECT * FROM patient",
+            "UPDATE app_user SET first_name = 'x'",
+            "UPDATE access_token SET revoked_at = now()",
+            "DELETE FROM study_patient",
+            "DELETE FROM auxiliary",
+            "SELECT password_hash FROM app_user",
+            "SELECT FROM totp_factor",
+            "SELECT FROM refresh_token",
+            "SELECT FROM login_session",
+            "SELECT change_standing('{}', 1, true, true, '{}')",
+        ],
+        &["SELECT id FROM observation", "SELECT id, email FROM app_user"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn who_writes_resources_has_nothing_of_sign_ins() {
+    check_group(
+        "fhir_write",
+        &[
+            "SELECT password_hash FROM app_user",
+            "SELECT FROM passkey",
+            "DELETE FROM login_session",
+            "INSERT INTO refresh_token SELECT * FROM refresh_token",
+        ],
+        &["SELECT FROM observation", "DELETE FROM auxiliary WHERE false"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn who_signs_people_in_sees_no_health_data() {
+    check_group(
+        "identity",
+        &[
+            "SELECT FROM observation",
+            "SELECT FROM observation_identifier",
+            "SELECT FROM source_observation",
+            "SELECT FROM study_observation",
+            "SELECT FROM auxiliary",
+            "INSERT INTO observation SELECT * FROM observation",
+        ],
+        &["SELECT FROM login_session", "SELECT password_hash FROM app_user"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn who_cares_for_people_and_studies_changes_no_health_data() {
+    check_group(
+        "people",
+        &[
+            "INSERT INTO observation SELECT * FROM observation",
+            "DELETE FROM auxiliary",
+            "UPDATE auxiliary SET version = 2",
+        ],
+        &["SELECT FROM observation", "SELECT FROM study"],
+    )
+    .await;
+}
+
+/// A migration that grants something to all functions has to grant it to a group as well, or the group's functions go without.
+#[tokio::test]
+async fn what_all_functions_may_some_group_may() {
+    let world = World::new().await;
+    let rows = world
+        .sql(
+            "SELECT format('%s on %s', p.privilege, c.relname)
+               FROM pg_class c CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) p (privilege)
+              WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v')
+                AND CASE p.privilege WHEN 'DELETE' THEN has_table_privilege('jhe_app', c.oid, p.privilege)
+                                     ELSE has_any_column_privilege('jhe_app', c.oid, p.privilege) END
+                AND NOT EXISTS (SELECT FROM unnest('{jhe_fhir_read,jhe_fhir_write,jhe_identity,jhe_people}'::text[]) g (role)
+                                 WHERE CASE p.privilege WHEN 'DELETE' THEN has_table_privilege(g.role, c.oid, p.privilege)
+                                                        ELSE has_any_column_privilege(g.role, c.oid, p.privilege) END)",
+        )
+        .await;
+    let missing: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    assert!(missing.is_empty(), "no group may: {missing:?}");
+}
+
 #[tokio::test]
 async fn functions_with_the_owners_rights_look_at_temporary_tables_last_and_belong_to_nobody_else() {
     let world = World::new().await;

@@ -291,11 +291,11 @@ fn asked(routes: &[Route]) -> Vec<(&Route, Option<&'static Way>, Whose)> {
 }
 
 /// The lines of some routes, on a world of their own. What a caller changed is taken back before the next calls.
-async fn lines(routes: Vec<Route>) -> Vec<String> {
+async fn lines(routes: Vec<Route>, by_groups: bool) -> Vec<String> {
     let world = furnished().await;
     let callers = callers(&world).await;
     world.remember().await;
-    let world = world.behind_gateway();
+    let world = if by_groups { world.with_logins_of_groups().await } else { world.behind_gateway() };
     let mut lines = Vec::new();
     for (route, way, whose) in asked(&routes) {
         let named = way.map(|way| format!(" ({})", way.name)).unwrap_or_default();
@@ -331,11 +331,11 @@ async fn lines(routes: Vec<Route>) -> Vec<String> {
 /// How many worlds are asked at the same time.
 const WORLDS: usize = 4;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn everybody_may_call_what_the_matrix_says() {
+/// The matrix as it is, with one login for all functions or one for each group.
+async fn matrix(by_groups: bool) -> String {
     let all = declared();
     let routes: Vec<Route> = all.iter().filter(|route| !is_told_by_another(route, &all)).cloned().collect();
-    let parts = routes.chunks(routes.len().div_ceil(WORLDS)).map(|part| tokio::spawn(lines(part.to_vec())));
+    let parts = routes.chunks(routes.len().div_ceil(WORLDS)).map(|part| tokio::spawn(lines(part.to_vec(), by_groups)));
     let mut matrix = format!("{HEADER}{:<66}{:<6}", "route", "whose");
     for caller in CALLERS {
         let _ = write!(matrix, "{caller:<10}");
@@ -346,9 +346,11 @@ async fn everybody_may_call_what_the_matrix_says() {
             matrix = format!("{matrix}{line}\n");
         }
     }
-    if std::env::var_os("UPDATE_MATRIX").is_some() {
-        std::fs::write(golden(), &matrix).expect("the file is written");
-    }
+    matrix
+}
+
+/// Nothing of a matrix differs from what the file says.
+fn is_as_written(matrix: &str) {
     let expected = std::fs::read_to_string(golden()).expect("matrix.txt");
     let (is, was): (BTreeSet<&str>, BTreeSet<&str>) = (matrix.lines().collect(), expected.lines().collect());
     let difference: Vec<String> = was
@@ -357,6 +359,21 @@ async fn everybody_may_call_what_the_matrix_says() {
         .chain(is.difference(&was).map(|line| format!("+ {line}")))
         .collect();
     assert!(difference.is_empty() && matrix == expected, "the matrix is another:\n{}", difference.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_may_call_what_the_matrix_says() {
+    let matrix = matrix(false).await;
+    if std::env::var_os("UPDATE_MATRIX").is_some() {
+        std::fs::write(golden(), &matrix).expect("the file is written");
+    }
+    is_as_written(&matrix);
+}
+
+/// Each group of functions has the rights that its functions need.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_matrix_is_the_same_with_a_login_for_each_group_of_functions() {
+    is_as_written(&matrix(true).await);
 }
 
 #[tokio::test]

@@ -195,18 +195,24 @@ fn every_function_has_an_event_of_its_own() {
 
 /// Where a secret is judged, or a mail is sent to whom the caller names.
 fn is_guarded(method: &str, path: &str) -> bool {
-    const PLACES: [&str; 15] = [
+    const PLACES: [&str; 21] = [
         "/accounts/email-code/",
         "/accounts/login/",
+        "/accounts/passkey/",
         "/accounts/password/",
         "/accounts/reset/",
         "/accounts/reset/confirm/",
         "/accounts/second-factor/",
         "/accounts/second-factor/enrol/",
+        "/accounts/second-factor/manage/",
+        "/accounts/second-factor/passkey/",
+        "/accounts/second-factor/passkey/enrol/",
         "/accounts/sign-up/",
         "/accounts/verify/",
         "/api/v1/invitation/{invitation}",
+        "/o/introspect/",
         "/o/par/",
+        "/o/revoke_token/",
         "/o/token-exchange",
         "/o/token-exchange/",
         "/o/token/",

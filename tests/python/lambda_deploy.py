@@ -21,7 +21,7 @@ from runtime_api import FunctionProcess
 MIGRATE, ROTATE = "database-migrate", "secrets-rotate"
 FUNCTIONS = {MIGRATE, ROTATE}
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
-DATABASE, LOGIN = "lambda_deploy", "lambda_deploy_login"
+DATABASE, LOGIN, READER = "lambda_deploy", "lambda_deploy_login", "lambda_deploy_reader"
 Check = Callable[..., None]
 
 
@@ -79,23 +79,27 @@ class Answers:
 
 
 class Deployment:
-    """A database without anything in it, the secret of a login that does not exist yet, and an application's secret as
-    CloudFormation makes it: no function could read it."""
+    """A database without anything in it, the secret of a login that does not exist yet, and the secrets of keys as CloudFormation
+    makes them: without keys."""
 
     def __init__(self, world: World):
         self.manager = world.client("secretsmanager")
-        psql("postgres", "-c", f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)", "-c", f"DROP ROLE IF EXISTS {LOGIN}")
+        psql("postgres", "-c", f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)", "-c", f"DROP ROLE IF EXISTS {LOGIN}, {READER}")
         psql("postgres", "-c", f"CREATE DATABASE {DATABASE}")
-        self.application = self.secret("deploy/application", "application", {"origin_key": "origin", "smtp_password": "by hand"})
+        self.application = self.secret("deploy/application", "application", {"more": "by hand"})
+        self.factors = self.secret("deploy/factors", "factors", {})
         self.login = self.secret("deploy/login", "database-user", {"username": LOGIN, "password": secrets.token_urlsafe(24)})
+        reader = {"username": READER, "password": secrets.token_urlsafe(24), "role": "jhe_fhir_read"}
+        self.reader = self.secret("deploy/reader", "database-user", reader)
         self.answers = Answers()
         self.environment = {
             **world.by_secret,
             "DB_NAME": DATABASE,
             "DB_OWNER_USER": os.environ["DB_OWNER_USER"],
             "DB_OWNER_PASSWORD": os.environ["DB_OWNER_PASSWORD"],
-            "DB_LOGIN_SECRET_ARN": self.login,
+            "DB_LOGIN_SECRET_ARNS": f"{self.login},{self.reader}",
             "SECRET_ARN": self.application,
+            "FACTOR_SECRET_ARN": self.factors,
             "RESPONSE_CA_FILE": self.answers.authority,
         }
 
@@ -114,14 +118,18 @@ class Deployment:
         moved = {"MoveToVersionId": put["VersionId"], "RemoveFromVersionId": current}
         self.manager.update_secret_version_stage(SecretId=secret, VersionStage="AWSCURRENT", **moved)
 
+    def can(self, statement: str, login: str, password: str) -> bool:
+        """Whether a login opens the database and may do this."""
+        environment = libpq(login, password, DATABASE)
+        return subprocess.run(["psql", "-qXAtc", statement], env=environment, capture_output=True).returncode == 0
+
     def can_connect(self, password: str) -> bool:
         """Whether the login opens the database, and reads what functions read."""
-        environment = libpq(LOGIN, password, DATABASE)
-        return subprocess.run(["psql", "-qXAtc", "SELECT count(*) FROM study"], env=environment, capture_output=True).returncode == 0
+        return self.can("SELECT count(*) FROM study", LOGIN, password)
 
     def close(self) -> None:
         self.answers.close()
-        psql("postgres", "-c", f"DROP DATABASE {DATABASE} WITH (FORCE)", "-c", f"DROP ROLE IF EXISTS {LOGIN}")
+        psql("postgres", "-c", f"DROP DATABASE {DATABASE} WITH (FORCE)", "-c", f"DROP ROLE IF EXISTS {LOGIN}, {READER}")
 
 
 def applied() -> int:
@@ -140,6 +148,10 @@ def migrations(binary: Path, deployment: Deployment, check: Check) -> None:
         check("a deployment is told that the migrations are applied", taken[-1:] == [expected], f"{made} {taken}")
         check("all of them are", isinstance(made, dict) and made["applied"] == files == applied(), made)
         check("the functions' login is made", deployment.can_connect(deployment.read(deployment.login)["password"]), made)
+        reader = deployment.read(deployment.reader)["password"]
+        reads = deployment.can("SELECT FROM observation", READER, reader)
+        writes = deployment.can("DELETE FROM auxiliary WHERE false", READER, reader)
+        check("a group's login has the rights of its group and no others", reads and not writes, f"{reads} {writes}")
         again = called(process, {**asked, "RequestType": "Update", "PhysicalResourceId": "migrations"})
         check("what is applied is not applied again", again["applied"] == 0 and taken[-1]["Status"] == "SUCCESS", again)
         called(process, {**asked, "RequestType": "Delete", "PhysicalResourceId": "migrations"})
@@ -166,7 +178,7 @@ def rotate(process: FunctionProcess, secret: str, steps: tuple[str, ...] = STEPS
 
 def application(process: FunctionProcess, deployment: Deployment, check: Check) -> None:
     """The keys of the functions: what is missing is made, then each moves up."""
-    names = ("link_key", "form_key", "factor_key")
+    names = ("link_key", "form_key")
     before = deployment.read(deployment.application)
     first = rotate(process, deployment.application)
     made = deployment.read(deployment.application)
@@ -174,14 +186,24 @@ def application(process: FunctionProcess, deployment: Deployment, check: Check) 
     rotate(process, deployment.application)
     second = deployment.read(deployment.application)
     check("keys move up", all(second[name] == made[f"{name}_next"] for name in names), list(second))
-    check("what they signed is still taken", all(second[f"{name}_previous"] == made[name] for name in names[:2]), list(second))
-    check("what they encrypted still opens", second["factor_keys_earlier"] == [made["factor_key"]], list(second))
+    check("what they signed is still taken", all(second[f"{name}_previous"] == made[name] for name in names), list(second))
     check("what is put in by hand stays", all(second[name] == before[name] for name in before), list(second))
     asked = event(ROTATE, secret=deployment.application, rotation=str(uuid.uuid4()))
     called(process, {**asked, "Step": "createSecret"})
-    deployment.put_by_hand(deployment.application, {**second, "smtp_password": "new"})
+    deployment.put_by_hand(deployment.application, {**second, "more": "new"})
     late = called(process, {**asked, "Step": "testSecret"})
     check("what is put in meanwhile is not lost", "changed meanwhile" in str(late), late)
+
+
+def factors(process: FunctionProcess, deployment: Deployment, check: Check) -> None:
+    """The key of second factors: what an earlier one encrypted still opens."""
+    first = rotate(process, deployment.factors)
+    made = deployment.read(deployment.factors)
+    check("the first rotation makes the key", set(made) == {"factor_key", "factor_key_next"}, first)
+    rotate(process, deployment.factors)
+    second = deployment.read(deployment.factors)
+    kept = second["factor_keys_earlier"] == [made["factor_key"]] and second["factor_key"] == made["factor_key_next"]
+    check("the key moves up, and the one before stays", kept, list(second))
 
 
 def database_user(process: FunctionProcess, deployment: Deployment, check: Check) -> None:
@@ -192,6 +214,11 @@ def database_user(process: FunctionProcess, deployment: Deployment, check: Check
     check("the login has another password", new["password"] != old and new["username"] == LOGIN, done)
     check("the database takes that one and no other", deployment.can_connect(new["password"]) and not deployment.can_connect(old), done)
     check("no report has it", not any(word in str(done) for word in (old, new["password"])), done)
+    rotate(process, deployment.reader)
+    reader = deployment.read(deployment.reader)
+    reads = deployment.can("SELECT FROM observation", READER, reader["password"])
+    writes = deployment.can("DELETE FROM auxiliary WHERE false", READER, reader["password"])
+    check("a group's login keeps its rights", reads and not writes and reader["role"] == "jhe_fhir_read", f"{reads} {writes}")
     unmade = rotate(process, deployment.login, ("setSecret", "testSecret", "finishSecret"))
     kept = deployment.read(deployment.login) == new and deployment.can_connect(new["password"])
     check("a version that was not made never counts", all("not there" in str(step) for step in unmade) and kept, unmade)
@@ -200,6 +227,7 @@ def database_user(process: FunctionProcess, deployment: Deployment, check: Check
 def rotation(binary: Path, deployment: Deployment, check: Check) -> None:
     with FunctionProcess(binary, deployment.environment) as process:
         application(process, deployment, check)
+        factors(process, deployment, check)
         database_user(process, deployment, check)
         for kind in ("", "something"):
             stranger = deployment.secret(f"deploy/stranger{kind}", kind, {"key": "x"})

@@ -22,7 +22,7 @@ def sent(given: dict, headers: dict[str, str]) -> dict:
 def origin(binaries: Path, world: World, load: Load, check: Check) -> None:
     """Where the secret has an `origin_key`, only requests that say it are served."""
     secret = world.copy_of_secret("jhe/with-origin", {"origin_key": "the-new-one", "origin_key_previous": "the-old-one"})
-    environment = {**world.by_secret, "SECRET_ARN": secret}
+    environment = {**world.by_secret, "ORIGIN_SECRET_ARN": secret}
     for name, other, wall in (("fhir-device-search", "issue", 200), ("oauth-discovery", "error", 200), ("cors-preflight", None, 204)):
         given = load(name)
         with FunctionProcess(binaries / name, environment) as process:
@@ -30,6 +30,11 @@ def origin(binaries: Path, world: World, load: Load, check: Check) -> None:
                 answer = process.invoke(sent(given, {} if said is None else {VERIFY: said}))
                 shape = status != 403 or other is None or other in json.loads(answer["body"])
                 check(f"{name} with {said!r} before it", answer["statusCode"] == status and shape, answer)
+    # One secret can hold it with all else.
+    shared = {name: value for name, value in world.by_secret.items() if name != "ORIGIN_SECRET_ARN"}
+    with FunctionProcess(binaries / "oauth-discovery", {**shared, "SECRET_ARN": secret}) as process:
+        answer = process.invoke(load("oauth-discovery"))
+        check("an origin_key in the application's secret counts, too", answer["statusCode"] == 403, answer)
     with FunctionProcess(binaries / "oauth-discovery", world.by_secret) as process:
         answer = process.invoke(load("oauth-discovery"))
         check("without an origin_key nothing has to be said", answer["statusCode"] == 200, answer)
@@ -37,7 +42,7 @@ def origin(binaries: Path, world: World, load: Load, check: Check) -> None:
 
 def address(binaries: Path, world: World, load: Load, check: Check) -> None:
     """Behind CloudFront the caller's address is what CloudFront adds, whatever the caller writes before it."""
-    environment = {**world.by_secret, "SECRET_ARN": world.copy_of_secret("jhe/with-address", {"origin_key": "the-key"})}
+    environment = {**world.by_secret, "ORIGIN_SECRET_ARN": world.copy_of_secret("jhe/with-address", {"origin_key": "the-key"})}
     given = load("fhir-patient-read")
     peer = given["requestContext"]["http"]["sourceIp"]
     with FunctionProcess(binaries / "fhir-patient-read", environment) as process:

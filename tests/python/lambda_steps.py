@@ -113,6 +113,7 @@ DENIED = "You do not have permission to perform this action."
 FHIR = [
     Step("api-schema", 200, lambda a, v: a.json["openapi"] == "3.1.1"),
     Step("health", 200, lambda a, v: a.json["status"] == "ok"),
+    Step("tls-pins", 200, lambda a, v: len(a.json["pins"]) == 2 and a.json["change"] == "2027-03-01"),
     Step("fhir-metadata", 200, lambda a, v: a.json["fhirVersion"] == "5.0.0" and a.header("content-type") == "application/fhir+json"),
     Step("cors-preflight", 204, lambda a, v: a.header("access-control-max-age") == "600"),
     Step("oauth-discovery", 200, lambda a, v: a.json["issuer"] == "https://jhe.example/o"),

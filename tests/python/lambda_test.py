@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import lambda_audit
+import lambda_canary
 import lambda_contain
 import lambda_deploy
 import lambda_keys
@@ -28,7 +29,7 @@ import lambda_security
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from database import psql
 from lambda_steps import FHIR, REST, Answer, Step, Values
-from lambda_world import World
+from lambda_world import PARTS, World
 from runtime_api import FunctionProcess, start
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -171,7 +172,7 @@ def modulus(keys: lambda_keys.Keys) -> str:
 
 def without_secrets(world: World, values: Values, count: Count) -> None:
     """A function whose secret cannot be read answers 503 and nothing else."""
-    lost = {**world.by_secret, "SECRET_ARN": "jhe/no-such-secret", "SIGNING_KEYS_SECRET_ID": "jhe/no-such-secret"}
+    lost = {**world.by_secret, **dict.fromkeys((*PARTS, "SIGNING_KEYS_SECRET_ID"), "jhe/no-such-secret")}
     for function, name in (("fhir-observation-read", "fhir-observation-read"), ("oauth-jwks", "oauth-jwks")):
         with FunctionProcess(BINARIES / function, lost) as process:
             answer = Answer(process.invoke(load(name, values)))
@@ -226,6 +227,7 @@ def main() -> int:
         lambda_contain.run(process, world, count.check)
     without_secrets(world, values, count)
     lambda_logs.run(BINARIES, world, lambda name: load(name, values), count.check)
+    lambda_canary.run(BINARIES, world, lambda name: load(name, values), count.check)
     world.close()
     print(f"{count.passed} passed, {count.failed} failed")
     return 1 if count.failed else 0

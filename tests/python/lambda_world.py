@@ -1,4 +1,4 @@
-"""What functions need around them: a copy of the demo world, tokens, keys, and a secret in moto's Secrets Manager.
+"""What functions need around them: a copy of the demo world, tokens, keys, and secrets in moto's Secrets Manager.
 
 Used inside `jhe with-database`, which gives the database by its environment.
 """
@@ -13,7 +13,15 @@ from database import issue_token, psql
 from instance import ROOT
 
 SITE_URL = "https://jhe.example"
-SECRET_NAME = "jhe/functions"
+# A secret for each use, as the templates have them: the variable that names it, and what is in it.
+PARTS = {
+    "SECRET_ARN": ("link_key", "form_key"),
+    "DB_SECRET_ARN": ("db_username", "db_password"),
+    "ORIGIN_SECRET_ARN": (),
+    "FACTOR_SECRET_ARN": ("factor_key",),
+    "MAIL_SECRET_ARN": (),
+    "SAML_SECRET_ARN": ("saml_key",),
+}
 RING_NAME = "jhe/signing-keys"
 AWS = {
     "AWS_ACCESS_KEY_ID": "test",
@@ -52,6 +60,8 @@ class World:
             "SSO_VALID_DOMAINS": "example.com",
             "LOG_LEVEL": os.environ.get("LOG_LEVEL", "off"),
             "RATE_LIMIT_PER_MINUTE": "0",
+            "TLS_PINS": f"{random_key()},{random_key()}",
+            "TLS_PINS_CHANGE": "2027-03-01",
         }
         self.by_variables = {
             **self.common,
@@ -64,7 +74,7 @@ class World:
         self.by_secret = {**self.common, **AWS, **self.start_secrets_manager()}
 
     def start_secrets_manager(self) -> dict[str, str]:
-        """Starts moto, puts the secret there, and gives the variables that lead to it: no password, no key among them. The
+        """Starts moto, puts the secrets there, and gives the variables that lead to them: no password, no key among them. The
         ring of signing keys is a secret without a value, as CloudFormation makes it."""
         os.environ.update(AWS)
         import moto_server
@@ -74,20 +84,20 @@ class World:
         self.url = f"http://{host}:{port}"
         document = {"db_username": os.environ["DB_USER"], "db_password": os.environ["DB_PASSWORD"], **self.keys}
         client = self.client("secretsmanager")
-        created = client.create_secret(Name=SECRET_NAME, SecretString=json.dumps(document))
+        parts = {variable: json.dumps({name: document[name] for name in names}) for variable, names in PARTS.items()}
         self.ring = client.create_secret(Name=RING_NAME)["ARN"]
         return {
             "AWS_ENDPOINT_URL": self.url,
-            "SECRET_ARN": created["ARN"],
+            **{variable: client.create_secret(Name=f"jhe/{variable}", SecretString=text)["ARN"] for variable, text in parts.items()},
             "SIGNING_KEYS_SECRET_ID": self.ring,
             "SIGNING_KEY_KIND": "kms",
             "SIGNING_KEY_BITS": "2048",
         }
 
     def copy_of_secret(self, name: str, more: dict[str, str]) -> str:
-        """Another secret of functions, with the same and more in it."""
+        """Another secret with the keys of links and forms, with the same and more in it."""
         client = self.client("secretsmanager")
-        document = json.loads(client.get_secret_value(SecretId=SECRET_NAME)["SecretString"])
+        document = json.loads(client.get_secret_value(SecretId="jhe/SECRET_ARN")["SecretString"])
         tags = [{"Key": "jhe-rotates", "Value": "application"}]
         return client.create_secret(Name=name, SecretString=json.dumps({**document, **more}), Tags=tags)["ARN"]
 

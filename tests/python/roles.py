@@ -1,6 +1,7 @@
 """What the role of each function allows, by the transformed template: what CloudFormation is given."""
 
 import json
+import re
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from instance import ROOT
 INFRA_PYTHON = ROOT / ".venv-infra" / "bin" / "python"
 ATTACH = {"CreateNetworkInterface", "DeleteNetworkInterface", "DescribeNetworkInterfaces", "DescribeSubnets"}
 ATTACH |= {"AssignPrivateIpAddresses", "UnassignPrivateIpAddresses"}
+# The secrets of the logins of groups of functions are alike, and read by the same: one name for all of them.
+GROUPS, OF_GROUPS = re.compile("^(FhirRead|FhirWrite|Identity|People)UserSecret$"), "GroupUserSecret"
 # What Lambda itself does with a function's role, by the property of the function that asks for it.
 BY_LAMBDA = {
     "LoggingConfig": {"logs:CreateLogStream", "logs:PutLogEvents"},
@@ -48,7 +51,7 @@ def actions(statement: dict) -> set[str]:
     found = set()
     for action in listed(statement["Action"]):
         secrets = listed(statement["Resource"]) if action.startswith("secretsmanager:") else [None]
-        found |= {f"{action} {secret['Ref'].removeprefix('Keys')}" if secret else action for secret in secrets}
+        found |= {f"{action} {GROUPS.sub(OF_GROUPS, secret['Ref'].removeprefix('Keys'))}" if secret else action for secret in secrets}
     return found
 
 

@@ -94,12 +94,15 @@ class Deployment:
                 "/etc/postgresql/tls": str(self.tls),
             },
         )
+        ensure("ensure-pgaudit")
         access = rendered("postgresql/pg_hba.conf", {"10.0.1.10/32": "127.0.0.1/32"})
         self.postgres = Postgres(self.directory, settings, access + access.replace("127.0.0.1/32", "::1/128"))
         self.started.append(self.postgres)
         # As the administrator of a provider's database is: no superuser.
         self.postgres.sql(f"CREATE ROLE jhe_owner LOGIN CREATEDB CREATEROLE PASSWORD '{OWNER_PASSWORD}'")
         self.postgres.sql("CREATE DATABASE jhe OWNER jhe_owner")
+        # Who owns the database may not.
+        self.postgres.sql("CREATE EXTENSION pgaudit", "jhe")
 
     def start_pooler(self) -> None:
         # The login is made by `jhe migrate`, so its password is known as PostgreSQL keeps it only then.

@@ -1,5 +1,7 @@
 """The files of `infra/self-hosted`, started for real. Ends with `N passed, N failed`."""
 
+import base64
+import hashlib
 import os
 import re
 import shutil
@@ -157,6 +159,35 @@ def migrating_again_leaves_the_login_as_the_pooler_knows_it(site: Deployment) ->
 
 
 @suite.test
+def pgaudit_is_switched_on_by_who_may_and_else_it_is_said(site: Deployment) -> None:
+    assert "pgaudit: on" in site.jhe("migrate", unit="jhe-migrate.service").stdout
+    site.postgres.sql("DROP EXTENSION pgaudit", "jhe")
+    refused = site.jhe("migrate", unit="jhe-migrate.service")
+    assert refused.returncode == 0 and "only a superuser can switch it on: CREATE EXTENSION pgaudit" in refused.stdout, refused
+    # As the administrator of a provider's database may.
+    site.postgres.sql("ALTER ROLE jhe_owner SUPERUSER")
+    try:
+        assert "pgaudit: on" in site.jhe("migrate", unit="jhe-migrate.service").stdout
+    finally:
+        site.postgres.sql("ALTER ROLE jhe_owner NOSUPERUSER")
+    assert site.postgres.sql("SELECT count(*) FROM pg_extension WHERE extname = 'pgaudit'", "jhe") == "1"
+
+
+@suite.test
+def the_keys_of_a_certificate_and_of_the_site_are_the_same_pins(site: Deployment) -> None:
+    spki = subprocess.run(["openssl", "x509", "-in", site.certificate, "-noout", "-pubkey"], capture_output=True, check=True).stdout
+    der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "der"], input=spki, capture_output=True, check=True).stdout
+    pin = base64.b64encode(hashlib.sha256(der).digest()).decode()
+    by_file = site.jhe("pins", "--certificate", str(site.certificate), unit="jhe.service")
+    by_site = site.jhe("pins", "--site", site.base, "--ca-file", str(site.tls / "authorities.pem"), unit="jhe.service")
+    for done in (by_file, by_site):
+        assert done.stdout.splitlines()[0] == f"{pin}  the certificate", done
+    for words in (["--site", site.base], ["--site", site.clear], ["--certificate", "/nowhere"], [], ["--site"]):
+        done = site.jhe("pins", *words, unit="jhe.service")
+        assert done.returncode == 1 and not done.stdout and "jhe: " in done.stderr, (words, done)
+
+
+@suite.test
 def a_pooler_with_the_certificate_of_another_authority_gets_nothing(site: Deployment) -> None:
     other = tempfile.TemporaryDirectory()
     path = Path(other.name, "authorities.pem")
@@ -178,6 +209,13 @@ def logs_hold_who_changed_something_and_no_values_and_no_paths(site: Deployment)
     log = site.postgres.log.read_text()
     changed = r"user=jhe_service,db=jhe,app=jhe,client=127\.0\.0\.1 LOG:  execute \S+: \s*(INSERT|UPDATE|DELETE)"
     assert re.search(changed, log), "changes are logged"
+    # Most changes begin with WITH, and are SELECTs to log_statement: pgaudit says what they do, once each, and no value.
+    entries = re.split(r"\n(?=\d{4}-\d{2}-\d{2} )", log)
+    audited = [found for entry in entries if (found := re.search(r"LOG:  AUDIT: SESSION,\d+,\d+,(\w+),([\w ]+),[^,]*,[^,]*,(.*)", entry, re.DOTALL))]
+    kinds = {(found[1], found[2]) for found in audited}
+    assert {("ROLE", "GRANT ROLE"), ("DDL", "CREATE TABLE"), ("WRITE", "INSERT")} <= kinds, kinds
+    hidden = [found[3] for found in audited if found[1] == "WRITE" and re.match(r'"?\s*WITH\b', found[3])]
+    assert hidden and all("<not logged>" in text for text in hidden), hidden[:3]
     assert "connection authorized: user=jhe_service database=jhe" in log and "disconnection: session time" in log
     for value in ["nobody@example.com", SERVICE_PASSWORD, OWNER_PASSWORD]:
         assert value not in log, f"{value} is in the log of PostgreSQL"

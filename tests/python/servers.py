@@ -145,7 +145,7 @@ class Postgres:
         """Statements by the superuser: what they print."""
         command = as_account([program("psql"), "-qXAt", "-h", self.directory, "-p", str(self.port), "-U", "postgres", "-d", database, "-v", "ON_ERROR_STOP=1", "-c", statement])
         # What the test itself does is not what the log is looked at for.
-        environment = {**os.environ, "PGOPTIONS": "-c log_statement=none"}
+        environment = {**os.environ, "PGOPTIONS": "-c log_statement=none -c pgaudit.log=none"}
         done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"{statement}: {done.stderr}")

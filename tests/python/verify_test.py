@@ -8,115 +8,19 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import requests
+import verify_facts  # noqa: F401  its tests are of this suite
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from instance import Instance
 from self_hosted import JHE, Deployment
-from suite import Suite
-
-WORLD = {"database-as-migrated", "access-control", "upload-needs-consent", "revocation-hides"}
-UNSEEN = {"storage-encrypted", "backups", "restore-drill", "retention"}
-suite = Suite()
-
-
-class Run:
-    """A run of `jhe verify`: its results, and its evidence."""
-
-    def __init__(self, site: Deployment, *options: str, target: str = "self-hosted", **environment: str):
-        reports = site.directory / "evidence"
-        before = set(reports.glob("*")) if reports.exists() else set()
-        trusted = ["--ca-file", str(site.tls / "authorities.pem"), "--clear-url", site.clear]
-        done = site.jhe(
-            "verify", "--target", target, "--report", str(reports), *trusted, *options, unit="jhe-verify.service", **environment
-        )
-        self.code, self.output = done.returncode, done.stdout + done.stderr
-        self.files = {path.suffix: path for path in set(reports.glob("*")) - before} if reports.exists() else {}
-        if ".json" not in self.files:
-            raise AssertionError(self.output)
-        self.report = json.loads(self.files[".json"].read_text())
-        self.verdicts = {finding["id"]: finding["verdict"] for finding in self.report["findings"]}
-        # A report of the same second would have the same name.
-        self.files = {suffix: path.rename(path.with_name(f"{time.monotonic_ns()}-{path.name}")) for suffix, path in self.files.items()}
-
-    def failed(self) -> set[str]:
-        return {check for check, verdict in self.verdicts.items() if verdict == "fail"}
-
-    def unseen(self) -> set[str]:
-        return {check for check, verdict in self.verdicts.items() if verdict == "not checkable"}
-
-
-# All checks but those that take a world of their own, which takes seconds.
-QUICK: list[str] = []
-
-
-def quickly(site: Deployment, *options: str, **environment: str) -> Run:
-    return Run(site, "--only", ",".join(QUICK), *options, **environment)
-
-
-@contextmanager
-def proxied(site: Deployment, *changes: tuple[str, str]) -> Iterator[None]:
-    """While the proxy's file has these changes."""
-    site.configure_nginx(*changes)
-    try:
-        yield
-    finally:
-        site.configure_nginx()
-
-
-@contextmanager
-def served(site: Deployment, **changes: str) -> Iterator[None]:
-    """While the database has other settings or rules of access."""
-    site.postgres.reload(**changes)
-    site.pooler.restart()
-    try:
-        yield
-    finally:
-        site.postgres.reload()
-        site.pooler.restart()
-
-
-@contextmanager
-def pooled(site: Deployment, change: tuple[str, str]) -> Iterator[None]:
-    """While the pooler's file has this change."""
-    configuration = site.directory / "pgbouncer.ini"
-    text = configuration.read_text()
-    configuration.write_text(text.replace(*change))
-    site.pooler.restart()
-    try:
-        yield
-    finally:
-        configuration.write_text(text)
-        site.pooler.restart()
-
-
-@contextmanager
-def between(site: Deployment, begin: str, end: str) -> Iterator[None]:
-    """Between two statements of the database's owner."""
-    site.postgres.sql(begin, "jhe")
-    try:
-        yield
-    finally:
-        site.postgres.sql(end, "jhe")
-
-
-def fails(site: Deployment, expected: str, *options: str, **environment: str) -> None:
-    run = quickly(site, *options, **environment)
-    assert run.failed() == {expected}, f"{expected}, not {run.failed()}: {run.output}"
-    assert run.code == 1
-    finding = next(finding for finding in run.report["findings"] if finding["id"] == expected)
-    assert finding["reason"] and finding["remedy"], finding
+from verify_run import UNSEEN, WORLD, Run, between, fails, pooled, proxied, quickly, served, suite
 
 
 @suite.test
 def a_deployment_by_the_files_passes_and_what_cannot_be_seen_is_said(site: Deployment) -> None:
     run = Run(site)
-    QUICK.extend(check for check in run.verdicts if check not in WORLD)
     assert (run.code, run.failed(), run.unseen()) == (0, set(), UNSEEN), run.output
     assert WORLD < set(run.verdicts) and run.report["counts"]["pass"] == len(run.verdicts) - len(UNSEEN)
     left = site.postgres.sql("SELECT count(*) FROM pg_database WHERE datname LIKE 'jhe_verify%'")
@@ -203,6 +107,9 @@ def settings_of_the_database_fail_one_by_one(site: Deployment) -> None:
         ("database-log", "log_disconnections = off"),
         ("database-log", "log_statement = 'none'"),
         ("database-log", "log_duration = off"),
+        ("database-log", "pgaudit.log = 'ddl,role'"),
+        ("database-log", "pgaudit.log = 'all,-write'"),
+        ("database-log-values", "pgaudit.log_parameter = on"),
         ("database-log-values", "log_parameter_max_length = -1"),
         ("database-log-values", "log_parameter_max_length_on_error = 10"),
         ("database-log-values", "log_error_verbosity = 'default'"),
@@ -242,6 +149,7 @@ def a_server_that_is_not_verified_fails(site: Deployment) -> None:
 def rights_of_the_login_fail_one_by_one(site: Deployment) -> None:
     for check, begin, end in [
         ("database-roles", "ALTER ROLE jhe_service CREATEDB", "ALTER ROLE jhe_service NOCREATEDB"),
+        *(("database-roles", f"ALTER ROLE jhe_service {right}", f"ALTER ROLE jhe_service NO{right}") for right in ("CREATEROLE", "REPLICATION", "BYPASSRLS")),
         ("database-roles", "GRANT CREATE ON SCHEMA public TO jhe_service", "REVOKE CREATE ON SCHEMA public FROM jhe_service"),
         ("database-roles", "GRANT CREATE ON DATABASE jhe TO jhe_service", "REVOKE CREATE ON DATABASE jhe FROM jhe_service"),
         ("database-roles", "GRANT pg_read_all_settings TO jhe_service", "REVOKE pg_read_all_settings FROM jhe_service"),
@@ -272,6 +180,10 @@ def rights_of_the_login_fail_one_by_one(site: Deployment) -> None:
     ]:
         with between(site, begin, end):
             fails(site, check)
+    # A superuser is refused nothing, but by the triggers.
+    with between(site, "ALTER ROLE jhe_service SUPERUSER", "ALTER ROLE jhe_service NOSUPERUSER"):
+        run = quickly(site)
+        assert {"database-roles"} <= run.failed() <= {"database-roles", "audit-immutable", "database-limits"}, run.output
     # Nothing of what was tried is left.
     assert site.postgres.sql("SELECT count(*) > 0 FROM audit_event", "jhe") == "t"
 
@@ -301,6 +213,45 @@ def a_schema_that_no_migration_made_fails(site: Deployment) -> None:
     assert not Run(site).failed(), "all is as it was"
 
 
+# What a made-up world does wrong when its rows are changed while they are written: the table, when, and how.
+SPOILED = {
+    # Who may look may write.
+    "access-control": ("organization_member", "BEFORE INSERT", "true", "NEW.role := 'member'; RETURN NEW;"),
+    # Who agreed to one thing agreed to another.
+    "upload-needs-consent": (
+        "consent_event",
+        "AFTER INSERT",
+        "pg_trigger_depth() = 0",
+        "INSERT INTO study_scope_request (study_id, scope_id) VALUES (30001, 50001) ON CONFLICT DO NOTHING; "
+        "INSERT INTO consent_event (patient_id, study_id, scope_id, decision, decided_by, request_id) "
+        "SELECT id, 30001, 50001, 'granted', user_id, 'test' FROM patient WHERE id = 40001; RETURN NULL;",
+    ),
+    # Who says no said yes.
+    "revocation-hides": ("consent_event", "BEFORE INSERT", "true", "NEW.decision := 'granted'; RETURN NEW;"),
+}
+
+
+@suite.test
+def a_version_that_lets_others_in_or_ignores_consent_fails(site: Deployment) -> None:
+    for check, (table, when, condition, body) in SPOILED.items():
+        # Each new database is a copy of template1, the made-up world's too.
+        begin = f"""
+            CREATE SCHEMA spoiled; GRANT USAGE ON SCHEMA spoiled TO PUBLIC;
+            CREATE FUNCTION spoiled.change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;
+            CREATE FUNCTION spoiled.hang() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+              IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity = 'public.{table}') THEN
+                CREATE TRIGGER spoiled {when} ON public.{table} FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION spoiled.change();
+              END IF; END $$;
+            CREATE EVENT TRIGGER spoiled ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION spoiled.hang();"""
+        site.postgres.sql(begin, "template1")
+        try:
+            run = Run(site)
+        finally:
+            site.postgres.sql("DROP EVENT TRIGGER spoiled; DROP SCHEMA spoiled CASCADE", "template1")
+        # What was hung there is not of a migration either.
+        assert run.failed() == {check, "database-as-migrated"}, run.output
+
+
 @suite.test
 def limits_fail_one_by_one(site: Deployment) -> None:
     fails(site, "database-limits", DB_POOL_SIZE="100")
@@ -325,59 +276,12 @@ def a_super_admin_without_a_second_factor_fails(site: Deployment) -> None:
 
 
 @suite.test
-def old_secrets_and_late_rotations_fail(site: Deployment) -> None:
-    home = Path(site.directory, "home", "secrets")
-    long_ago = time.time() - 366 * 24 * 3600
-    for path in [home / "form_key", site.credentials / "db_password"]:
-        os.utime(path, (long_ago, long_ago))
-        try:
-            fails(site, "secrets-age")
-        finally:
-            os.utime(path)
-    ring = home / "signing_keys.json"
-    kept = ring.read_text()
-    keys = json.loads(kept)
-    keys["rotated_at"] = "2020-01-01T00:00:00Z"
-    ring.write_text(json.dumps(keys))
-    try:
-        fails(site, "secrets-age")
-    finally:
-        ring.write_text(kept)
-
-
-@suite.test
 def without_signing_keys_there_is_a_report_and_no_signature(site: Deployment) -> None:
     home, reports = str(site.directory / "without-keys"), site.directory / "unsigned"
     words = ["verify", "--target", "local", "--only", "secrets-age", "--report", str(reports)]
     done = site.jhe(*words, unit="jhe-verify.service", JHE_HOME=home)
     assert done.returncode == 1 and "there are no signing keys" in done.stdout and "not signed" in done.stderr, done.stdout
     assert sorted(path.suffix for path in reports.iterdir()) == [".json", ".md"]
-
-
-@suite.test
-def what_a_provider_says_counts(site: Deployment) -> None:
-    good = {
-        "StorageEncrypted": True,
-        "KmsKeyId": "arn:aws:kms:us-east-1:123456789012:key/x",
-        "PubliclyAccessible": False,
-        "BackupRetentionPeriod": 7,
-        "LatestRestorableTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
-    path = site.directory / "facts.json"
-    for check, change in [
-        (None, {}),
-        ("storage-encrypted", {"StorageEncrypted": False}),
-        ("database-private", {"PubliclyAccessible": True}),
-        ("backups", {"BackupRetentionPeriod": 1}),
-        ("backups", {"LatestRestorableTime": "2020-01-01T00:00:00Z"}),
-    ]:
-        path.write_text(json.dumps({"DBInstances": [good | change]}))
-        if check:
-            fails(site, check, "--facts", str(path), target="aws")
-        else:
-            run = quickly(site, "--facts", str(path), target="aws")
-            # The seals of AWS are in S3, which is not named here.
-            assert run.unseen() == {"restore-drill", "seals", "retention"} and not run.failed(), run.output
 
 
 @suite.test

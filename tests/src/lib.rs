@@ -19,6 +19,7 @@ pub mod command;
 pub mod described;
 pub mod id_token;
 pub mod ledger;
+mod logins;
 pub mod mailbox;
 pub mod point;
 pub mod process;
@@ -122,6 +123,7 @@ pub struct World {
     /// The state of the process that serves it.
     pub app: Arc<runtime::App>,
     settings: Vec<(String, String)>,
+    logins: Option<logins::Served>,
     client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     server: Option<JoinHandle<()>>,
@@ -153,7 +155,10 @@ impl World {
         });
         let client = client().build().expect("a client");
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { base, database, demo, client, app, settings, stop: Some(stop), server: Some(server) }
+        let world =
+            Self { base, database, demo, client, app, settings, logins: None, stop: Some(stop), server: Some(server) };
+        // All tests can be run so, for the rights of the groups are found out by what is refused.
+        if std::env::var_os("E2E_LOGINS").is_some() { world.with_logins_of_groups().await } else { world }
     }
 
     /// The same world behind what `E2E_GATEWAY` names, if it is set: the functions there are told which world is meant.
@@ -166,6 +171,12 @@ impl World {
         }
         self.client = client().default_headers(headers).build().expect("a client");
         self.base = gateway;
+        self
+    }
+
+    /// The same world, each group of functions with the login that it has on AWS.
+    pub async fn with_logins_of_groups(mut self) -> Self {
+        self.logins = Some(logins::Served::start(&self).await);
         self
     }
 
@@ -196,7 +207,8 @@ impl World {
 
     /// A request by nobody.
     pub fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.base))
+        let base = self.logins.as_ref().map_or(self.base.as_str(), |logins| logins.base(&method, path, &self.base));
+        self.client.request(method, format!("{base}{path}"))
     }
 
     /// A request by a user.
@@ -258,6 +270,13 @@ impl World {
     /// A connection as the functions have it.
     pub async fn as_function(&self) -> tokio_postgres::Client {
         store::connect_owner(&config(&self.database, "DB_USER", "DB_PASSWORD")).await.expect("the functions' login")
+    }
+
+    /// A connection as a group of functions has it.
+    pub async fn as_group(&self, group: &str) -> tokio_postgres::Client {
+        let mut config = config(&self.database, "DB_USER", "DB_PASSWORD");
+        config.user = format!("{}_{group}", config.user);
+        store::connect_owner(&config).await.expect("the group's login")
     }
 
     /// The single number that a statement of the owner gives.

@@ -1,8 +1,8 @@
 //! The database made ready for a version of the code: a custom resource of `CloudFormation`, on which the other functions depend
 //! (AWS `CloudFormation` user guide, "Custom resource request objects" and "response objects").
 //!
-//! Migrations are applied as the owner (`DB_OWNER_USER`), the login of the functions gets the name and the password that the
-//! secret `DB_LOGIN_SECRET_ARN` has, and `pgaudit` is switched on where the server was started with it. All of that can be done
+//! Migrations are applied as the owner (`DB_OWNER_USER`), the logins of the functions get the names, the passwords and the
+//! rights that the secrets of `DB_LOGIN_SECRET_ARNS` say, and `pgaudit` is switched on where the server was started with it. All of that can be done
 //! twice. It is done when the resource is made or changes; when it is deleted, nothing is: data outlives a stack.
 //!
 //! `CloudFormation` waits until its answer is put at the URL that it gives. When that fails, the call fails, and Lambda calls again.
@@ -47,24 +47,31 @@ async fn migrate(app: &App, patience: Duration) -> Result<Value, Failure> {
 }
 
 async fn prepare(app: &App, patience: Duration) -> Result<Value, Failure> {
-    let login = login(app).await?;
+    let logins = logins(app).await?;
     reachable(app, patience).await?;
     let applied = store::migrate(&app.owner()?).await?;
     // Made anew for each: a token of IAM is good for minutes only.
-    store::create_login(&app.owner()?, &login.username, &login.password).await?;
+    for login in &logins {
+        store::create_login(&app.owner()?, &login.username, &login.password, &login.role).await?;
+    }
     let logged = store::log_changes(&app.owner()?).await?;
-    Ok(json!({ "outcome": "migrated", "applied": applied, "pgaudit": logged }))
+    Ok(json!({ "outcome": "migrated", "applied": applied, "pgaudit": logged.text() }))
 }
 
-/// The login of the functions.
-async fn login(app: &App) -> Result<Login, Failure> {
-    const NAME: &str = "DB_LOGIN_SECRET_ARN";
-    let secret = app.variable(NAME).ok_or(SetupError::Config(store::ConfigError::Missing(NAME)))?;
-    let read = async {
-        let stored = Document::named(app.variables(), &secret)?.read().await?;
-        Login::parse(&stored.ok_or(SecretsError::LoginShape)?.text)
-    };
-    Ok(read.await.map_err(SetupError::from)?)
+/// The logins of the functions.
+async fn logins(app: &App) -> Result<Vec<Login>, Failure> {
+    const NAME: &str = "DB_LOGIN_SECRET_ARNS";
+    let names = app.variable(NAME).ok_or(SetupError::Config(store::ConfigError::Missing(NAME)))?;
+    let mut logins = Vec::new();
+    for name in names.split(',') {
+        logins.push(login(app, name).await.map_err(SetupError::from)?);
+    }
+    Ok(logins)
+}
+
+async fn login(app: &App, name: &str) -> Result<Login, SecretsError> {
+    let stored = Document::named(app.variables(), name)?.read().await?;
+    Login::parse(&stored.ok_or(SecretsError::LoginShape)?.text)
 }
 
 /// Waits until the owner can connect.

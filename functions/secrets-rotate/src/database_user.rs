@@ -1,4 +1,4 @@
-//! The login of the functions, which RDS Proxy uses towards the database. Functions show the proxy tokens of IAM, and open
+//! A login of functions, which RDS Proxy uses towards the database. Functions show the proxy tokens of IAM, and open
 //! connections stay open: a new password concerns only connections that the proxy opens. Between the second step and the last,
 //! seconds, it cannot.
 
@@ -16,7 +16,7 @@ pub fn next(current: &SecretString) -> Result<SecretString, Failure> {
 /// Gives the database the new password.
 pub async fn set(app: &App, pending: &SecretString) -> Result<&'static str, Failure> {
     let login = Login::parse(pending).map_err(unavailable)?;
-    store::create_login(&app.owner()?, &login.username, &login.password).await?;
+    store::create_login(&app.owner()?, &login.username, &login.password, &login.role).await?;
     Ok("set")
 }
 
@@ -24,7 +24,7 @@ pub async fn set(app: &App, pending: &SecretString) -> Result<&'static str, Fail
 /// login is there and may do what it has to is asked of the database.
 pub async fn test(app: &App, pending: &SecretString) -> Result<(), Failure> {
     let login = Login::parse(pending).map_err(unavailable)?;
-    if store::is_login(&app.owner()?, &login.username).await? {
+    if store::is_login(&app.owner()?, &login.username, &login.role).await? {
         Ok(())
     } else {
         Err(Failure::Conflict("The database has no such login."))

@@ -1,11 +1,13 @@
 //! Secrets replaced, in the four steps that Secrets Manager asks for (AWS Secrets Manager user guide, "Lambda rotation functions"):
 //! the new version is made, set where it counts, tried, and then counts. Each step can be done twice.
 //!
-//! What a secret holds is in its tag `jhe-rotates`: `application` (keys of the functions) or `database-user` (their login).
+//! What a secret holds is in its tag `jhe-rotates`: `application` (the keys of links and forms), `factors` (the
+//! key of second factors) or `database-user` (a login of the functions).
 
-mod application;
 mod database_user;
+mod keys;
 
+use keys::Turned;
 use runtime::{App, Failure, Hook, SetupError};
 use secrecy::SecretString;
 use secrets::{Rotation, SecretsError};
@@ -42,17 +44,18 @@ enum Step {
 /// What a secret holds.
 #[derive(Clone, Copy)]
 enum Kind {
-    Application,
+    Keys(&'static [Turned]),
     DatabaseUser,
 }
 
 impl Kind {
     fn named(name: Option<&str>) -> Result<Self, Failure> {
         match name {
-            Some("application") => Ok(Self::Application),
+            Some("application") => Ok(Self::Keys(keys::APPLICATION)),
+            Some("factors") => Ok(Self::Keys(keys::FACTORS)),
             Some("database-user") => Ok(Self::DatabaseUser),
             _ => Err(Failure::Invalid(
-                "The secret's tag jhe-rotates is neither application nor database-user.".to_owned(),
+                "The secret's tag jhe-rotates is none of application, factors and database-user.".to_owned(),
             )),
         }
     }
@@ -71,7 +74,7 @@ async fn handle(app: &App, event: Value) -> Result<Value, Failure> {
     let outcome = match event.step {
         Step::Create => create(kind, &rotation).await?,
         Step::Set => match kind {
-            Kind::Application => "nothing to set",
+            Kind::Keys(_) => "nothing to set",
             Kind::DatabaseUser => database_user::set(app, &pending(&rotation).await?).await?,
         },
         Step::Test => test(app, kind, &rotation).await?,
@@ -91,7 +94,7 @@ async fn create(kind: Kind, rotation: &Rotation) -> Result<&'static str, Failure
     }
     let current = rotation.current().await.map_err(unavailable)?;
     let next = match kind {
-        Kind::Application => application::next(&current)?,
+        Kind::Keys(keys) => keys::next(keys, &current)?,
         Kind::DatabaseUser => database_user::next(&current)?,
     };
     rotation.propose(&next).await.map_err(unavailable)?;
@@ -101,7 +104,7 @@ async fn create(kind: Kind, rotation: &Rotation) -> Result<&'static str, Failure
 async fn test(app: &App, kind: Kind, rotation: &Rotation) -> Result<&'static str, Failure> {
     let pending = pending(rotation).await?;
     match kind {
-        Kind::Application => application::test(&rotation.current().await.map_err(unavailable)?, &pending)?,
+        Kind::Keys(keys) => keys::test(keys, &rotation.current().await.map_err(unavailable)?, &pending)?,
         Kind::DatabaseUser => database_user::test(app, &pending).await?,
     }
     Ok("good")

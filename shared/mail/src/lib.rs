@@ -22,7 +22,7 @@ pub use message::{Message, MessageError};
 pub use notice::{Notice, tell};
 
 use lettre::message::Mailbox;
-use runtime::App;
+use runtime::{App, Part};
 use std::sync::Arc;
 
 /// How this process sends mail.
@@ -69,7 +69,7 @@ impl Mailer {
         match &self.transport {
             Transport::Ses(ses) => ses.send(message, &message.internet_message(&self.from)?).await,
             Transport::Smtp(smtp) => {
-                let secrets = app.secrets().await?;
+                let secrets = app.secrets(Part::Mail).await?;
                 smtp.send(secrets.smtp_password.as_ref(), message.internet_message(&self.from)?).await
             }
             Transport::Directory(directory) => {

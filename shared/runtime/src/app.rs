@@ -4,7 +4,7 @@ use crate::{KeySets, Settings, database, metrics::Metrics, rate::Rates};
 use fhir::cursor::CursorKey;
 use jiff::Timestamp;
 use oauth::{csrf::FormKey, factor::FactorKey, redirect};
-use secrets::{SecretStore, Secrets, SecretsError};
+use secrets::{Part, SecretStore, Secrets, SecretsError};
 use std::{
     any::Any,
     collections::HashMap,
@@ -125,9 +125,9 @@ impl App {
         Timestamp::now()
     }
 
-    /// The secrets, read again from time to time.
-    pub async fn secrets(&self) -> Result<Arc<Secrets>, SetupError> {
-        Ok(self.secrets.get(Instant::now()).await?)
+    /// The secrets of a part, read again from time to time.
+    pub async fn secrets(&self, part: Part) -> Result<Arc<Secrets>, SetupError> {
+        Ok(self.secrets.get(part, Instant::now()).await?)
     }
 
     /// The database. The pool is made at the first use.
@@ -172,20 +172,23 @@ impl App {
 
     /// The key that signs page links.
     pub async fn cursor_key(&self) -> Result<CursorKey, SetupError> {
-        let keys = self.secrets().await?;
-        Ok(CursorKey::new(keys.link_key.expose()).accepting(keys.link_key.others()))
+        let secrets = self.secrets(Part::Application).await?;
+        let keys = secrets.link_key()?;
+        Ok(CursorKey::new(keys.expose()).accepting(keys.others()))
     }
 
     /// The key that signs forms.
     pub async fn form_key(&self) -> Result<FormKey, SetupError> {
-        let keys = self.secrets().await?;
-        Ok(FormKey::new(keys.form_key.expose()).accepting(keys.form_key.others()))
+        let secrets = self.secrets(Part::Application).await?;
+        let keys = secrets.form_key()?;
+        Ok(FormKey::new(keys.expose()).accepting(keys.others()))
     }
 
     /// The key that encrypts the secrets of authenticators.
     pub async fn factor_key(&self) -> Result<FactorKey, SetupError> {
-        let keys = self.secrets().await?;
-        Ok(FactorKey::new(keys.factor_key.expose()).opening(keys.factor_key.others()))
+        let secrets = self.secrets(Part::Factors).await?;
+        let keys = secrets.factor_key()?;
+        Ok(FactorKey::new(keys.expose()).opening(keys.others()))
     }
 
     /// What callers may still send.

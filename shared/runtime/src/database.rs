@@ -4,7 +4,7 @@ use crate::app::SetupError;
 use aws::{DatabaseTokens, Missing};
 use futures_util::future::{BoxFuture, FutureExt};
 use secrecy::SecretString;
-use secrets::SecretStore;
+use secrets::{Part, SecretStore};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime},
@@ -75,7 +75,7 @@ pub async fn store(
 ) -> Result<Store, SetupError> {
     let (config, logins): (DatabaseConfig, Arc<dyn Logins>) = match auth(lookup)? {
         Auth::Password => {
-            let now = secrets.get(Instant::now()).await?;
+            let now = secrets.get(Part::Database, Instant::now()).await?;
             let user = now.database_username.clone();
             let lookup = |name: &str| user.clone().filter(|_| name == "DB_USER").or_else(|| lookup(name));
             let config = DatabaseConfig::from_env(lookup, now.database_password.clone(), pool_size)?;
@@ -101,7 +101,7 @@ struct FromSecrets {
 impl Logins for FromSecrets {
     fn current(&self) -> BoxFuture<'_, Option<Login>> {
         async {
-            let secrets = self.secrets.get(Instant::now()).await.ok()?;
+            let secrets = self.secrets.get(Part::Database, Instant::now()).await.ok()?;
             let user = secrets.database_username.clone().unwrap_or_else(|| self.user.clone());
             Some(Login { user, password: secrets.database_password.clone() })
         }
@@ -109,7 +109,7 @@ impl Logins for FromSecrets {
     }
 
     fn refused(&self) -> BoxFuture<'_, ()> {
-        self.secrets.doubt(Instant::now()).boxed()
+        self.secrets.doubt(Part::Database, Instant::now()).boxed()
     }
 }
 

@@ -5,13 +5,14 @@
 
 mod seal;
 
-use crate::{App, Failure, Protocol, Request, Response};
+use crate::{App, Failure, Protocol, Request, Response, SetupError};
 use audit::Action;
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
 use oauth::TokenHash;
 use seal::Seal;
+use secrets::Part;
 use std::future::Future;
 use store::{Authenticated, Earlier, KeyClaim, KeyOwner, Store, StoreError};
 
@@ -64,7 +65,8 @@ pub(crate) async fn once(
     let store = app.store().await?;
     let owner = KeyOwner { actor: &caller.actor, key: TokenHash::of(key.0) };
     let fingerprint = fingerprint(request, &caller)?;
-    let seal = Seal::new(app.secrets().await?.factor_key.expose(), key.0, owner, &fingerprint);
+    let secrets = app.secrets(Part::Application).await?;
+    let seal = Seal::new(secrets.link_key().map_err(SetupError::from)?.expose(), key.0, owner, &fingerprint);
     let claim = match claim(store, owner, &fingerprint, request.id()).await? {
         KeyClaim::Made(claim) => claim,
         KeyClaim::Taken(earlier) => {

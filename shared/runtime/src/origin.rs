@@ -8,6 +8,7 @@ use crate::{App, Failure, RequestParts};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use http::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
+use secrets::Part;
 use std::net::IpAddr;
 
 /// Says the key.
@@ -18,7 +19,7 @@ const FORWARDED: &str = "x-forwarded-for";
 
 /// Lets a request pass that came the right way, and gives it its caller's address. What proved it is taken off.
 pub(crate) async fn admit(app: &App, parts: &mut RequestParts) -> Result<(), Failure> {
-    let secrets = app.secrets().await?;
+    let secrets = app.secrets(Part::Origin).await?;
     if secrets.origin_keys.is_empty() {
         return Ok(());
     }

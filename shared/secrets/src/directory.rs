@@ -25,9 +25,9 @@ impl Secrets {
         Ok(Self {
             database_username: None,
             database_password,
-            link_key: key(&path.join("link_key"), "link_key")?.into(),
-            form_key: key(&path.join("form_key"), "form_key")?.into(),
-            factor_key: key(&path.join("factor_key"), "factor_key")?.into(),
+            link_key: Some(key(&path.join("link_key"), "link_key")?.into()),
+            form_key: Some(key(&path.join("form_key"), "form_key")?.into()),
+            factor_key: Some(key(&path.join("factor_key"), "factor_key")?.into()),
             origin_keys: Vec::new(),
             smtp_password: None,
             saml_key: Some(

@@ -31,9 +31,9 @@ impl Secrets {
         Ok(Self {
             database_username: None,
             database_password: database_password(lookup)?,
-            link_key: key(lookup, LINK_KEY)?.into(),
-            form_key: key(lookup, FORM_KEY)?.into(),
-            factor_key: key(lookup, FACTOR_KEY)?.into(),
+            link_key: Some(key(lookup, LINK_KEY)?.into()),
+            form_key: Some(key(lookup, FORM_KEY)?.into()),
+            factor_key: Some(key(lookup, FACTOR_KEY)?.into()),
             origin_keys: Vec::new(),
             smtp_password: smtp_password(lookup)?,
             saml_key: saml_key(lookup)?,

@@ -9,6 +9,12 @@ pub enum SecretsError {
     /// A variable is needed.
     #[error("set {0} or {0}_FILE")]
     MissingVariable(&'static str),
+    /// No secret is named that could hold it.
+    #[error("set {0}")]
+    NotNamed(&'static str),
+    /// What was read does not have it.
+    #[error("the secret has no {0}")]
+    Missing(&'static str),
     /// Secrets Manager cannot be asked.
     #[error(transparent)]
     Aws(#[from] aws::ConfigurationError),
@@ -42,7 +48,7 @@ pub enum SecretsError {
     SecretsManager(String),
     /// The secret in Secrets Manager is not a JSON object of the right shape. The parser's own message is left out:
     /// it can quote the secret.
-    #[error("the secret is not a JSON object with the fields link_key, form_key and factor_key as text")]
+    #[error("the secret is not a JSON object whose fields are keys and passwords as text")]
     Shape,
     /// The secret of a login is not a JSON object of the right shape.
     #[error("the secret is not a JSON object with username and password as text")]

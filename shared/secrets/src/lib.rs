@@ -2,7 +2,7 @@
 //!
 //! | host | source | chosen when |
 //! | --- | --- | --- |
-//! | AWS Lambda | one JSON secret in AWS Secrets Manager | `SECRET_ARN` is set |
+//! | AWS Lambda | JSON secrets in AWS Secrets Manager, one for each [`Part`] | a variable of a [`Part`] is set |
 //! | self-hosted | environment variables, or files they name | one of the keys is set |
 //! | standalone | a private directory, filled at first start | neither is set |
 //!
@@ -19,6 +19,7 @@ mod environment;
 mod error;
 mod key;
 mod login;
+mod part;
 mod rotation;
 mod secrets_manager;
 mod store;
@@ -31,28 +32,44 @@ pub use environment::VARIABLES;
 pub use error::SecretsError;
 pub use key::{Key, Keys};
 pub use login::Login;
+pub use part::Part;
 pub use rotation::{Progress, Rotation};
+pub use secrets_manager::last_changed;
 pub use store::SecretStore;
 
 use secrecy::SecretString;
 
-/// Every secret of a deployment. All of it is wiped when dropped and shown by nothing.
+/// The secrets of a deployment, or those of one [`Part`]. All of it is wiped when dropped and shown by nothing.
 #[derive(Debug)]
 pub struct Secrets {
     /// The database user that goes with the password, when the secret names it.
     pub database_username: Option<String>,
     /// The password of the database, unless it is reached without one.
     pub database_password: Option<SecretString>,
-    /// Signs the cursors in links to further pages.
-    pub link_key: Keys,
-    /// Signs form tokens.
-    pub form_key: Keys,
-    /// Encrypts the secrets of authenticators in the database.
-    pub factor_key: Keys,
+    pub(crate) link_key: Option<Keys>,
+    pub(crate) form_key: Option<Keys>,
+    pub(crate) factor_key: Option<Keys>,
     /// The password at the SMTP server, if mail is sent by one that asks for it.
     pub smtp_password: Option<SecretString>,
     /// What a proxy says to prove that a request came through it, and what it said before, if there is such a proxy.
     pub origin_keys: Vec<SecretString>,
     /// The RSA key that signs requests for single sign-on, in PEM, if there is one.
     pub saml_key: Option<SecretString>,
+}
+
+impl Secrets {
+    /// Signs the cursors in links to further pages, and encrypts the answers that are kept for requests that are sent again.
+    pub fn link_key(&self) -> Result<&Keys, SecretsError> {
+        self.link_key.as_ref().ok_or(SecretsError::Missing("link_key"))
+    }
+
+    /// Signs form tokens.
+    pub fn form_key(&self) -> Result<&Keys, SecretsError> {
+        self.form_key.as_ref().ok_or(SecretsError::Missing("form_key"))
+    }
+
+    /// Encrypts the secrets of authenticators in the database.
+    pub fn factor_key(&self) -> Result<&Keys, SecretsError> {
+        self.factor_key.as_ref().ok_or(SecretsError::Missing("factor_key"))
+    }
 }

@@ -1,4 +1,4 @@
-//! A login of the database, as RDS Proxy wants it in a secret: `username` and `password`.
+//! A login of the database, as RDS Proxy wants it in a secret: `username` and `password`, and beside them the role whose rights it has.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -13,6 +13,13 @@ pub struct Login {
     pub username: String,
     /// The password.
     pub password: SecretString,
+    /// Whose rights it has. The role of all functions, unless the secret says another.
+    #[serde(default = "of_all")]
+    pub role: String,
+}
+
+fn of_all() -> String {
+    "jhe_app".to_owned()
 }
 
 impl Login {
@@ -43,7 +50,10 @@ mod tests {
         let fields: Value = serde_json::from_str(changed.expose_secret()).unwrap();
         let expected = serde_json::json!({ "username": "jhe_functions", "password": "second", "engine": "postgres" });
         assert_eq!(fields, expected);
-        assert_eq!(Login::parse(&changed).unwrap().username, "jhe_functions");
+        let login = Login::parse(&changed).unwrap();
+        assert_eq!((login.username.as_str(), login.role.as_str()), ("jhe_functions", "jhe_app"));
+        let of_group = Login::parse(&r#"{"username":"u","password":"p","role":"jhe_fhir_read"}"#.into()).unwrap();
+        assert_eq!(of_group.role, "jhe_fhir_read");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Secrets in AWS Secrets Manager: the client, and the one JSON secret that every function reads.
+//! Secrets in AWS Secrets Manager: the client, and the JSON secrets that functions read.
 
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ pub(crate) const CURRENT: &str = "AWSCURRENT";
 struct Document {
     db_username: Option<String>,
     db_password: Option<SecretString>,
-    link_key: SecretString,
+    link_key: Option<SecretString>,
     link_key_next: Option<SecretString>,
     link_key_previous: Option<SecretString>,
-    form_key: SecretString,
+    form_key: Option<SecretString>,
     form_key_next: Option<SecretString>,
     form_key_previous: Option<SecretString>,
-    factor_key: SecretString,
+    factor_key: Option<SecretString>,
     factor_key_next: Option<SecretString>,
     #[serde(default)]
     factor_keys_earlier: Vec<SecretString>,
@@ -49,6 +49,12 @@ where
     SecretsError::SecretsManager(error.code().map_or_else(|| error.to_string(), str::to_owned))
 }
 
+/// Since when a secret in Secrets Manager has the value that it has, in seconds since 1970. None for one without a value.
+pub async fn last_changed(lookup: impl Fn(&str) -> Option<String>, id: &str) -> Result<Option<i64>, SecretsError> {
+    let described = client(lookup)?.describe_secret().secret_id(id).send().await.map_err(|error| failed(&error))?;
+    Ok(described.last_changed_date().map(aws_sdk_secretsmanager::primitives::DateTime::secs))
+}
+
 impl Secrets {
     /// Reads the secret with this ARN or name.
     pub async fn from_secrets_manager(client: &Client, id: &str) -> Result<Self, SecretsError> {
@@ -69,9 +75,17 @@ impl Secrets {
         Ok(Self {
             database_username: document.db_username,
             database_password: document.db_password,
-            link_key: keys(&document.link_key, [&document.link_key_next, &document.link_key_previous], "link_key")?,
-            form_key: keys(&document.form_key, [&document.form_key_next, &document.form_key_previous], "form_key")?,
-            factor_key: keys(&document.factor_key, factors, "factor_key")?,
+            link_key: keys(
+                document.link_key.as_ref(),
+                [&document.link_key_next, &document.link_key_previous],
+                "link_key",
+            )?,
+            form_key: keys(
+                document.form_key.as_ref(),
+                [&document.form_key_next, &document.form_key_previous],
+                "form_key",
+            )?,
+            factor_key: keys(document.factor_key.as_ref(), factors, "factor_key")?,
             origin_keys,
             smtp_password: document.smtp_password,
             saml_key: document.saml_key,
@@ -80,12 +94,13 @@ impl Secrets {
 }
 
 fn keys<'a>(
-    current: &SecretString,
+    current: Option<&SecretString>,
     others: impl IntoIterator<Item = impl Into<Option<&'a SecretString>>>,
     name: &'static str,
-) -> Result<Keys, SecretsError> {
+) -> Result<Option<Keys>, SecretsError> {
+    let Some(current) = current else { return Ok(None) };
     let others = others.into_iter().filter_map(Into::into).map(|text| key(text, name)).collect::<Result<_, _>>()?;
-    Ok(Keys::new(key(current, name)?, others))
+    Ok(Some(Keys::new(key(current, name)?, others)))
 }
 
 fn key(text: &SecretString, name: &'static str) -> Result<Key, SecretsError> {
@@ -110,8 +125,8 @@ mod tests {
     #[test]
     fn the_document_is_read() {
         let secrets = Secrets::from_json(&document(&STANDARD.encode([1; 32]))).unwrap();
-        assert_eq!(secrets.link_key.expose(), &[1; 32]);
-        assert_eq!(secrets.form_key.expose(), &[2; 32]);
+        assert_eq!(secrets.link_key().unwrap().expose(), &[1; 32]);
+        assert_eq!(secrets.form_key().unwrap().expose(), &[2; 32]);
         assert_eq!(secrets.database_password.unwrap().expose_secret(), "pw-1");
         assert_eq!(secrets.smtp_password.unwrap().expose_secret(), "pw-2");
         assert_eq!(secrets.saml_key.unwrap().expose_secret(), "PEM-2");
@@ -128,18 +143,29 @@ mod tests {
     fn keys_before_and_after_are_read_with_the_key() {
         let [before, after] = [STANDARD.encode([8; 32]), STANDARD.encode([9; 32])];
         let one = with("\"more\":1").unwrap();
-        assert!([&one.link_key, &one.form_key, &one.factor_key].iter().all(|keys| keys.others().next().is_none()));
+        let alone = |keys: Result<&Keys, SecretsError>| keys.is_ok_and(|keys| keys.others().next().is_none());
+        assert!([one.link_key(), one.form_key(), one.factor_key()].into_iter().all(alone));
         let more = format!(
             r#""link_key_next":"{after}","link_key_previous":"{before}","form_key_previous":"{before}",
                "factor_key_next":"{after}","factor_keys_earlier":["{before}","{before}"]"#
         );
         let secrets = with(&more).unwrap();
-        let firsts = |keys: &Keys| keys.others().map(|key| key[0]).collect::<Vec<_>>();
-        assert_eq!(secrets.link_key.expose(), &[1; 32]);
-        assert_eq!((firsts(&secrets.link_key), firsts(&secrets.form_key)), (vec![9, 8], vec![8]));
-        assert_eq!(firsts(&secrets.factor_key), [9, 8, 8]);
+        let firsts = |keys: Result<&Keys, SecretsError>| keys.unwrap().others().map(|key| key[0]).collect::<Vec<_>>();
+        assert_eq!(secrets.link_key().unwrap().expose(), &[1; 32]);
+        assert_eq!((firsts(secrets.link_key()), firsts(secrets.form_key())), (vec![9, 8], vec![8]));
+        assert_eq!(firsts(secrets.factor_key()), [9, 8, 8]);
         for wrong in ["\"link_key_next\":\"x\"", "\"factor_keys_earlier\":[\"\"]"] {
             assert!(matches!(with(wrong), Err(SecretsError::NotAKey(_))), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_a_part_does_not_hold_is_missed_by_name() {
+        let origin = Secrets::from_json("{\"origin_key\":\"o\"}").unwrap();
+        for (keys, name) in
+            [(origin.link_key(), "link_key"), (origin.form_key(), "form_key"), (origin.factor_key(), "factor_key")]
+        {
+            assert!(matches!(keys, Err(SecretsError::Missing(missed)) if missed == name), "{name}");
         }
     }
 
@@ -156,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_wrong_document_is_refused_without_quoting_it() {
-        for text in ["", "pw-1", "{}", r#""pw-1""#, r#"{"link_key":"pw-1"}"#, r#"{"link_key":{"pw-1":1}}"#] {
+        for text in ["", "pw-1", r#""pw-1""#, r#"{"link_key":{"pw-1":1}}"#, r#"{"factor_keys_earlier":"pw-1"}"#] {
             let error = Secrets::from_json(text).unwrap_err();
             assert!(matches!(error, SecretsError::Shape), "{text}");
             assert!(!format!("{error} {error:?}").contains("pw-1"), "{text}");

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::cache::Cache;
 use crate::environment::{database_password, gives_keys, saml_key, smtp_password};
-use crate::{Secrets, SecretsError, secrets_manager};
+use crate::{Part, Secrets, SecretsError, secrets_manager};
 use aws_sdk_secretsmanager::Client;
 
 /// The secrets of a process.
@@ -16,21 +16,38 @@ enum Source {
     /// Read once; they change only with a restart.
     Fixed(Arc<Secrets>),
     /// Read when needed, and again from time to time.
-    SecretsManager { id: String, client: Client, cache: Cache<Secrets> },
+    SecretsManager { client: Client, places: Vec<Place> },
+}
+
+/// Where a part is, and what was read there.
+struct Place {
+    part: Part,
+    id: String,
+    cache: Cache<Secrets>,
+}
+
+impl Place {
+    fn new(part: Part, id: String) -> Self {
+        Self { part, id, cache: Cache::new() }
+    }
+}
+
+/// The place of a part: its own, or that of the application.
+fn place(places: &[Place], part: Part) -> Result<&Place, SecretsError> {
+    let of = |wanted: Part| places.iter().find(|place| place.part == wanted);
+    of(part).or_else(|| of(Part::Application)).ok_or(SecretsError::NotNamed(part.variable()))
 }
 
 impl SecretStore {
     /// Chooses the source by the environment.
     ///
-    /// With `SECRET_ARN` nothing is read until the first [`SecretStore::get`]. With one of the keys set, all must
+    /// With a variable of a [`Part`] nothing is read until the first [`SecretStore::get`]. With one of the keys set, all must
     /// be. With neither, `directory` is used, and if there is none the missing variable is named.
     pub fn open(lookup: impl Fn(&str) -> Option<String>, directory: Option<&Path>) -> Result<Self, SecretsError> {
-        if let Some(id) = lookup("SECRET_ARN").filter(|id| !id.is_empty()) {
-            return Ok(Self(Source::SecretsManager {
-                id,
-                client: secrets_manager::client(lookup)?,
-                cache: Cache::new(),
-            }));
+        let named = |part: Part| Some(Place::new(part, lookup(part.variable()).filter(|id| !id.is_empty())?));
+        let places: Vec<Place> = Part::ALL.into_iter().filter_map(named).collect();
+        if !places.is_empty() {
+            return Ok(Self(Source::SecretsManager { client: secrets_manager::client(lookup)?, places }));
         }
         let secrets = match directory {
             Some(path) if !gives_keys(&lookup) => {
@@ -46,24 +63,27 @@ impl SecretStore {
     /// A store for one secret in Secrets Manager, read through this client.
     #[must_use]
     pub fn with_client(client: Client, id: &str) -> Self {
-        Self(Source::SecretsManager { id: id.to_owned(), client, cache: Cache::new() })
+        Self(Source::SecretsManager { client, places: vec![Place::new(Part::Application, id.to_owned())] })
     }
 
-    /// The secrets as of now. Ask before each use and do not keep the answer: a secret from Secrets Manager is read
+    /// The secrets of a part as of now. Ask before each use and do not keep the answer: a secret from Secrets Manager is read
     /// again after five minutes, used for an hour at most when that fails, and then refused.
-    pub async fn get(&self, now: Instant) -> Result<Arc<Secrets>, SecretsError> {
+    pub async fn get(&self, part: Part, now: Instant) -> Result<Arc<Secrets>, SecretsError> {
         match &self.0 {
             Source::Fixed(secrets) => Ok(Arc::clone(secrets)),
-            Source::SecretsManager { id, client, cache } => {
+            Source::SecretsManager { client, places } => {
+                let Place { id, cache, .. } = place(places, part)?;
                 cache.get(now, async || Secrets::from_secrets_manager(client, id).await).await
             }
         }
     }
 
-    /// What a secret opens was refused: it may have been replaced. It is read again before the next use.
-    pub async fn doubt(&self, now: Instant) {
-        if let Source::SecretsManager { cache, .. } = &self.0 {
-            cache.doubt(now).await;
+    /// What a part opens was refused: it may have been replaced. It is read again before the next use.
+    pub async fn doubt(&self, part: Part, now: Instant) {
+        if let Source::SecretsManager { places, .. } = &self.0
+            && let Ok(place) = place(places, part)
+        {
+            place.cache.doubt(now).await;
         }
     }
 }

@@ -9,7 +9,7 @@ use aws_sdk_secretsmanager::Client;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
-use secrets::{Document, SecretStore, SecretsError};
+use secrets::{Document, Part, SecretStore, SecretsError};
 use serde_json::json;
 
 fn client(moto: &Moto) -> Client {
@@ -33,7 +33,7 @@ async fn create(client: &Client, name: &str, text: &str) -> String {
 }
 
 async fn password(store: &SecretStore, now: Instant) -> Result<String, SecretsError> {
-    let secrets = store.get(now).await?;
+    let secrets = store.get(Part::Application, now).await?;
     Ok(secrets.database_password.as_ref().unwrap().expose_secret().to_owned())
 }
 
@@ -46,9 +46,9 @@ async fn a_secret_is_read_again_after_a_rotation_and_bridged_when_it_cannot_be()
     let start = Instant::now();
     let minutes = |count: u64| start + Duration::from_secs(60 * count);
 
-    let first = store.get(start).await.unwrap();
+    let first = store.get(Part::Application, start).await.unwrap();
     assert_eq!(first.database_username.as_deref(), Some("exchange"));
-    assert_eq!((first.link_key.expose(), first.form_key.expose()), (&[1; 32], &[2; 32]));
+    assert_eq!((first.link_key().unwrap().expose(), first.form_key().unwrap().expose()), (&[1; 32], &[2; 32]));
 
     client.put_secret_value().secret_id(&arn).secret_string(document("new")).send().await.unwrap();
     assert_eq!(password(&store, minutes(4)).await.unwrap(), "old");
@@ -70,7 +70,7 @@ async fn a_secret_is_read_again_after_a_rotation_and_bridged_when_it_cannot_be()
 async fn an_absent_secret_is_an_error_that_says_so() {
     let moto = Moto::start();
     let store = SecretStore::with_client(client(&moto), "absent");
-    let error = store.get(Instant::now()).await.err().unwrap();
+    let error = store.get(Part::Application, Instant::now()).await.err().unwrap();
     assert_eq!(error.to_string(), "Secrets Manager did not give the secret: ResourceNotFoundException");
 }
 
@@ -80,7 +80,7 @@ async fn a_binary_secret_is_refused() {
     let client = client(&moto);
     let binary = aws_sdk_secretsmanager::primitives::Blob::new(document("old"));
     client.create_secret().name("binary").secret_binary(binary).send().await.unwrap();
-    let error = SecretStore::with_client(client, "binary").get(Instant::now()).await.err().unwrap();
+    let error = SecretStore::with_client(client, "binary").get(Part::Application, Instant::now()).await.err().unwrap();
     assert!(matches!(error, SecretsError::Shape));
 }
 

@@ -11,7 +11,7 @@ pub use source::MetadataError;
 
 use audit::{Context, RefusedBy};
 use jiff::Timestamp;
-use runtime::{App, Failure, SetupError};
+use runtime::{App, Failure, Part, SetupError};
 use saml::{IdentityProvider, ServiceProvider, SigningError, SigningKey};
 use source::Source;
 use std::{sync::Arc, time::Instant};
@@ -48,7 +48,7 @@ impl SingleSignOn {
     /// This service provider, with its key.
     pub async fn provider(&self, app: &App) -> Result<ServiceProvider<'_>, Failure> {
         let key = self.key.get_or_try_init(|| async {
-            let secrets = app.secrets().await?;
+            let secrets = app.secrets(Part::SingleSignOn).await?;
             let pem = secrets.saml_key.as_ref().ok_or_else(|| unusable(SigningError::Key))?;
             SigningKey::from_pem(pem).map_err(unusable)
         });

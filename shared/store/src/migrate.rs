@@ -1,6 +1,6 @@
 //! Migrations (embedded, forward-only, numbered) and the logins of the functions.
 
-use crate::{ConfigError, DatabaseConfig, StoreError, pool::driver_config, tls};
+use crate::{ConfigError, DatabaseConfig, StoreError, error::is_refused_by_right, pool::driver_config, tls};
 use postgres_protocol::password::scram_sha_256;
 use refinery::Migration;
 use secrecy::{ExposeSecret, SecretString};
@@ -29,6 +29,9 @@ pub enum LoginError {
     /// A name may hold only small letters, digits and underscores.
     #[error("{0:?} cannot be the name of a login or a database")]
     Name(String),
+    /// It is none of [`ROLES`].
+    #[error("{0:?} is no role of functions")]
+    Role(String),
 }
 
 /// A connection outside any pool: for migrations, logins and the demo world.
@@ -76,12 +79,21 @@ fn check_history(applied: &BTreeSet<i32>, ours: &BTreeSet<i32>) -> Result<(), Lo
     Ok(())
 }
 
-/// Makes, or gives a new password to, a login that may do what the functions may do and nothing else.
+/// What a login can be a member of, by its name: what all functions may do, or what one group of them may.
+pub const ROLES: [&str; 5] = ["jhe_app", "jhe_fhir_read", "jhe_fhir_write", "jhe_identity", "jhe_people"];
+
+/// Makes, or gives a new password to, a login that may do what a role of [`ROLES`] may do and nothing else.
 ///
 /// The timeouts are settings of the login, so that no session has to `SET` them: behind RDS Proxy that would
 /// pin the connection.
-pub async fn create_login(owner: &DatabaseConfig, name: &str, password: &SecretString) -> Result<(), LoginError> {
+pub async fn create_login(
+    owner: &DatabaseConfig,
+    name: &str,
+    password: &SecretString,
+    role: &str,
+) -> Result<(), LoginError> {
     checked_name(name)?;
+    checked_role(role)?;
     let client = connect_owner(owner).await?;
     // Servers log such statements. So it has not the password but what the server keeps of it, which opens nothing.
     // Utility statements take no parameters: the name is letters, digits and underscores, as checked above, and what is kept
@@ -99,7 +111,7 @@ pub async fn create_login(owner: &DatabaseConfig, name: &str, password: &SecretS
     client
         .batch_execute(&format!(
             "{verb} ROLE {name} LOGIN INHERIT {password};
-             GRANT jhe_app TO {name};
+             GRANT {role} TO {name};
              ALTER ROLE {name} SET statement_timeout = '15s';
              ALTER ROLE {name} SET lock_timeout = '5s';
              ALTER ROLE {name} SET idle_in_transaction_session_timeout = '15s';
@@ -110,26 +122,54 @@ pub async fn create_login(owner: &DatabaseConfig, name: &str, password: &SecretS
     Ok(())
 }
 
-/// Whether a login may do what the functions may do.
-pub async fn is_login(owner: &DatabaseConfig, name: &str) -> Result<bool, LoginError> {
+/// Whether a login may do what a role of [`ROLES`] may.
+pub async fn is_login(owner: &DatabaseConfig, name: &str, role: &str) -> Result<bool, LoginError> {
     const ASK: &str =
-        "SELECT FROM pg_roles WHERE rolname = $1 AND rolcanlogin AND pg_has_role(rolname, 'jhe_app', 'MEMBER')";
-    let found = connect_owner(owner).await?.query_opt(ASK, &[&name]).await;
+        "SELECT FROM pg_roles WHERE rolname = $1 AND rolcanlogin AND pg_has_role(rolname, $2::text::name, 'MEMBER')";
+    checked_role(role)?;
+    let found = connect_owner(owner).await?.query_opt(ASK, &[&name, &role]).await;
     Ok(found.map_err(StoreError::from)?.is_some())
 }
 
-/// Has the server log who changes what by `pgaudit`, where it was started with that. False where it was not.
-pub async fn log_changes(owner: &DatabaseConfig) -> Result<bool, LoginError> {
+/// Whether the server logs who changes what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeLog {
+    /// By `pgaudit`.
+    On,
+    /// It was started without `pgaudit`.
+    Absent,
+    /// It was started with it, and only a superuser can switch it on: `CREATE EXTENSION pgaudit`.
+    NotAllowed,
+}
+
+impl ChangeLog {
+    /// What to say of it.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Absent => "the server was started without it",
+            Self::NotAllowed => "only a superuser can switch it on: CREATE EXTENSION pgaudit",
+        }
+    }
+}
+
+/// Has the server log who changes what by `pgaudit`, where it was started with that.
+pub async fn log_changes(owner: &DatabaseConfig) -> Result<ChangeLog, LoginError> {
     // A setting that the owner may not see is none.
     const ASK: &str = "SELECT FROM pg_available_extensions, pg_settings
         WHERE pg_available_extensions.name = 'pgaudit'
         AND pg_settings.name = 'shared_preload_libraries' AND pg_settings.setting LIKE '%pgaudit%'";
     let client = connect_owner(owner).await?;
     let available = client.query_opt(ASK, &[]).await.map_err(StoreError::from)?.is_some();
-    if available {
-        client.batch_execute("CREATE EXTENSION IF NOT EXISTS pgaudit").await.map_err(StoreError::from)?;
+    if !available {
+        return Ok(ChangeLog::Absent);
     }
-    Ok(available)
+    match client.batch_execute("CREATE EXTENSION IF NOT EXISTS pgaudit").await {
+        Ok(()) => Ok(ChangeLog::On),
+        Err(error) if is_refused_by_right(&error) => Ok(ChangeLog::NotAllowed),
+        Err(error) => Err(StoreError::from(error).into()),
+    }
 }
 
 /// Whether a login opens the owner's database with this password.
@@ -159,6 +199,10 @@ pub async fn drop_database(server: &DatabaseConfig, name: &str) -> Result<(), Lo
     let client = connect_owner(server).await?;
     client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await.map_err(StoreError::from)?;
     Ok(())
+}
+
+fn checked_role(role: &str) -> Result<(), LoginError> {
+    if ROLES.contains(&role) { Ok(()) } else { Err(LoginError::Role(role.to_owned())) }
 }
 
 /// Utility statements take no parameters, so a name in one may hold only what needs no quoting.

@@ -1,5 +1,7 @@
 //! Whom this product trusts when it calls somebody by TLS, and by which cryptography: aws-lc-rs, everywhere.
 
+use ::aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls::{
     ClientConfig, ConfigBuilder, RootCertStore, SupportedProtocolVersion, WantsVerifier,
     crypto::{CryptoProvider, aws_lc_rs},
@@ -30,6 +32,12 @@ pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Certifi
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(CertificatesError::File)?;
     if found.is_empty() { Err(CertificatesError::Empty) } else { Ok(found) }
+}
+
+/// What an app pins of a certificate: the SHA-256 of its `SubjectPublicKeyInfo` in base64 (RFC 7469 section 2.4).
+pub fn pin(certificate: &CertificateDer<'_>) -> Result<String, webpki::Error> {
+    let key = webpki::EndEntityCert::try_from(certificate)?.subject_public_key_info();
+    Ok(STANDARD.encode(digest(&SHA256, key.as_ref())))
 }
 
 /// The authorities that browsers trust. They are compiled in: a function need not read them at each start.

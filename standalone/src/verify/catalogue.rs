@@ -9,6 +9,8 @@ pub enum Check {
     Redirect,
     /// No old TLS.
     TlsVersions,
+    /// The public keys that apps pin.
+    Pins,
     /// HSTS.
     StrictTransport,
     /// The flags of cookies.
@@ -82,7 +84,7 @@ pub fn catalogue() -> &'static [Entry] {
     &CATALOGUE
 }
 
-static CATALOGUE: [Entry; 27] = [
+static CATALOGUE: [Entry; 28] = [
     entry(Check::Https, "site-https", "The site's URL is https", "Set SITE_URL to the public https URL."),
     entry(
         Check::Redirect,
@@ -95,6 +97,12 @@ static CATALOGUE: [Entry; 27] = [
         "site-tls-versions",
         "TLS 1.0 and 1.1 are refused, 1.2 or 1.3 is taken, with a certificate that is valid for the name",
         "Set `ssl_protocols TLSv1.2 TLSv1.3`, or the minimum of the load balancer to TLS 1.2, and renew the certificate.",
+    ),
+    entry(
+        Check::Pins,
+        "site-pins",
+        "A public key of the site's is among those that are published for apps to pin, and their next change is to come",
+        "Compute the pins by `jhe pins --site URL`, set TLS_PINS and TLS_PINS_CHANGE; docs/deploy says how to change keys. Without apps that pin, leave both unset.",
     ),
     entry(
         Check::StrictTransport,
@@ -141,14 +149,14 @@ static CATALOGUE: [Entry; 27] = [
     entry(
         Check::DatabaseLog,
         "database-log",
-        "The database logs connections, disconnections, changes and durations",
-        "Set log_connections=on, log_disconnections=on, log_statement=mod and log_duration=on.",
+        "The database logs connections, disconnections, changes and durations, by pgaudit what log_statement does not see",
+        "Set log_connections=on, log_disconnections=on, log_statement=mod, log_duration=on and, with shared_preload_libraries=pgaudit, pgaudit.log=write,ddl,role; then run `jhe migrate`.",
     ),
     entry(
         Check::DatabaseLogValues,
         "database-log-values",
         "The database's log holds no values: they are health data",
-        "Set log_parameter_max_length=0, log_parameter_max_length_on_error=0, log_error_verbosity=terse and log_min_error_statement=panic.",
+        "Set log_parameter_max_length=0, log_parameter_max_length_on_error=0, log_error_verbosity=terse, log_min_error_statement=panic and pgaudit.log_parameter=off.",
     ),
     entry(
         Check::Roles,
@@ -225,8 +233,8 @@ static CATALOGUE: [Entry; 27] = [
     entry(
         Check::SecretsAge,
         "secrets-age",
-        "Signing keys are rotated in time, and no secret in a file is older than a year",
-        "Run `jhe rotate-keys`, see why the daily call fails, and replace the files that are named.",
+        "Signing keys are rotated in time, and no other secret is older than a year",
+        "Run `jhe rotate-keys`, see why the daily call fails, and replace what is named. Keep secrets in files or in Secrets Manager, where their age is seen.",
     ),
     entry(
         Check::Seals,

@@ -61,7 +61,21 @@ pub async fn clear(subject: &Subject) -> Verdict {
             Err(error) => return unknown(&error),
         }
     }
-    Verdict::Pass(format!("refused by {}", refused.join(" and ")))
+    let refused = format!("refused by {}", refused.join(" and "));
+    if subject.target == Target::Aws { clear_behind_proxy(subject, &refused).await } else { Verdict::Pass(refused) }
+}
+
+/// RDS Proxy refuses for itself. What the database behind it does, its own setting says.
+async fn clear_behind_proxy(subject: &Subject, refused: &str) -> Verdict {
+    const FORCED: &str = "rds.force_ssl";
+    match settings(subject, &[FORCED]).await {
+        Err(verdict) => verdict,
+        Ok(known) => match known.get(FORCED).map(String::as_str) {
+            Some("1" | "on") => Verdict::Pass(format!("{refused}, and {FORCED} is on")),
+            Some(value) => Verdict::Fail(format!("{FORCED} is {value}: the database takes clear text")),
+            None => Verdict::NotCheckable(format!("{refused}; the database behind it does not say {FORCED}")),
+        },
+    }
 }
 
 /// The ways to the database: that of the functions, and the owner's where it is another.
@@ -129,8 +143,9 @@ pub fn identity(subject: &Subject) -> Verdict {
 
 /// No address of the database is on the internet.
 pub async fn private(subject: &Subject) -> Verdict {
-    if let Some(verdict) = super::provider::public_address(subject) {
-        return verdict;
+    let described = super::provider::private(subject);
+    if let Some(Verdict::Fail(why)) = described {
+        return Verdict::Fail(why);
     }
     let mut addresses = BTreeSet::new();
     for config in ways(subject) {
@@ -142,10 +157,15 @@ pub async fn private(subject: &Subject) -> Verdict {
     let list = |addresses: &[IpAddr]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let (public, rest): (Vec<IpAddr>, Vec<IpAddr>) =
         addresses.into_iter().partition(|address| outbound::is_public(*address));
-    if public.is_empty() {
-        Verdict::Pass(format!("its addresses are private: {}", list(&rest)))
-    } else {
-        Verdict::Fail(format!("it has an address on the internet: {}", list(&public)))
+    if !public.is_empty() {
+        return Verdict::Fail(format!("it has an address on the internet: {}", list(&public)));
+    }
+    // What is reached can be a proxy; the database behind it is only seen by its provider.
+    let seen = format!("its addresses are private: {}", list(&rest));
+    match described {
+        Some(Verdict::NotCheckable(why)) => Verdict::NotCheckable(format!("{seen}; {why}")),
+        Some(verdict) => Verdict::Pass(format!("{seen}; {}", verdict.reason())),
+        None => Verdict::Pass(seen),
     }
 }
 
@@ -164,9 +184,22 @@ pub async fn log(subject: &Subject) -> Verdict {
             ("log_disconnections", |value| value == "on"),
             ("log_statement", |value| matches!(value, "mod" | "all")),
             ("log_duration", |value| value == "on"),
+            // A statement that begins with WITH is a SELECT to log_statement, whatever it changes.
+            ("pgaudit.log", |value| ["write", "ddl", "role"].iter().all(|class| logs(value, class))),
         ],
     )
     .await
+}
+
+/// Whether pgaudit logs a class of statements: `all, -read` is a list from left to right.
+fn logs(list: &str, class: &str) -> bool {
+    list.split(',').map(|word| word.trim().to_ascii_lowercase()).fold(false, |logged, word| match word.as_str() {
+        "all" => true,
+        "none" | "-all" => false,
+        other if other == class => true,
+        other if other.strip_prefix('-') == Some(class) => false,
+        _ => logged,
+    })
 }
 
 /// But no values.
@@ -180,6 +213,7 @@ pub async fn log_values(subject: &Subject) -> Verdict {
             ("log_parameter_max_length", |value| value == "0"),
             ("log_parameter_max_length_on_error", |value| value == "0"),
             ("log_error_verbosity", |value| value == "terse"),
+            ("pgaudit.log_parameter", |value| value == "off"),
             ("log_min_error_statement", |value| matches!(value, "panic" | "fatal" | "log")),
         ],
     )

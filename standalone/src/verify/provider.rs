@@ -73,24 +73,30 @@ pub fn encrypted_by(target: Target, facts: &Value) -> Verdict {
     }
 }
 
-/// A failure where the provider says that the database is on the internet.
-pub(super) fn public_address(subject: &Subject) -> Option<Verdict> {
-    let facts = description(subject).ok()?;
-    public_by(subject.target, facts).map(|why| Verdict::Fail(format!("the provider says {why}")))
+/// What the provider says of addresses on the internet. None where there is no provider to ask.
+pub(super) fn private(subject: &Subject) -> Option<Verdict> {
+    tool(subject.target)?;
+    Some(description(subject).map_or_else(|verdict| verdict, |facts| private_by(subject.target, facts)))
 }
 
-/// What a description says of an address on the internet.
+/// Whether a database has no address on the internet, by a description.
 #[must_use]
-pub fn public_by(target: Target, facts: &Value) -> Option<String> {
+pub fn private_by(target: Target, facts: &Value) -> Verdict {
     let (pointer, public) = match target {
         Target::Aws => ("/PubliclyAccessible", Value::Bool(true)),
         Target::Gcp => ("/settings/ipConfiguration/ipv4Enabled", Value::Bool(true)),
         Target::Azure => ("/network/publicNetworkAccess", Value::from("Enabled")),
-        Target::SelfHosted | Target::Local => return None,
+        Target::SelfHosted | Target::Local => {
+            return Verdict::NotCheckable("no provider describes this database".to_owned());
+        }
     };
-    let value = facts.pointer(pointer)?;
-    (*value == public)
-        .then(|| format!("{} is {}", pointer.trim_start_matches('/').replace('/', "."), said(Some(value))))
+    let name = pointer.trim_start_matches('/').replace('/', ".");
+    match facts.pointer(pointer) {
+        Some(value) if *value == public => Verdict::Fail(format!("the provider says {name} is {}", said(Some(value)))),
+        Some(value) => Verdict::Pass(format!("the provider says {name} is {}", said(Some(value)))),
+        // A cluster of Aurora does not say it; its instances do.
+        None => Verdict::NotCheckable(format!("--facts does not say {name}: describe the instance, not the cluster")),
+    }
 }
 
 /// Automated backups.
@@ -132,8 +138,8 @@ pub fn backups_by(target: Target, facts: &Value, now: Timestamp) -> Verdict {
         (_, Some(Ok(last))) => {
             Verdict::Pass(format!("kept for {days} days, encrypted as the storage is; restorable until {last}"))
         }
-        (_, None) => Verdict::Pass(format!(
-            "kept for {days} days, encrypted as the storage is; the description does not say when the last one was"
+        (_, None) => Verdict::NotCheckable(format!(
+            "kept for {days} days, but the description does not say when the last one was: list the backups"
         )),
     }
 }
@@ -177,8 +183,18 @@ mod tests {
     fn what_is_as_it_has_to_be_passes() {
         for (target, facts) in ALL {
             assert_eq!(encrypted_by(target, &facts()).word(), "pass", "{target:?}");
-            assert_eq!(public_by(target, &facts()), None, "{target:?}");
-            assert_eq!(backups_by(target, &facts(), noon()).word(), "pass", "{target:?}");
+            assert_eq!(private_by(target, &facts()).word(), "pass", "{target:?}");
+        }
+        assert_eq!(backups_by(Target::Aws, &aws(), noon()).word(), "pass");
+    }
+
+    #[test]
+    fn what_a_description_does_not_say_never_passes() {
+        for (target, _) in ALL {
+            assert_eq!(private_by(target, &json!({})).word(), "not checkable", "{target:?}");
+        }
+        for (target, facts) in [(Target::Gcp, gcp()), (Target::Azure, azure())] {
+            assert_eq!(backups_by(target, &facts, noon()).word(), "not checkable", "{target:?}");
         }
     }
 
@@ -198,7 +214,7 @@ mod tests {
             (Target::Gcp, gcp(), "/settings/ipConfiguration/ipv4Enabled", json!(true)),
             (Target::Azure, azure(), "/network/publicNetworkAccess", json!("Enabled")),
         ] {
-            assert!(public_by(target, &with(facts, pointer, value)).is_some(), "{target:?}");
+            assert_eq!(private_by(target, &with(facts, pointer, value)).word(), "fail", "{target:?}");
         }
     }
 

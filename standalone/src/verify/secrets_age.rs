@@ -1,37 +1,55 @@
 //! How old what is secret is.
 
-use super::{Subject, Verdict};
-use jiff::SignedDuration;
+use super::{Subject, Target, Verdict};
+use jiff::{SignedDuration, Timestamp};
 use oauth::ring::Turn;
-use secrets::VARIABLES;
+use secrets::{Part, VARIABLES, last_changed};
 use signing_keys::rotation::Rotator;
 use std::{
+    collections::BTreeSet,
     fs,
-    path::PathBuf,
-    time::{Duration, SystemTime},
+    path::{Path, PathBuf},
 };
 
-/// No secret in a file is older: it is replaced once a year.
-const OLDEST: Duration = Duration::from_hours(365 * 24);
+/// No secret is older: it is replaced once a year.
+const OLDEST: SignedDuration = SignedDuration::from_hours(365 * 24);
 
 /// The daily call may be late by so much.
 const LATE: SignedDuration = SignedDuration::from_hours(48);
 
-/// Signing keys are rotated in time, and no secret in a file is too old.
+/// A secret by its place, and since when it is as it is. None where that is not seen.
+type Secret = (String, Option<Timestamp>);
+
+/// Signing keys are rotated in time, and no other secret is too old.
 pub async fn age(subject: &Subject) -> Verdict {
-    let keys = match overdue(subject).await {
-        Ok(false) => "signing keys are rotated in time",
+    match overdue(subject).await {
+        Ok(false) => {}
         Ok(true) => return Verdict::Fail("the rotation of signing keys is more than two days late".to_owned()),
         Err(verdict) => return verdict,
-    };
-    let files = files(subject);
-    let old: Vec<String> = files.iter().filter(|path| is_old(path)).map(|path| path.display().to_string()).collect();
-    if !old.is_empty() {
-        return Verdict::Fail(format!("older than a year: {}", old.join(", ")));
     }
-    let elsewhere =
-        if files.is_empty() { "; other secrets are not in files, and their age is not seen from here" } else { "" };
-    Verdict::Pass(format!("{keys}; {} secrets in files are younger than a year{elsewhere}", files.len()))
+    let mut known = files(subject);
+    known.extend(in_secrets_manager(subject).await);
+    known.extend(in_variables(subject));
+    judged(&known, subject.app.now())
+}
+
+fn judged(known: &[Secret], now: Timestamp) -> Verdict {
+    let old = places(known, |since| since.is_some_and(|since| now.duration_since(since) > OLDEST));
+    let unseen = places(known, |since| since.is_none());
+    if !old.is_empty() {
+        Verdict::Fail(format!("older than a year: {}", old.join(", ")))
+    } else if !unseen.is_empty() {
+        Verdict::NotCheckable(format!("signing keys are rotated in time; the age is not seen of {}", unseen.join(", ")))
+    } else if known.is_empty() {
+        Verdict::NotCheckable("signing keys are rotated in time; no other secret is seen from here".to_owned())
+    } else {
+        Verdict::Pass(format!("signing keys are rotated in time; {} secrets are younger than a year", known.len()))
+    }
+}
+
+/// Where the secrets are of which something holds.
+fn places(known: &[Secret], holds: impl Fn(Option<Timestamp>) -> bool) -> Vec<&str> {
+    known.iter().filter(|(_, since)| holds(*since)).map(|(place, _)| place.as_str()).collect()
 }
 
 async fn overdue(subject: &Subject) -> Result<bool, Verdict> {
@@ -45,16 +63,60 @@ async fn overdue(subject: &Subject) -> Result<bool, Verdict> {
 }
 
 /// The files that hold secrets: those that variables name, and those of the host itself.
-fn files(subject: &Subject) -> Vec<PathBuf> {
-    let named = VARIABLES.iter().filter_map(|name| subject.app.variable(&format!("{name}_FILE"))).map(PathBuf::from);
+fn files(subject: &Subject) -> Vec<Secret> {
+    let named = VARIABLES.iter().filter_map(|name| subject.app.variable(&format!("{name}_FILE")));
+    let named = named.filter(|path| !path.is_empty()).map(PathBuf::from);
     let own = subject.app.secret_directory().and_then(|directory| fs::read_dir(directory).ok());
     let own = own.into_iter().flatten().flatten().map(|entry| entry.path());
     // The ring has its own times. The key of the seals is not replaced: what it signed has to be verified for years.
     let own = own.filter(|path| path.extension().is_none_or(|ending| ending == "pem"));
-    named.chain(own).collect()
+    named.chain(own).map(|path| (path.display().to_string(), written(&path))).collect()
 }
 
-fn is_old(path: &PathBuf) -> bool {
-    let written = fs::metadata(path).and_then(|metadata| metadata.modified());
-    written.is_ok_and(|written| SystemTime::now().duration_since(written).is_ok_and(|age| age > OLDEST))
+fn written(path: &Path) -> Option<Timestamp> {
+    Timestamp::try_from(fs::metadata(path).ok()?.modified().ok()?).ok()
+}
+
+/// The secrets in Secrets Manager that variables name.
+async fn in_secrets_manager(subject: &Subject) -> Vec<Secret> {
+    let named: BTreeSet<String> = Part::ALL
+        .iter()
+        .filter_map(|part| subject.app.variable(part.variable()))
+        .filter(|name| !name.is_empty())
+        .collect();
+    let mut known = Vec::new();
+    for name in named {
+        let since = last_changed(subject.app.variables(), &name).await.ok().flatten();
+        known.push((name, since.and_then(|second| Timestamp::from_second(second).ok())));
+    }
+    known
+}
+
+/// The secrets that are in variables themselves: nobody sees since when. On a developer's machine they are the host's own.
+fn in_variables(subject: &Subject) -> Vec<Secret> {
+    let set = |name: &&&str| subject.app.variable(name).is_some_and(|value| !value.is_empty());
+    let known = VARIABLES.iter().filter(set).map(|name| ((*name).to_owned(), None));
+    if subject.target == Target::Local { Vec::new() } else { known.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_old_fails_and_what_is_not_seen_never_passes() {
+        let now: Timestamp = "2026-03-01T00:00:00Z".parse().unwrap();
+        let young = ("young".to_owned(), Some("2025-03-02T00:00:00Z".parse().unwrap()));
+        let old = ("old".to_owned(), Some("2025-02-27T00:00:00Z".parse().unwrap()));
+        let unseen = ("unseen".to_owned(), None);
+        for (known, word) in [
+            (&[young.clone()][..], "pass"),
+            (&[young.clone(), old.clone()], "fail"),
+            (&[unseen.clone(), old], "fail"),
+            (&[young, unseen], "not checkable"),
+            (&[], "not checkable"),
+        ] {
+            assert_eq!(judged(known, now).word(), word, "{known:?}");
+        }
+    }
 }

@@ -9,11 +9,11 @@ use http::{HeaderMap, Request, StatusCode, Uri, header};
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, SupportedProtocolVersion, version};
-use rustls_pki_types::ServerName;
-use std::{path::Path, sync::Arc, time::Duration};
+use rustls_pki_types::{CertificateDer, ServerName};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpStream, lookup_host},
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -30,15 +30,19 @@ const GUARDED: [&str; 4] =
 
 /// Why there was no answer.
 enum Silence {
-    /// Nothing listens there.
+    /// Nothing listens there: the connection was refused.
     Closed(String),
+    /// Nothing came back.
+    Mute(String),
+    /// It is not seen from here: its name is not resolved, or no way leads there.
+    Unseen(String),
     /// It was reached, and what came is not what was asked for.
     Broken(String),
 }
 
 impl Silence {
     fn text(&self) -> &str {
-        let (Self::Closed(text) | Self::Broken(text)) = self;
+        let (Self::Closed(text) | Self::Mute(text) | Self::Unseen(text) | Self::Broken(text)) = self;
         text
     }
 }
@@ -58,11 +62,20 @@ impl<'a> Place<'a> {
     }
 
     async fn connect(&self) -> Result<TcpStream, Silence> {
-        let address = (self.host, self.port);
-        match timeout(PATIENCE, TcpStream::connect(address)).await {
+        let resolved = timeout(PATIENCE, lookup_host((self.host, self.port))).await;
+        let addresses: Vec<SocketAddr> = match resolved {
+            Ok(Ok(addresses)) => addresses.collect(),
+            Ok(Err(error)) => return Err(Silence::Unseen(format!("{} is not resolved: {error}", self.host))),
+            Err(_) => return Err(Silence::Unseen(format!("{} is not resolved", self.host))),
+        };
+        match timeout(PATIENCE, TcpStream::connect(addresses.as_slice())).await {
             Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => Err(Silence::Closed(format!("{}:{} is not reached: {error}", self.host, self.port))),
-            Err(_) => Err(Silence::Closed(format!("{}:{} does not answer", self.host, self.port))),
+            Ok(Err(error)) => {
+                let why = format!("{}:{} is not reached: {error}", self.host, self.port);
+                let refused = error.kind() == std::io::ErrorKind::ConnectionRefused;
+                Err(if refused { Silence::Closed(why) } else { Silence::Unseen(why) })
+            }
+            Err(_) => Err(Silence::Mute(format!("{}:{} does not answer", self.host, self.port))),
         }
     }
 
@@ -125,6 +138,7 @@ async fn ask(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, uri: 
 fn silent(subject: &Subject, silence: &Silence) -> Verdict {
     match (subject.target, silence) {
         (Target::Local, Silence::Closed(why)) => Verdict::NotCheckable(format!("{why}: start it by `make run`")),
+        (_, Silence::Unseen(why)) => Verdict::NotCheckable(format!("{why}; ask it from where its users are")),
         (_, silence) => Verdict::Fail(silence.text().to_owned()),
     }
 }
@@ -160,6 +174,9 @@ pub async fn redirect(subject: &Subject) -> Verdict {
     let Some(url) = url else { return Verdict::NotCheckable(format!("{site} has no host")) };
     match get(subject, &format!("{url}/health")).await {
         Err(Silence::Closed(why)) => Verdict::Pass(why),
+        // A firewall that drops what comes, when the site itself is reached from here.
+        Err(Silence::Mute(why)) if is_reached(site).await => Verdict::Pass(why),
+        Err(Silence::Mute(why) | Silence::Unseen(why)) => Verdict::NotCheckable(why),
         Err(Silence::Broken(why)) => Verdict::Fail(why),
         Ok(answer) => {
             let location = answer.headers.get(header::LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("-");
@@ -167,6 +184,15 @@ pub async fn redirect(subject: &Subject) -> Verdict {
             let leads = answer.status.is_redirection() && location.starts_with("https://");
             if leads { Verdict::Pass(what) } else { Verdict::Fail(what) }
         }
+    }
+}
+
+/// Whether anything listens where a URL leads.
+async fn is_reached(url: &str) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else { return false };
+    match Place::of(&uri) {
+        Some(place) => place.connect().await.is_ok(),
+        None => false,
     }
 }
 
@@ -274,6 +300,48 @@ fn lacking(cookie: &str, secure: bool) -> Option<String> {
         lacks.push("SameSite");
     }
     (!lacks.is_empty()).then(|| format!("{name} is not {}", lacks.join(", ")))
+}
+
+/// The certificates that a site shows, its own first. They are verified; the error says why there are none.
+pub async fn presented(url: &str, authorities: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found = shown(url, authorities).await;
+    found.map_err(|silence| silence.text().to_owned())
+}
+
+async fn shown(url: &str, authorities: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, Silence> {
+    let uri: Uri = url.parse().map_err(|_| Silence::Broken(format!("{url} is no URL")))?;
+    let place = Place::of(&uri).filter(|place| place.is_https);
+    let place = place.ok_or_else(|| Silence::Broken(format!("{url} is not https")))?;
+    let stream = place.secure(authorities, &[&version::TLS13, &version::TLS12]).await?;
+    let (_, connection) = stream.get_ref();
+    Ok(connection.peer_certificates().unwrap_or_default().to_vec())
+}
+
+/// Apps that pin what is published reach the site, today and after a change.
+pub async fn pins(subject: &Subject) -> Verdict {
+    let published = match tls_pins::published(|name| subject.app.variable(name)) {
+        Err(error) => return Verdict::Fail(error.to_string()),
+        Ok(published) if published.pins.is_empty() => {
+            return Verdict::NotCheckable("none are published (TLS_PINS)".to_owned());
+        }
+        Ok(published) => published,
+    };
+    if let Some(verdict) = in_clear(subject) {
+        return verdict;
+    }
+    let shown = match shown(&subject.app.settings.site_url, subject.given.authorities.as_deref()).await {
+        Err(silence) => return silent(subject, &silence),
+        Ok(shown) => shown,
+    };
+    let live: Vec<String> = shown.iter().filter_map(|certificate| tls::pin(certificate).ok()).collect();
+    let today = subject.app.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    match published.change {
+        _ if !live.iter().any(|pin| published.pins.contains(pin)) => {
+            Verdict::Fail(format!("the site shows {}, and none of them is published", live.join(", ")))
+        }
+        Some(change) if change < today => Verdict::Fail(format!("they were to change on {change}, which is past")),
+        _ => Verdict::Pass(format!("one of the {} that are published is in use", published.pins.len())),
+    }
 }
 
 /// Nothing is answered to who has no token.

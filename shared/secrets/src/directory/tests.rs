@@ -20,7 +20,7 @@ fn the_first_start_makes_private_files() {
     let path = directory.path().join("nested");
     let secrets = Secrets::from_directory(&path, None).unwrap();
     assert!(SigningKey::from_pem(secrets.saml_key.as_ref().unwrap()).is_ok());
-    assert_ne!(secrets.link_key.expose(), secrets.form_key.expose());
+    assert_ne!(secrets.link_key().unwrap().expose(), secrets.form_key().unwrap().expose());
     assert_eq!(mode(&path), 0o700);
     let mut names: Vec<String> = Vec::new();
     for entry in fs::read_dir(&path).unwrap() {
@@ -37,8 +37,8 @@ fn the_next_start_reads_them_again() {
     let directory = Directory::new();
     let first = Secrets::from_directory(directory.path(), None).unwrap();
     let second = Secrets::from_directory(directory.path(), Some("pw".into())).unwrap();
-    assert_eq!(first.link_key.expose(), second.link_key.expose());
-    assert_eq!(first.form_key.expose(), second.form_key.expose());
+    assert_eq!(first.link_key().unwrap().expose(), second.link_key().unwrap().expose());
+    assert_eq!(first.form_key().unwrap().expose(), second.form_key().unwrap().expose());
     let pem = |secrets: &Secrets| secrets.saml_key.as_ref().unwrap().expose_secret().to_owned();
     assert_eq!(pem(&first), pem(&second));
     assert_eq!(second.database_password.unwrap().expose_secret(), "pw");
@@ -48,7 +48,7 @@ fn the_next_start_reads_them_again() {
 fn processes_that_start_together_agree() {
     let directory = Directory::new();
     let keys: Vec<[u8; 32]> = thread::scope(|scope| {
-        let start = || *Secrets::from_directory(directory.path(), None).unwrap().link_key.expose();
+        let start = || *Secrets::from_directory(directory.path(), None).unwrap().link_key().unwrap().expose();
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(start)).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });

@@ -17,9 +17,9 @@ fn all() -> Vec<(&'static str, String)> {
 #[test]
 fn variables_give_the_secrets() {
     let secrets = Secrets::from_environment(&lookup(all())).unwrap();
-    assert_eq!(secrets.link_key.expose(), &[1; 32]);
-    assert_eq!(secrets.form_key.expose(), &[2; 32]);
-    assert_eq!(secrets.factor_key.expose(), &[3; 32]);
+    assert_eq!(secrets.link_key().unwrap().expose(), &[1; 32]);
+    assert_eq!(secrets.form_key().unwrap().expose(), &[2; 32]);
+    assert_eq!(secrets.factor_key().unwrap().expose(), &[3; 32]);
     assert_eq!(secrets.database_password.unwrap().expose_secret(), "pw");
     assert_eq!(secrets.smtp_password.unwrap().expose_secret(), "pw-2");
     assert_eq!(secrets.saml_key.unwrap().expose_secret(), "c\nd");
@@ -33,7 +33,7 @@ fn files_give_the_secrets() {
         .map(|(name, text)| (format!("{name}_FILE"), directory.file(name, &format!("{text}\n"))))
         .collect();
     let secrets = Secrets::from_environment(&lookup(named)).unwrap();
-    assert_eq!(secrets.link_key.expose(), &[1; 32]);
+    assert_eq!(secrets.link_key().unwrap().expose(), &[1; 32]);
     assert_eq!(secrets.database_password.unwrap().expose_secret(), "pw", "the line end is not part of it");
 }
 

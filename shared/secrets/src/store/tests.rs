@@ -2,7 +2,7 @@ use super::*;
 use crate::testing::{Directory, key_text, lookup};
 
 async fn link_key(store: &SecretStore) -> [u8; 32] {
-    *store.get(Instant::now()).await.unwrap().link_key.expose()
+    *store.get(Part::Application, Instant::now()).await.unwrap().link_key().unwrap().expose()
 }
 
 fn keys() -> Vec<(&'static str, String)> {
@@ -18,7 +18,7 @@ async fn without_variables_the_directory_is_used() {
     let store = SecretStore::open(env(), Some(directory.path())).unwrap();
     let again = SecretStore::open(env(), Some(directory.path())).unwrap();
     assert_eq!(link_key(&store).await, link_key(&again).await);
-    let secrets = store.get(Instant::now()).await.unwrap();
+    let secrets = store.get(Part::Application, Instant::now()).await.unwrap();
     assert!(secrets.database_password.is_some() && secrets.smtp_password.is_some());
 }
 
@@ -60,4 +60,42 @@ fn a_secret_in_secrets_manager_comes_before_everything_and_is_not_read_yet() {
     let store = SecretStore::open(lookup(env), Some(directory.path())).unwrap();
     assert!(matches!(store.0, Source::SecretsManager { .. }));
     assert!(!directory.path().exists());
+}
+
+/// The secrets that these variables name.
+fn named(variables: &[Part]) -> SecretStore {
+    let own = variables.iter().map(|part| (part.variable(), format!("{part:?}")));
+    let aws = [("AWS_REGION", "eu-central-1"), ("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "key")];
+    let aws = aws.map(|(name, value)| (name, value.to_owned()));
+    SecretStore::open(lookup(own.chain(aws).collect::<Vec<_>>()), None).unwrap()
+}
+
+/// Where each part is, or the variable that would say.
+fn places(store: &SecretStore) -> [String; 6] {
+    let Source::SecretsManager { places, .. } = &store.0 else { panic!("not in Secrets Manager") };
+    Part::ALL.map(|part| place(places, part).map_or_else(|error| error.to_string(), |place| place.id.clone()))
+}
+
+#[test]
+fn a_part_is_in_its_own_secret_or_in_that_of_the_application() {
+    assert_eq!(places(&named(&[Part::Application])), ["Application"; 6]);
+    assert_eq!(places(&named(&Part::ALL)), Part::ALL.map(|part| format!("{part:?}")));
+    let apart = places(&named(&[Part::Application, Part::Factors]));
+    assert_eq!(apart, ["Application", "Application", "Application", "Factors", "Application", "Application"]);
+}
+
+#[test]
+fn who_is_given_a_part_has_no_other() {
+    let only = places(&named(&[Part::Origin]));
+    assert_eq!(
+        only,
+        [
+            "set SECRET_ARN",
+            "set DB_SECRET_ARN",
+            "Origin",
+            "set FACTOR_SECRET_ARN",
+            "set MAIL_SECRET_ARN",
+            "set SAML_SECRET_ARN"
+        ]
+    );
 }

@@ -1,9 +1,9 @@
-//! The keys of the functions.
+//! The keys of the functions, in the secrets that hold them.
 //!
 //! Functions keep the secret for minutes, so at any time some know the version before. That is why a key is in the secret as
 //! `_next` one rotation before it is used, and as `_previous` one rotation after: what a function makes with it, every other
-//! takes. What `factor_key` encrypted is in the database for years, so all earlier ones stay. `origin_key` is never replaced here,
-//! for `CloudFront` has to know it first; nor is what is put in by hand.
+//! takes. What `factor_key` encrypted is in the database for years, so all earlier ones stay. What is
+//! put in by hand is never replaced; nor is `origin_key`, for `CloudFront` has to know it first.
 
 use crate::unavailable;
 use oauth::{RandomError, Secret};
@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 /// What becomes of a key that was replaced.
 #[derive(Clone, Copy)]
-enum Earlier {
+pub enum Earlier {
     /// One is kept, under this name.
     One(&'static str),
     /// All are kept, in this list.
@@ -22,27 +22,32 @@ enum Earlier {
 }
 
 /// A key, the one that follows it, and what becomes of it.
-const KEYS: [(&str, &str, Earlier); 3] = [
+pub type Turned = (&'static str, &'static str, Earlier);
+
+/// What signs links and forms.
+pub const APPLICATION: &[Turned] = &[
     ("link_key", "link_key_next", Earlier::One("link_key_previous")),
     ("form_key", "form_key_next", Earlier::One("form_key_previous")),
-    ("factor_key", "factor_key_next", Earlier::All("factor_keys_earlier")),
 ];
+
+/// What encrypts second factors.
+pub const FACTORS: &[Turned] = &[("factor_key", "factor_key_next", Earlier::All("factor_keys_earlier"))];
 
 type Fields = Map<String, Value>;
 
 /// The secret to come: each key moves up, and gets another one to follow it.
-pub fn next(current: &SecretString) -> Result<SecretString, Failure> {
-    let fields = turned(parse(current)?, || Ok(Secret::generate()?.expose().to_owned()))?;
+pub fn next(keys: &[Turned], current: &SecretString) -> Result<SecretString, Failure> {
+    let fields = turned(keys, parse(current)?, || Ok(Secret::generate()?.expose().to_owned()))?;
     Ok(Value::Object(fields).to_string().into())
 }
 
 /// Whether the functions can read the secret to come, and it follows what counts now. Somebody may have put another password in
 /// meanwhile, which would be lost.
-pub fn test(current: &SecretString, pending: &SecretString) -> Result<(), Failure> {
+pub fn test(keys: &[Turned], current: &SecretString, pending: &SecretString) -> Result<(), Failure> {
     Secrets::from_json(pending.expose_secret()).map_err(unavailable)?;
     let pending = parse(pending)?;
     // The keys that are new are those of the secret to come; all else has to be as it would be.
-    let expected = turned(parse(current)?, || Ok(String::new()))?;
+    let expected = turned(keys, parse(current)?, || Ok(String::new()))?;
     let same = pending.len() == expected.len()
         && expected.iter().all(|(name, value)| is_new(value) || pending.get(name) == Some(value));
     if same { Ok(()) } else { Err(Failure::Conflict("The secret was changed meanwhile. Rotate it again.")) }
@@ -58,8 +63,12 @@ fn parse(text: &SecretString) -> Result<Fields, Failure> {
 
 /// Moves each key up. A key that is not there is made; one that nothing follows yet stays until the next time, for no function
 /// would know another.
-fn turned(mut fields: Fields, mut random: impl FnMut() -> Result<String, RandomError>) -> Result<Fields, Failure> {
-    for (name, next, earlier) in KEYS {
+fn turned(
+    keys: &[Turned],
+    mut fields: Fields,
+    mut random: impl FnMut() -> Result<String, RandomError>,
+) -> Result<Fields, Failure> {
+    for &(name, next, earlier) in keys {
         match (fields.remove(name), fields.remove(next)) {
             (Some(current), Some(following)) => {
                 fields.insert(name.to_owned(), following);
@@ -90,6 +99,11 @@ mod tests {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     use serde_json::json;
 
+    /// The keys of all secrets, as one secret may hold them.
+    fn all() -> Vec<Turned> {
+        [APPLICATION, FACTORS].concat()
+    }
+
     fn fields(value: &Value) -> Fields {
         value.as_object().unwrap().clone()
     }
@@ -101,7 +115,7 @@ mod tests {
             made += 1;
             Ok(format!("n{made}"))
         };
-        Value::Object(turned(fields(value), random).unwrap())
+        Value::Object(turned(&all(), fields(value), random).unwrap())
     }
 
     fn text(value: &Value) -> SecretString {
@@ -116,6 +130,18 @@ mod tests {
             "form_key_next": "n4", "factor_key": "n5", "factor_key_next": "n6"
         });
         assert_eq!(made, expected);
+    }
+
+    #[test]
+    fn each_secret_gets_its_own_keys_and_no_other() {
+        for (keys, expected) in [
+            (APPLICATION, &["form_key", "form_key_next", "link_key", "link_key_next"][..]),
+            (FACTORS, &["factor_key", "factor_key_next"]),
+        ] {
+            let made = parse(&next(keys, &text(&json!({}))).unwrap()).unwrap();
+            let names: std::collections::BTreeSet<_> = made.keys().map(String::as_str).collect();
+            assert_eq!(names, expected.iter().copied().collect());
+        }
     }
 
     #[test]
@@ -151,11 +177,11 @@ mod tests {
     fn functions_can_read_every_version() {
         let mut current = text(&json!({ "origin_key": "o" }));
         for round in 0..4 {
-            let next = next(&current).unwrap();
-            test(&current, &next).unwrap();
+            let next = next(&all(), &current).unwrap();
+            test(&all(), &current, &next).unwrap();
             let secrets = Secrets::from_json(next.expose_secret()).unwrap();
-            assert_eq!(secrets.factor_key.others().count(), 1 + round, "all earlier ones and the next");
-            assert_eq!(secrets.link_key.others().count(), 1 + round.min(1));
+            assert_eq!(secrets.factor_key().unwrap().others().count(), 1 + round, "all earlier ones and the next");
+            assert_eq!(secrets.link_key().unwrap().others().count(), 1 + round.min(1));
             current = next;
         }
     }
@@ -163,14 +189,14 @@ mod tests {
     #[test]
     fn what_was_put_in_meanwhile_is_not_lost() {
         let before = text(&json!({ "origin_key": "o", "smtp_password": "first" }));
-        let pending = next(&before).unwrap();
-        test(&before, &pending).unwrap();
+        let pending = next(&all(), &before).unwrap();
+        test(&all(), &before, &pending).unwrap();
         for changed in [
             json!({ "origin_key": "o", "smtp_password": "second" }),
             json!({ "origin_key": "o", "smtp_password": "first", "saml_key": "PEM" }),
             json!({ "origin_key": "o" }),
         ] {
-            assert!(matches!(test(&text(&changed), &pending), Err(Failure::Conflict(_))), "{changed}");
+            assert!(matches!(test(&all(), &text(&changed), &pending), Err(Failure::Conflict(_))), "{changed}");
         }
     }
 
@@ -178,12 +204,12 @@ mod tests {
     fn what_functions_cannot_read_does_not_count() {
         let key = STANDARD.encode([1; 32]);
         let current = json!({ "link_key": key, "link_key_next": "no key", "form_key": key, "factor_key": key });
-        let pending = next(&text(&current)).unwrap();
-        assert!(matches!(test(&text(&current), &pending), Err(Failure::Unavailable(_))));
+        let pending = next(&all(), &text(&current)).unwrap();
+        assert!(matches!(test(&all(), &text(&current), &pending), Err(Failure::Unavailable(_))));
         for wrong in
             [json!([]), json!("text"), json!({ "factor_key": "a", "factor_key_next": "b", "factor_keys_earlier": "c" })]
         {
-            assert!(next(&text(&wrong)).is_err(), "{wrong}");
+            assert!(next(&all(), &text(&wrong)).is_err(), "{wrong}");
         }
     }
 }
