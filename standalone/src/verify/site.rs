@@ -150,6 +150,7 @@ fn in_clear(subject: &Subject) -> Option<Verdict> {
 }
 
 /// The site is reached by TLS; on a developer's machine it need not be.
+#[must_use]
 pub fn https(subject: &Subject) -> Verdict {
     let url = &subject.app.settings.site_url;
     match (subject.app.settings.is_https(), subject.target) {

@@ -1,6 +1,8 @@
 use fhir::auxiliary::TYPES;
 use fhir::capability::statement;
-use fhir::search::{AuxiliarySearch, Directory, DirectorySearch, Handling, ObservationSearch, PatientSearch};
+use fhir::search::{
+    AuditEventSearch, AuxiliarySearch, Directory, DirectorySearch, Handling, ObservationSearch, PatientSearch,
+};
 use serde_json::Value;
 
 use crate::support::{pairs, parsed};
@@ -17,6 +19,7 @@ fn accepts(resource_type: &str, name: &str, value: &str) -> bool {
         "Observation" => ObservationSearch::parse(&query, Handling::Strict).is_ok(),
         "Patient" => PatientSearch::parse(&query, Handling::Strict).is_ok(),
         "Group" => directory(Directory::Group),
+        "AuditEvent" => AuditEventSearch::parse(&query, Handling::Strict).is_ok(),
         "Device" => directory(Directory::Device),
         "Organization" => directory(Directory::Organization),
         "Practitioner" => directory(Directory::Practitioner),
@@ -33,6 +36,9 @@ fn every_parameter_it_lists_is_accepted() {
         for parameter in resource["searchParam"].as_array().unwrap() {
             let name = parameter["name"].as_str().unwrap();
             let value = match (name, parameter["type"].as_str().unwrap()) {
+                ("action", _) => "R",
+                ("agent", _) => "Practitioner/1",
+                ("outcome", _) => "0",
                 ("status", _) => "final",
                 (_, "date") => "2025",
                 ("_id", _) if TYPES.contains(&resource_type) => "94b6b4a8-d8a9-40e6-bb53-6bc4c441dc47",
@@ -42,7 +48,7 @@ fn every_parameter_it_lists_is_accepted() {
             listed += 1;
         }
     }
-    assert_eq!(listed, 29 + 4 * TYPES.len());
+    assert_eq!(listed, 36 + 4 * TYPES.len());
 }
 
 #[test]
@@ -55,7 +61,8 @@ fn it_says_what_we_serve() {
     let text = statement.to_string();
     assert!(text.contains("https://h.example/o/authorize/") && text.contains("https://h.example/o/token/"));
     let types: Vec<Value> = resources().iter().map(|resource| resource["type"].clone()).collect();
-    let mut expected = ["Device", "Group", "Observation", "Organization", "Patient", "Practitioner"].to_vec();
+    let mut expected =
+        ["AuditEvent", "Device", "Group", "Observation", "Organization", "Patient", "Practitioner"].to_vec();
     expected.extend(TYPES);
     expected.sort_unstable();
     assert_eq!(types, expected);
