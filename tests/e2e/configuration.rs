@@ -126,6 +126,8 @@ const NOT_BY_TEMPLATE: [(&str, &[&str]); 5] = [
             "SMTP_SSL_ROOT_CERT",
             "MAIL_DIRECTORY",
             "RESPONSE_CA_FILE",
+            "AUDIT_SEAL_KEY_FILE",
+            "AUDIT_SEAL_DIRECTORY",
         ],
     ),
     (

@@ -135,7 +135,7 @@ fn who_sends_mail_may_and_nobody_else() {
     for (name, function) in functions() {
         let manifest = text(format!("functions/{name}/Cargo.toml"));
         let sends = manifest.lines().any(|line| line == "mail.workspace = true");
-        assert_eq!(function.contains("\"ses:SendRawEmail\""), sends, "{name}");
+        assert_eq!(function.contains("Mail: used"), sends, "{name}");
     }
 }
 
