@@ -132,6 +132,7 @@ async fn what_must_not_be_registered_is_refused_by_name() {
         ("invitationUrl", application("none", &json!({ "invitationUrl": "https://app.example/" }))),
         ("scopes", application("none", &json!({ "scopes": [] }))),
         ("scopes", application("none", &json!({ "scopes": ["a b\""] }))),
+        ("scopes", application("none", &json!({ "scopes": ["openid email"] }))),
         ("name", application("none", &json!({ "name": " " }))),
         ("clientId", application("none", &json!({ "clientId": "of mine" }))),
         ("clientId", application("none", &json!({ "clientId": "T6hjXsAUCfU0IAoYwp13FlQFJfAZsotfbyKtyIsL" }))),
@@ -201,6 +202,25 @@ async fn what_was_changed_of_a_client_is_in_the_audit_without_its_secret() {
     assert_eq!(world.count(with_secret).await, 0);
     let ends = "SELECT count(*) FROM audit_change WHERE after IS NULL AND before->'id' = 'ID'";
     assert_eq!(world.count(&ends.replace("ID", &client["id"].to_string())).await, 1);
+}
+
+#[tokio::test]
+async fn a_client_that_a_study_invites_to_stays_until_the_study_uses_it_no_more() {
+    let world = World::new().await;
+    let app = application("none", &json!({ "invitationUrl": "https://a.example/CODE" }));
+    let client = world.register(&app).await;
+    let (own, study) = (format!("{PATH}/{}", client["id"]), "/api/v1/studies/30001/clients");
+    let used = json!({ "clientId": client["id"] });
+    assert_eq!(world.post("manager_mary", study, &used).await.0, StatusCode::CREATED);
+    let (status, problem) = patch(&world, &client, &json!({ "invitationUrl": null })).await;
+    assert_eq!((status, problem["detail"].is_string()), (StatusCode::CONFLICT, true), "{problem}");
+    assert_eq!(answer(world.request("admin", Method::DELETE, &own)).await.0, StatusCode::CONFLICT);
+    let stale = world.request("admin", Method::DELETE, &own).header("if-match", "\"1\"");
+    assert_eq!(answer(stale).await.0, StatusCode::PRECONDITION_FAILED);
+    assert_eq!(patch(&world, &client, &json!({ "name": "Renamed" })).await.0, StatusCode::OK);
+    assert_eq!(world.send("manager_mary", Method::DELETE, study, &used).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(patch(&world, &client, &json!({ "invitationUrl": null })).await.0, StatusCode::OK);
+    assert_eq!(answer(world.request("admin", Method::DELETE, &own)).await.0, StatusCode::NO_CONTENT);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use end_to_end::{
     World,
     browser::{Browser, CLIENT, VERIFIER, location},
+    point::{blood_pressure, observation},
     reply::Reply,
 };
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -236,17 +237,18 @@ async fn a_proof_is_looked_at_once_for_a_request_that_has_an_idempotency_key() {
     let code = code(&world, Some(&key)).await;
     let (_, tokens) = exchange(&world, &code, &[token_proof(&world, &key)]).await;
     let access = text(&tokens, "access_token");
-    let path = "/FHIR/R5/Observation/_search";
-    let search = async |proof: &str| {
+    let path = "/FHIR/R5/Observation";
+    let body = observation(40001, 70001, &blood_pressure(120, "2026-02-01T07:00:00Z"), "by proof");
+    let upload = async |proof: &str| {
         let request = world.anonymous(Method::POST, path).header("authorization", format!("DPoP {access}"));
-        Reply::to(request.header("dpop", proof).header("idempotency-key", "k").form(&[("patient", "40001")])).await
+        Reply::to(request.header("dpop", proof).header("idempotency-key", "k").json(&body)).await
     };
     let proof = || key.proof("POST", &format!("{}{path}", world.base), Some(access));
     let used = proof();
-    let first = search(&used).await;
-    assert_eq!((first.status, first.header("idempotency-replayed")), (StatusCode::OK, ""), "{}", first.text);
-    assert_eq!(search(&used).await.status, StatusCode::UNAUTHORIZED, "the proof of before replays nothing");
-    let again = search(&proof()).await;
+    let first = upload(&used).await;
+    assert_eq!((first.status, first.header("idempotency-replayed")), (StatusCode::CREATED, ""), "{}", first.text);
+    assert_eq!(upload(&used).await.status, StatusCode::UNAUTHORIZED, "the proof of before replays nothing");
+    let again = upload(&proof()).await;
     assert_eq!((again.header("idempotency-replayed"), &again.text), ("true", &first.text));
 }
 

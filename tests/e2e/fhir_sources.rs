@@ -66,6 +66,8 @@ async fn what_is_wrong_is_told_by_field() {
         ("dataSource", json!("x")),
         ("dataSource", json!(7)),
         ("fhirBaseUrl", json!("http://e.x")),
+        ("fhirBaseUrl", json!("https://user:pw@e.x/R4")),
+        ("fhirBaseUrl", json!("https://user@e.x")),
         ("fhirBaseUrl", json!("javascript:alert(1)")),
         ("patient", json!(40002)),
     ] {

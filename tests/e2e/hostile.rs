@@ -159,6 +159,7 @@ async fn an_id_that_is_none_names_nothing() {
         "%ff",
         "%zz",
         "+40001",
+        "040001",
         "%2040001",
         "40001%20",
         "0x9c41",

@@ -6,7 +6,7 @@ use end_to_end::{
     proxy::{Direction, Proxy},
     reply::Reply,
 };
-use std::time::Duration;
+use serde_json::json;
 
 /// A transaction of the owner that lets nobody write patients.
 async fn hold(world: &World) -> tokio_postgres::Client {
@@ -131,24 +131,17 @@ async fn cut_anywhere_on_the_way_to_the_database_and_back_a_request_is_carried_o
 #[tokio::test]
 async fn a_large_answer_is_not_kept_and_its_request_is_not_repeated() {
     let world = World::new().await;
-    let body = "x".repeat(1024 * 1024 + 1);
-    let owner = world.as_owner().await;
-    // The answer of a search has what is stored.
-    owner
-        .execute(
-            "UPDATE observation SET content = replace(content, '\"status\"', $1) WHERE id = 60001",
-            &[&format!("\"x\": \"{body}\", \"status\"")],
-        )
-        .await
-        .expect("a large observation");
-    let search = || {
-        let request = world.request("viewer_victor", reqwest::Method::POST, "/FHIR/R5/Observation/_search");
-        Reply::to(request.header("idempotency-key", KEY).form(&[("patient", "40001")]).timeout(Duration::from_mins(1)))
-    };
-    let first = search().await;
-    assert_eq!(first.status.as_u16(), 200);
-    assert!(first.text.len() > body.len());
+    // The answer of a decision has the text of its scope.
+    let large = "UPDATE scope SET text = repeat('x', 1048577) WHERE code = 'omh:heart-rate:2.0'";
+    world.as_owner().await.execute(large, &[]).await.expect("a large text");
+    let path = "/api/v1/patients/40001/consents";
+    let decision = json!({ "studyScopeConsents": [{ "studyId": 30001, "scopeConsents": [
+        { "codingSystem": "https://w3id.org/openmhealth", "codingCode": "omh:heart-rate:2.0", "consented": true }] }] });
+    let first = post(&world, "ll_patient_peter", path, KEY, &decision).await;
+    assert_eq!(first.status.as_u16(), 201, "{:.200}", first.text);
+    assert!(first.text.len() > 1024 * 1024, "{}", first.text.len());
     let end = world.audit_end().await;
-    search().await.refusal(409, "too large");
-    assert_eq!(world.audit_after(end).await, [], "nothing was shown");
+    let again = post(&world, "ll_patient_peter", path, KEY, &decision).await;
+    assert_eq!(again.status.as_u16(), 409, "{}", again.text);
+    assert!(world.audit_after(end).await.iter().all(|event| event.outcome == "failed"), "nothing was shown");
 }

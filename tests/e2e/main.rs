@@ -53,6 +53,7 @@ mod hipaa;
 mod hostile;
 mod idempotency;
 mod idempotency_faults;
+mod idempotency_rights;
 mod invitation_mail;
 mod invitation_manage;
 mod invitation_organizations;

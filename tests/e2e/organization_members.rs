@@ -1,6 +1,6 @@
 //! Who works in an organization: the list, roles given and taken, and the manager that is always left.
 
-use end_to_end::{World, keys};
+use end_to_end::{World, application::application, keys};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -151,4 +151,29 @@ async fn of_two_managers_who_remove_each_other_one_is_left() {
         let managers = "SELECT count(*) FROM organization_member WHERE organization_id = 20003 AND role = 'manager'";
         assert_eq!(world.count(managers).await, 1, "{one:?} {other:?}");
     }
+}
+
+#[tokio::test]
+async fn with_a_role_end_the_links_that_its_holder_was_shown() {
+    let world = World::new().await;
+    let app = application("none", &json!({ "invitationUrl": "https://a.example/CODE" }));
+    let clients = [world.register(&app).await, world.register(&app).await, world.register(&app).await];
+    let invite = async |user: &str, client: &Value| {
+        let body = json!({ "patientId": 40001, "client_id": client["id"] });
+        let (status, made) = world.post(user, "/api/v1/invitation", &body).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        made["id"].clone()
+    };
+    let shown = invite("member_megan", &clients[0]).await;
+    let sent = invite("member_megan", &clients[1]).await;
+    let of_mary = invite("manager_mary", &clients[2]).await;
+    world.sql(&format!("UPDATE invitation SET emailed = true WHERE id = {sent} RETURNING 1")).await;
+    let end = world.audit_end().await;
+    assert_eq!(take(&world, "manager_mary", 10003).await.0, StatusCode::NO_CONTENT);
+    for (id, status) in [(&shown, "cancelled"), (&sent, "issued"), (&of_mary, "issued")] {
+        let is = world.sql(&format!("SELECT status::text FROM invitation WHERE id = {id}")).await;
+        assert_eq!(is[0].get::<_, &str>(0), status, "{id}");
+    }
+    let event = world.audit_after(end).await.pop().expect("a record");
+    assert_eq!((event.resource_type.as_str(), event.patients.as_slice()), ("PractitionerRole", &[40001][..]));
 }

@@ -168,6 +168,22 @@ async fn a_manager_changes_the_organization_and_the_audit_has_before_and_after()
 }
 
 #[tokio::test]
+async fn no_organization_but_the_root_is_part_of_none() {
+    let world = World::new().await;
+    for user in ["manager_mary", "admin"] {
+        for name in ["partOf", "part_of"] {
+            let (status, problem) =
+                world.send(user, Method::PATCH, &format!("{PATH}/20003"), &json!({ name: null })).await;
+            assert_eq!(
+                (status, keys(&problem)),
+                (StatusCode::BAD_REQUEST, ["partOf"].into()),
+                "{user} {name}: {problem}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_change_of_another_version_is_refused() {
     let world = World::new().await;
     let path = format!("{PATH}/20003");

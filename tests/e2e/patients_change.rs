@@ -89,6 +89,8 @@ async fn what_is_not_valid_changes_nothing_and_the_field_is_named() {
         (json!({ "birthDate": "2999-01-01" }), "birthDate"),
         (json!({ "nameFamily": null }), "nameFamily"),
         (json!({ "nameGiven": " " }), "nameGiven"),
+        (json!({ "nameGiven": "Pe\u{2066}ter" }), "nameGiven"),
+        (json!({ "nameFamily": "P\u{200f}eter" }), "nameFamily"),
         (json!({ "jheUserId": 10001 }), "jheUserId"),
         (json!({ "organizations": [] }), "organizations"),
         (json!({ "telecomEmail": "x" }), "telecomEmail"),

@@ -131,7 +131,15 @@ async fn who_may_import_and_who_sees_how_far_it_is() {
         assert_eq!(world.count("SELECT count(*) FROM patient").await - before, i64::from(expected == 200), "{user}");
         let event = &world.audit_after(end).await[0];
         assert_eq!((event.outcome == "allowed", event.privileged), (expected == 200, user == "admin"), "{user}");
+        let end = world.audit_end().await;
         assert_eq!(world.get(user, IMPORTS).await.0.as_u16(), expected, "{user}");
+        let events = world.audit_after(end).await;
+        assert_eq!(events.len(), 1, "{user}: {events:?}");
+        assert_eq!(
+            (events[0].resource_type.as_str(), events[0].outcome == "allowed"),
+            ("PatientImport", expected == 200)
+        );
+        assert_eq!(events[0].organizations, [20003], "{user}");
     }
     let (_, imports) = world.get("member_megan", IMPORTS).await;
     assert_eq!(row_ids(&json!({ "results": imports })), [3, 2, 1]);

@@ -73,6 +73,32 @@ async fn a_practitioner_sees_and_ends_only_their_own() {
 }
 
 #[tokio::test]
+async fn a_key_does_not_come_back_with_an_account_that_was_ended() {
+    for by_delete in [true, false] {
+        let world = World::new().await;
+        let client = made(&world, "viewer_victor").await;
+        let account = "/api/v1/users/10004";
+        let end = world.audit_end().await;
+        if by_delete {
+            assert_eq!(answer(world.request("admin", Method::DELETE, account)).await.0, StatusCode::NO_CONTENT);
+        } else {
+            let (status, _) = world.send("admin", Method::PATCH, account, &json!({ "isActive": false })).await;
+            assert_eq!(status, StatusCode::OK);
+        }
+        let recorded = format!(
+            "SELECT count(*) FROM audit_event WHERE id > {end} AND (detail->>'client')::int = {} AND outcome = 'allowed'",
+            client["id"]
+        );
+        assert_eq!(world.count(&recorded).await, 1);
+        let (status, _) = world.send("admin", Method::PATCH, account, &json!({ "isActive": true })).await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(token(&world, member(&client, "key"), &[]).await.0, StatusCode::UNAUTHORIZED);
+        let ended = format!("SELECT count(*) FROM oauth_client WHERE id = {} AND deleted_at IS NOT NULL", client["id"]);
+        assert_eq!(world.count(&ended).await, 1);
+    }
+}
+
+#[tokio::test]
 async fn a_client_makes_lists_and_ends_no_clients() {
     let world = World::new().await;
     let client = made(&world, "viewer_victor").await;

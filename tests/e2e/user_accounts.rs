@@ -189,6 +189,8 @@ async fn an_account_is_made_by_field_and_once() {
         (with("email", json!("LL_patient_peter@example.com")), "email"),
         (with("firstName", json!("")), "firstName"),
         (with("lastName", Value::Null), "lastName"),
+        (with("firstName", json!("Ni\u{202e}an")), "firstName"),
+        (with("lastName", json!("New\u{200b}")), "lastName"),
         (with("userType", json!("patient")), "userType"),
         (with("isSuperuser", json!("yes")), "isSuperuser"),
         (with("password", json!("secret")), "password"),

@@ -95,6 +95,7 @@ async fn a_client_is_changed_and_ended_in_the_version_that_was_read() {
     // The answer to a change has the version that it made.
     let changed = Reply::to(world.request("admin", Method::PATCH, CLIENT).json(&json!({ "name": "Third" }))).await;
     assert_eq!(changed.header("etag"), tag(&world, "admin", CLIENT).await);
+    world.sql("DELETE FROM study_client WHERE client_id = 1 RETURNING 1").await;
     assert_eq!(delete(changed.header("etag")).await, StatusCode::NO_CONTENT);
     let made =
         Reply::to(world.request("admin", Method::POST, "/api/v1/clients").json(&application("none", &json!({})))).await;
@@ -160,5 +161,41 @@ async fn what_has_no_version_takes_no_condition_on_one() {
         let after = world.count("SELECT (SELECT count(*) FROM consent_event) + (SELECT count(*) FROM organization_member WHERE role = 'member')").await;
         assert_eq!(after, before, "{path}");
         assert!(with_tag(&world, user, method, path, "*", body).await.is_success(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_made_and_ended_only_takes_no_condition_on_a_version() {
+    let world = World::new().await;
+    let invitation = json!({ "patientId": 40001, "client_id": 1 });
+    let tables = "SELECT (SELECT count(*) FROM study_patient) + (SELECT count(*) FROM study_scope_request) + (SELECT count(*) FROM study_client)
+                       + (SELECT count(*) FROM study_data_source) + (SELECT count(*) FROM data_source_scope)
+                       + (SELECT count(*) FROM client_data_source) + (SELECT count(*) FROM organization_member)
+                       + (SELECT count(*) FROM login_session)";
+    let before = world.count(tables).await;
+    for (user, methods, path, body) in [
+        ("manager_mary", "DELETE", "/api/v1/organizations/20003/remove_user", json!({ "jheUserId": 10004 })),
+        ("member_megan", "POST DELETE", "/api/v1/studies/30001/patients", json!({ "patientIds": [40001] })),
+        ("manager_mary", "POST DELETE", "/api/v1/studies/30001/scope_requests", json!({ "scopeCodeId": 50002 })),
+        ("manager_mary", "POST DELETE", "/api/v1/studies/30001/data_sources", json!({ "dataSourceId": 70001 })),
+        ("manager_mary", "POST DELETE", "/api/v1/studies/30001/clients", json!({ "clientId": 1 })),
+        ("admin", "POST DELETE", "/api/v1/data_sources/70001/supported_scopes", json!({ "scopeCodeId": 50002 })),
+        ("admin", "POST DELETE", "/api/v1/clients/1/data_sources", json!({ "dataSourceId": 70001 })),
+        ("admin", "DELETE", "/api/v1/users/10004/sessions", Value::Null),
+        ("admin", "DELETE", "/api/v1/users/sessions", Value::Null),
+        ("admin", "DELETE", "/api/v1/users/10004/second-factor", Value::Null),
+    ] {
+        for method in methods.split(' ') {
+            let method: Method = method.parse().expect("a method");
+            let stale = with_tag(&world, user, method.clone(), path, "\"1\"", body.clone()).await;
+            assert_eq!(stale, StatusCode::PRECONDITION_FAILED, "{method} {path}");
+        }
+    }
+    assert_eq!(world.count(tables).await, before);
+    let (status, made) = world.post("member_megan", "/api/v1/invitation", &invitation).await;
+    assert!(status.is_success(), "{made}");
+    let path = format!("/api/v1/invitation/{}", made["id"]);
+    for (tag, expected) in [("\"1\"", StatusCode::PRECONDITION_FAILED), ("*", StatusCode::NO_CONTENT)] {
+        assert_eq!(with_tag(&world, "member_megan", Method::DELETE, &path, tag, Value::Null).await, expected, "{tag}");
     }
 }

@@ -25,6 +25,9 @@ pub fn check(method: &Method, path: &str, reply: &Reply) {
     let described = resolved(&operation["responses"][&status]);
     assert!(described.is_object(), "{what}: this status is not described");
     headers(&described["headers"], reply, &what);
+    if reply.headers.contains_key("Idempotency-Replayed") && reply.text.is_empty() {
+        return;
+    }
     let media = reply.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = media.split(';').next().unwrap_or_default();
     let Some(contents) = described["content"].as_object() else {

@@ -31,9 +31,11 @@ const OPERATIONS: [Operation; 3] = [
     Operation::new("GET /api/v1/clients/{id}/data_sources", "What the app of a client brings data from", "Every user.")
         .answers(&[(200, Content::List(&DATA_SOURCE))]),
     Operation::new("POST /api/v1/clients/{id}/data_sources", "It brings data from a data source", "Super admins.")
+        .conditional()
         .takes(&WHICH_DATA_SOURCE)
         .answers(&[(201, Content::Object(&CLIENT_DATA_SOURCE))]),
     Operation::new("DELETE /api/v1/clients/{id}/data_sources", "It brings data from it no more", "Super admins.")
+        .conditional()
         .takes(&WHICH_DATA_SOURCE)
         .answers(&[(204, Content::Nothing)]),
 ];
@@ -93,5 +95,6 @@ async fn remove(app: &App, request: &Request, actor: &Actor, id: i32) -> Result<
 fn source(request: &Request) -> Result<i32, Failure> {
     let fields = Fields::parse(request)?;
     fields.check(&WHICH_DATA_SOURCE, Completeness::Whole)?;
+    request.has_no_version()?;
     fields.id(DATA_SOURCE_ID)
 }

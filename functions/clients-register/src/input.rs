@@ -182,6 +182,10 @@ impl Wanted {
         }
         if fields.has("scopes") {
             self.scopes = texts(fields, "scopes", MAX_NAME)?;
+            // RFC 6749 section 3.3: a blank is what stands between two.
+            if self.scopes.iter().any(|scope| scope.contains(' ')) {
+                return Err(Failure::field("scopes", "Name each scope by itself: a scope has no blanks."));
+            }
         }
         if fields.has("tokenEndpointAuthMethod") {
             let name = fields.text("tokenEndpointAuthMethod", MAX_NAME)?;

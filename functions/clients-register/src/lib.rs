@@ -28,10 +28,12 @@ const OPERATIONS: [Operation; 3] = [
     Operation::new("PATCH /api/v1/clients/{id}", "Change a registered client", WHO)
         .versioned()
         .conditional()
+        .also_fails(&[409])
         .changes(&input::CLIENT)
         .answers(&[(200, Content::Object(&CLIENT))]),
-    Operation::new("DELETE /api/v1/clients/{id}", "End a client and its tokens", WHO)
+    Operation::new("DELETE /api/v1/clients/{id}", "End a client and its tokens; none that a study uses", WHO)
         .conditional()
+        .also_fails(&[409])
         .answers(&[(204, Content::Nothing)]),
 ];
 
@@ -43,6 +45,10 @@ struct Answer<'a> {
     #[serde(rename = "clientSecret", skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,
 }
+
+/// Told when its invitations would end under a study.
+const IN_USE: Failure =
+    Failure::Conflict("A study invites its patients to this client. Take it out of the study first.");
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
@@ -112,6 +118,7 @@ async fn change(app: &App, request: &Request, actor: &Actor) -> Result<Response,
     match store.change_client(&context, id, known_at, secret_change, &wanted.record()).await? {
         Changed::Done(ClientChange::Done) => {}
         Changed::Done(ClientChange::NoAccount) => return Err(no_account()),
+        Changed::Done(ClientChange::InUse) => return Err(IN_USE),
         Changed::Stale => return Err(Failure::Changed),
         Changed::Missing => return Err(Failure::NotFound),
     }
@@ -134,7 +141,8 @@ async fn delete(app: &App, request: &Request, actor: &Actor) -> Result<Response,
     let context = permit(app, request, actor, Action::Delete).await?;
     let id = request.id_variable("id")?;
     match app.store().await?.delete_client(&context, id, None, &request.expected()).await? {
-        Changed::Done(()) => Ok(no_content()),
+        Changed::Done(ClientChange::Done) => Ok(no_content()),
+        Changed::Done(ClientChange::InUse | ClientChange::NoAccount) => Err(IN_USE),
         Changed::Stale => Err(Failure::Changed),
         Changed::Missing => Err(Failure::NotFound),
     }

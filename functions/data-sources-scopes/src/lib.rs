@@ -21,9 +21,11 @@ const OPERATIONS: [Operation; 3] = [
     Operation::new("GET /api/v1/data_sources/{id}/supported_scopes", "What a data source supplies", "Every user.")
         .answers(&[(200, Content::List(&SUPPORTED_SCOPE))]),
     Operation::new("POST /api/v1/data_sources/{id}/supported_scopes", "It supplies a scope", "Super admins.")
+        .conditional()
         .takes(&WHICH_SCOPE)
         .answers(&[(201, Content::Object(&SUPPORTED_SCOPE))]),
     Operation::new("DELETE /api/v1/data_sources/{id}/supported_scopes", "It supplies a scope no more", "Super admins.")
+        .conditional()
         .takes(&WHICH_SCOPE)
         .answers(&[(204, Content::Nothing)]),
 ];
@@ -73,6 +75,7 @@ async fn remove(app: &App, request: &Request, actor: &Actor, id: i32) -> Result<
 fn scope(request: &Request) -> Result<i32, Failure> {
     let fields = Fields::parse(request)?;
     fields.check(&WHICH_SCOPE, Completeness::Whole)?;
+    request.has_no_version()?;
     fields.id(SCOPE)
 }
 

@@ -161,13 +161,16 @@ fn done(changed: SourceChanged) -> Result<FhirSource, Failure> {
     }
 }
 
-/// An https URL. It is kept and shown; nothing is fetched from it.
+/// An https URL without a user or a password (RFC 3986 section 3.2.1): it is kept and shown, and so would they be. Nothing is
+/// fetched from it.
 fn base_url(text: &str) -> Result<String, Failure> {
-    let uri: Option<http::Uri> = text.parse().ok();
-    match uri {
-        Some(uri) if uri.scheme_str() == Some("https") && uri.host().is_some() && uri.query().is_none() => {
-            Ok(text.to_owned())
-        }
-        _ => Err(Failure::field("fhirBaseUrl", "Enter a valid https URL.")),
-    }
+    let is_base = |uri: &http::Uri| {
+        let names_nobody = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+        uri.scheme_str() == Some("https") && names_nobody && uri.query().is_none()
+    };
+    text.parse()
+        .ok()
+        .filter(is_base)
+        .map(|_| text.to_owned())
+        .ok_or_else(|| Failure::field("fhirBaseUrl", "Enter a valid https URL, without a user."))
 }

@@ -15,6 +15,7 @@ const OPERATIONS: [Operation; 1] = [Operation::new(
     "End an invitation; the tokens that the app got by it stay",
     "Members and managers of an organization that issued it; super admins.",
 )
+.conditional()
 .answers(&[(204, Content::Nothing)])];
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
@@ -28,6 +29,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     };
     let target = Target::patient(invitation.patient);
     request.permit(app, &context, &target, &actor, Permission::Invite, invitation.role).await?;
+    request.has_no_version()?;
     store.cancel_invitation(&context, id).await?;
     Ok(no_content())
 }

@@ -42,10 +42,12 @@ pub fn key(text: &str) -> Result<String, Failure> {
     Ok(text.to_owned())
 }
 
-/// Where a facility's records are read from.
+/// Where a facility's records are read from. Everybody reads it: no user or password is part of it.
 fn is_https(brand: &Value) -> bool {
     let url = brand.get("fhirBaseUrl").and_then(Value::as_str).unwrap_or_default();
-    url.strip_prefix("https://").is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace))
+    let authority =
+        |rest: &str| rest.split(['/', '?', '#']).next().is_some_and(|host| !host.is_empty() && !host.contains('@'));
+    url.strip_prefix("https://").is_some_and(|rest| authority(rest) && !rest.contains(char::is_whitespace))
 }
 
 /// Refuses a catalogue of facilities that apps could not use.
@@ -132,6 +134,7 @@ mod tests {
             ("string", json!("[]"), false),
             ("json", json!([{ "facilityName": "Clinic" }]), false),
             ("json", json!([{ "facilityName": "Clinic", "fhirBaseUrl": "http://a.example" }]), false),
+            ("json", json!([{ "facilityName": "Clinic", "fhirBaseUrl": "https://u:p@a.example" }]), false),
             ("json", json!([{ "facilityName": "Clinic", "fhirBaseUrl": "https://a.example", "x": 1 }]), false),
         ] {
             assert_eq!(check_brands(BRANDS_KEY, kind, &value).is_ok(), is_good, "{value}");

@@ -112,6 +112,10 @@ async fn change(app: &App, request: &Request, actor: &Actor) -> Result<Response,
     let id: OrganizationId = request.id_variable("id")?;
     permit(app, request, actor, &context, id).await?;
     let fields = Fields::parse(request)?;
+    // Only the root has none above it.
+    if id != ROOT && fields.has("partOf") && fields.value("partOf").is_none() {
+        return Err(Failure::field("partOf", "This field may not be null."));
+    }
     let parent = match part_of(&fields)? {
         Some(parent) => moved(app, request, actor, &context, id, parent).await?,
         None => None,

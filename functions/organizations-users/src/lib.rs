@@ -37,6 +37,7 @@ const OPERATIONS: [Operation; 3] = [
         "Take a practitioner's role. The last manager keeps theirs.",
         "Managers of the organization; super admins.",
     )
+    .conditional()
     .also_fails(&[409])
     .takes(&body::TAKEN)
     .answers(&[(204, Content::Nothing)]),
@@ -112,6 +113,7 @@ async fn take(app: &App, request: &Request, actor: &Actor, id: OrganizationId) -
     permit(app, request, actor, &context, id).await?;
     let fields = Fields::parse(request)?;
     fields.check(&body::TAKEN, Completeness::Whole)?;
+    request.has_no_version()?;
     match app.store().await?.take_role(&context, id, UserId(fields.id("jheUserId")?)).await? {
         RoleChange::Done(()) => Ok(no_content()),
         RoleChange::Nobody => Err(Failure::field("jheUserId", "There is nobody with this id in the organization.")),

@@ -87,7 +87,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let list = List::parse(app, request, actor.user).await?;
     let organization = permitted(app, request, &actor, &context, &list).await?;
     if reads {
-        return Ok(json(StatusCode::OK, &app.store().await?.imports(organization).await?)?);
+        return Ok(json(StatusCode::OK, &app.store().await?.imports(&context, organization).await?)?);
     }
     let first = list.id("first_row")?.unwrap_or(1);
     let first = usize::try_from(first).ok().filter(|first| *first > 0);

@@ -109,7 +109,8 @@ async fn delete(app: &App, request: &Request, actor: &Actor) -> Result<Response,
     let (context, _) = permit(app, request, actor, Action::Delete).await?;
     let id = request.id_variable("id")?;
     match app.store().await?.delete_client(&context, id, Some(actor.user), &request.expected()).await? {
-        Changed::Done(()) => Ok(no_content()),
+        // A practitioner's own client invites nobody.
+        Changed::Done(_) => Ok(no_content()),
         Changed::Stale => Err(Failure::Changed),
         Changed::Missing => Err(Failure::NotFound),
     }

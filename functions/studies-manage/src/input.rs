@@ -65,9 +65,11 @@ fn status(fields: &Fields) -> Result<Option<StudyStatus>, Failure> {
 fn icon_url(fields: &Fields) -> Result<Option<String>, Failure> {
     let url = fields.optional_text("iconUrl", 2_000)?;
     let is_web = |url: &String| ["https://", "http://"].iter().any(|scheme| url.starts_with(scheme));
+    // A user or a password in it would be shown to all who see the study.
+    let has_user = |url: &String| url.split('/').nth(2).is_some_and(|authority| authority.contains('@'));
     match url {
-        Some(url) if !is_web(&url) || url.contains(char::is_whitespace) => {
-            Err(Failure::field("iconUrl", "Enter an address that begins with https:// or http://."))
+        Some(url) if !is_web(&url) || has_user(&url) || url.contains(char::is_whitespace) => {
+            Err(Failure::field("iconUrl", "Enter an address that begins with https:// or http:// and names no user."))
         }
         url => Ok(url),
     }

@@ -31,6 +31,7 @@ const OPERATIONS: [Operation; 9] = [
         "Ask for a scope. Patients who are enrolled have to decide; nothing is shown by it",
         MANAGERS,
     )
+    .conditional()
     .takes(&study::WHICH_SCOPE)
     .answers(&[(201, Content::Object(&study::SCOPE_REQUEST))]),
     Operation::new(
@@ -38,24 +39,29 @@ const OPERATIONS: [Operation; 9] = [
         "Ask for a scope no more. Its data are hidden at once; what was decided stays in the ledger",
         MANAGERS,
     )
+    .conditional()
     .also_fails(&[409])
     .takes(&study::WHICH_SCOPE)
     .answers(&[(204, Content::Nothing)]),
     Operation::new("GET /api/v1/studies/{id}/data_sources", "The data sources that a study uses", READERS)
         .answers(&[(200, Content::List(&study::STUDY_DATA_SOURCE))]),
     Operation::new("POST /api/v1/studies/{id}/data_sources", "Use a data source", MANAGERS)
+        .conditional()
         .takes(&study::WHICH_DATA_SOURCE)
         .answers(&[(201, Content::Nothing)]),
     Operation::new("DELETE /api/v1/studies/{id}/data_sources", "Use a data source no more", MANAGERS)
+        .conditional()
         .also_fails(&[409])
         .takes(&study::WHICH_DATA_SOURCE)
         .answers(&[(204, Content::Nothing)]),
     Operation::new("GET /api/v1/studies/{id}/clients", "The apps that the patients of a study are invited to", STAFF)
         .answers(&[(200, Content::List(&study::STUDY_CLIENT))]),
     Operation::new("POST /api/v1/studies/{id}/clients", "Use an app", MANAGERS)
+        .conditional()
         .takes(&study::WHICH_CLIENT)
         .answers(&[(201, Content::Nothing)]),
     Operation::new("DELETE /api/v1/studies/{id}/clients", "Use an app no more", MANAGERS)
+        .conditional()
         .also_fails(&[409])
         .takes(&study::WHICH_CLIENT)
         .answers(&[(204, Content::Nothing)]),
@@ -130,6 +136,7 @@ async fn named(app: &App, request: &Request, actor: &Actor, id: StudyId, part: P
     request.permit(app, &context, &target, actor, Permission::ManageStudies, role).await?;
     let fields = Fields::parse(request)?;
     fields.check(part.body(), Completeness::Whole)?;
+    request.has_no_version()?;
     let named = fields.id(part.field())?;
     if let Some(study) = store.studies(Reader::from(actor), &[id.0], None).await?.pop() {
         return Ok((study, named));

@@ -28,6 +28,7 @@ const OPERATIONS: [Operation; 2] = [
         "Enrol patients of the study's organization: all or none. Who is enrolled already stays so",
         WHO,
     )
+    .conditional()
     .takes(&WHICH_PATIENTS)
     .answers(&[(201, Content::Object(&ENROLMENTS))]),
     Operation::new(
@@ -35,6 +36,7 @@ const OPERATIONS: [Operation; 2] = [
         "End enrolments. What was consented stays in the ledger, and shows nothing",
         WHO,
     )
+    .conditional()
     .takes(&WHICH_PATIENTS)
     .answers(&[(204, Content::Nothing)]),
 ];
@@ -54,6 +56,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let target = Target::study(id).and_patients(patients.iter().flatten().copied());
     request.permit(app, &context, &target, &actor, Permission::Enrol, role).await?;
     let patients = patients?;
+    request.has_no_version()?;
     let studies = store.studies(Reader::from(&actor), &[id.0], None).await?;
     let Some(study) = studies.first() else {
         // Only a super admin gets here with a study that does not exist.

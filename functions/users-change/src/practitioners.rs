@@ -27,8 +27,8 @@ pub async fn create(app: &App, request: &Request, actor: &Actor) -> Result<Respo
     let wanted = Wanted {
         email_field: "telecomEmail",
         email: &fields.text("telecomEmail", 254)?,
-        first_name: &fields.text("nameGiven", 150)?,
-        last_name: &fields.text("nameFamily", 150)?,
+        first_name: &fields.name("nameGiven")?,
+        last_name: &fields.name("nameFamily")?,
         is_superuser: false,
     };
     let (_, id) = create::practitioner(app, &context, &wanted).await?;
@@ -47,7 +47,7 @@ pub async fn change(app: &App, request: &Request, actor: &Actor) -> Result<Respo
     if email.is_some_and(|email| !email.eq_ignore_ascii_case(&practitioner.telecom_email)) {
         return Err(Failure::field("telecomEmail", "It cannot be changed."));
     }
-    let (first_name, last_name) = (fields.optional_text("nameGiven", 150)?, fields.optional_text("nameFamily", 150)?);
+    let (first_name, last_name) = (fields.optional_name("nameGiven")?, fields.optional_name("nameFamily")?);
     let change =
         UserChange { first_name: first_name.as_deref(), last_name: last_name.as_deref(), ..UserChange::default() };
     let user = UserId(practitioner.jhe_user_id);

@@ -44,8 +44,8 @@ pub async fn create(app: &App, request: &Request, actor: &Actor) -> Result<Respo
     let wanted = Wanted {
         email_field: "email",
         email: &fields.text("email", 254)?,
-        first_name: &fields.text("firstName", 150)?,
-        last_name: &fields.text("lastName", 150)?,
+        first_name: &fields.name("firstName")?,
+        last_name: &fields.name("lastName")?,
         is_superuser: fields.flag("isSuperuser")?.unwrap_or_default(),
     };
     let (id, _) = create::practitioner(app, &context, &wanted).await?;
@@ -72,7 +72,7 @@ pub async fn change(app: &App, request: &Request, actor: &Actor) -> Result<Respo
     if settings.is_some() && !(is_own && actor.patient().is_err()) {
         return Err(Failure::field("settings", "Only a practitioner has settings, and only they change them."));
     }
-    let (first_name, last_name) = (fields.optional_text("firstName", 150)?, fields.optional_text("lastName", 150)?);
+    let (first_name, last_name) = (fields.optional_name("firstName")?, fields.optional_name("lastName")?);
     let change = UserChange {
         first_name: first_name.as_deref(),
         last_name: last_name.as_deref(),

@@ -18,6 +18,7 @@ const OPERATIONS: [Operation; 1] = [Operation::new(
     "Remove all second factors of a user who lost them",
     "Super admins; not their own.",
 )
+.conditional()
 .also_fails(&[409])
 .answers(&[(204, Content::Nothing)])];
 
@@ -25,6 +26,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     let context = request.audit(Some(&actor), Action::Delete, "SecondFactor");
     request.permit_super_admin(app, &context, &Target::nothing(), &actor).await?;
+    request.has_no_version()?;
     let user = UserId(request.id_variable("id")?);
     // Who could take away the own factor with a token alone would not need it.
     if user == actor.user {

@@ -17,12 +17,14 @@ const OPERATIONS: [Operation; 2] = [
         "End all sessions of a user and the access of their apps",
         "Super admins.",
     )
+    .conditional()
     .answers(&[(204, Content::Nothing)]),
     Operation::new(
         "DELETE /api/v1/users/sessions",
         "End all sessions of everybody and the access of their apps",
         "Super admins.",
     )
+    .conditional()
     .answers(&[(204, Content::Nothing)]),
 ];
 
@@ -32,6 +34,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     if !actor.is_privileged() {
         return Err(request.refuse(app, &context, &Target::nothing(), Refusal::known(Layer::UserType)).await);
     }
+    request.has_no_version()?;
     let store = app.store().await?;
     if request.variable("id").is_none() {
         store.end_everybodys_access(&context).await?;

@@ -52,10 +52,10 @@ impl Operation {
         self.route.split_once(' ').map_or(self.route, |(_, path)| path)
     }
 
-    /// Whether it takes an `Idempotency-Key`: every POST of somebody who is known.
+    /// Whether it takes an `Idempotency-Key`: every POST of somebody who is known, but a search.
     #[must_use]
     pub fn takes_key(&self) -> bool {
-        self.method() == "POST" && !self.is_public
+        self.method() == "POST" && !self.is_public && !self.path().ends_with("/_search")
     }
 
     /// Whether it takes a body.

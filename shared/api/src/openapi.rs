@@ -39,7 +39,8 @@ fn answered_headers() -> Value {
             "schema": { "type": "integer", "minimum": 1 },
         },
         "Replayed": {
-            "description": "`true` when the `Idempotency-Key` was used before, and this is what was answered then.",
+            "description": "`true` when the `Idempotency-Key` was used before, and this is what was answered then; without the \
+                            body when what the caller may see has changed since.",
             "schema": { "type": "string", "const": "true" },
         },
     })

@@ -2,12 +2,14 @@
 //!
 //! The first request with a key claims it, is carried out, and leaves its answer. The same request again within a day is
 //! answered with that. A key belongs to a user with a client, and who asks again must hold a token that may do the same.
+//! When what the caller may see has changed since, the answer comes without its body: it may be about people.
 
 mod seal;
 
 use crate::{App, Failure, Protocol, Request, Response, SetupError};
 use audit::Action;
 use aws_lc_rs::digest::{Context as Digest, SHA256};
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
 use oauth::TokenHash;
@@ -33,9 +35,12 @@ const LARGEST_ANSWER: usize = 1024 * 1024;
 pub(crate) struct Key<'a>(&'a str);
 
 impl<'a> Key<'a> {
-    /// The key of a request that has one and a token. Without a token there is nobody for whom an answer could be kept.
+    /// The key of a request that has one and a token. Without a token there is nobody for whom an answer could be kept. A
+    /// search changes nothing, so it has no need of a key, and is judged anew each time.
     pub(crate) fn of(request: &'a Request, protocol: Protocol) -> Result<Option<Self>, Failure> {
-        let is_ours = matches!(protocol, Protocol::Rest | Protocol::Fhir) && request.method() == Method::POST;
+        let is_ours = matches!(protocol, Protocol::Rest | Protocol::Fhir)
+            && request.method() == Method::POST
+            && request.action() == Action::Create;
         let mut values = request.headers().get_all(KEY).iter();
         let Some(value) = values.next().filter(|_| is_ours && request.header(header::AUTHORIZATION).is_some()) else {
             return Ok(None);
@@ -132,11 +137,24 @@ fn repeated(earlier: &Earlier, fingerprint: &[u8], seal: &Seal) -> Result<Respon
             )
         });
     }
-    earlier
-        .answer
-        .as_deref()
-        .and_then(|sealed| seal.open(sealed))
-        .ok_or(Failure::Conflict("The request with this Idempotency-Key was carried out. Its answer was not kept."))
+    let answer =
+        earlier.answer.as_deref().and_then(|sealed| seal.open(sealed)).ok_or(Failure::Conflict(
+            "The request with this Idempotency-Key was carried out. Its answer was not kept.",
+        ))?;
+    if earlier.is_as_before { Ok(answer) } else { without_body(answer) }
+}
+
+/// That something was done and where it is: whether it may be read today, a request for it tells.
+fn without_body(mut answer: Response) -> Result<Response, Failure> {
+    if !answer.status().is_success() {
+        return Err(Failure::Conflict(
+            "The request with this Idempotency-Key was refused. What its caller may do has changed since: use a new key.",
+        ));
+    }
+    answer.headers_mut().remove(header::CONTENT_TYPE);
+    answer.headers_mut().remove(header::CONTENT_DISPOSITION);
+    *answer.body_mut() = Bytes::new();
+    Ok(answer)
 }
 
 /// What is left of a request that was carried out.

@@ -35,7 +35,7 @@ impl Request {
             Method::GET | Method::HEAD => Action::Search,
             Method::PUT | Method::PATCH => Action::Update,
             Method::DELETE => Action::Delete,
-            _ if self.path().ends_with("/_search") => Action::Search,
+            _ if segments(self.path()).last() == Some("_search") => Action::Search,
             _ => Action::Create,
         }
     }

@@ -119,10 +119,10 @@ impl Request {
         self.parts.variables.get(name).map(String::as_str)
     }
 
-    /// A variable of the route as an id. What is no id names nothing: not found.
+    /// A variable of the route as an id, written as the API writes it. What is no id names nothing: not found.
     pub fn id_variable<T: std::str::FromStr>(&self, name: &str) -> Result<T, Failure> {
         self.variable(name)
-            .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+            .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()) && (*text == "0" || !text.starts_with('0')))
             .and_then(|text| text.parse().ok())
             .ok_or(Failure::NotFound)
     }

@@ -5,6 +5,7 @@ use api::{Completeness, LINES, Shape, snake_case};
 use fhir::{cursor::Position, search};
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp, civil::Date};
+use oauth::registration::is_legible;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -372,6 +373,21 @@ impl Fields {
     /// As [`Fields::optional_text`], for a field that must be there.
     pub fn text(&self, name: &str, limit: usize) -> Result<String, Failure> {
         self.optional_text(name, limit)?.ok_or_else(|| required(name))
+    }
+
+    /// A person's name, if the field is there. People see it as it is: a direction that turns, or a character that shows nothing,
+    /// makes of one person another.
+    pub fn optional_name(&self, name: &str) -> Result<Option<String>, Failure> {
+        let text = self.optional_text(name, 150)?;
+        if text.as_deref().is_some_and(|text| !is_legible(text)) {
+            return Err(Failure::field(name, "Characters that are not seen are not allowed."));
+        }
+        Ok(text)
+    }
+
+    /// As [`Fields::optional_name`], for a field that must be there.
+    pub fn name(&self, name: &str) -> Result<String, Failure> {
+        self.optional_name(name)?.ok_or_else(|| required(name))
     }
 
     /// An id that must be there, as a number or as digits.

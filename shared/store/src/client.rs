@@ -2,6 +2,7 @@
 //! stored.
 
 mod list;
+pub(crate) mod own;
 
 use crate::{Changed, Expected, Store, StoreError, oauth::ACTING};
 use audit::Context;
@@ -123,13 +124,15 @@ pub enum ClientRegistration {
     Taken,
 }
 
-/// What came of changing a client that is there and is the expected version.
+/// What came of changing or ending a client that is there and is the expected version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientChange {
     /// It was changed.
     Done,
     /// There is no account that it could act as.
     NoAccount,
+    /// A study invites its patients to it.
+    InUse,
 }
 
 /// What becomes of a client's secret when the client is changed.
@@ -252,6 +255,10 @@ fn audited(before: &str, after: &str) -> String {
     )
 }
 
+/// Whether a study invites its patients to the client `w`. What is archived is kept as it is, and invites nobody.
+const IN_USE: &str = "
+EXISTS (SELECT FROM study_client x JOIN study s ON s.id = x.study_id WHERE x.client_id = w.id AND s.status <> 'archived')";
+
 /// A client's row as the audit keeps it.
 fn kept(row: &str) -> String {
     format!("to_jsonb({row}) - 'secret_hash'")
@@ -323,9 +330,10 @@ impl Store {
                               whole_access = $14, post_logout_redirect_uris = $15, require_pushed_requests = $16,
                               email_code = $17, static_pkce = $18, last_updated = clock_timestamp()
                          FROM was w
-                        WHERE c.id = w.id AND w.last_updated = $21 AND {ACTABLE} RETURNING c.*
+                        WHERE c.id = w.id AND w.last_updated = $21 AND {ACTABLE}
+                          AND NOT ($12 IS NULL AND w.invitation_url IS NOT NULL AND {IN_USE}) RETURNING c.*
                      )
-                     SELECT w.last_updated = $21 AS is_known, c.id, CASE WHEN c.id IS NOT NULL THEN {record_change} END
+                     SELECT w.last_updated = $21 AS is_known, {ACTABLE} AS is_actable, c.id, CASE WHEN c.id IS NOT NULL THEN {record_change} END
                        FROM was w LEFT JOIN changed c ON c.id = w.id"
                 ),
                 &types,
@@ -343,6 +351,7 @@ impl Store {
         Ok(match (row.try_get("is_known")?, row.try_get::<_, Option<i32>>("id")?) {
             (false, _) => Changed::Stale,
             (true, Some(_)) => Changed::Done(ClientChange::Done),
+            (true, None) if row.try_get("is_actable")? => Changed::Done(ClientChange::InUse),
             (true, None) => Changed::Done(ClientChange::NoAccount),
         })
     }
@@ -355,7 +364,7 @@ impl Store {
         id: i32,
         owner: Option<UserId>,
         expected: &Expected,
-    ) -> Result<Changed, StoreError> {
+    ) -> Result<Changed<ClientChange>, StoreError> {
         let client = self.connection().await?;
         let record_end = audited(&kept("c"), "NULL");
         let statement = client
@@ -366,18 +375,20 @@ impl Store {
                         WHERE id = $2 AND deleted_at IS NULL AND ($3::int IS NULL OR owned_by = $3) FOR NO KEY UPDATE
                      ), changed AS (
                        UPDATE oauth_client c SET deleted_at = clock_timestamp()
-                         FROM was w WHERE c.id = w.id AND ($4::timestamptz[] IS NULL OR w.last_updated = ANY ($4)) RETURNING c.*
-                     ) SELECT c.id, CASE WHEN c.id IS NOT NULL THEN {record_end} END FROM was w LEFT JOIN changed c ON true"
+                         FROM was w WHERE c.id = w.id AND ($4::timestamptz[] IS NULL OR w.last_updated = ANY ($4)) AND NOT {IN_USE}
+                       RETURNING c.*
+                     ) SELECT $4::timestamptz[] IS NULL OR w.last_updated = ANY ($4) AS is_expected, c.id, CASE WHEN c.id IS NOT NULL THEN {record_end} END FROM was w LEFT JOIN changed c ON true"
                 ),
                 &[Type::JSONB, Type::INT4, Type::INT4, Type::TIMESTAMPTZ_ARRAY],
             )
             .await?;
         let owner = owner.map(|owner| owner.0);
         let row = client.query_opt(&statement, &[&Json(context), &id, &owner, &expected.times()]).await?;
-        Ok(match row.map(|row| row.try_get::<_, Option<i32>>("id")).transpose()? {
-            None => Changed::Missing,
-            Some(None) => Changed::Stale,
-            Some(Some(_)) => Changed::Done(()),
+        let Some(row) = row else { return Ok(Changed::Missing) };
+        Ok(match (row.try_get("is_expected")?, row.try_get::<_, Option<i32>>("id")?) {
+            (_, Some(_)) => Changed::Done(ClientChange::Done),
+            (true, None) => Changed::Done(ClientChange::InUse),
+            (false, None) => Changed::Stale,
         })
     }
 

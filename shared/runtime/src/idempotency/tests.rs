@@ -9,6 +9,10 @@ use std::collections::HashMap;
 const ACTOR: Actor = Actor { user: UserId(1), client: ClientId(2), principal: Principal::SuperAdmin };
 
 fn request(method: Method, keys: &[&[u8]], query: &str, body: &'static str) -> Request {
+    request_to("/api/v1/patients", method, keys, query, body)
+}
+
+fn request_to(path: &str, method: Method, keys: &[&[u8]], query: &str, body: &'static str) -> Request {
     let mut headers = HeaderMap::new();
     headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer x"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -17,7 +21,7 @@ fn request(method: Method, keys: &[&[u8]], query: &str, body: &'static str) -> R
     }
     Request::from(RequestParts {
         method,
-        path: "/api/v1/patients".to_owned(),
+        path: path.to_owned(),
         variables: HashMap::new(),
         query: query.to_owned(),
         headers,
@@ -122,8 +126,8 @@ fn a_repeat_is_judged_by_what_is_known_of_the_first() {
     let seal = seal(1, "k", &ACTOR, 7);
     let sealed = seal.seal(&text_json(StatusCode::OK, "{}".to_owned())).unwrap();
     let status = |fingerprint: u8, age, is_finished, answer: Option<&[u8]>| {
-        let earlier =
-            Earlier { fingerprint: vec![fingerprint; 32], age, is_finished, answer: answer.map(<[u8]>::to_vec) };
+        let answer = answer.map(<[u8]>::to_vec);
+        let earlier = Earlier { fingerprint: vec![fingerprint; 32], age, is_finished, answer, is_as_before: true };
         match repeated(&earlier, &[7; 32], &seal) {
             Ok(response) => (response.status().as_u16(), None),
             Err(failure) => {
@@ -140,6 +144,26 @@ fn a_repeat_is_judged_by_what_is_known_of_the_first() {
     assert_eq!(status(7, LONGEST_SECONDS, false, None), (409, Some(false)), "it ended without an answer");
     assert_eq!(status(7, 0, true, None), (409, Some(false)), "too large");
     assert_eq!(status(7, 0, true, Some(b"of another secret")), (409, Some(false)));
+}
+
+#[test]
+fn whose_rights_have_changed_is_told_what_was_done_and_shown_nothing() {
+    let mut created = text_json(StatusCode::CREATED, "{\"name\": \"Nora\"}".to_owned());
+    created.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/x/1"));
+    let bare = without_body(created).unwrap();
+    assert_eq!((bare.status(), bare.body().len()), (StatusCode::CREATED, 0));
+    assert_eq!((bare.headers().len(), &bare.headers()[header::LOCATION]), (1, &HeaderValue::from_static("/x/1")));
+    assert!(matches!(without_body(text_json(StatusCode::FORBIDDEN, "{}".to_owned())), Err(Failure::Conflict(_))));
+}
+
+#[test]
+fn a_search_has_no_key_not_even_a_bad_one() {
+    for path in ["/FHIR/R5/Observation/_search", "/fhir/r5/Patient/_search", "/FHIR/R5/Condition/_search/"] {
+        for key in [b"k".as_slice(), b"a b"] {
+            let search = request_to(path, Method::POST, &[key], "", "");
+            assert!(Key::of(&search, Protocol::Fhir).unwrap().is_none(), "{path}");
+        }
+    }
 }
 
 #[test]

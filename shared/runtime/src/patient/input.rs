@@ -9,8 +9,8 @@ use store::{NewPatient, PatientChange};
 /// The patient that a body of the right shape describes.
 pub fn new(fields: &Fields, now: Timestamp) -> Result<NewPatient, Failure> {
     let patient = NewPatient {
-        name_family: fields.text("nameFamily", 150)?,
-        name_given: fields.text("nameGiven", 150)?,
+        name_family: fields.name("nameFamily")?,
+        name_given: fields.name("nameGiven")?,
         birth_date: birth_date(&fields.text("birthDate", 10)?, now)?,
         telecom_phone: fields.optional_text("telecomPhone", 30)?,
         telecom_email: fields.text("telecomEmail", 254)?,
@@ -28,8 +28,8 @@ pub fn new(fields: &Fields, now: Timestamp) -> Result<NewPatient, Failure> {
 /// What a body of the right shape changes in a patient's record. The identifiers are all that the patient is to have.
 pub fn change(fields: &Fields, now: Timestamp) -> Result<PatientChange, Failure> {
     let change = PatientChange {
-        name_family: fields.optional_text("nameFamily", 150)?,
-        name_given: fields.optional_text("nameGiven", 150)?,
+        name_family: fields.optional_name("nameFamily")?,
+        name_given: fields.optional_name("nameGiven")?,
         birth_date: fields.optional_text("birthDate", 10)?.map(|text| birth_date(&text, now)).transpose()?,
         telecom_phone: fields.has("telecomPhone").then(|| fields.optional_text("telecomPhone", 30)).transpose()?,
         telecom_email: fields.optional_text("telecomEmail", 254)?,

@@ -133,7 +133,8 @@ SELECT coalesce(v.is_last, false) AS is_last, g.id, v.id AS practitioner, v.firs
     )
 }
 
-/// 1 audit context, 2 organization, 3 account. No row: nobody.
+/// 1 audit context, 2 organization, 3 account. No row: nobody. With the role end the open invitations that the account issued for
+/// the organization and was shown: it has their tokens.
 fn take() -> String {
     format!(
         "
@@ -143,11 +144,20 @@ WITH {TARGET}, verdict AS MATERIALIZED (
   DELETE FROM organization_member m USING verdict v
    WHERE m.organization_id = $2 AND m.practitioner_id = v.id AND NOT v.is_last
   RETURNING m.role
+), cancelled AS (
+  UPDATE invitation i SET status = 'cancelled', last_updated = clock_timestamp()
+    FROM taken
+   WHERE i.issued_by = $3 AND i.status = 'issued' AND NOT i.emailed
+     AND i.id IN (SELECT invitation_id FROM invitation_organization WHERE organization_id = $2)
+  RETURNING i.id, i.patient_id
 )
 SELECT v.is_last,
        CASE WHEN v.is_last THEN audit_record($1, 'denied', 'invalid', ARRAY[$2], '{{}}', '{{}}', '{{}}', {ACTORS_ROLE})
             ELSE audit_record($1 || jsonb_build_object('detail', jsonb_build_object('user', v.user_id)), 'allowed', NULL,
-                              ARRAY[$2], '{{}}', '{{}}', '{{}}', {ACTORS_ROLE}, jsonb_build_object('role', v.role), NULL) END
+                              ARRAY[$2], '{{}}', ARRAY(SELECT DISTINCT patient_id FROM cancelled ORDER BY 1), '{{}}',
+                              {ACTORS_ROLE}, jsonb_build_object('role', v.role),
+                              (SELECT jsonb_build_object('cancelled invitations', jsonb_agg(id ORDER BY id)) FROM cancelled
+                               HAVING count(*) > 0)) END
   FROM verdict v"
     )
 }

@@ -113,8 +113,14 @@ const FINISH: &str = "
 UPDATE patient_import SET finished_at = CASE WHEN $2 THEN clock_timestamp() END, last_updated = clock_timestamp() WHERE id = $1
 RETURNING *";
 
+/// 1 audit context, 2 organization. One row at least, the record's: without it nothing is shown.
 const LIST: &str = "
-SELECT * FROM patient_import WHERE organization_id = $1 ORDER BY id DESC LIMIT 100";
+SELECT i.*, a.event_id
+  FROM (SELECT audit_record($1, 'allowed', NULL, ARRAY(SELECT id FROM organization WHERE id = $2), '{}', '{}', '{}',
+                            (SELECT m.role FROM organization_member m JOIN practitioner p ON p.id = m.practitioner_id
+                              WHERE m.organization_id = $2 AND p.user_id = ($1->>'actor_user_id')::int)) AS event_id) a
+  LEFT JOIN LATERAL (SELECT * FROM patient_import WHERE organization_id = $2 ORDER BY id DESC LIMIT 100) i ON true
+ ORDER BY i.id DESC";
 
 const TYPES: [Type; 12] = [
     Type::JSONB,
@@ -201,11 +207,16 @@ impl Store {
         progress(&client.query_one(&statement, &[&import, &is_finished]).await?)
     }
 
-    /// The last imports into an organization, newest first.
-    pub async fn imports(&self, organization: OrganizationId) -> Result<Vec<PatientImport>, StoreError> {
+    /// The last imports into an organization, newest first, with the audit record, in one statement.
+    pub async fn imports(
+        &self,
+        context: &Context,
+        organization: OrganizationId,
+    ) -> Result<Vec<PatientImport>, StoreError> {
         let client = self.connection().await?;
-        let statement = client.prepare_typed_cached(LIST, &[Type::INT4]).await?;
-        client.query(&statement, &[&organization.0]).await?.iter().map(progress).collect()
+        let statement = client.prepare_typed_cached(LIST, &[Type::JSONB, Type::INT4]).await?;
+        let rows = client.query(&statement, &[&Json(context), &organization.0]).await?;
+        rows.iter().filter(|row| row.try_get("id").is_ok_and(|id: Option<i32>| id.is_some())).map(progress).collect()
     }
 }
 

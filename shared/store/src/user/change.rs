@@ -1,6 +1,6 @@
 //! Accounts made and changed.
 
-use crate::{Changed, Expected, Store, StoreError};
+use crate::{Changed, Expected, Store, StoreError, client::own::end_own_clients};
 use audit::Context;
 use authz::UserId;
 use jiff::Timestamp;
@@ -202,7 +202,11 @@ async fn standing_of(
     let row = transaction
         .query_one(&statement, &[&Json(context), &id.0, &standing.is_superuser, &standing.is_active, &expected.times()])
         .await?;
-    Ok(match row.try_get(0)? {
+    let result = row.try_get(0)?;
+    if result == "done" && standing.is_active == Some(false) {
+        end_own_clients(transaction, context, id).await?;
+    }
+    Ok(match result {
         "done" => Changed::Done(StandingChange::Done),
         "patient" => Changed::Done(StandingChange::Patient),
         "contained" => Changed::Done(StandingChange::Contained),
