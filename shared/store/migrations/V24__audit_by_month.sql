@@ -2,7 +2,7 @@
 -- its page.
 --
 -- The rows that are there stay where they are: their table becomes the first part. Nobody else is served meanwhile: the locks
--- last as long as its indexes take to build, about a second for each 500,000 events (decision 44).
+-- last as long as its indexes take to build, about ten seconds for each million events (decision 44).
 
 ALTER TABLE audit_event RENAME TO audit_event_first;
 ALTER TABLE audit_change RENAME TO audit_change_first;
