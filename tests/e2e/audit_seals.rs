@@ -53,7 +53,7 @@ async fn what_was_recorded_is_under_seals_that_follow_from_one_another() {
 async fn files_of_seals_can_be_read_by_their_owner_and_written_by_nobody() {
     let sealed = Sealed::with(1).await;
     let mode = |path| fs::metadata(path).expect("a file").permissions().mode() & 0o777;
-    assert_eq!((mode(sealed.seal_file(1)), mode(sealed.list_file(1)), mode(sealed.key_file())), (0o400, 0o400, 0o600));
+    assert_eq!((mode(sealed.seal_file(1)), mode(sealed.list_file(1)), mode(sealed.key_file())), (0o400, 0o400, 0o400));
     let rows = sealed.world.sql("SELECT head, signature FROM audit_seal").await;
     let kept: Value = serde_json::from_slice(&fs::read(sealed.seal_file(1)).expect("a seal")).expect("JSON");
     assert_eq!(kept, json!({ "head": rows[0].get::<_, String>(0), "signature": rows[0].get::<_, String>(1) }));

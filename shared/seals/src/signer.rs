@@ -1,6 +1,6 @@
 //! The key that signs: in AWS KMS, or in a private file.
 
-use crate::SealsError;
+use crate::{SealsError, vault::Directory};
 use audit::seal::{Head, PublicKey, Seal, der, pem};
 use aws_lc_rs::{
     encoding::AsDer as _,
@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 const LABEL: &str = "PRIVATE KEY";
 
+const NOT_SET: SealsError = SealsError::Setting("AUDIT_SEAL_KEY_ID", "it is not set");
+
 /// The key.
 pub(crate) struct Signer {
     /// Its public half.
@@ -41,7 +43,7 @@ impl Signer {
         if let Some(id) = setting(app, "AUDIT_SEAL_KEY_ID") {
             return Self::in_kms(app, id).await.map(Some);
         }
-        let stored = document(app)?.read().await?;
+        let stored = Document::in_file(file(app)?).read().await?;
         stored.map(|stored| Self::in_file(&stored.text)).transpose()
     }
 
@@ -52,8 +54,10 @@ impl Signer {
         }
         let key = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_ASN1_SIGNING).map_err(|_| SealsError::Key)?;
         let text = SecretString::from(pem(LABEL, key.to_pkcs8v1().map_err(|_| SealsError::Key)?.as_ref()));
+        let file = file(app)?;
+        let name = file.file_name().and_then(|name| name.to_str()).ok_or(NOT_SET)?;
         // Where somebody else was first, theirs is the key.
-        document(app)?.replace(None, &text).await?;
+        Directory::at(file.with_file_name("")).add(name, text.expose_secret().as_bytes())?;
         Self::of(app).await?.ok_or(SealsError::Key)
     }
 
@@ -99,10 +103,9 @@ async fn sign_in_kms(client: &Client, id: &str, text: String) -> Result<Blob, Se
 }
 
 /// The private file: `AUDIT_SEAL_KEY_FILE`, or the one among the secrets of a standalone host.
-fn document(app: &App) -> Result<Document, SealsError> {
+fn file(app: &App) -> Result<PathBuf, SealsError> {
     let file = setting(app, "AUDIT_SEAL_KEY_FILE").map(PathBuf::from);
-    let file = file.or_else(|| app.secret_directory().map(|directory| directory.join("audit_seal.key")));
-    file.map(Document::in_file).ok_or(SealsError::Setting("AUDIT_SEAL_KEY_ID", "it is not set"))
+    file.or_else(|| app.secret_directory().map(|directory| directory.join("audit_seal.key"))).ok_or(NOT_SET)
 }
 
 /// A setting that says something.

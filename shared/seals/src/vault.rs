@@ -3,9 +3,10 @@
 mod bucket;
 mod directory;
 
+pub(crate) use directory::Directory;
+
 use crate::{SealsError, signer::setting};
 use bucket::Bucket;
-use directory::Directory;
 use jiff::Timestamp;
 use runtime::App;
 

@@ -53,7 +53,8 @@ SELECT e.id, e.occurred_at, to_jsonb(e) AS columns,
             WHEN c.event_id IS NULL THEN 'erased'
             WHEN e.detail->>'digest' = encode(sha256(convert_to(jsonb_build_array(c.before, c.after)::text, 'UTF8')), 'hex') THEN 'kept'
             ELSE 'other' END AS change
-  FROM audit_event e LEFT JOIN audit_change c ON (c.occurred_at, c.event_id) = (e.occurred_at, e.id)
+  FROM audit_event e
+  LEFT JOIN audit_change c ON (c.occurred_at, c.event_id) = (e.occurred_at, e.id) AND c.occurred_at >= $1 AND c.occurred_at < $3
  WHERE (e.occurred_at, e.id) > ($1, $2) AND e.occurred_at < $3
  ORDER BY e.occurred_at, e.id
  LIMIT $4";

@@ -12,12 +12,12 @@ use std::{
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {
-    pub(super) const fn at(path: PathBuf) -> Self {
+    pub(crate) const fn at(path: PathBuf) -> Self {
         Self(path)
     }
 
     /// A file gets its name when it is whole, and only if nothing has that name.
-    pub(super) fn add(&self, name: &str, bytes: &[u8]) -> Result<bool, SealsError> {
+    pub(crate) fn add(&self, name: &str, bytes: &[u8]) -> Result<bool, SealsError> {
         let path = self.0.join(name);
         let parent = path.parent().unwrap_or(&self.0);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
