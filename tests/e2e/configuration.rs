@@ -135,6 +135,7 @@ const NOT_BY_TEMPLATE: [(&str, &[&str]); 5] = [
         &["DB_OWNER_HOST", "DB_OWNER_PORT", "DB_POOL_SIZE"],
     ),
     ("it has one value, or is for tests", &["SAML_ACS_URL", "AWS_ENDPOINT_URL"]),
+    ("it is read when the functions are built", &["JHE_BUILD"]),
 ];
 
 #[test]
