@@ -84,12 +84,20 @@ async fn of_an_event_that_is_of_other_organizations_too_nothing_of_theirs_is_sho
     );
     let theirs = world.count(&format!("SELECT coalesce(min(id), 0) FROM observation WHERE patient_id = {percy}")).await;
     let patients = format!("40001,{percy}");
+    // What Peter has granted to no study of the lab's.
+    let kept = world
+        .count(
+            "INSERT INTO observation (patient_id, scope_id, data_source_id, status, last_updated, effective_start, effective_end, content)
+             SELECT 40001, min(s.id), 70001, 'final', now(), now(), now(), '{}' FROM scope s
+              WHERE s.id NOT IN (SELECT scope_id FROM consent_event WHERE patient_id = 40001 AND decision = 'granted') RETURNING id",
+        )
+        .await;
     let id = event(
         &world,
         &format!("20003,{other}"),
         &format!("30001,{study}"),
         &patients,
-        &format!("60001,{theirs}"),
+        &format!("60001,{kept},{theirs}"),
         10004,
     )
     .await;
@@ -104,6 +112,12 @@ async fn of_an_event_that_is_of_other_organizations_too_nothing_of_theirs_is_sho
     assert_eq!(shown["studies"].as_array().expect("studies").len(), 1);
     assert_eq!((&row(by_patient)["actor"], &row(by_patient)["reason"]), (&Value::Null, &Value::Null));
     assert_eq!(row(by_patient)["sourceAddress"], Value::Null);
+    // Nor is Peter told of the other patient's organization and study.
+    let own = rows(&world, "ll_patient_peter", "/api/v1/patients/me/access-log?pageSize=1000").await;
+    let own = own.iter().find(|row| row["id"] == id).expect("the event");
+    assert_eq!((&own["studies"][0]["id"], own["studies"].as_array().map(Vec::len)), (&json!(30001), Some(1)), "{own}");
+    assert_eq!(own["organizations"], json!([{ "id": 20003, "name": "Lifespan Lab" }]));
+    assert_eq!(own["observationIds"], json!(["60001", kept.to_string()]));
     let text = all.iter().map(Value::to_string).collect::<String>();
     for hidden in
         [percy.to_string(), "npl_patient_percy".to_owned(), format!("\"id\":{other}"), format!("\"id\":{study}")]

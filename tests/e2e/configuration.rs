@@ -96,7 +96,7 @@ fn read_by_code() -> BTreeMap<String, String> {
 }
 
 /// What functions read and no parameter of the template says, and why.
-const NOT_BY_TEMPLATE: [(&str, &[&str]); 5] = [
+const NOT_BY_TEMPLATE: [(&str, &[&str]); 6] = [
     ("Lambda sets it", &["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]),
     (
         "it is a secret, which may not stand in an environment, or names a place for one",

@@ -12,13 +12,20 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A route, the path of its object, and the statements that make it for the Lifespan Lab, for Peter, or for nobody who calls.
 struct Own(&'static str, &'static str, &'static str);
 
-const OWN: [Own; 12] = [
+const OWN: [Own; 13] = [
     Own(
         "GET /fhir/r5/AuditEvent/{id}",
         "/FHIR/R5/AuditEvent/999000",
         "INSERT INTO audit_event (id, request_id, actor_type, action, resource_type, organization_ids, study_ids, patient_ids, observation_ids,
                                   outcome, privileged)
          VALUES (999000, 'matrix', 'system', 'read', 'Observation', '{20003}', '{}', '{40001}', '{}', 'allowed', false)",
+    ),
+    // One that no study uses.
+    Own(
+        "DELETE /api/v1/clients/{id}",
+        "/api/v1/clients/999",
+        "INSERT INTO oauth_client (id, client_id, name, redirect_uris, grant_types, scopes)
+         VALUES (999, 'matrix', 'matrix', '{https://a.example/cb}', '{authorization_code}', '{openid}')",
     ),
     Own(
         "DELETE /api/v1/jhe_settings/{id}",

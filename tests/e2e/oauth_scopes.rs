@@ -161,6 +161,7 @@ fn api_routes() -> Vec<Route> {
         .into_iter()
         .filter(|route| {
             route.path.starts_with("/api/v1/")
+                && route.path != "/api/v1/tls-pins"
                 && (route.method != "POST" || route.path != "/api/v1/invitation/{invitation}")
         })
         .collect()

@@ -7,7 +7,7 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::{Key, Keys, Secrets, SecretsError};
+use crate::{Key, Keys, Part, Secrets, SecretsError};
 
 /// A request waits for secrets, so there is little time for them.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -61,6 +61,12 @@ impl Secrets {
         let ask = client.get_secret_value().secret_id(id).version_stage(CURRENT);
         let answer = ask.send().await.map_err(|error| failed(&error))?;
         Self::from_json(answer.secret_string().ok_or(SecretsError::Shape)?)
+    }
+
+    /// These, unless they lack what the secret of a part always has: then what was read before stays in use for a while.
+    pub(crate) fn whole(self, part: Part) -> Result<Self, SecretsError> {
+        let lacks_keys = self.link_key.is_none() || self.form_key.is_none();
+        if part == Part::Application && lacks_keys { Err(SecretsError::Shape) } else { Ok(self) }
     }
 
     /// Reads the text of such a secret.

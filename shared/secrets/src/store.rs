@@ -72,8 +72,8 @@ impl SecretStore {
         match &self.0 {
             Source::Fixed(secrets) => Ok(Arc::clone(secrets)),
             Source::SecretsManager { client, places } => {
-                let Place { id, cache, .. } = place(places, part)?;
-                cache.get(now, async || Secrets::from_secrets_manager(client, id).await).await
+                let Place { id, cache, part } = place(places, part)?;
+                cache.get(now, async || Secrets::from_secrets_manager(client, id).await?.whole(*part)).await
             }
         }
     }

@@ -33,7 +33,8 @@ struct View {
     is_whole: &'static str,
 }
 
-/// Of a refusal, only the patient's own studies and organizations are named: whoever was refused could have named any.
+/// Only the patient's own studies and organizations are named, those of before too: one request can be for several patients, and
+/// whoever was refused could have named any.
 /// An actor who is another patient (one who tried an id that is not theirs) is not named: patients do not learn who
 /// other patients are.
 const OWN: View = View {
@@ -42,8 +43,11 @@ const OWN: View = View {
     within: "e.patient_ids @> ARRAY[$2::int]",
     actor: "(e.actor_type <> 'patient' OR e.actor_user_id = (SELECT p.user_id FROM patient p WHERE p.id = $2))",
     patient: None,
-    study: "(e.outcome = 'allowed' OR EXISTS (SELECT FROM study_patient x WHERE x.study_id = s.id AND x.patient_id = $2))",
-    organization: "(e.outcome = 'allowed' OR EXISTS (SELECT FROM patient_organization x WHERE x.organization_id = o.id AND x.patient_id = $2))",
+    study: "(EXISTS (SELECT FROM study_patient x WHERE x.study_id = s.id AND x.patient_id = $2)
+             OR EXISTS (SELECT FROM consent_event x WHERE x.study_id = s.id AND x.patient_id = $2))",
+    organization: "(EXISTS (SELECT FROM patient_organization x WHERE x.organization_id = o.id AND x.patient_id = $2)
+                    OR EXISTS (SELECT FROM consent_event x JOIN study y ON y.id = x.study_id
+                                WHERE y.organization_id = o.id AND x.patient_id = $2))",
     patients: "ARRAY[$2::int]",
     observations: "
 SELECT coalesce(array_agg(o.id ORDER BY o.id), '{}') AS ids, coalesce(array_agg(DISTINCT k.text ORDER BY k.text), '{}') AS kinds
@@ -53,7 +57,7 @@ SELECT coalesce(array_agg(o.id ORDER BY o.id), '{}') AS ids, coalesce(array_agg(
 };
 
 /// Of an event that is of other organizations too, nothing of these is shown: neither they, nor their studies, nor who their
-/// patients are.
+/// patients are, nor observations of shared patients that no study here was ever granted.
 const DOMAIN: View = View {
     domain: "",
     is_allowed: "EXISTS (SELECT FROM domain)",
@@ -67,8 +71,13 @@ const DOMAIN: View = View {
     patients: "ARRAY(SELECT DISTINCT y.patient_id FROM patient_organization y
                       WHERE y.patient_id = ANY (e.patient_ids) AND y.organization_id IN (SELECT d.id FROM domain d) ORDER BY 1)",
     observations: "
-SELECT CASE WHEN cardinality(v.patient_ids) = cardinality(e.patient_ids) THEN e.observation_ids
-            ELSE ARRAY(SELECT o.id FROM observation o WHERE o.id = ANY (e.observation_ids) AND o.patient_id = ANY (v.patient_ids) ORDER BY o.id)
+SELECT CASE WHEN e.organization_ids <@ ARRAY(SELECT d.id FROM domain d) THEN e.observation_ids
+            ELSE ARRAY(SELECT o.id FROM observation o
+                        WHERE o.id = ANY (e.observation_ids) AND o.patient_id = ANY (v.patient_ids)
+                          AND EXISTS (SELECT FROM consent_event x JOIN study y ON y.id = x.study_id
+                                       WHERE x.patient_id = o.patient_id AND x.scope_id = o.scope_id AND x.decision = 'granted'
+                                         AND y.organization_id IN (SELECT d.id FROM domain d))
+                        ORDER BY o.id)
             END AS ids, '{}'::text[] AS kinds",
     source: "CASE WHEN e.actor_type <> 'patient' THEN e.source_address END",
     is_whole: "false",
