@@ -21,6 +21,8 @@ STUDIES = (30001, 30002, 30003, 30004, 30005)
 # A value that each kind of search parameter takes.
 SAMPLES = {"date": "ge2020-01-01", "number": "1", "reference": "40001", "string": "a", "token": "a", "uri": "https://a.example"}
 SAMPLES_BY_NAME = {"_id": "1", "status": "final", "identifier": "https://a.example|a", "gender": "unknown", "active": "true"}
+# What is not as everywhere: ids of events are numbers, their codes and actors have values of their own.
+SAMPLES_OF_EVENTS = {"_id": "1", "action": "R", "agent": "Practitioner/80001", "outcome": "0"}
 
 
 def problems_of(resource: object) -> list[str]:
@@ -175,7 +177,9 @@ def declared(check: Check, statement: dict) -> None:
             query = {parameter["name"]: value}
             if entry["type"] == "Observation" and parameter["name"] in ("identifier", "date"):
                 query["patient"] = "40001"
-            if entry["type"] not in DIRECTORY | {"Observation"}:
+            if entry["type"] == "AuditEvent":
+                query = {parameter["name"]: SAMPLES_OF_EVENTS.get(parameter["name"], value)}
+            elif entry["type"] not in DIRECTORY | {"Observation"}:
                 # Kept as they come: their ids are UUIDs, and a search names a patient.
                 query = {"_id": "aaaaaaaa-0000-4000-8000-000000000001"} if "_id" in query else query
                 query |= {} if "subject" in query else {"patient": "40001"}

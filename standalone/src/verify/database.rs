@@ -72,8 +72,11 @@ async fn clear_behind_proxy(subject: &Subject, refused: &str) -> Verdict {
         Err(verdict) => verdict,
         Ok(known) => match known.get(FORCED).map(String::as_str) {
             Some("1" | "on") => Verdict::Pass(format!("{refused}, and {FORCED} is on")),
-            Some(value) => Verdict::Fail(format!("{FORCED} is {value}: the database takes clear text")),
-            None => Verdict::NotCheckable(format!("{refused}; the database behind it does not say {FORCED}")),
+            // Of a setting that was taken away a server keeps the name, without a value.
+            Some(value) if !value.is_empty() => {
+                Verdict::Fail(format!("{FORCED} is {value}: the database takes clear text"))
+            }
+            _ => Verdict::NotCheckable(format!("{refused}; the database behind it does not say {FORCED}")),
         },
     }
 }
