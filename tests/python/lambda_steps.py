@@ -287,9 +287,11 @@ REST = [
         "access-log",
         200,
         lambda a, v: [
-            row["observationIds"] for row in a.json["results"] if row["actor"]["id"] == 10004 and row["resourceType"] == "Observation"
+            sorted(row["observationIds"], key=int)
+            for row in a.json["results"]
+            if row["actor"]["id"] == 10004 and row["resourceType"] == "Observation"
         ]
-        == [[v["second"], v["observation"]], [v["observation"]], [v["observation"]]],
+        == [[v["observation"], v["second"]], [v["observation"]], [v["observation"]]],
     ),
     Step("studies-patients-enrol-delete", 204, lambda a, v: a.text == ""),
     Step("patients-change-delete", 204, lambda a, v: a.text == ""),

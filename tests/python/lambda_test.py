@@ -223,11 +223,12 @@ def main() -> int:
     lambda_origin.run(BINARIES, world, lambda name: load(name, values), count.check)
     lambda_seals.run(lambda name, environment: FunctionProcess(BINARIES / name, environment), JHE, world, count.check)
     lambda_deploy.run(BINARIES, world, count.check)
+    lambda_canary.run(BINARIES, world, lambda name: load(name, values), count.check)
+    # The last: what it ends, no token opens any more.
     with FunctionProcess(BINARIES / lambda_contain.FUNCTION, lambda_contain.environment(world.by_secret)) as process:
         lambda_contain.run(process, world, count.check)
     without_secrets(world, values, count)
     lambda_logs.run(BINARIES, world, lambda name: load(name, values), count.check)
-    lambda_canary.run(BINARIES, world, lambda name: load(name, values), count.check)
     world.close()
     print(f"{count.passed} passed, {count.failed} failed")
     return 1 if count.failed else 0
