@@ -235,6 +235,8 @@ class Assembly:
         statements[:] = [statement for statement in statements if self._has(function, sid(statement))]
         for policy in properties.get("Policies", []):
             statements += policy["Statement"]
+        if not any(reads_secret(statement) for statement in statements):
+            statements[:] = [statement for statement in statements if sid(statement) != "SecretKey"]
         group = self._database_user(crate(function))
         if group and (connect := next((statement for statement in statements if statement.get("Sid") == "Database"), None)):
             connect["Resource"]["Fn::Sub"] += f"_{group}"
@@ -271,9 +273,13 @@ class Assembly:
         return said == "used" if statement in self.parts["Metadata"]["Asked"] else said != "none"
 
 
-def sid(statement: dict) -> str:
+def sid(statement: dict) -> str | None:
     """The name of a statement, or of that which is there on a condition."""
-    return statement["Sid"] if "Sid" in statement else statement["Fn::If"][1]["Sid"]
+    return (statement["Fn::If"][1] if "Fn::If" in statement else statement).get("Sid")
+
+
+def reads_secret(statement: dict) -> bool:
+    return "secretsmanager:GetSecretValue" in statement.get("Action", [])
 
 
 def conditions_of(node: Any) -> set[str]:

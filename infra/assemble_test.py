@@ -162,6 +162,15 @@ class Functions(unittest.TestCase):
         for nothing in ("Health", "LandingPage", "ApiSchema", "FhirMetadata", "FhirObservationRead"):
             self.assertNotIn(nothing, read["KeysApplicationSecret"])
 
+    def test_the_key_of_secrets_is_for_who_reads_one(self):
+        keyless = set()
+        for name, _, beside in self.resources():
+            statements = statements_of(beside, name)
+            reads = any("secretsmanager:GetSecretValue" in statement["Action"] for statement in statements)
+            self.assertEqual(any(statement.get("Sid") == "SecretKey" for statement in statements), reads, name)
+            keyless |= set() if reads else {name}
+        self.assertEqual(keyless, {"AuditPartitions", "AuditSeal", "AuditVerify", "Contain"})
+
     def test_only_who_signs_forms_or_links_or_may_be_asked_again_reads_the_keys_of_the_application(self):
         for name, function in FUNCTIONS.items():
             source = "".join(path.read_text() for path in sorted((ROOT / "functions" / crate(function) / "src").rglob("*.rs")))

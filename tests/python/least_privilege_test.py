@@ -52,10 +52,12 @@ MAIL_PASSWORD = "secretsmanager:GetSecretValue MailSecret"
 # Before this step a browser is signed in.
 SIGNED_OUT = "accounts-logout"
 
-# Actions that the steps do not reach, by function, and why.
-UNREACHED: dict[tuple[str, str], str] = {
-    (function, "ses:SendRawEmail"): why
-    for function, why in {
+# The steps have no identity provider; saml_test.py has one, on a host.
+NO_PROVIDER = "signs what it sends to an identity provider"
+
+# Actions that the steps do not reach, by action and function, and why.
+REASONS = {
+    "ses:SendRawEmail": {
         "accounts-login": "tells the owner of a row of wrong passwords",
         "accounts-factor": "tells the owner of a row of wrong codes, or that a recovery code is used",
         "accounts-factor-enrol": "tells the owner that an authenticator is added, after a code of it",
@@ -64,8 +66,22 @@ UNREACHED: dict[tuple[str, str], str] = {
         "accounts-passkey-enrol": "tells the owner that a passkey is added, which takes a browser with one",
         "accounts-reset-confirm": "tells the owner of the new password, after a link that is in a mail",
         "accounts-sign-up": "sends a link, after an invitation's code",
-    }.items()
+    },
+    "secretsmanager:GetSecretValue FactorSecret": {
+        "accounts-factor": "checks a code of an authenticator, which takes a person with one",
+    },
+    "secretsmanager:GetSecretValue SamlSecret": {
+        "accounts-logout": NO_PROVIDER,
+        "saml2-acs": NO_PROVIDER,
+        "saml2-login": NO_PROVIDER,
+        "saml2-logout": NO_PROVIDER,
+        "saml2-ls": NO_PROVIDER,
+    },
 }
+UNREACHED = {(function, action): why for action, functions in REASONS.items() for function, why in functions.items()}
+
+# What the runtime has the code for in every function: a database that shows a token, or has its password in a secret.
+BY_RUNTIME = {CONNECT, "secretsmanager:GetSecretValue"}
 
 
 class Recorded:
@@ -161,7 +177,7 @@ def differences(function: str, role: Role, called: set[str]) -> list[str]:
         called = called | {APPLICATION}
     if "ses:SendRawEmail" in role.code:
         unreached.add(MAIL_PASSWORD)
-    can = linked(BINARIES / function) | {CONNECT}
+    can = linked(BINARIES / function) | BY_RUNTIME
     needed = called | unreached
     needed |= {more for action in plain(needed) for more in ON_BEHALF.get(action, set())}
     found = {
@@ -169,7 +185,7 @@ def differences(function: str, role: Role, called: set[str]) -> list[str]:
         "is allowed, and does not call": role.code - needed,
         "is allowed for Lambda itself, which does not need it": role.service - role.asked,
         "needs for Lambda itself, and its role does not allow": role.asked - role.service,
-        "has the code to call, and its role does not allow": can - plain(role.code) - {CONNECT},
+        "has the code to call, and its role does not allow": can - plain(role.code) - BY_RUNTIME,
         "is said not to be reached by the steps, and is": unreached & called,
         "is said to call, and has no code for": plain(unreached) - can,
     }
