@@ -177,7 +177,7 @@ async fn break_things(world: &World, sentinels: &mut Sentinels) -> Vec<u16> {
     let waiting = bodies.iter().map(|body| world.post("member_megan", "/api/v1/patients", body));
     statuses.extend(futures_util::future::join_all(waiting).await.iter().map(|(status, _)| status.as_u16()));
     owner.batch_execute("ROLLBACK").await.expect("no lock");
-    if World::database_port() != World::postgres_port() {
+    if World::is_behind_pooler() {
         // A pooler keeps its own connections, and lets who asks wait for new ones.
         return statuses;
     }

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from database import psql
 from instance import JHE
 from servers import Process, as_account, ensure, free_port, give
 
@@ -35,12 +36,17 @@ log_disconnections = 0
 """
 
 
+def logins(user: str) -> list[str]:
+    """The login of the functions, and those of their groups, which have its password here."""
+    return psql("postgres", "-c", f"SELECT rolname FROM pg_roles WHERE rolcanlogin AND starts_with(rolname, '{user}')").split()
+
+
 def behind_pooler(command: list[str]) -> int:
     """Starts PgBouncer in front of the database of this environment, and runs the command."""
     directory = Path(os.environ["JHE_SCRATCH"], "postgres").resolve()
     port = free_port()
     users, configuration, log = (directory / name for name in ("users.txt", "pgbouncer.ini", "pgbouncer.log"))
-    users.write_text(f'"{os.environ["DB_USER"]}" "{os.environ["DB_PASSWORD"]}"\n')
+    users.write_text("".join(f'"{login}" "{os.environ["DB_PASSWORD"]}"\n' for login in logins(os.environ["DB_USER"])))
     configuration.write_text(CONFIGURATION.format(database_port=os.environ["DB_PORT"], port=port, users=users, directory=directory))
     for path in (users, configuration):
         path.chmod(0o600)

@@ -250,6 +250,12 @@ impl World {
         std::env::var("DB_PORT").ok().and_then(|port| port.parse().ok()).expect("a port")
     }
 
+    /// Whether a pooler is in front of PostgreSQL.
+    #[must_use]
+    pub fn is_behind_pooler() -> bool {
+        Self::database_port() != Self::postgres_port()
+    }
+
     /// How the owner reaches the world's database.
     #[must_use]
     pub fn owner_config(&self) -> DatabaseConfig {

@@ -21,9 +21,6 @@ pub const FUNCTION: Scheduled = Scheduled::new(
 /// What the audit calls it.
 const RESOURCE: &str = "Containment";
 
-/// The longest reason, in characters: as in `X-JHE-Reason`.
-const LONGEST_REASON: usize = 200;
-
 async fn handle(app: &App, occasion: &Occasion) -> Result<Value, Failure> {
     let incident = incident(occasion)?;
     let measure = if occasion.asks("release") { Measure::Release } else { Measure::Contain };
@@ -32,7 +29,7 @@ async fn handle(app: &App, occasion: &Occasion) -> Result<Value, Failure> {
             "What ended of everybody is not blocked: there is nothing to release.".to_owned(),
         ));
     }
-    let context = Context { reason: reason(occasion)?, ..occasion.audit(Action::Execute, RESOURCE) };
+    let context = Context { reason: occasion.reason()?, ..occasion.audit(Action::Execute, RESOURCE) };
     let done = store::contain(&app.owner()?, &context, &incident, measure).await?;
     let done = done.ok_or_else(|| Failure::Invalid(missing(measure).to_owned()))?;
     let mut report = json!({
@@ -74,12 +71,4 @@ fn incident(occasion: &Occasion) -> Result<Incident, Failure> {
         (Some(incident), None) => incident,
         _ => Err(Failure::Invalid("Say one of: user, client, organization, everything.".to_owned())),
     }
-}
-
-fn reason(occasion: &Occasion) -> Result<Option<String>, Failure> {
-    let Some(reason) = occasion.text("reason") else { return Ok(None) };
-    if reason.is_empty() || reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control) {
-        return Err(Failure::Invalid("A reason has 1 to 200 characters without control characters.".to_owned()));
-    }
-    Ok(Some(reason.to_owned()))
 }

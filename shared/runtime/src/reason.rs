@@ -1,8 +1,9 @@
 //! `X-JHE-Reason`: why somebody asks, in their own words. It is kept in the audit, and the patients concerned can read it. A
-//! deployment can require it of super admins (`REASON_REQUIRED`), to whom nobody else's rules apply.
+//! deployment can require it of super admins (`REASON_REQUIRED`), to whom nobody else's rules apply. Operators say theirs with
+//! the command.
 
 use crate::{
-    App, Failure, Request,
+    App, Failure, Occasion, Request,
     named::{is_fhir, segments},
 };
 use audit::RefusedBy;
@@ -14,6 +15,22 @@ const REASON: HeaderName = HeaderName::from_static("x-jhe-reason");
 /// The longest reason, in characters.
 const LONGEST: usize = 200;
 
+/// Whether a text can be kept as a reason.
+fn is_reason(text: &str) -> bool {
+    (1..=LONGEST).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
+impl Occasion {
+    /// The reason that an operator gave, if one is there.
+    pub fn reason(&self) -> Result<Option<String>, Failure> {
+        let Some(reason) = self.text("reason") else { return Ok(None) };
+        if !is_reason(reason) {
+            return Err(Failure::Invalid("A reason has 1 to 200 characters without control characters.".to_owned()));
+        }
+        Ok(Some(reason.to_owned()))
+    }
+}
+
 impl Request {
     /// The reason that came with the request, if one did.
     pub fn reason(&self) -> Result<Option<&str>, Failure> {
@@ -22,7 +39,7 @@ impl Request {
         std::str::from_utf8(value.as_bytes())
             .ok()
             .map(|text| text.trim_matches(' '))
-            .filter(|text| (1..=LONGEST).contains(&text.chars().count()) && !text.chars().any(char::is_control))
+            .filter(|text| is_reason(text))
             .filter(|_| values.next().is_none())
             .map(Some)
             .ok_or_else(|| {
