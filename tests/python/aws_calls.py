@@ -26,20 +26,23 @@ IN_CODE = {**TARGETS, "S3": "s3"}
 OF_S3 = {"ListObjectsV2": "ListBucket"}
 # For directory buckets of S3 Express alone, which we have not: it is in every client of S3.
 UNUSED = {"s3:CreateSession"}
+# The keys that the deployment makes itself: policies know them by their tags.
+ANY_KEY = "key/*"
 
 
 def actions_of(service: str, method: str, path: str, target: str, body: bytes) -> set[str]:
-    """What a role has to allow for a request, as policies say it. A secret is named by its ARN."""
+    """What a role has to allow for a request, as policies say it, and for what: a secret, a key, a topic, by its ARN."""
     operation = target.rpartition(".")[2]
     if service == "secretsmanager":
         return {f"secretsmanager:{operation} {json.loads(body).get('SecretId', '')}"}
     if service == "kms":
         # A key that is made with tags.
-        tagging = {"kms:TagResource"} if operation == "CreateKey" and json.loads(body).get("Tags") else set()
-        return {f"kms:{operation}"} | tagging
+        tagging = {f"kms:TagResource {ANY_KEY}"} if operation == "CreateKey" and json.loads(body).get("Tags") else set()
+        return {f"kms:{operation} {json.loads(body).get('KeyId', '')}".rstrip()} | tagging
     if service == "sns":
         # A protocol of its own: the operation is in the form.
-        return {f"sns:{parse_qs(body.decode())['Action'][0]}"}
+        form = parse_qs(body.decode())
+        return {f"sns:{form['Action'][0]} {form['TopicArn'][0]}"}
     if (service, method, path) == ("ses", "POST", SEND_PATH):
         # SES asks for this one when a mail comes as it is to be sent, whichever operation it comes by.
         return {"ses:SendRawEmail" if "Raw" in json.loads(body)["Content"] else "ses:SendEmail"}
@@ -47,11 +50,14 @@ def actions_of(service: str, method: str, path: str, target: str, body: bytes) -
 
 
 def actions_of_s3(environ: dict) -> set[str]:
-    """The same for a request to S3."""
+    """The same for a request to S3: a bucket, or what is in a folder of it."""
     method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
+    bucket, _, name = environ["PATH_INFO"].strip("/").partition("/")
+    objects = f"{bucket}/{name.partition('/')[0]}/*"
     if method == "PUT":
-        return {"s3:PutObject"} | ({"s3:PutObjectRetention"} if "HTTP_X_AMZ_OBJECT_LOCK_MODE" in environ else set())
-    return {"s3:ListBucket" if "list-type=2" in query else f"s3:{method.title()}Object"}
+        locked = {f"s3:PutObjectRetention {objects}"} if "HTTP_X_AMZ_OBJECT_LOCK_MODE" in environ else set()
+        return {f"s3:PutObject {objects}"} | locked
+    return {f"s3:ListBucket {bucket}" if "list-type=2" in query else f"s3:{method.title()}Object {objects}"}
 
 
 def linked(binary: Path) -> set[str]:

@@ -33,8 +33,9 @@ class Place:
         self.s3 = world.client("s3")
         region = {"LocationConstraint": AWS["AWS_REGION"]}
         self.s3.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True, CreateBucketConfiguration=region)
-        key = world.client("kms").create_key(KeySpec="ECC_NIST_P384", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
-        self.environment = {**world.by_secret, "AUDIT_SEAL_BUCKET": BUCKET, "AUDIT_SEAL_KEY_ID": key, "AUDIT_SEAL_LOCK_MODE": "COMPLIANCE"}
+        self.key = world.client("kms").create_key(KeySpec="ECC_NIST_P384", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+        seals = {"AUDIT_SEAL_BUCKET": BUCKET, "AUDIT_SEAL_KEY_ID": self.key, "AUDIT_SEAL_LOCK_MODE": "COMPLIANCE"}
+        self.environment = {**world.by_secret, **seals}
 
     def names(self) -> list[str]:
         return [item["Key"] for item in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
@@ -81,8 +82,8 @@ def called(process: FunctionProcess, name: str, event: dict | None = None) -> di
         return str(error)
 
 
-def run(start: Start, jhe: Path, world: World, check: Check) -> None:
-    """Seals, checks, changes what is sealed, and proves. `check(what, good, detail)` counts."""
+def run(start: Start, jhe: Path, world: World, check: Check) -> Place:
+    """Seals, checks, changes what is sealed, and proves. `check(what, good, detail)` counts. Gives the bucket and the key."""
     place = Place(world)
     with start(SEAL, place.environment) as seal, start(VERIFY, place.environment) as verify:
         for number in (1, 2):
@@ -100,6 +101,7 @@ def run(start: Start, jhe: Path, world: World, check: Check) -> None:
         recent = called(verify, VERIFY, {"since": "7"})
         check("what is sealed of late verifies", recent["events"] == good["events"], recent)
         tampering(verify, place, check)
+    return place
 
 
 def tampering(verify: FunctionProcess, place: Place, check: Check) -> None:

@@ -15,7 +15,7 @@ import lambda_deploy
 import lambda_keys
 import lambda_seals
 import lambda_security
-from aws_calls import CONNECT, Calls, linked
+from aws_calls import ANY_KEY, CONNECT, Calls, linked
 from instance import ROOT
 from lambda_deploy import MIGRATE, ROTATE
 from lambda_steps import FHIR, REST, Answer
@@ -25,15 +25,13 @@ from least_steps import beside
 from roles import OF_GROUPS, Role, roles
 from runtime_api import FunctionProcess
 
-# What services ask of KMS on behalf of who calls them, for a secret with a key of the account's own.
+# What services ask of KMS on behalf of who calls them, for what is encrypted with a key of the account's own.
 ON_BEHALF = {
-    "secretsmanager:GetSecretValue": {"kms:Decrypt"},
-    "secretsmanager:PutSecretValue": {"kms:GenerateDataKey", "kms:Decrypt"},
-    # SNS, for a topic with such a key.
-    "sns:Publish": {"kms:GenerateDataKey", "kms:Decrypt"},
-    # S3, for a bucket with such a key.
-    "s3:GetObject": {"kms:Decrypt"},
-    "s3:PutObject": {"kms:GenerateDataKey"},
+    "secretsmanager:GetSecretValue": {"kms:Decrypt SecretsKey by secretsmanager"},
+    "secretsmanager:PutSecretValue": {f"kms:{action} SecretsKey by secretsmanager" for action in ("GenerateDataKey", "Decrypt")},
+    "sns:Publish": {f"kms:{action} OperationsKey by sns" for action in ("GenerateDataKey", "Decrypt")},
+    "s3:GetObject": {"kms:Decrypt BackupKey by s3"},
+    "s3:PutObject": {"kms:GenerateDataKey BackupKey by s3"},
 }
 
 # What the templates call the secrets that variables name. That of the database's password is not there: functions show tokens.
@@ -134,7 +132,7 @@ def record(world: World, count: Count) -> dict[str, set[str]]:
     def start(name: str, given: dict[str, str]) -> FunctionProcess:
         return FunctionProcess(BINARIES / name, calls.environment(name, given))
 
-    lambda_seals.run(start, JHE, world, count.check)
+    seals = lambda_seals.run(start, JHE, world, count.check)
     values["modulus"] = modulus(keys)
     topic = lambda_security.Topic(world)
     monitors = calls.environment(lambda_security.FUNCTION, {**environment, "SECURITY_TOPIC_ARN": topic.arn})
@@ -153,16 +151,21 @@ def record(world: World, count: Count) -> dict[str, set[str]]:
         lambda_contain.run(process, world, count.check)
     names = {environment[variable]: secret for variable, secret in SECRETS.items()}
     names |= {world.ring: "SigningKeysSecret", **deploy(world, calls, count)}
+    names |= {seals.key: "SealKey", lambda_seals.BUCKET: "Seals", topic.arn: "Topic"}
     calls.close()
     return {function: {named(action, names) for action in done} - {None} for function, done in calls.of.items()}
 
 
 def named(action: str, names: dict[str, str]) -> str | None:
-    """The action with the secret's name in the template. A secret that the template does not have is one that a test makes."""
-    action, _, secret = action.partition(" ")
-    if not secret:
+    """The action with the resource's name in the template. A secret that the template does not have is one that a test makes, and
+    a key is one that a function made."""
+    action, _, resource = action.partition(" ")
+    if not resource:
         return action
-    return f"{action} {names[secret]}" if secret in names else None
+    for known, name in names.items():
+        if resource == known or resource.startswith(f"{known}/"):
+            return f"{action} {name}{resource.removeprefix(known)}"
+    return f"{action} {ANY_KEY}" if action.startswith("kms:") else None
 
 
 def plain(actions: set[str]) -> set[str]:

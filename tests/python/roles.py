@@ -14,6 +14,12 @@ ATTACH = {"CreateNetworkInterface", "DeleteNetworkInterface", "DescribeNetworkIn
 ATTACH |= {"AssignPrivateIpAddresses", "UnassignPrivateIpAddresses"}
 # The secrets of the logins of groups of functions are alike, and read by the same: one name for all of them.
 GROUPS, OF_GROUPS = re.compile("^(FhirRead|FhirWrite|Identity|People)UserSecret$"), "GroupUserSecret"
+# The services whose resources are compared. A function's login of the database is in the template's own tests, and the sender of
+# a mail is a condition.
+NAMED = {"kms", "s3", "secretsmanager", "sns"}
+# Other stacks come by parameters, whose names begin with theirs.
+STACK = re.compile("^(Keys|Backup|Monitoring)")
+STACK_IN_TEXT = re.compile(r"\$\{(?:Keys|Backup|Monitoring)(\w+)\}")
 # What Lambda itself does with a function's role, by the property of the function that asks for it.
 BY_LAMBDA = {
     "LoggingConfig": {"logs:CreateLogStream", "logs:PutLogEvents"},
@@ -35,7 +41,7 @@ def transformed(directory: Path) -> dict[str, dict]:
 class Role:
     """A function's role."""
 
-    # By its code. An action on a secret names it.
+    # By its code. See [`actions`].
     code: set[str]
     # By Lambda itself, with what the function's properties ask for.
     service: set[str]
@@ -46,12 +52,23 @@ def listed(value: object) -> list:
     return value if isinstance(value, list) else [value]
 
 
+def name_of(resource: object) -> str:
+    """What a policy names: a resource of another stack, or what is in it. `*` is nothing in particular."""
+    if resource == "*":
+        return ""
+    if "Ref" in resource:
+        return GROUPS.sub(OF_GROUPS, STACK.sub("", resource["Ref"]))
+    return STACK_IN_TEXT.sub(r"\1", resource["Fn::Sub"].rpartition(":")[2])
+
+
 def actions(statement: dict) -> set[str]:
-    """The actions of a statement. One on secrets names each of them."""
+    """The actions of a statement, each with what it is for, where [`NAMED`] has the service; and through which service."""
+    via = statement.get("Condition", {}).get("StringEquals", {}).get("kms:ViaService", {}).get("Fn::Sub", "")
+    through = f" by {via.partition('.')[0]}" if via else ""
     found = set()
     for action in listed(statement["Action"]):
-        secrets = listed(statement["Resource"]) if action.startswith("secretsmanager:") else [None]
-        found |= {f"{action} {GROUPS.sub(OF_GROUPS, secret['Ref'].removeprefix('Keys'))}" if secret else action for secret in secrets}
+        resources = listed(statement["Resource"]) if action.partition(":")[0] in NAMED else ["*"]
+        found |= {f"{action} {name_of(resource)}{through}".rstrip() for resource in resources}
     return found
 
 
