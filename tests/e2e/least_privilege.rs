@@ -107,15 +107,18 @@ async fn who_signs_people_in_sees_no_health_data() {
 }
 
 #[tokio::test]
-async fn who_cares_for_people_and_studies_changes_no_health_data() {
+async fn who_cares_for_people_and_studies_changes_no_health_data_and_sees_no_payload() {
     check_group(
         "people",
         &[
+            "SELECT content FROM observation",
+            "SELECT content FROM auxiliary",
+            "SELECT * FROM observation",
             "INSERT INTO observation SELECT * FROM observation",
             "DELETE FROM auxiliary",
             "UPDATE auxiliary SET version = 2",
         ],
-        &["SELECT FROM observation", "SELECT FROM study"],
+        &["SELECT count(*), min(patient_id) FROM observation", "SELECT FROM study"],
     )
     .await;
 }

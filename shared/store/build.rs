@@ -1,0 +1,5 @@
+//! The migrations are part of the crate: a new one makes it anew.
+
+fn main() {
+    println!("cargo:rerun-if-changed=migrations");
+}
