@@ -21,6 +21,8 @@ head = json.loads(signed)
 
 # From the event up to the root: RFC 9162, section 2.1.3.2.
 index, last = proof["index"], head["events"] - 1
+if not 0 <= index <= last:
+    sys.exit("The event is not under this seal.")
 node = hashlib.sha256(b"\0" + proof["leaf"].encode()).digest()
 for beside in map(bytes.fromhex, proof["path"]):
     if index & 1 or index == last:
@@ -30,6 +32,6 @@ for beside in map(bytes.fromhex, proof["path"]):
     else:
         node = hashlib.sha256(b"\1" + node + beside).digest()
     index, last = index >> 1, last >> 1
-if last != 0 or proof["index"] >= head["events"] or node.hex() != head["root"]:
+if last != 0 or node.hex() != head["root"]:
     sys.exit("The event is not under this seal.")
 print(f"Seal {head['sequence']}, made at {head['made_at']}, has this event:\n{proof['leaf']}")

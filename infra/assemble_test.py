@@ -169,7 +169,16 @@ class Functions(unittest.TestCase):
             reads = any("secretsmanager:GetSecretValue" in statement["Action"] for statement in statements)
             self.assertEqual(any(statement.get("Sid") == "SecretKey" for statement in statements), reads, name)
             keyless |= set() if reads else {name}
-        self.assertEqual(keyless, {"AuditPartitions", "AuditSeal", "AuditVerify", "Contain"})
+        self.assertEqual(keyless, {"AuditPartitions", "AuditSeal", "BackupCreate", "BackupVerify", "Contain", "RdsSnapshots"})
+
+    def test_who_is_outside_of_the_network_has_no_way_to_the_database_or_a_secret(self):
+        outside = set()
+        for name, function, beside in self.resources():
+            if function.get("VpcConfig") == {"Ref": "AWS::NoValue"}:
+                outside.add(name)
+                actions = [action for statement in statements_of(beside, name) for action in listed(statement["Action"])]
+                self.assertFalse([action for action in actions if action.startswith(("rds-db:", "secretsmanager:", "s3:"))], name)
+        self.assertEqual(outside, {"RdsSnapshots"})
 
     def test_only_who_signs_forms_or_links_or_may_be_asked_again_reads_the_keys_of_the_application(self):
         for name, function in FUNCTIONS.items():
@@ -230,6 +239,34 @@ class Functions(unittest.TestCase):
         self.assertIn("OauthRotateKeys", users["${DatabaseUser}"])
         self.assertGreater(len(users["${DatabaseUser}_people"]), 40)
 
+    def test_only_who_cares_for_the_database_itself_may_be_its_owner(self):
+        owners = set()
+        for name, _, beside in self.resources():
+            for statement in statements_of(beside, name):
+                if "rds-db:connect" in listed(statement["Action"]):
+                    self.assertEqual(statement["Action"], "rds-db:connect", name)
+                    login = statement["Resource"]["Fn::Sub"].rpartition("/")[2]
+                    self.assertTrue(login.startswith(("${DatabaseUser}", "${DatabaseOwner}")), name)
+                    owners |= {name} if login == "${DatabaseOwner}" else set()
+        self.assertEqual(owners, {"BackupCreate", "BackupVerify", "Contain", "DatabaseMigrate", "SecretsRotate"})
+
+    def test_snapshots_are_made_with_a_mark_and_only_those_with_it_are_deleted(self):
+        found: dict[str, dict] = {}
+        for name, _, beside in self.resources():
+            for statement in statements_of(beside, name):
+                of_rds = {action for action in listed(statement["Action"]) if action.startswith("rds:")}
+                self.assertTrue(not of_rds or name == "RdsSnapshots", name)
+                found |= {action: statement for action in of_rds}
+        reads = {"rds:DescribeDBInstances", "rds:DescribeDBSnapshots", "rds:ListTagsForResource"}
+        self.assertEqual(set(found) - reads, {"rds:AddTagsToResource", "rds:CreateDBSnapshot", "rds:CopyDBSnapshot", "rds:DeleteDBSnapshot"})
+        mark = {"Ref": "Name"}
+        self.assertEqual(found["rds:DeleteDBSnapshot"]["Condition"], {"StringEquals": {"aws:ResourceTag/jhe-snapshot": mark}})
+        for action in ("rds:AddTagsToResource", "rds:CreateDBSnapshot"):
+            self.assertEqual(found[action]["Condition"], {"StringEquals": {"aws:RequestTag/jhe-snapshot": mark}})
+        for action in set(found) - reads:
+            for resource in listed(found[action]["Resource"]):
+                self.assertRegex(str(resource), r"snapshot:\$\{Name\}-\*|:db:", action)
+
     def test_a_new_version_takes_over_gradually_and_gives_back_by_an_alarm(self):
         for name, properties, beside in self.resources():
             if name in ("DatabaseMigrate", "SecretsRotate"):
@@ -281,6 +318,20 @@ class Functions(unittest.TestCase):
         self.assertEqual(guessed - set(settings), besides)
         for route, limit in settings.items():
             self.assertLessEqual(limit["ThrottlingRateLimit"], 50, route)
+
+    def test_who_judges_what_anybody_sends_has_a_share_of_its_own(self):
+        # These want a session or a token, as every other route does, or send a person elsewhere.
+        as_others = {"OauthAuthorize", "OauthLogout", "OauthUserinfo", "AccountsFactorManage", "AccountsPasskeyEnrol", "AccountsSessions"}
+        as_others |= {"AccountsLogout", "Saml2Login", "Saml2Logout", "Saml2Ls"}
+        places = ("/o/", "/accounts/", "/saml2/")
+        judges = {
+            name
+            for name, function in FUNCTIONS.items()
+            if any(route["Method"] == "POST" and route["Path"].startswith(places) for route in routes(function))
+        }
+        shares = {name for name, function in FUNCTIONS.items() if function["Properties"].get("ReservedConcurrentExecutions")}
+        self.assertEqual(judges - shares, as_others)
+        self.assertLess({"FhirBundle", "FhirObservationCreate", "FhirAuxiliaryWrite", "FhirImport", "PatientsImport", "FhirObservationSearch"}, shares)
 
     def test_reserved_concurrency_leaves_room_for_two_deployments_in_an_account(self):
         reserved = sum(function["Properties"].get("ReservedConcurrentExecutions", 0) for function in FUNCTIONS.values())

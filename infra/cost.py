@@ -34,7 +34,7 @@ RESOURCES = [resource["Type"] for stack in OURS + [child.template for child in S
 # In tens, so that one function more is no other price.
 ALARMS = round(RESOURCES.count("AWS::CloudWatch::Alarm"), -1)
 # Of decision 49: those of the deployment, and of each function that is used its latency. What is not written in an hour costs nothing.
-METRICS, METRICS_IDLE = 19 + 40, 6
+METRICS, METRICS_IDLE = 20 + 40, 6
 ENDPOINTS = 4  # Secrets Manager, KMS, logs, SNS
 WAF_RULES = 5
 SECRETS = RESOURCES.count("AWS::SecretsManager::Secret") + 1  # and the owner's, which RDS makes

@@ -38,6 +38,7 @@ STEPS = [
     ("single sign-on", ["target/debug/jhe", "with-database", PYTHON, "tests/python/saml_test.py"]),
     ("self-hosted", [PYTHON, "tests/python/self_hosted_test.py"]),
     ("other databases", [PYTHON, "tests/python/providers_test.py"]),
+    ("recovery", [PYTHON, "tests/python/recovery_test.py"]),
     ("evidence", [PYTHON, "tests/python/verify_test.py"]),
     ("browser", [PYTHON, "tests/python/browser_test.py"]),
     ("oidc-client-ts and fhirclient", [PYTHON, "tests/python/browser_test.py", "oidc.js", "smart.js"]),

@@ -1,6 +1,7 @@
 //! The commands of `jhe`.
 
 mod audit;
+mod backup;
 mod contain;
 mod exposed;
 mod pins;
@@ -40,6 +41,9 @@ usage: jhe [serve] [--demo]          serve; without DB_HOST with a private Postg
        jhe exposed --from T --to T   who was affected: docs/incident-response.md has the options
        jhe audit prove EVENT         print the proof that the audit has an event, for docs/check_proof.py
        jhe audit public-key          print the key that checks proofs
+       jhe restore BACKUP --into DATABASE [--from PLACE]
+                                     put a backup, or the latest one, into an empty database
+       jhe backup public-key         print the key by which backups are believed
 {scheduled}
 environment: PORT (8000), BIND (127.0.0.1), JHE_HOME (.local), SITE_URL, DB_*, see docs/configuration.md";
 
@@ -65,6 +69,10 @@ pub async fn run(arguments: &[String]) -> Result<ExitCode> {
         ["audit", "prove", event] => audit::prove(event).await,
         ["audit", "public-key"] => audit::public_key().await,
         ["pins", options @ ..] => pins::run(options).await,
+        ["backup", "public-key"] => backup::public_key().await,
+        ["backup", "verify", options @ ..] => backup::verify(options).await,
+        ["backup", options @ ..] => backup::create(options).await,
+        ["restore", backup, options @ ..] => backup::restore(backup, options).await,
         ["with-database", command @ ..] if !command.is_empty() => with_database(command).await,
         ["help" | "--help" | "-h"] => {
             println!("{}", usage());
@@ -182,20 +190,28 @@ async fn start(address: Address, app: App, stop: impl Future<Output = ()> + Send
     Ok(ExitCode::SUCCESS)
 }
 
+/// Variables of the environment that a command gives itself.
+type Variables = Vec<(&'static str, String)>;
+
 /// Does something with the state of a process, beside a host that serves or without one. Of a private PostgreSQL, its owner's
 /// way there is known too.
 async fn with_app(work: impl AsyncFnOnce(&App) -> Result<ExitCode>) -> Result<ExitCode> {
+    with_given(Vec::new(), work).await
+}
+
+/// The same, with these variables before those of the environment.
+async fn with_given(mut given: Variables, work: impl AsyncFnOnce(&App) -> Result<ExitCode>) -> Result<ExitCode> {
     let site_url = environment("SITE_URL").unwrap_or_else(|| "http://localhost:8000".to_owned());
     if environment("DB_HOST").is_some() {
-        let owner = secret("DB_OWNER_PASSWORD")?.map(|text| ("DB_OWNER_PASSWORD", text.expose_secret().to_owned()));
-        return work(&app(owner.into_iter().collect(), &site_url)?).await;
+        // What a command takes is not part of every future around it.
+        return Box::pin(work(&app(given, &site_url)?)).await;
     }
     match Embedded::start(&home(), false).await {
         Ok(database) => {
             let result = async {
                 prepare(&database, DATABASE).await?;
-                let variables = with_owner(variables(&database.app(DATABASE)), &database.owner(DATABASE));
-                work(&app(variables, &site_url)?).await
+                given.extend(with_owner(variables(&database.app(DATABASE)), &database.owner(DATABASE)));
+                Box::pin(work(&app(given, &site_url)?)).await
             };
             let result = result.await;
             database.stop().await?;
@@ -203,8 +219,8 @@ async fn with_app(work: impl AsyncFnOnce(&App) -> Result<ExitCode>) -> Result<Ex
         }
         Err(EmbeddedError::InUse(_)) => {
             let database = Embedded::app_of_running(&home(), DATABASE)?;
-            let variables = with_owner(variables(&database), &Embedded::owner_of_running(&home(), DATABASE)?);
-            work(&app(variables, &site_url)?).await
+            given.extend(with_owner(variables(&database), &Embedded::owner_of_running(&home(), DATABASE)?));
+            Box::pin(work(&app(given, &site_url)?)).await
         }
         Err(error) => Err(error.into()),
     }
@@ -233,7 +249,7 @@ async fn serve_private(
 ) -> Result<ExitCode> {
     let owner = database.owner(DATABASE);
     prepare(database, DATABASE).await?;
-    let app = app(variables(&database.app(DATABASE)), &address.site_url)?;
+    let app = app(with_owner(variables(&database.app(DATABASE)), &owner), &address.site_url)?;
     if with_demo {
         let fresh = demo::seed(&owner, &address.site_url).await?;
         demo::move_clients(&owner, &address.site_url).await?;
@@ -260,7 +276,7 @@ async fn prepare(server: &Embedded, database: &str) -> Result<()> {
 }
 
 /// The environment that leads to a database.
-fn variables(config: &DatabaseConfig) -> Vec<(&'static str, String)> {
+fn variables(config: &DatabaseConfig) -> Variables {
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
     vec![
         ("DB_HOST", config.host.clone()),
@@ -277,14 +293,14 @@ fn variables(config: &DatabaseConfig) -> Vec<(&'static str, String)> {
 }
 
 /// The same, and what leads its owner there.
-fn with_owner(mut variables: Vec<(&'static str, String)>, owner: &DatabaseConfig) -> Vec<(&'static str, String)> {
+fn with_owner(mut variables: Variables, owner: &DatabaseConfig) -> Variables {
     let password = owner.password.as_ref().map(|password| password.expose_secret().to_owned()).unwrap_or_default();
     variables.extend([("DB_OWNER_USER", owner.user.clone()), ("DB_OWNER_PASSWORD", password)]);
     variables
 }
 
 /// The state of a process, with these variables before those of the environment.
-fn app(mut variables: Vec<(&'static str, String)>, site_url: &str) -> Result<App> {
+fn app(mut variables: Variables, site_url: &str) -> Result<App> {
     variables.push(("SITE_URL", site_url.to_owned()));
     let lookup = move |name: &str| {
         let given = variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
@@ -302,27 +318,21 @@ async fn migrate() -> Result<ExitCode> {
         println!("the login {user} may do what the functions may do");
     }
     println!("pgaudit: {}", store::log_changes(&owner).await?.text());
+    if let (Some(user), Some(password)) = (environment("DB_BACKUP_USER"), secret("DB_BACKUP_PASSWORD")?) {
+        store::create_backup_login(&owner, &user, &password).await?;
+        println!("the login {user} may read everything for backups");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The owner's way to the database, with the password in a file or not.
+/// The owner's way to the database.
 fn owner_config() -> Result<DatabaseConfig> {
-    let password = secret("DB_OWNER_PASSWORD")?;
-    let lookup = |name: &str| match &password {
-        Some(password) if name == "DB_OWNER_PASSWORD" => Some(password.expose_secret().to_owned()),
-        _ => environment(name),
-    };
-    Ok(runtime::owner(lookup)?)
+    Ok(runtime::owner(environment)?)
 }
 
 /// A secret of the environment, or of the file that `NAME_FILE` names.
-fn secret(name: &str) -> Result<Option<SecretString>> {
-    if let Some(text) = environment(name) {
-        return Ok(Some(SecretString::from(text)));
-    }
-    let Some(path) = environment(&format!("{name}_FILE")) else { return Ok(None) };
-    let text = fs::read_to_string(&path).map_err(|error| format!("the file of {name}_FILE cannot be read: {error}"))?;
-    Ok(Some(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned())))
+fn secret(name: &'static str) -> Result<Option<SecretString>> {
+    Ok(secrets::secret(&environment, name)?)
 }
 
 /// Makes a login for each group of functions, as a deployment on AWS has them: that of all with the group's name behind it.

@@ -118,6 +118,9 @@ pub const SCHEDULED: &[Scheduled] = &[
     audit_partitions::FUNCTION,
     audit_seal::FUNCTION,
     audit_verify::FUNCTION,
+    backup_create::FUNCTION,
+    backup_verify::FUNCTION,
     oauth_rotate_keys::FUNCTION,
+    rds_snapshots::FUNCTION,
     security_monitor::FUNCTION,
 ];

@@ -17,13 +17,19 @@ async fn a_patient_reads_the_own_events_as_resources_and_no_others() {
     let world = World::new().await;
     world.get("viewer_victor", "/FHIR/R5/Observation?patient=40001").await;
     world.get("viewer_victor", "/FHIR/R5/Observation?patient=40002").await;
-    for query in ["", "?patient=40001", "?patient=40002"] {
+    for query in ["", "?patient=40001", "?patient=40001,40002"] {
         let found = events(&world, "ll_patient_peter", query).await;
         assert!(
             !found.is_empty() && found.iter().all(|event| event["patient"]["reference"] == "Patient/40001"),
             "{query}"
         );
     }
+    // Others' events are not theirs in disguise, and that they were asked for is on record.
+    let end = world.audit_end().await;
+    assert!(events(&world, "ll_patient_peter", "?patient=40002").await.is_empty());
+    let [record] = &world.audit_after(end).await[..] else { panic!("one record") };
+    let (outcome, by) = (record.outcome.as_str(), record.refused_by.as_deref());
+    assert_eq!((outcome, by, &record.patients[..]), ("denied", Some("user_type"), &[40002][..]));
     let strict = world
         .request("ll_patient_peter", Method::GET, &format!("{BASE}?patient=40002"))
         .header("prefer", "handling=strict");
@@ -58,8 +64,9 @@ async fn a_manager_names_a_patient_and_sees_the_events_of_the_organization() {
             entity["what"]["reference"].as_str().is_some_and(|what| what.starts_with("Organization/"))
         });
         assert!(organizations.into_iter().all(|entity| entity["what"]["reference"] == "Organization/20003"), "{event}");
-        assert!(event["agent"][0]["who"]["display"] != "ManagerMark Knox", "refused by the organization: not of it");
     }
+    let is_stranger = |event: &&Value| event["agent"][0]["who"]["display"] == "ManagerMark Knox";
+    assert_eq!(found.iter().filter(is_stranger).count(), 1, "what a stranger tried");
     assert_eq!(world.get("manager_mary", BASE).await.0, StatusCode::BAD_REQUEST, "no dumps");
     assert!(events(&world, "manager_mark", "?patient=40001").await.is_empty(), "not a patient of theirs");
     for user in ["viewer_victor", "member_megan"] {

@@ -5,7 +5,7 @@ use end_to_end::{
     ledger::AuditEvent,
     point::{blood_glucose, heart_rate, observation},
 };
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 const AT: &str = "2026-02-01T08:00:00Z";
@@ -55,7 +55,7 @@ async fn an_upload_is_recorded_with_the_organizations_by_which_it_was_allowed() 
             ("three_org_tom", Method::POST, path, rate(40001), "allowed", Some("manager"), &[20008]),
             ("viewer_victor", Method::POST, path, rate(40001), "denied", Some("viewer"), &[20003]),
             ("member_megan", Method::POST, path, never, "denied", Some("member"), &[20003]),
-            ("manager_mark", Method::POST, path, rate(40001), "denied", None, &[]),
+            ("manager_mark", Method::POST, path, rate(40001), "denied", None, &[20003, 20008]),
         ],
     )
     .await;
@@ -75,10 +75,10 @@ async fn what_a_role_allows_or_refuses_is_recorded_with_the_role() {
             ("member_megan", Method::POST, "/api/v1/invitation", invite.clone(), "allowed", Some("member"), own),
             ("admin", Method::POST, "/api/v1/invitation", invite.clone(), "allowed", None, own),
             ("viewer_victor", Method::POST, "/api/v1/invitation", invite.clone(), "denied", Some("viewer"), own),
-            ("manager_mark", Method::POST, "/api/v1/invitation", invite, "denied", None, &[]),
+            ("manager_mark", Method::POST, "/api/v1/invitation", invite, "denied", None, own),
             ("viewer_victor", Method::PATCH, consents, json!({}), "denied", Some("viewer"), own),
-            ("admin", Method::PATCH, consents, json!({}), "denied", None, &[]),
-            ("ll_patient_pamela", Method::PATCH, consents, json!({}), "denied", None, &[]),
+            ("admin", Method::PATCH, consents, json!({}), "denied", None, own),
+            ("ll_patient_pamela", Method::PATCH, consents, json!({}), "denied", None, own),
             ("viewer_victor", Method::POST, "/api/v1/studies/30001/patients", enrol, "denied", Some("viewer"), own),
             (
                 "viewer_victor",
@@ -99,9 +99,9 @@ async fn what_a_role_allows_or_refuses_is_recorded_with_the_role() {
 async fn a_redeemed_invitation_is_recorded_with_the_organizations_of_who_issued_it() {
     let world = World::new().await;
     also_of_20008(&world).await;
-    let invite = json!({ "patientId": 40001, "client_id": 1 });
-    let (_, issued) = world.post("member_megan", "/api/v1/invitation", &invite).await;
-    let path = format!("/api/v1/invitation/{}", issued["token"].as_str().expect("a token"));
+    let invite = json!({ "patientId": 40001, "client_id": 1, "sendEmail": true });
+    assert_eq!(world.post("member_megan", "/api/v1/invitation", &invite).await.0, StatusCode::CREATED);
+    let path = format!("/api/v1/invitation/{}", world.mails()[0].invitation_token());
     for (statement, status, outcome) in [
         ("SELECT 1", 200, "allowed"),
         ("UPDATE invitation SET status = 'cancelled' WHERE patient_id = 40001", 403, "denied"),

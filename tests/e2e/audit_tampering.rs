@@ -130,7 +130,7 @@ async fn events_that_were_deleted_moved_or_renumbered_are_found() {
 }
 
 #[tokio::test]
-async fn what_a_change_changed_can_be_erased_and_not_replaced() {
+async fn what_a_change_changed_is_neither_replaced_nor_removed_nor_added_to() {
     let sealed = Sealed::new().await;
     let body = json!({ "name": "Another name" });
     let (status, answer) =
@@ -138,11 +138,43 @@ async fn what_a_change_changed_can_be_erased_and_not_replaced() {
     assert_eq!(status, 200, "{answer}");
     sealed.seal().await.expect("sealed");
     let event = sealed.world.count("SELECT max(event_id) FROM audit_change").await;
-    sealed.tamper(&format!("UPDATE audit_change SET before = '{{\"name\": \"X\"}}' WHERE event_id = {event}")).await;
-    let expected = format!("seal 1: event {event}: what it changed is not what was recorded of it");
-    assert_eq!(sealed.findings().await, [expected]);
-    sealed.tamper(&format!("DELETE FROM audit_change WHERE event_id = {event}")).await;
-    assert_eq!(sealed.check(json!({})).await.expect("its digest is sealed")["erased"], 1);
+    sealed.tamper(&format!("CREATE TABLE kept AS SELECT * FROM audit_change WHERE event_id = {event}")).await;
+    let without = sealed.event(1, 0).await;
+    assert_ne!(without, event);
+    let (is_other, is_gone) =
+        ("what it changed is not what was recorded of it", "what it changed is not there any more");
+    let is_astray = "a change is said to be its that is not";
+    let add = |id: &str, time: &str| {
+        format!(
+            "INSERT INTO audit_change (event_id, occurred_at, before, after) SELECT {id}, {time}, before, after FROM kept"
+        )
+    };
+    let at_seal = format!("(SELECT occurred_at FROM audit_event WHERE id = {without})");
+    for (statement, expected) in [
+        (
+            "UPDATE audit_change SET before = '{\"name\": \"X\"}'".to_owned(),
+            vec![format!("seal 1: event {event}: {is_other}")],
+        ),
+        ("DELETE FROM audit_change".to_owned(), vec![format!("seal 1: event {event}: {is_gone}")]),
+        // A microsecond beside its event, it is not its.
+        (
+            "UPDATE audit_change SET occurred_at = occurred_at + interval '1 us'".to_owned(),
+            vec![format!("seal 1: event {event}: {is_gone}"), format!("seal 1: event {event}: {is_astray}")],
+        ),
+        (add("event_id", "occurred_at - interval '1 us'"), vec![format!("seal 1: event {event}: {is_astray}")]),
+        (add("999999", "occurred_at"), vec![format!("seal 1: event 999999: {is_astray}")]),
+        (add(&without.to_string(), &at_seal), vec![format!("seal 1: event {without}: {is_other}")]),
+        // Where no seal is.
+        (add("event_id", "'-infinity'"), vec![format!("event {event}: {is_astray}")]),
+        (add("event_id", "'1969-12-31'"), vec![format!("event {event}: {is_astray}")]),
+        (add("event_id", "clock_timestamp() + interval '1 day'"), vec![format!("event {event}: {is_astray}")]),
+        (add("event_id", "'infinity'"), vec![format!("event {event}: {is_astray}")]),
+    ] {
+        sealed.tamper(&statement).await;
+        assert_eq!(sealed.findings().await, expected, "{statement}");
+        sealed.tamper("DELETE FROM audit_change; INSERT INTO audit_change SELECT * FROM kept").await;
+        assert_eq!(sealed.findings().await, [""; 0], "as it was: {statement}");
+    }
 }
 
 #[tokio::test]

@@ -273,3 +273,40 @@ async fn a_name_that_people_cannot_read_as_it_is_is_refused() {
     }
     assert_eq!(patch(&world, &client, &json!({ "name": "CareX نبض" })).await.0, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn what_acts_as_an_account_ends_with_it_and_does_not_come_back() {
+    let world = World::new().await;
+    let account = "/api/v1/users/10004";
+    let acts_as = json!({ "actsAs": 10004 });
+    let service = world.register(&service("client_secret_basic", &acts_as)).await;
+    let both = json!({ "actsAs": 10004, "grantTypes": ["authorization_code", "refresh_token", "client_credentials"] });
+    let app = world.register(&application("client_secret_basic", &both)).await;
+    let grant = [("grant_type", "client_credentials")];
+    for client in [&service, &app] {
+        assert_eq!(world.as_client(client, "/o/token/", &grant).await.status, StatusCode::OK);
+    }
+    let end = world.audit_end().await;
+    assert_eq!(answer(world.request("admin", Method::DELETE, account)).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(world.send("admin", Method::PATCH, account, &json!({ "isActive": true })).await.0, StatusCode::OK);
+    assert_eq!(world.as_client(&service, "/o/token/", &grant).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(world.as_client(&app, "/o/token/", &grant).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(world.get("admin", &format!("{PATH}/{}", service["id"])).await.0, StatusCode::NOT_FOUND);
+    let (_, left) = world.get("admin", &format!("{PATH}/{}", app["id"])).await;
+    assert_eq!(
+        (&left["actsAs"], &left["grantTypes"]),
+        (&Value::Null, &json!(["authorization_code", "refresh_token"])),
+        "people sign in to it as before"
+    );
+    for client in [&service, &app] {
+        let recorded = format!(
+            "SELECT count(*) FROM audit_change c JOIN audit_event e ON e.id = c.event_id
+              WHERE e.id > {end} AND (e.detail->>'client')::int = {} AND c.before->>'acts_as' = '10004'",
+            client["id"]
+        );
+        assert_eq!(world.count(&recorded).await, 1, "{client}");
+    }
+    // Only by a super admin who says so.
+    assert_eq!(patch(&world, &app, &both).await.0, StatusCode::OK);
+    assert_eq!(world.as_client(&app, "/o/token/", &grant).await.status, StatusCode::OK);
+}

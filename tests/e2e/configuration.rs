@@ -96,13 +96,14 @@ fn read_by_code() -> BTreeMap<String, String> {
 }
 
 /// What functions read and no parameter of the template says, and why.
-const NOT_BY_TEMPLATE: [(&str, &[&str]); 6] = [
+const NOT_BY_TEMPLATE: [(&str, &[&str]); 7] = [
     ("Lambda sets it", &["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]),
     (
         "it is a secret, which may not stand in an environment, or names a place for one",
         &[
             "DB_PASSWORD",
             "DB_OWNER_PASSWORD",
+            "DB_BACKUP_PASSWORD",
             "DB_SECRET_ARN",
             "FACTOR_KEY",
             "FORM_KEY",
@@ -128,12 +129,16 @@ const NOT_BY_TEMPLATE: [(&str, &[&str]); 6] = [
             "RESPONSE_CA_FILE",
             "AUDIT_SEAL_KEY_FILE",
             "AUDIT_SEAL_DIRECTORY",
+            "BACKUP_IDENTITY_FILE",
+            "BACKUP_SIGNING_KEY_FILE",
+            "BACKUP_PUBLIC_KEY_FILE",
         ],
     ),
     (
         "on AWS there is one way to the database, and a connection for each process",
         &["DB_OWNER_HOST", "DB_OWNER_PORT", "DB_POOL_SIZE"],
     ),
+    ("on AWS the owner makes backups, and keys of KMS open them", &["DB_BACKUP_USER", "BACKUP_RECIPIENTS"]),
     ("it has one value, or is for tests", &["SAML_ACS_URL", "AWS_ENDPOINT_URL"]),
     ("it is read when the functions are built", &["JHE_BUILD"]),
 ];

@@ -73,6 +73,60 @@ async fn every_patient_and_observation_that_was_shown_is_listed_and_nothing_else
     }
 }
 
+/// What somebody is shown of all patients whom they may read is divided among these patients' organizations.
+#[tokio::test]
+async fn each_organization_is_told_of_its_own_patients_only_also_of_what_a_super_admin_read() {
+    let world = World::new().await;
+    for (user, path, own) in [
+        (
+            "three_org_tom",
+            "/FHIR/R5/Observation?patient=40001,40002,40003,40004,40005",
+            &[
+                (40001, vec![20003]),
+                (40002, vec![20003]),
+                (40003, vec![20007]),
+                (40004, vec![20008]),
+                (40005, vec![20008]),
+            ][..],
+        ),
+        ("admin", "/FHIR/R5/Observation?patient=40001,40005", &[(40001, vec![20003]), (40005, vec![20006, 20008])]),
+    ] {
+        let from = now(&world).await;
+        let (status, bundle) = world.get(user, path).await;
+        assert_eq!(status, StatusCode::OK, "{bundle}");
+        let to = now(&world).await;
+        let home = tempfile::tempdir().expect("a directory");
+        let directory = home.path().join("notices");
+        let between = ["--from", &from, "--to", &to];
+        let notices = ["--notices", directory.to_str().expect("a path")];
+        let all = document(&exposed(&world, &[&between[..], &notices].concat()));
+        let patients = all["patients"].as_array().expect("patients");
+        let found: Vec<_> =
+            patients.iter().map(|one| (one["patient"].clone(), one["exposures"][0]["organizations"].clone())).collect();
+        let expected: Vec<_> = own.iter().map(|(patient, of)| (json!(patient), json!(of))).collect();
+        assert_eq!(found, expected, "{user}");
+        let concerned: BTreeSet<i32> = own.iter().flat_map(|(_, of)| of).copied().collect();
+        for organization in [20003, 20004, 20006, 20007, 20008] {
+            let of_it: Vec<i32> = own.iter().filter(|(_, of)| of.contains(&organization)).map(|(id, _)| *id).collect();
+            let some = exposed(&world, &[&between[..], &["--organization", &organization.to_string()]].concat());
+            let ids: Vec<i64> = of_it.iter().map(|id| i64::from(*id)).collect();
+            assert_eq!(
+                shown(&document(&some)).into_iter().map(|(id, _)| id).collect::<Vec<_>>(),
+                ids,
+                "{user} {organization}"
+            );
+            let name = format!("controller-{organization}.txt");
+            assert_eq!(directory.join(&name).exists(), concerned.contains(&organization), "{user} {name}");
+            if !of_it.is_empty() {
+                let text = notice(&directory, &name);
+                let ids: Vec<String> = of_it.iter().map(ToString::to_string).collect();
+                assert!(text.contains(&format!("exchange: {}\n", ids.join(" "))), "{user} {name}: {text}");
+                assert!(text.contains(&format!("shown: {}\n", ids.len())), "{user} {name}: {text}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_question_is_on_record_before_it_is_answered_and_names_are_given_only_when_asked() {
     let world = World::new().await;
@@ -105,6 +159,8 @@ async fn what_is_not_there_and_what_is_not_said_is_refused() {
     for words in [
         &["--from", "2026-01-01T00:00:00Z"][..],
         &["--from", "yesterday", "--to", "today"],
+        &["--from", "2026-03-01T17:00:00Z", "--to", "2026-03-01T09:00:00Z"],
+        &["--from", "2026-03-01T09:00:00Z", "--to", "2026-03-01T09:00:00Z"],
         &[&whole[..], &["--user", "nobody@example.com"]].concat(),
         &[&whole[..], &["--client", "nothing"]].concat(),
         &[&whole[..], &["--patient", "Peter"]].concat(),

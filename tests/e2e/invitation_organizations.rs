@@ -1,6 +1,6 @@
 //! Whose an invitation is: the organizations' that issued it, not of every organization of the patient.
 
-use end_to_end::{World, answer, row_ids};
+use end_to_end::{World, answer, keys, row_ids};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -20,11 +20,46 @@ async fn world() -> World {
     world
 }
 
-/// An invitation of Peter's first app: its id, and its token.
+/// Asks for an invitation of Peter's first app.
+async fn ask(world: &World, by: &str, send_email: bool) -> (StatusCode, Value) {
+    let body = json!({ "patientId": 40001, "client_id": 1, "sendEmail": send_email });
+    world.post(by, PATH, &body).await
+}
+
+/// An invitation of Peter's first app, sent to him: its id, and its token.
 async fn invited(world: &World, by: &str) -> (i64, String) {
-    let (status, body) = world.post(by, PATH, &json!({ "patientId": 40001, "client_id": 1 })).await;
+    let (status, body) = ask(world, by, true).await;
+    assert_eq!(status, StatusCode::CREATED, "{by}: {body}");
+    let mail = world.mails().pop().expect("a mail");
+    (body["id"].as_i64().expect("an id"), mail.invitation_token())
+}
+
+/// An invitation whose link the coordinator is shown: its id, and its token.
+async fn shown(world: &World, by: &str) -> (i64, String) {
+    let (status, body) = ask(world, by, false).await;
     assert_eq!(status, StatusCode::CREATED, "{by}: {body}");
     (body["id"].as_i64().expect("an id"), body["token"].as_str().expect("a token").to_owned())
+}
+
+/// Gives Megan of the Lifespan Lab a role in the Pulse Lab.
+async fn megan_in_the_pulse_lab(world: &World, role: &str) {
+    let give = format!(
+        "INSERT INTO organization_member (organization_id, practitioner_id, role)
+         SELECT 20007, id, '{role}' FROM practitioner WHERE user_id = 10003
+         ON CONFLICT (practitioner_id, organization_id) DO UPDATE SET role = excluded.role"
+    );
+    world.sql(&give).await;
+}
+
+/// Peter accepts that he belongs to the Pulse Lab too, which Mark asks of him.
+async fn join(world: &World) -> StatusCode {
+    let path = "/api/v1/patients/40001/global_add_organization?organizationId=20007";
+    world.send("manager_mark", Method::PATCH, path, &json!({})).await;
+    world.send("ll_patient_peter", Method::PATCH, path, &json!({})).await.0
+}
+
+async fn redeem(world: &World, token: &str) -> (StatusCode, Value) {
+    answer(world.anonymous(Method::POST, &format!("{PATH}/{token}"))).await
 }
 
 async fn status_of(world: &World, id: i64) -> Value {
@@ -36,7 +71,7 @@ async fn cancel(world: &World, by: &str, id: i64) -> StatusCode {
 }
 
 async fn reissue(world: &World, by: &str, id: i64) -> StatusCode {
-    answer(world.request(by, Method::POST, &format!("{PATH}/{id}/reissue"))).await.0
+    world.post(by, &format!("{PATH}/{id}/reissue"), &json!({ "sendEmail": true })).await.0
 }
 
 /// The invitations to the first app that `user` is told of among Peter's apps.
@@ -92,9 +127,7 @@ async fn another_organization_of_the_patient_neither_sees_nor_manages_what_it_di
 #[tokio::test]
 async fn who_works_in_both_organizations_invites_for_both() {
     let world = world().await;
-    world
-        .sql("INSERT INTO organization_member (organization_id, practitioner_id, role) SELECT 20007, id, 'member' FROM practitioner WHERE user_id = 10003")
-        .await;
+    megan_in_the_pulse_lab(&world, "member").await;
     let (id, _) = invited(&world, "member_megan").await;
     let path = format!("{PATH}/{id}");
     for user in ["manager_mary", "manager_mark"] {
@@ -124,9 +157,20 @@ async fn what_only_an_organization_issued_that_the_patient_leaves_ends() {
         (json!("cancelled"), json!("issued")),
         "nobody of it could cancel it any more"
     );
-    let (status, told) = answer(world.anonymous(Method::POST, &format!("{PATH}/{token}"))).await;
-    assert_eq!((status, told), (StatusCode::FORBIDDEN, json!({ "detail": "Invitation has been cancelled." })));
+    assert_eq!(
+        redeem(&world, &token).await,
+        (StatusCode::FORBIDDEN, json!({ "detail": "Invitation has been cancelled." }))
+    );
     assert_eq!(cancel(&world, "member_megan", own).await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_link_that_was_shown_ends_when_the_patient_leaves_also_once_it_is_redeemed() {
+    let world = world().await;
+    let (_, token) = invited(&world, "member_megan").await;
+    assert_eq!(redeem(&world, &token).await.0, StatusCode::OK);
+    assert_eq!(leave(&world, 20003).await, StatusCode::NO_CONTENT);
+    assert_eq!(redeem(&world, &token).await.0, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
@@ -153,4 +197,79 @@ async fn who_no_longer_works_in_the_organization_loses_what_they_issued() {
     assert_eq!(world.get("member_megan", &format!("{PATH}/{id}")).await.0, StatusCode::NOT_FOUND);
     assert_eq!(cancel(&world, "member_megan", id).await, StatusCode::NOT_FOUND);
     assert_eq!(reissue(&world, "member_megan", id).await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn only_who_works_in_all_organizations_of_the_patient_is_shown_the_link() {
+    let world = world().await;
+    let (open, _) = invited(&world, "member_megan").await;
+    for role in [None, Some("viewer")] {
+        if let Some(role) = role {
+            megan_in_the_pulse_lab(&world, role).await;
+        }
+        let end = world.audit_end().await;
+        let again = format!("{PATH}/{open}/reissue");
+        for (status, problem) in
+            [ask(&world, "member_megan", false).await, world.post("member_megan", &again, &json!({})).await]
+        {
+            assert_eq!((status, keys(&problem)), (StatusCode::BAD_REQUEST, ["sendEmail"].into()), "{role:?}");
+        }
+        for event in world.audit_after(end).await {
+            let refused = (event.outcome.as_str(), event.refused_by.as_deref(), event.patients);
+            assert_eq!(refused, ("denied", Some("invalid"), vec![40001]), "{role:?}");
+        }
+        assert_eq!(status_of(&world, open).await, "issued", "what is refused ends nothing");
+    }
+    megan_in_the_pulse_lab(&world, "member").await;
+    shown(&world, "member_megan").await;
+    shown(&world, "admin").await;
+}
+
+#[tokio::test]
+async fn with_a_further_organization_end_the_links_that_others_were_shown() {
+    let world = World::new().await;
+    let (redeemed, first) = shown(&world, "member_megan").await;
+    assert_eq!(redeem(&world, &first).await.0, StatusCode::OK);
+    let (open, second) = shown(&world, "manager_mary").await;
+    let end = world.audit_end().await;
+    assert_eq!(join(&world).await, StatusCode::OK);
+    assert_eq!(
+        (status_of(&world, redeemed).await, status_of(&world, open).await),
+        (json!("cancelled"), json!("cancelled")),
+        "also within the time in which it could be redeemed again"
+    );
+    for token in [&first, &second] {
+        assert_eq!(redeem(&world, token).await.0, StatusCode::FORBIDDEN);
+    }
+    let kept = format!(
+        "SELECT count(*) FROM audit_change c JOIN audit_event e ON e.id = c.event_id
+          WHERE e.id > {end} AND c.after->'cancelled invitations' = '[{redeemed}, {open}]'"
+    );
+    assert_eq!(world.count(&kept).await, 1);
+}
+
+#[tokio::test]
+async fn what_the_patient_got_by_mail_or_from_the_organization_itself_stays_when_they_join_it() {
+    let world = World::new().await;
+    let (sent, _) = invited(&world, "member_megan").await;
+    assert_eq!(join(&world).await, StatusCode::OK);
+    assert_eq!(status_of(&world, sent).await, "issued");
+
+    megan_in_the_pulse_lab(&world, "member").await;
+    let (of_both, _) = shown(&world, "member_megan").await;
+    assert_eq!(leave(&world, 20007).await, StatusCode::NO_CONTENT);
+    assert_eq!(join(&world).await, StatusCode::OK);
+    assert_eq!(status_of(&world, of_both).await, "issued");
+}
+
+#[tokio::test]
+async fn no_link_is_shown_while_the_patient_joins_an_organization() {
+    let world = World::new().await;
+    for _ in 0..8 {
+        let (_, joined) = tokio::join!(ask(&world, "member_megan", false), join(&world));
+        assert_eq!(joined, StatusCode::OK);
+        let open = "SELECT count(*) FROM invitation WHERE status = 'issued' AND NOT emailed";
+        assert_eq!(world.count(open).await, 0);
+        assert_eq!(leave(&world, 20007).await, StatusCode::NO_CONTENT);
+    }
 }

@@ -123,6 +123,9 @@ async fn who_cares_for_people_and_studies_changes_no_health_data_and_sees_no_pay
     .await;
 }
 
+/// What is for functions alone that the clock calls. They are in no group.
+const OF_THE_CLOCK: [&str; 2] = ["INSERT on backup_run", "SELECT on backup_run"];
+
 /// A migration that grants something to all functions has to grant it to a group as well, or the group's functions go without.
 #[tokio::test]
 async fn what_all_functions_may_some_group_may() {
@@ -139,8 +142,9 @@ async fn what_all_functions_may_some_group_may() {
                                                         ELSE has_any_column_privilege(g.role, c.oid, p.privilege) END)",
         )
         .await;
-    let missing: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-    assert!(missing.is_empty(), "no group may: {missing:?}");
+    let mut missing: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    missing.sort();
+    assert_eq!(missing, OF_THE_CLOCK, "no group may");
 }
 
 #[tokio::test]

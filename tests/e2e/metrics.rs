@@ -34,7 +34,8 @@ fn sums(lines: &[Value]) -> BTreeMap<&str, u64> {
     let mut sums = BTreeMap::new();
     for line in lines {
         for (name, value) in line.as_object().expect("an object") {
-            if !["_aws", "Stage", "Function", "Latency", "PoolWait", "BackupLag"].contains(&name.as_str()) {
+            if !["_aws", "Stage", "Function", "Latency", "PoolWait", "ArchiveLag", "BackupAge"].contains(&name.as_str())
+            {
                 *sums.entry(name.as_str()).or_default() += value.as_u64().expect("a number");
             }
         }

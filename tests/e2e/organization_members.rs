@@ -1,8 +1,9 @@
 //! Who works in an organization: the list, roles given and taken, and the manager that is always left.
 
-use end_to_end::{World, application::application, keys};
+use end_to_end::{World, answer, application::application, keys};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const LAB: &str = "/api/v1/organizations/20003";
 
@@ -24,7 +25,11 @@ async fn who_works_there_sees_who_works_there_and_it_is_recorded() {
         assert_eq!(status, StatusCode::OK, "{user}");
         let ids: Vec<i64> = members.as_array().expect("a list").iter().filter_map(|one| one["id"].as_i64()).collect();
         assert_eq!(ids, [10002, 10003, 10004, 10005], "{user}");
-        assert_eq!(keys(&members[0]), ["email", "firstName", "id", "lastName", "role"].into());
+        let mut told = BTreeSet::from(["email", "firstName", "id", "lastName", "role"]);
+        if ["manager_mary", "admin"].contains(&user) {
+            told.insert("isActive");
+        }
+        assert_eq!(keys(&members[0]), told, "{user}");
         let event = world.audit_after(end).await.pop().expect("a record");
         assert_eq!((event.action.as_str(), event.organizations.as_slice()), ("search", &[20003][..]), "{user}");
         assert_eq!(event.privileged, user == "admin");
@@ -154,26 +159,100 @@ async fn of_two_managers_who_remove_each_other_one_is_left() {
 }
 
 #[tokio::test]
-async fn with_a_role_end_the_links_that_its_holder_was_shown() {
+async fn a_manager_sees_whose_account_has_ended() {
     let world = World::new().await;
-    let app = application("none", &json!({ "invitationUrl": "https://a.example/CODE" }));
-    let clients = [world.register(&app).await, world.register(&app).await, world.register(&app).await];
-    let invite = async |user: &str, client: &Value| {
-        let body = json!({ "patientId": 40001, "client_id": client["id"] });
-        let (status, made) = world.post(user, "/api/v1/invitation", &body).await;
-        assert_eq!(status, StatusCode::CREATED, "{made}");
-        made["id"].clone()
-    };
-    let shown = invite("member_megan", &clients[0]).await;
-    let sent = invite("member_megan", &clients[1]).await;
-    let of_mary = invite("manager_mary", &clients[2]).await;
-    world.sql(&format!("UPDATE invitation SET emailed = true WHERE id = {sent} RETURNING 1")).await;
-    let end = world.audit_end().await;
-    assert_eq!(take(&world, "manager_mary", 10003).await.0, StatusCode::NO_CONTENT);
-    for (id, status) in [(&shown, "cancelled"), (&sent, "issued"), (&of_mary, "issued")] {
-        let is = world.sql(&format!("SELECT status::text FROM invitation WHERE id = {id}")).await;
-        assert_eq!(is[0].get::<_, &str>(0), status, "{id}");
+    assert_eq!(answer(world.request("admin", Method::DELETE, "/api/v1/users/10004")).await.0, StatusCode::NO_CONTENT);
+    for user in ["manager_mary", "admin"] {
+        let (_, members) = world.get(user, &format!("{LAB}/users")).await;
+        let active =
+            members.as_array().expect("a list").iter().map(|one| (one["id"].as_i64(), one["isActive"].as_bool()));
+        assert!(active.eq([10002, 10003, 10004, 10005].map(|id| (Some(id), Some(id != 10004)))), "{user}: {members}");
     }
-    let event = world.audit_after(end).await.pop().expect("a record");
-    assert_eq!((event.resource_type.as_str(), event.patients.as_slice()), ("PractitionerRole", &[40001][..]));
+}
+
+/// Three invitations of Peter: that Megan was shown, that Megan sent, and that Mary was shown.
+async fn three_invitations(world: &World) -> [Value; 3] {
+    let app = application("none", &json!({ "invitationUrl": "https://a.example/CODE" }));
+    let mut made = [Value::Null, Value::Null, Value::Null];
+    for (place, (user, emailed)) in
+        made.iter_mut().zip([("member_megan", false), ("member_megan", true), ("manager_mary", false)])
+    {
+        let body = json!({ "patientId": 40001, "client_id": world.register(&app).await["id"], "sendEmail": emailed });
+        let (status, invitation) = world.post(user, "/api/v1/invitation", &body).await;
+        assert_eq!(status, StatusCode::CREATED, "{invitation}");
+        *place = invitation["id"].clone();
+    }
+    made
+}
+
+/// Of the three, only the link that Megan was shown has ended.
+async fn only_what_megan_was_shown_has_ended(world: &World, three: &[Value; 3], why: &str) {
+    for (id, status) in three.iter().zip(["cancelled", "issued", "issued"]) {
+        let is = world.sql(&format!("SELECT status::text FROM invitation WHERE id = {id}")).await;
+        assert_eq!(is[0].get::<_, &str>(0), status, "{why}: {id}");
+    }
+}
+
+#[tokio::test]
+async fn with_a_role_end_the_links_that_its_holder_was_shown() {
+    for to_viewer in [false, true] {
+        let world = World::new().await;
+        let three = three_invitations(&world).await;
+        // What changes nothing for who invites ends nothing.
+        assert!(give(&world, "manager_mary", 10003, "manager").await.0.is_success());
+        let end = world.audit_end().await;
+        if to_viewer {
+            assert!(give(&world, "manager_mary", 10003, "viewer").await.0.is_success());
+        } else {
+            assert_eq!(take(&world, "manager_mary", 10003).await.0, StatusCode::NO_CONTENT);
+        }
+        only_what_megan_was_shown_has_ended(&world, &three, &format!("viewer: {to_viewer}")).await;
+        let event = world.audit_after(end).await.pop().expect("a record");
+        assert_eq!((event.resource_type.as_str(), event.patients.as_slice()), ("PractitionerRole", &[40001][..]));
+    }
+}
+
+#[tokio::test]
+async fn with_an_account_end_the_links_that_its_holder_was_shown() {
+    for how in ["deleted", "inactive", "a super admin no more"] {
+        let world = World::new().await;
+        let three = three_invitations(&world).await;
+        let path = "/api/v1/users/10003";
+        let change = async |body: Value| world.send("admin", Method::PATCH, path, &body).await.0;
+        let end = world.audit_end().await;
+        match how {
+            "deleted" => {
+                assert_eq!(answer(world.request("admin", Method::DELETE, path)).await.0, StatusCode::NO_CONTENT);
+            }
+            "inactive" => assert_eq!(change(json!({ "isActive": false })).await, StatusCode::OK),
+            _ => {
+                assert_eq!(change(json!({ "isSuperuser": true })).await, StatusCode::OK);
+                assert_eq!(change(json!({ "isSuperuser": false })).await, StatusCode::OK);
+            }
+        }
+        only_what_megan_was_shown_has_ended(&world, &three, how).await;
+        let events = world.audit_after(end).await;
+        let event = events.iter().find(|event| event.resource_type == "Invitation").expect("a record");
+        assert_eq!((event.action.as_str(), event.patients.as_slice()), ("update", &[40001][..]), "{how}");
+    }
+}
+
+#[tokio::test]
+async fn no_link_is_shown_while_the_right_to_it_is_taken() {
+    let world = World::new().await;
+    let account = "/api/v1/users/10003";
+    let ask = json!({ "patientId": 40001, "client_id": 1 });
+    for round in 0..9 {
+        let ask = world.post("member_megan", "/api/v1/invitation", &ask);
+        match round % 3 {
+            0 => drop(tokio::join!(ask, give(&world, "manager_mary", 10003, "viewer"))),
+            1 => drop(tokio::join!(ask, take(&world, "manager_mary", 10003))),
+            _ => drop(tokio::join!(ask, answer(world.request("admin", Method::DELETE, account)))),
+        }
+        let open = "SELECT count(*) FROM invitation WHERE status = 'issued'";
+        assert_eq!(world.count(open).await, 0, "{round}");
+        world.send("admin", Method::PATCH, account, &json!({ "isActive": true })).await;
+        world.sql("UPDATE oauth_grant SET revoked_at = NULL").await;
+        assert!(give(&world, "manager_mary", 10003, "member").await.0.is_success());
+    }
 }

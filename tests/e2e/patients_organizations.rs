@@ -23,8 +23,8 @@ async fn a_patient_of_elsewhere_is_not_added_before_the_patient_accepts() {
     let end = world.audit_end().await;
     let (status, asked) = ask(&world, "manager_mark", ADD).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{asked}");
-    let members = BTreeSet::from(["decidedAt", "id", "organization", "patientId", "requestedAt", "status"]);
-    assert_eq!((keys(&asked), &asked["status"]), (members, &json!("pending")));
+    let lab = json!({ "id": 20007, "name": "Neptunian Pulse Lab", "type": "laboratory" });
+    assert_eq!(asked, json!({ "patientId": 40001, "organization": lab, "status": "pending" }));
     let event = world.audit_after(end).await.pop().expect("a record");
     assert_eq!((event.outcome.as_str(), event.action.as_str(), event.patients), ("allowed", "create", vec![40001]));
 
@@ -45,21 +45,21 @@ async fn a_patient_of_elsewhere_is_not_added_before_the_patient_accepts() {
     assert_eq!(ask(&world, "three_org_tom", ADD).await.1, asked);
 
     let (status, requests) = world.get("ll_patient_peter", REQUESTS).await;
-    assert_eq!((status, &requests), (StatusCode::OK, &json!([asked])));
-    assert_eq!(
-        requests[0]["organization"],
-        json!({ "id": 20007, "name": "Neptunian Pulse Lab", "type": "laboratory" })
-    );
+    assert_eq!((status, requests.as_array().map(Vec::len)), (StatusCode::OK, Some(1)), "{requests}");
+    let request = &requests[0];
+    let members = BTreeSet::from(["decidedAt", "id", "organization", "patientId", "requestedAt", "status"]);
+    assert_eq!((keys(request), &request["status"], &request["organization"]), (members, &json!("pending"), &lab));
 
-    let (status, refused) = decide(&world, "ll_patient_peter", &asked["id"], "refuse").await;
+    let (status, refused) = decide(&world, "ll_patient_peter", &request["id"], "refuse").await;
     assert_eq!((status, &refused["status"]), (StatusCode::OK, &json!("refused")));
     nothing_is_visible().await;
-    // Who refused is not asked again.
-    assert_eq!(ask(&world, "manager_mark", ADD).await.1["status"], "refused");
+    // Who refused is not asked again, and who asks is not told.
+    assert_eq!(ask(&world, "manager_mark", ADD).await.1, asked);
+    assert_eq!(world.get("ll_patient_peter", REQUESTS).await.1[0]["status"], "refused");
     nothing_is_visible().await;
 
     let end = world.audit_end().await;
-    let (status, accepted) = decide(&world, "ll_patient_peter", &asked["id"], "accept").await;
+    let (status, accepted) = decide(&world, "ll_patient_peter", &request["id"], "accept").await;
     assert_eq!((status, &accepted["status"]), (StatusCode::OK, &json!("accepted")));
     let event = world.audit_after(end).await.pop().expect("a record");
     assert_eq!(
@@ -70,8 +70,8 @@ async fn a_patient_of_elsewhere_is_not_added_before_the_patient_accepts() {
     let (status, record) = ask(&world, "manager_mark", ADD).await;
     assert_eq!((status, &record["id"], &record["nameFamily"]), (StatusCode::OK, &json!(40001), &json!("Stevens")));
     // To belong is not undone by refusing.
-    assert_eq!(decide(&world, "ll_patient_peter", &asked["id"], "refuse").await.0, StatusCode::CONFLICT);
-    assert_eq!(decide(&world, "ll_patient_peter", &asked["id"], "accept").await.0, StatusCode::OK);
+    assert_eq!(decide(&world, "ll_patient_peter", &request["id"], "refuse").await.0, StatusCode::CONFLICT);
+    assert_eq!(decide(&world, "ll_patient_peter", &request["id"], "accept").await.0, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -83,7 +83,8 @@ async fn who_may_ask_and_who_may_answer() {
         ("member_megan", ADD, 404),
         ("viewer_victor", "/api/v1/patients/40003/global_add_organization?organizationId=20003", 403),
         ("three_org_tom", "/api/v1/patients/40004/global_add_organization?organizationId=20003", 403),
-        ("manager_mark", "/api/v1/patients/49999/global_add_organization?organizationId=20007", 404),
+        ("manager_mark", "/api/v1/patients/49999/global_add_organization?organizationId=20007", 202),
+        ("admin", "/api/v1/patients/49999/global_add_organization?organizationId=20007", 404),
         ("manager_mark", "/api/v1/patients/40001/global_add_organization", 400),
         ("manager_mark", "/api/v1/patients/40001/global_add_organization?organizationId=abc", 400),
         ("admin", "/api/v1/patients/40001/global_add_organization?organizationId=29999", 400),
@@ -111,6 +112,54 @@ async fn who_may_ask_and_who_may_answer() {
     // The patient's own call on the route of the organization accepts a request that is there.
     let (status, record) = ask(&world, "ll_patient_peter", ADD).await;
     assert_eq!((status, record["organizations"].as_array().map(Vec::len)), (StatusCode::OK, Some(2)), "{record}");
+}
+
+#[tokio::test]
+async fn who_asks_does_not_learn_which_numbers_patients_have() {
+    let world = World::new().await;
+    let nobody = ADD.replace("40001", "49999");
+    let (status, told) = ask(&world, "manager_mark", &nobody).await;
+    let (known, asked) = ask(&world, "manager_mark", ADD).await;
+    assert_eq!((status, told["patientId"].as_i64()), (known, Some(49999)));
+    assert_eq!(keys(&told), keys(&asked));
+    for member in ["organization", "status"] {
+        assert_eq!(told[member], asked[member], "{member}");
+    }
+    assert_eq!(world.count("SELECT count(*) FROM organization_request").await, 1);
+    let (_, requests) = world.get("ll_patient_peter", REQUESTS).await;
+    decide(&world, "ll_patient_peter", &requests[0]["id"], "refuse").await;
+    assert_eq!(ask(&world, "manager_mark", ADD).await, (known, asked));
+    // Nor by the organization's log: of the two numbers it says the same, and of the refusal nothing.
+    let (_, log) = world.get("manager_mark", "/api/v1/organizations/20007/audit-events").await;
+    let same =
+        ["action", "resourceType", "outcome", "refusedBy", "patientIds", "role", "studies", "observationIds", "detail"];
+    let mut told: Vec<_> = log["results"].as_array().expect("events").iter().collect();
+    told.retain(|event| event["resourceType"] == "OrganizationRequest");
+    assert_eq!(told.len(), 3, "{told:?}");
+    for event in &told {
+        assert!(same.iter().all(|name| event[name] == told[0][name]), "{told:?}");
+    }
+    // Super admins see which number it was.
+    let (_, log) = world.get("admin", "/api/v1/audit-events?organization=20007&action=create").await;
+    assert!(log["results"].as_array().expect("events").iter().any(|event| event["detail"]["nobody"] == 49999), "{log}");
+}
+
+#[tokio::test]
+async fn a_missing_organization_is_told_under_its_name() {
+    let world = World::new().await;
+    for (user, method, path, field) in [
+        ("manager_mark", Method::PATCH, "/api/v1/patients/40001/global_add_organization", "organization_id"),
+        ("manager_mark", Method::DELETE, "/api/v1/patients/40003", "organization_id"),
+        (
+            "admin",
+            Method::PATCH,
+            "/api/v1/patients/40001/global_add_organization?organizationId=29999",
+            "organizationId",
+        ),
+    ] {
+        let (status, told) = world.send(user, method, path, &json!({})).await;
+        assert_eq!((status, keys(&told)), (StatusCode::BAD_REQUEST, [field].into()), "{path}: {told}");
+    }
 }
 
 #[tokio::test]

@@ -30,10 +30,11 @@ async fn every_list_refuses_what_it_cannot_mean_by_its_name() {
         assert_eq!(world.get(user, list).await.0, StatusCode::OK, "{user} {list}");
         for (query, field) in [
             ("page_size=0", "page_size"),
-            ("pageSize=0", "page_size"),
-            ("pageSize=-1", "page_size"),
-            ("pageSize=", "page_size"),
+            ("pageSize=0", "pageSize"),
+            ("pageSize=-1", "pageSize"),
+            ("pageSize=", "pageSize"),
             ("pageSize=1&page_size=2", "page_size"),
+            ("page_size=1&pageSize=2", "pageSize"),
             ("page=1&page=2", "page"),
             ("x[]=", "x[]"),
             ("x%5B%5D=1", "x[]"),
@@ -52,7 +53,24 @@ async fn every_list_refuses_what_it_cannot_mean_by_its_name() {
             );
         }
         // More rows than there can be on a page are as many as there can be.
-        assert_eq!(world.get(user, &format!("{list}?pageSize=100000&other=1")).await.0, StatusCode::OK, "{list}");
+        assert_eq!(world.get(user, &format!("{list}?pageSize=100000")).await.0, StatusCode::OK, "{list}");
+        // Who looks for an incident has to know what was searched for.
+        let expected = if list.ends_with("findings") { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+        assert_eq!(world.get(user, &format!("{list}?other=1")).await.0, expected, "{list}");
+    }
+}
+
+#[tokio::test]
+async fn a_filter_is_refused_by_the_name_that_the_caller_wrote() {
+    let world = World::new().await;
+    for (user, path, field) in [
+        ("member_megan", "/api/v1/invitation?patientId=x", "patientId"),
+        ("member_megan", "/api/v1/invitation?patient_id=x", "patient_id"),
+        ("member_megan", "/api/v1/observations?patientId=40001&observationId=x", "observationId"),
+        ("member_megan", "/api/v1/studies?organizationId=x", "organizationId"),
+    ] {
+        let (status, told) = world.get(user, path).await;
+        assert_eq!((status, keys(&told)), (StatusCode::BAD_REQUEST, [field].into()), "{path}: {told}");
     }
 }
 

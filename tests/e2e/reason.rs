@@ -42,6 +42,19 @@ async fn a_reason_is_in_the_audit_of_what_was_asked_and_refused_and_the_patient_
         let (_, log) = world.get("ll_patient_peter", "/api/v1/patients/me/access-log").await;
         assert_eq!(log["results"][0]["reason"], WHY, "{user} {path}");
     }
+    // A reason of a request for several patients may name another one, or one of another organization.
+    ask(&world, "admin", "/FHIR/R5/Observation?patient=40001,40004", Some(WHY)).await;
+    let (_, log) = world.get("ll_patient_peter", "/api/v1/patients/me/access-log").await;
+    assert_eq!((&log["results"][0]["privileged"], &log["results"][0]["reason"]), (&json!(true), &Value::Null), "{log}");
+    for (path, reason) in [
+        ("/api/v1/organizations/20003/audit-events?actor=10001", Value::Null),
+        ("/api/v1/audit-events?actor=10001", json!(WHY)),
+    ] {
+        let user = if reason.is_null() { "manager_mary" } else { "admin" };
+        let (_, log) = world.get(user, path).await;
+        let row = log["results"].as_array().expect("rows").iter().find(|row| row["resourceType"] == "Observation");
+        assert_eq!(row.expect("a row")["reason"], reason, "{path}");
+    }
     ask(&world, "viewer_victor", "/api/v1/patients/40001", None).await;
     // What another patient wrote is not shown, as they are not named.
     ask(&world, "ll_patient_pamela", "/api/v1/patients/40001", Some("It is me, Pamela")).await;

@@ -235,3 +235,16 @@ async fn practitioners_are_the_same_accounts_under_another_name() {
     assert_eq!(answer(world.request("admin", Method::DELETE, &format!("{path}/80001"))).await.0, StatusCode::FORBIDDEN);
     assert_eq!(world.count("SELECT count(*) FROM app_user WHERE id = 10012 AND NOT is_active").await, 1);
 }
+
+/// A form that sends all its fields is saved.
+#[tokio::test]
+async fn what_a_form_says_besides_of_a_practitioner_is_understood_and_not_kept() {
+    let world = World::new().await;
+    let body = json!({ "identifier": null, "nameFamily": "Rosales", "nameGiven": "Meg", "birthDate": "1980-02-03",
+        "telecomPhone": "+1-157-915-3889" });
+    let (status, told) =
+        world.send("admin", Method::PATCH, "/api/v1/practitioners/80004?organizationId=undefined", &body).await;
+    assert_eq!((status, &told["nameGiven"]), (StatusCode::OK, &json!("Meg")), "{told}");
+    let (status, _) = world.send("admin", Method::PATCH, "/api/v1/practitioners/80004", &json!({ "nick": "M" })).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+}

@@ -18,14 +18,16 @@ CONNECT = "rds-db:connect"
 SIGNED_BY = re.compile(r"Credential=([^/]+)/\d{8}/[^/]+/([^/]+)/aws4_request")
 SEND_PATH = "/v2/email/outbound-emails"
 SNS_VERSION = b"2010-03-31"
+RDS_VERSION = b"2014-10-31"
 # How requests name these services, and how policies do.
 TARGETS = {"secretsmanager": "secretsmanager", "TrentService": "kms"}
 # Requests to S3 do not say their operation; its name is in the code all the same.
 IN_CODE = {**TARGETS, "S3": "s3"}
 # Operations of S3 that policies call otherwise.
 OF_S3 = {"ListObjectsV2": "ListBucket"}
-# For directory buckets of S3 Express alone, which we have not: it is in every client of S3.
-UNUSED = {"s3:CreateSession"}
+# For directory buckets of S3 Express alone, which we have not: it is in every client of S3. And a parameter of CopyDBSnapshot that is
+# called as an operation is.
+UNUSED = {"s3:CreateSession", "rds:CopyOptionGroup"}
 # The keys that the deployment makes itself: policies know them by their tags.
 ANY_KEY = "key/*"
 
@@ -43,9 +45,14 @@ def actions_of(service: str, method: str, path: str, target: str, body: bytes) -
         # A protocol of its own: the operation is in the form.
         form = parse_qs(body.decode())
         return {f"sns:{form['Action'][0]} {form['TopicArn'][0]}"}
+    if service == "rds":
+        return {f"rds:{parse_qs(body.decode())['Action'][0]}"}
     if (service, method, path) == ("ses", "POST", SEND_PATH):
         # SES asks for this one when a mail comes as it is to be sent, whichever operation it comes by.
         return {"ses:SendRawEmail" if "Raw" in json.loads(body)["Content"] else "ses:SendEmail"}
+    if service == "s3":
+        # A bucket is listed by its own path.
+        return {{"PUT": "s3:PutObject", "GET": "s3:GetObject" if path.count("/") > 1 and not path.endswith("/") else "s3:ListBucket"}[method]}
     return {f"{service}:{operation or f'{method} {path}'}"}
 
 
@@ -74,6 +81,9 @@ def linked(binary: Path) -> set[str]:
     # SNS's protocol says its version with each operation, and the operation as a word of which there are many.
     if SNS_VERSION in content:
         found.add("sns:Publish")
+    if RDS_VERSION in content:
+        operations = botocore.session.get_session().get_service_model("rds").operation_names
+        found |= {f"rds:{operation}" for operation in operations if operation.encode() in content}
     paths = {path.decode() for path in re.findall(rb"/v2/email/[a-z/-]+", content)}
     found -= UNUSED
     return found | {"ses:SendRawEmail" if path.startswith(SEND_PATH) else f"ses:{path}" for path in paths}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from database import psql
 from instance import ROOT
+from lambda_security import Topic
 from lambda_world import AWS, World
 from runtime_api import FunctionProcess
 
@@ -85,7 +86,9 @@ def called(process: FunctionProcess, name: str, event: dict | None = None) -> di
 def run(start: Start, jhe: Path, world: World, check: Check) -> Place:
     """Seals, checks, changes what is sealed, and proves. `check(what, good, detail)` counts. Gives the bucket and the key."""
     place = Place(world)
-    with start(SEAL, place.environment) as seal, start(VERIFY, place.environment) as verify:
+    topic = Topic(world, "told-of-the-audit")
+    told = {**place.environment, "SECURITY_TOPIC_ARN": topic.arn}
+    with start(SEAL, place.environment) as seal, start(VERIFY, told) as verify:
         for number in (1, 2):
             place.happens()
             place.all_is_over()
@@ -100,7 +103,11 @@ def run(start: Start, jhe: Path, world: World, check: Check) -> Place:
         check("what is sealed verifies", good["seals"] == 2 and good["findings"] == [], good)
         recent = called(verify, VERIFY, {"since": "7"})
         check("what is sealed of late verifies", recent["events"] == good["events"], recent)
+        check("nobody is told of what is good", topic.messages() == [], topic.arn)
         tampering(verify, place, check)
+        said = topic.messages()
+        good = len(said) == 2 and all("not as it was sealed" in one["Subject"] for one in said)
+        check("SNS is told of each check that finds something", good, said)
     return place
 
 
@@ -145,6 +152,7 @@ def proofs(jhe: Path, place: Place, check: Check) -> None:
         wrong = {
             "another event": {**proof, "leaf": proof["leaf"].replace('"outcome":"allowed"', '"outcome":"denied"')},
             "another place": {**proof, "index": proof["index"] ^ 1},
+            "a place before the first": {**proof, "index": proof["index"] - head["events"]},
             "another path": {**proof, "path": ["00" * 32, *proof["path"][1:]]},
             "a shorter path": {**proof, "path": proof["path"][1:]},
             "another head": {**proof, "seal": {**proof["seal"], "head": other_head}},

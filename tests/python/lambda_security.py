@@ -19,12 +19,12 @@ SELECT 'planted', 'anonymous', 'execute', 'Session', '{}', '{}', '{}', '{}', 'de
 
 
 class Topic:
-    """A topic of moto, and a queue that subscribes to it."""
+    """The topic of moto, and a queue of this name that subscribes to it."""
 
-    def __init__(self, world: World):
+    def __init__(self, world: World, queue: str = "told"):
         sns, self.sqs = world.client("sns"), world.client("sqs")
         self.arn = sns.create_topic(Name="security")["TopicArn"]
-        self.queue = self.sqs.create_queue(QueueName="told")["QueueUrl"]
+        self.queue = self.sqs.create_queue(QueueName=queue)["QueueUrl"]
         attributes = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]
         sns.subscribe(TopicArn=self.arn, Protocol="sqs", Endpoint=attributes["QueueArn"])
 

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import lambda_audit
+import lambda_backups
 import lambda_canary
 import lambda_contain
 import lambda_deploy
@@ -26,6 +27,7 @@ import lambda_logs
 import lambda_origin
 import lambda_seals
 import lambda_security
+import lambda_snapshots
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from database import psql
 from lambda_steps import FHIR, REST, Answer, Step, Values
@@ -187,8 +189,8 @@ def recorded(world: World, count: Count) -> None:
 
 
 def complete(count: Count) -> None:
-    ours = {lambda_contain.FUNCTION, lambda_keys.FUNCTION, lambda_security.FUNCTION}
-    ours |= lambda_audit.FUNCTIONS | lambda_seals.FUNCTIONS | lambda_deploy.FUNCTIONS
+    ours = {lambda_contain.FUNCTION, lambda_keys.FUNCTION, lambda_security.FUNCTION, lambda_snapshots.FUNCTION}
+    ours |= lambda_audit.FUNCTIONS | lambda_backups.FUNCTIONS | lambda_seals.FUNCTIONS | lambda_deploy.FUNCTIONS
     used = {step.event for step in FHIR + REST} | ours
     files = {path.stem for path in EVENTS.glob("*.json")}
     count.check("every event file is used", used == files, used ^ files)
@@ -224,6 +226,8 @@ def main() -> int:
     lambda_seals.run(lambda name, environment: FunctionProcess(BINARIES / name, environment), JHE, world, count.check)
     lambda_deploy.run(BINARIES, world, count.check)
     lambda_canary.run(BINARIES, world, lambda name: load(name, values), count.check)
+    lambda_backups.everything(world, BINARIES, count.check)
+    lambda_snapshots.everything(world, BINARIES, count.check)
     # The last: what it ends, no token opens any more.
     with FunctionProcess(BINARIES / lambda_contain.FUNCTION, lambda_contain.environment(world.by_secret)) as process:
         lambda_contain.run(process, world, count.check)

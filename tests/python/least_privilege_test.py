@@ -10,11 +10,13 @@ import subprocess
 import sys
 
 import lambda_audit
+import lambda_backups
 import lambda_contain
 import lambda_deploy
 import lambda_keys
 import lambda_seals
 import lambda_security
+import lambda_snapshots
 from aws_calls import ANY_KEY, CONNECT, Calls, linked
 from instance import ROOT
 from lambda_deploy import MIGRATE, ROTATE
@@ -32,6 +34,9 @@ ON_BEHALF = {
     "sns:Publish": {f"kms:{action} OperationsKey by sns" for action in ("GenerateDataKey", "Decrypt")},
     "s3:GetObject": {"kms:Decrypt BackupKey by s3"},
     "s3:PutObject": {"kms:GenerateDataKey BackupKey by s3"},
+    # And to tag what it makes. The key of the second region is known by its tag.
+    "rds:CreateDBSnapshot": {"rds:AddTagsToResource", *(f"kms:{action} DataKey by rds" for action in ("CreateGrant", "DescribeKey"))},
+    "rds:CopyDBSnapshot": {"rds:AddTagsToResource", *(f"kms:{action} {ANY_KEY}" for action in ("CreateGrant", "DescribeKey"))},
 }
 
 # What the templates call the secrets that variables name. That of the database's password is not there: functions show tokens.
@@ -56,6 +61,7 @@ NO_PROVIDER = "signs what it sends to an identity provider"
 # Actions that the steps do not reach, by action and function, and why.
 REASONS = {
     "ses:SendRawEmail": {
+        "audit-verify": "tells of what it finds by mail, too; here it tells a topic",
         "accounts-login": "tells the owner of a row of wrong passwords",
         "accounts-factor": "tells the owner of a row of wrong codes, or that a recovery code is used",
         "accounts-factor-enrol": "tells the owner that an authenticator is added, after a code of it",
@@ -146,12 +152,18 @@ def record(world: World, count: Count) -> dict[str, set[str]]:
             run(step, functions.invoke, values, count)
     finally:
         functions.close()
+    place = lambda_backups.Place(world)
+    lambda_backups.run(BINARIES, place, lambda function: calls.environment(function, {**environment, **place.of(function)}), count.check)
+    instance = lambda_snapshots.Instance(world)
+    snapshots = calls.environment(lambda_snapshots.FUNCTION, {**environment, **instance.environment})
+    lambda_snapshots.run(BINARIES / lambda_snapshots.FUNCTION, instance, snapshots, count.check)
     contains = calls.environment(lambda_contain.FUNCTION, lambda_contain.environment(environment))
     with FunctionProcess(BINARIES / lambda_contain.FUNCTION, contains) as process:
         lambda_contain.run(process, world, count.check)
     names = {environment[variable]: secret for variable, secret in SECRETS.items()}
     names |= {world.ring: "SigningKeysSecret", **deploy(world, calls, count)}
     names |= {seals.key: "SealKey", lambda_seals.BUCKET: "Seals", topic.arn: "Topic"}
+    names |= {place.key: "BackupKey", place.signs: "SealKey", lambda_backups.BUCKET: "Backups"}
     calls.close()
     return {function: {named(action, names) for action in done} - {None} for function, done in calls.of.items()}
 

@@ -27,6 +27,8 @@ BY_LAMBDA = {
     "VpcConfig": {f"ec2:{action}" for action in ATTACH},
     "DeadLetterConfig": {"sqs:SendMessage"},
 }
+# A property that is not there, where all functions have it otherwise.
+NO_VALUE = {"Ref": "AWS::NoValue"}
 
 
 def transformed(directory: Path) -> dict[str, dict]:
@@ -78,7 +80,7 @@ def role_of(function: dict, role: dict) -> Role:
     statements = [statement for policy in role["Policies"] for statement in policy["PolicyDocument"]["Statement"]]
     allowed = {action for statement in statements if statement["Effect"] == "Allow" for action in actions(statement)}
     service = set().union(*BY_LAMBDA.values())
-    asked = set().union(*(done for name, done in BY_LAMBDA.items() if name in function))
+    asked = set().union(*(done for name, done in BY_LAMBDA.items() if function.get(name, NO_VALUE) != NO_VALUE))
     return Role(allowed - service, allowed & service, asked)
 
 

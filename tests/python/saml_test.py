@@ -232,6 +232,16 @@ def accounts(tests: Tests) -> None:
     tests.check("who is signed in", answer.status_code == 302 and browser.is_signed_in())
     created = site.sql("SELECT count(*) FROM audit_event WHERE action = 'create' AND resource_type = 'Practitioner' AND outcome = 'allowed'")
     tests.check("recorded", created == "1", created)
+
+    def turned(response: object) -> None:
+        for attribute in response.assertion.attribute_statement[0].attribute:
+            for value in attribute.attribute_value:
+                value.text = value.text.replace("Nora", "\u202earoN")
+
+    browser = Browser(site)
+    browser.bring(idp.response(browser.start(idp), "turned@example.com", turned))
+    names = site.sql("SELECT first_name || '|' || last_name FROM app_user WHERE email = 'turned@example.com'")
+    tests.check("a name that people cannot read as it is, is left out", names == "|New", names)
     site.sql("UPDATE organization SET requires_second_factor = true")
     browser = Browser(site)
     answer = browser.bring(idp.response(browser.start(idp), MARY))

@@ -244,7 +244,7 @@ def the_units_are_understood_by_systemd_and_expose_little(site: Deployment) -> N
                     ["systemd-analyze", "security", "--offline=true", "--threshold=20", unit], capture_output=True, text=True
                 )
                 assert exposure.returncode == 0, exposure.stdout[-200:]
-    for unit in ["jhe.service", "jhe-migrate.service", "jhe-verify.service"]:
+    for unit in ["jhe.service", "jhe-migrate.service", "jhe-verify.service", "jhe-backup-verify.service"]:
         assert not any("PASSWORD=" in value for value in of_unit(unit, "Environment")), unit
 
 

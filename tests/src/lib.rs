@@ -14,6 +14,7 @@
 
 pub mod application;
 pub mod authenticator;
+pub mod backups;
 pub mod browser;
 pub mod command;
 pub mod described;
@@ -199,6 +200,13 @@ impl World {
         (app, base)
     }
 
+    /// The state of a process with the same settings over another database.
+    #[must_use]
+    pub fn over(&self, database: &str) -> runtime::App {
+        let settings: Vec<_> = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        app(database, &self.base, &secrets(), &settings)
+    }
+
     /// A user's access token.
     #[must_use]
     pub fn token(&self, user: &str) -> &str {
@@ -377,16 +385,20 @@ impl Drop for World {
         if let Some(server) = self.server.take() {
             server.abort();
         }
-        let database = self.database.clone();
-        // A runtime of its own: the test's may be the one that is unwinding.
-        let dropped = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async {
-                if let Ok(client) = store::connect_owner(&owner("postgres")).await {
-                    let _ = client.batch_execute(&format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)")).await;
-                }
-            });
-        });
-        let _ = dropped.join();
+        dropped(&self.database);
     }
+}
+
+/// Drops a database, from a runtime of its own: the test's may be the one that is unwinding.
+fn dropped(database: &str) {
+    let database = database.to_owned();
+    let dropped = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            if let Ok(client) = store::connect_owner(&owner("postgres")).await {
+                let _ = client.batch_execute(&format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)")).await;
+            }
+        });
+    });
+    let _ = dropped.join();
 }

@@ -24,6 +24,15 @@ pub struct Mail {
     pub text: String,
 }
 
+impl Mail {
+    /// The token of the invitation to the first app: what follows the host in the link.
+    #[must_use]
+    pub fn invitation_token(&self) -> String {
+        let link = self.text.lines().find(|line| line.starts_with("https://carex.ai/invitation/")).expect("a link");
+        link.rsplit('_').next().expect("a token").to_owned()
+    }
+}
+
 impl World {
     /// All mails of this world, oldest first.
     pub fn mails(&self) -> Vec<Mail> {

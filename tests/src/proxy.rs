@@ -82,6 +82,16 @@ impl Proxy {
         self.state.counter(direction).swap(-1, Ordering::SeqCst) < 0
     }
 
+    /// How many packets still pass before the cut.
+    pub fn left(&self, direction: Direction) -> i64 {
+        self.state.counter(direction).load(Ordering::SeqCst)
+    }
+
+    /// Tells of cuts to come.
+    pub fn cuts(&self) -> broadcast::Receiver<()> {
+        self.state.cut.subscribe()
+    }
+
     /// Cuts every connection and refuses new ones, as a database that is gone.
     pub async fn stop(&mut self) {
         if let Some(listener) = self.listener.take() {

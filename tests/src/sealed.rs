@@ -3,7 +3,7 @@
 use crate::World;
 use runtime::{App, Failure, Occasion};
 use serde_json::{Value, json};
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Command};
 
 /// A world with a place of its own for its seals.
 pub struct Sealed {
@@ -18,11 +18,16 @@ pub type Report = Result<Value, Failure>;
 impl Sealed {
     /// A world of which nothing is sealed yet.
     pub async fn new() -> Self {
+        Self::set(&[]).await
+    }
+
+    /// The same with these settings.
+    pub async fn set(more: &[(&str, &str)]) -> Self {
         let place = tempfile::tempdir().expect("a directory");
         let directory = place.path().join("vault").display().to_string();
         let key = place.path().join("keys/audit_seal.key").display().to_string();
         let settings = [("AUDIT_SEAL_DIRECTORY", directory.as_str()), ("AUDIT_SEAL_KEY_FILE", key.as_str())];
-        Self { world: World::with(&settings).await, place }
+        Self { world: World::with(&[&settings, more].concat()).await, place }
     }
 
     /// A world with so many seals. Under each are at least two events.
@@ -35,6 +40,14 @@ impl Sealed {
             assert_eq!((&report["seals"], &report["last"]["sequence"]), (&json!(1), &json!(number)), "{report}");
         }
         sealed
+    }
+
+    /// A command of the host on this world's database, with the place of its seals.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = self.world.command(self.place.path(), words);
+        let place = |path: &str| self.place.path().join(path);
+        command.env("AUDIT_SEAL_DIRECTORY", place("vault")).env("AUDIT_SEAL_KEY_FILE", place("keys/audit_seal.key"));
+        command
     }
 
     /// Something is recorded.

@@ -2,11 +2,11 @@
 
 use api::{Kind, Shape, required};
 use audit::summary::{Told, summary};
-use audit_log::{ACTOR, Actor, NAMED};
+use audit_log::{ACTIONS, ACTOR, ACTOR_TYPE, Actor, NAMED, OUTCOMES, ROLE};
 use authz::UserId;
 use jiff::Timestamp;
 use serde::Serialize;
-use store::{LoggedEvent, Named};
+use store::{LoggedActor, LoggedEvent, Named};
 
 pub const ENTRY: Shape = Shape {
     name: "AccessLogEntry",
@@ -16,15 +16,15 @@ pub const ENTRY: Shape = Shape {
         required("summary", Kind::AnyText).about("The event as a sentence. It says kinds of data, never values."),
         required("actor", Kind::OrNull(&Kind::Object(&ACTOR)))
             .about("Null when nobody was signed in, or it was another patient."),
-        required("actorType", Kind::OneOf(&["anonymous", "patient", "practitioner", "super_admin", "system"])),
-        required("role", Kind::OrNull(&Kind::OneOf(&["viewer", "member", "manager"]))),
+        required("actorType", ACTOR_TYPE),
+        required("role", ROLE),
         required("client", Kind::OrNull(&Kind::Object(&NAMED))).about("The app."),
         required("studies", Kind::List(&Kind::Object(&NAMED), 10_000)),
         required("organizations", Kind::List(&Kind::Object(&NAMED), 10_000)),
-        required("action", Kind::OneOf(&["read", "search", "create", "update", "delete", "execute"])),
+        required("action", Kind::OneOf(&ACTIONS)),
         required("resourceType", Kind::AnyText),
         required("observationIds", Kind::List(&Kind::AnyText, 100_000)),
-        required("outcome", Kind::OneOf(&["allowed", "denied", "failed"])),
+        required("outcome", Kind::OneOf(&OUTCOMES)),
         required("refusedBy", Kind::OrNull(&Kind::AnyText)).about("The layer that refused."),
         required("privileged", Kind::Boolean).about("Whether it was a super admin."),
         required("reason", Kind::OrNull(&Kind::AnyText)).about("Why, as who asked said it."),
@@ -82,10 +82,7 @@ fn sentence<'a>(event: &'a LoggedEvent, reader: UserId) -> String {
     let (studies, organizations) = (names(&event.studies), names(&event.organizations));
     summary(&Told {
         actor_type: &event.actor_type,
-        actor: event
-            .actor
-            .as_ref()
-            .map(|actor| if actor.name.is_empty() { actor.email.as_str() } else { actor.name.as_str() }),
+        actor: event.actor.as_ref().map(LoggedActor::shown),
         is_self: event.actor.as_ref().is_some_and(|actor| actor.user == reader.0),
         organizations: &organizations,
         studies: &studies,

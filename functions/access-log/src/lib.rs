@@ -30,7 +30,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         Ok(patient) => patient,
         Err(refusal) => return Err(request.refuse(app, &context, &Target::nothing(), refusal).await),
     };
-    let asked = Asked::parse(app, request, actor.user).await?;
+    let asked = Asked::parse(app, request, actor.user, &[]).await?;
     let (scope, filter) = (AuditScope::Own(patient), AuditFilter::default());
     // A patient has no role, and needs none for what is their own.
     let page = app.store().await?.audit_log(&context, scope, Role::Viewer, &filter, asked.slice()?).await?;

@@ -2,7 +2,7 @@
 
 use api::{Content, Operation, PAGE};
 use audit::{Action, Target};
-use audit_log::{Asked, ENTRY, Entry, FILTERS, FORMAT, MEDIA, ORGANIZATION, filter};
+use audit_log::{Asked, ENTRY, EVERYTHING, Entry, FILTERS, FORMAT, MEDIA, filter};
 use authz::Role;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response};
 use store::AuditScope;
@@ -17,14 +17,14 @@ const OPERATIONS: [Operation; 1] = [Operation::new(
     "What was done and refused in the exchange, newest first",
     "Super admins.",
 )
-.with(&[&PAGE, &FILTERS, &ORGANIZATION, &FORMAT])
+.with(&[&PAGE, &FILTERS, &EVERYTHING, &FORMAT])
 .answers(&[(200, Content::PageOr(&ENTRY, &MEDIA))])];
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     let context = request.audit(Some(&actor), Action::Search, "AuditEvent");
     request.permit_super_admin(app, &context, &Target::nothing(), &actor).await?;
-    let asked = Asked::parse(app, request, actor.user).await?;
+    let asked = Asked::parse(app, request, actor.user, &[&FILTERS, &EVERYTHING]).await?;
     let filter = filter(&asked.list)?;
     let store = app.store().await?;
     let page = store.audit_log(&context, AuditScope::Everything, Role::Manager, &filter, asked.slice()?).await?;

@@ -31,7 +31,13 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let context = request.audit(Some(&actor), Action::Search, KIND);
     let scope = scope(&actor);
     match actor.principal {
-        Principal::Patient(own) => of_own(app, request, &context, own.0, &mut search).await?,
+        Principal::Patient(own) => {
+            let is_found = of_own(app, request, &context, own.0, &mut search).await?;
+            if !is_found {
+                let links = Links::new(app, actor.user, KIND, search.canonical_pairs());
+                return respond(app, &links, &search, &AuditPage::default()).await;
+            }
+        }
         Principal::Practitioner(_) if search.patients.is_empty() => {
             return Err(Failure::Invalid("Name a patient (patient).".to_owned()));
         }
@@ -48,24 +54,26 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     respond(app, &links, &search, &page).await
 }
 
-/// A patient's search is of their own events, whomever it names. With `handling=strict` another name is refused instead
-/// (<https://hl7.org/fhir/R5/search.html#errors>).
+/// A patient's search is of their own events, and finds none of others: false when it is of others only. That it names others is on
+/// record. With `handling=strict` it is refused (<https://hl7.org/fhir/R5/search.html#errors>).
 async fn of_own(
     app: &App,
     request: &Request,
     context: &Context,
     own: i32,
     search: &mut AuditEventSearch,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let others: Vec<i32> = search.patients.iter().copied().filter(|id| *id != own).collect();
-    if handling(request) == Handling::Strict && !others.is_empty() {
-        let target = Target::nothing().and_patients(others);
-        return Err(request.refuse(app, context, &target, Refusal::known(Layer::UserType)).await);
+    if others.is_empty() {
+        return Ok(true);
     }
-    if !search.patients.is_empty() {
-        search.patients = vec![own];
+    let target = Target::nothing().and_patients(others);
+    let failure = request.refuse(app, context, &target, Refusal::known(Layer::UserType)).await;
+    let is_refused = matches!(failure, Failure::Refused(_));
+    if handling(request) == Handling::Strict || !is_refused {
+        return Err(failure);
     }
-    Ok(())
+    Ok(search.patients.contains(&own))
 }
 
 fn filter(search: &AuditEventSearch, scope: AuditScope) -> AuditFilter {

@@ -24,8 +24,12 @@ pub const FUNCTION: Function =
     Function::new("invitation-create", Protocol::Rest, Needs::Database, |app, request| Box::pin(handle(app, request)))
         .describing(&OPERATIONS);
 
-const SEND: api::Field = optional("sendEmail", Kind::OrNull(&Kind::Boolean))
-    .about("Send the link to the address of the patient's account, and show it to nobody else.");
+const SEND_EMAIL: &str = "sendEmail";
+
+const SEND: api::Field = optional(SEND_EMAIL, Kind::OrNull(&Kind::Boolean)).about(
+    "Send the link to the address of the patient's account, and show it to nobody else. Must be true for a patient who is also of \
+     an organization in which the caller is neither member nor manager; super admins excepted.",
+);
 
 const NEW: Shape = Shape {
     name: "NewInvitation",
@@ -135,6 +139,13 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         Issue::StudiesEnded => {
             return Err(Failure::Conflict("The patient's studies that use this app have ended."));
         }
+        Issue::ByEmailOnly => {
+            return Err(Failure::field(
+                SEND_EMAIL,
+                "This patient is also of an organization in which you are no member: set sendEmail, so that only the patient \
+                 gets the link.",
+            ));
+        }
         Issue::TooMany => return Err(Failure::TooManyRequests(WAIT)),
     };
     if issued.static_pkce {
@@ -195,17 +206,18 @@ async fn asked_again(app: &App, request: &Request, actor: &Actor, context: &Cont
 /// The mailer, if `sendEmail` asks for it. Before anything is issued: what cannot be sent must not end an earlier
 /// invitation.
 fn mailer(app: &App, fields: &Fields) -> Result<Option<Arc<Mailer>>, Failure> {
-    const FIELD: &str = "sendEmail";
-    if fields.flag(FIELD)? != Some(true) {
+    if fields.flag(SEND_EMAIL)? != Some(true) {
         return if app.settings.invitation_email_only {
-            Err(Failure::field(FIELD, "Here invitations are only sent by e-mail."))
+            Err(Failure::field(SEND_EMAIL, "Here invitations are only sent by e-mail."))
         } else {
             Ok(None)
         };
     }
     match Mailer::of(app) {
         Ok(mailer) => Ok(Some(mailer)),
-        Err(MailError::Off) => Err(Failure::field(FIELD, "E-mail delivery is not configured. Send the link yourself.")),
+        Err(MailError::Off) => {
+            Err(Failure::field(SEND_EMAIL, "E-mail delivery is not configured. Send the link yourself."))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -224,7 +236,7 @@ async fn send(
 
 fn undelivered(error: MailError) -> Failure {
     match error {
-        MailError::Message(_) => Failure::field("sendEmail", "The patient's address cannot be written to."),
+        MailError::Message(_) => Failure::field(SEND_EMAIL, "The patient's address cannot be written to."),
         error => error.into(),
     }
 }

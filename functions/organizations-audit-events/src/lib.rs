@@ -34,7 +34,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
             None
         }
     };
-    let asked = Asked::parse(app, request, actor.user).await?;
+    let asked = Asked::parse(app, request, actor.user, &[&FILTERS]).await?;
     let (scope, least) = (AuditScope::Organization { id, practitioner }, Permission::ReadAudit.minimum_role());
     let page = app.store().await?.audit_log(&context, scope, least, &filter(&asked.list)?, asked.slice()?).await?;
     match page {

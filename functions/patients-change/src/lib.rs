@@ -119,7 +119,7 @@ async fn remove(app: &App, request: &Request, actor: &Actor, id: PatientId) -> R
     let context = request.audit(Some(actor), Action::Delete, "PatientOrganization");
     let list = List::parse(app, request, actor.user).await?;
     let organization =
-        list.id("organization_id")?.ok_or_else(|| Failure::field("organizationId", "This field is required."))?;
+        list.id("organization_id")?.ok_or_else(|| list.problem("organization_id", "This field is required."))?;
     let organization = OrganizationId(organization);
     let target = Target::organization(organization).and_patients([id.0]);
     let store = app.store().await?;

@@ -91,7 +91,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     }
     let first = list.id("first_row")?.unwrap_or(1);
     let first = usize::try_from(first).ok().filter(|first| *first > 0);
-    let first = first.ok_or_else(|| Failure::field("first_row", "Rows are counted from 1."))?;
+    let first = first.ok_or_else(|| list.problem("first_row", "Rows are counted from 1."))?;
     let rows = Rows::new(Format::of(request)?, request.body()?)?;
     let answer = run(app, &actor, &context, organization, rows, first).await?;
     Ok(json(StatusCode::OK, &answer)?)
@@ -106,8 +106,7 @@ async fn permitted(
     list: &List,
 ) -> Result<OrganizationId, Failure> {
     let named = list.id("organization_id")?;
-    let organization =
-        OrganizationId(named.ok_or_else(|| Failure::field("organization_id", "This field is required."))?);
+    let organization = OrganizationId(named.ok_or_else(|| list.problem("organization_id", "This field is required."))?);
     let role = app.store().await?.role_in_organization(actor.practitioner(), organization).await?;
     let target = Target::organization(organization);
     request.permit(app, context, &target, actor, Permission::ManagePatients, role).await?;

@@ -7,7 +7,8 @@ use audit::{Action, RefusedBy, Target};
 use authz::{Actor, OrganizationId, PatientId, Permission};
 use http::{Method, StatusCode};
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, json, patient, rest::List};
-use store::{Asking, Decision, Reader};
+use serde::Serialize;
+use store::{Asking, Decision, Organization, Reader};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -28,19 +29,28 @@ const REQUEST: Shape = Shape {
     ],
 };
 
+const ASKED: Shape = Shape {
+    name: "AskedPatient",
+    fields: &[
+        required("patientId", Kind::Integer),
+        required("organization", Kind::Object(&shapes::study::STUDY_ORGANIZATION)).about("The organization that asks."),
+        required("status", Kind::OneOf(&["pending"])).about("What the patient decided is theirs to tell."),
+    ],
+};
+
 const ORGANIZATION: Parameter =
     Parameter { required: true, ..parameter("organization_id", Kind::Integer, "The organization to belong to.") };
 
 const OPERATIONS: [Operation; 4] = [
     Operation::new(
         "PATCH /api/v1/patients/{id}/global_add_organization",
-        "Ask a patient to belong to an organization too: 200 with the record when they do already, 202 with the request \
-         when they have yet to accept",
+        "Ask a patient to belong to an organization too: 200 with the record when they do already, else 202, also for a \
+         number that no patient has (404 for super admins)",
         "Members and managers of the organization that is named; super admins; the patient, to accept a request.",
     )
     .versioned()
     .with(&[&[ORGANIZATION]])
-    .answers(&[(200, Content::Object(&shapes::PATIENT)), (202, Content::Object(&REQUEST))]),
+    .answers(&[(200, Content::Object(&shapes::PATIENT)), (202, Content::Object(&ASKED))]),
     Operation::new("GET /api/v1/patients/me/organization-requests", "Which organizations ask, or asked", "The patient.")
         .answers(&[(200, Content::List(&REQUEST))]),
     Operation::new(
@@ -57,6 +67,29 @@ const OPERATIONS: [Operation; 4] = [
     .answers(&[(200, Content::Object(&REQUEST))]),
 ];
 
+/// What who asks is told, whether there is such a patient, and whether they refused: members do not learn whose number is whose.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Asked<'a> {
+    patient_id: i32,
+    organization: AskingOrganization<'a>,
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+struct AskingOrganization<'a> {
+    id: i32,
+    name: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+}
+
+fn asked(patient: PatientId, organization: &Organization) -> Result<Response, Failure> {
+    let Organization { id, name, kind, .. } = organization;
+    let organization = AskingOrganization { id: *id, name, kind };
+    Ok(json(StatusCode::ACCEPTED, &Asked { patient_id: patient.0, organization, status: "pending" })?)
+}
+
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
     match *request.method() {
@@ -71,7 +104,7 @@ async fn add(app: &App, request: &Request, actor: &Actor) -> Result<Response, Fa
     let context = request.audit(Some(actor), Action::Create, "OrganizationRequest");
     let list = List::parse(app, request, actor.user).await?;
     let organization =
-        list.id("organization_id")?.ok_or_else(|| Failure::field("organizationId", "This field is required."))?;
+        list.id("organization_id")?.ok_or_else(|| list.problem("organization_id", "This field is required."))?;
     let organization = OrganizationId(organization);
     let target = Target::organization(organization).and_patients([id.0]);
     let store = app.store().await?;
@@ -89,16 +122,18 @@ async fn add(app: &App, request: &Request, actor: &Actor) -> Result<Response, Fa
     let role = store.role_in_organization(actor.practitioner(), organization).await?;
     request.permit(app, &context, &target, actor, Permission::ManagePatients, role).await?;
     // Only a super admin gets here with an organization that does not exist.
-    if store.organizations(Reader::from(actor), &[organization.0]).await?.is_empty() {
-        return Err(Failure::field("organizationId", "There is no such organization."));
-    }
+    let known = store.organizations(Reader::from(actor), &[organization.0]).await?;
+    let [known] = known.as_slice() else {
+        return Err(list.problem("organization_id", "There is no such organization."));
+    };
     match store.ask_into_organization(&context, id, organization).await? {
         Asking::Member => record(app, request, actor, id).await,
-        Asking::Asked(asked) => Ok(json(StatusCode::ACCEPTED, &asked)?),
-        Asking::NoPatient => {
+        Asking::Asked => asked(id, known),
+        Asking::NoPatient if actor.is_privileged() => {
             store.record_refusal(&context, &target, RefusedBy::NotFound).await?;
             Err(Failure::NotFound)
         }
+        Asking::NoPatient => asked(id, known),
     }
 }
 

@@ -6,7 +6,7 @@
 use audit::{Action, Context, RefusedBy};
 use authz::{Layer, UserId};
 use jiff::Timestamp;
-use oauth::TokenHash;
+use oauth::{TokenHash, registration::is_legible};
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, account, browser::field};
 use saml::{Expectation, Pending, Refusal, SignIn};
 use single_sign_on::{Purpose, SingleSignOn, clear_pending, pending, refuse};
@@ -95,7 +95,7 @@ async fn create(
         return Ok(Err((RefusedBy::NotFound, "no_account")));
     }
     let context = request.audit(None, Action::Create, "Practitioner");
-    let names = person.names();
+    let names = person.names(is_legible);
     let created = app.store().await?.create_practitioner(&context, email, &names.first, &names.last).await?;
     // Somebody made the account in this moment: the person starts again and finds it.
     Ok(created.ok_or((RefusedBy::Invalid, "account_made_meanwhile")))

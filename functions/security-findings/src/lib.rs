@@ -5,7 +5,7 @@
 use anomaly::Kind as Found;
 use api::{Completeness, Content, Kind, Operation, PAGE, Parameter, Shape, optional, parameter, required};
 use audit::{Action, Context, Target};
-use authz::Actor;
+use authz::{Actor, Layer, Refusal};
 use http::{Method, StatusCode};
 use jiff::{Timestamp, civil::Date};
 use runtime::{
@@ -49,8 +49,7 @@ const FINDING: Shape = Shape {
         required("lastUpdated", Kind::Instant),
         optional("eventIds", Kind::List(&Kind::Long, 1000))
             .about("Of one finding: the events of the audit that it was found by, the newest thousand."),
-        optional("events", Kind::OrNull(&Kind::AnyText))
-            .about("Of one finding: where all that the account did in this time is listed."),
+        optional("events", Kind::AnyText).about("Of one finding: where these events are listed."),
     ],
 };
 
@@ -79,11 +78,15 @@ const OPERATIONS: [Operation; 3] = [
     Operation::new("GET /api/v1/security-findings/{id}", "A finding, with the events behind it", "Super admins.")
         .versioned()
         .answers(&[(200, Content::Object(&FINDING))]),
-    Operation::new("PATCH /api/v1/security-findings/{id}", "Say what became of a finding", "Super admins.")
-        .versioned()
-        .conditional()
-        .changes(&CHANGE)
-        .answers(&[(200, Content::Object(&FINDING))]),
+    Operation::new(
+        "PATCH /api/v1/security-findings/{id}",
+        "Say what became of a finding",
+        "Super admins, but not of what is about their own account.",
+    )
+    .versioned()
+    .conditional()
+    .changes(&CHANGE)
+    .answers(&[(200, Content::Object(&FINDING))]),
 ];
 
 #[derive(Serialize)]
@@ -114,7 +117,7 @@ struct Whole<'a> {
     #[serde(flatten)]
     finding: Shown<'a>,
     event_ids: &'a [i64],
-    events: Option<String>,
+    events: String,
 }
 
 impl<'a> From<&'a SecurityFinding> for Shown<'a> {
@@ -163,9 +166,8 @@ async fn known(app: &App, id: i32) -> Result<SecurityFinding, Failure> {
 }
 
 fn answer(app: &App, finding: &SecurityFinding) -> Result<Response, Failure> {
-    let (from, to) = finding.window;
-    let site = &app.settings.site_url;
-    let events = finding.user.map(|user| format!("{site}/api/v1/audit-events?actor={user}&from={from}&to={to}"));
+    let ((from, to), site) = (finding.window, &app.settings.site_url);
+    let events = format!("{site}/api/v1/audit-events?finding={}&from={from}&to={to}", finding.id);
     let whole = Whole { finding: Shown::from(finding), event_ids: &finding.events, events };
     Ok(versioned(json(StatusCode::OK, &whole)?, finding.last_updated))
 }
@@ -173,9 +175,10 @@ fn answer(app: &App, finding: &SecurityFinding) -> Result<Response, Failure> {
 async fn list(app: &App, request: &Request, actor: &Actor) -> Result<Response, Failure> {
     permit(app, request, actor, Action::Search).await?;
     let list = List::parse(app, request, actor.user).await?;
+    list.only(&[&FILTERS])?;
     let filter = FindingFilter {
-        status: one_of(&list, "status", &STATUSES)?,
-        kind: one_of(&list, "kind", &KINDS)?,
+        status: list.one_of("status", &STATUSES)?,
+        kind: list.one_of("kind", &KINDS)?,
         user: list.id("user_id")?,
     };
     let page = app.store().await?.findings(filter, list.slice()).await?;
@@ -184,20 +187,17 @@ async fn list(app: &App, request: &Request, actor: &Actor) -> Result<Response, F
     list.page(app, actor.user, page.total, &rows, next).await
 }
 
-fn one_of<'a>(list: &'a List, name: &str, known: &[&str]) -> Result<Option<&'a str>, Failure> {
-    let Some(text) = list.text(name) else { return Ok(None) };
-    if known.contains(&text) {
-        return Ok(Some(text));
-    }
-    Err(Failure::field(name, &format!("Use one of {}.", known.join(", "))))
-}
-
 async fn change(app: &App, request: &Request, actor: &Actor) -> Result<Response, Failure> {
     let context = permit(app, request, actor, Action::Update).await?;
     let id = request.id_variable("id")?;
     let fields = Fields::parse(request)?;
     fields.check(&CHANGE, Completeness::Part)?;
     let (status, note) = (fields.optional_text("status", 20)?, optional_lines(&fields, "note", 2000)?);
+    if known(app, id).await?.user == Some(actor.user.0) {
+        // Who is suspected does not judge it.
+        let refusal = Refusal::known(Layer::UserType);
+        return Err(request.refuse(app, &context, &Target::user(actor.user), refusal).await);
+    }
     let change = FindingChange { status: status.as_deref(), note: note.as_deref() };
     match app.store().await?.change_finding(&context, id, &request.expected(), actor.user, change).await? {
         Changed::Done(()) => answer(app, &known(app, id).await?),

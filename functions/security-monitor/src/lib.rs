@@ -5,17 +5,17 @@
 //! outage it goes on where it was. Something unusual is one finding, however often its day is looked at. What is told is noted
 //! afterwards: if that fails, people are told twice rather than never.
 
-mod notify;
+mod message;
 mod settings;
 
+use alert::Channels;
 use anomaly::{Anomaly, Peers};
 use audit::{Action, Context};
-use notify::Channels;
 use runtime::{App, Failure, Needs, Occasion, Scheduled};
 use serde_json::{Value, json};
 use settings::Settings;
 use std::time::Duration;
-use store::{ActorDay, MonitorDay, NewFinding, PeerGroup, Store};
+use store::{ActorDay, MonitorDay, NewFinding, PeerGroup, RunKind, Store};
 
 /// The function.
 pub const FUNCTION: Scheduled = Scheduled::new(
@@ -50,8 +50,15 @@ async fn handle(app: &App, occasion: &Occasion) -> Result<Value, Failure> {
         new += look_at(store, &settings, &context, day).await?;
     }
     let told = tell(app, store, &channels).await?;
-    let backup_lag = store.backup_lag().await?;
-    Ok(json!({ "days": days.len(), "new_findings": new, "told": told, "backup_lag_seconds": backup_lag }))
+    let archive_lag = store.archive_lag().await?;
+    let backup = store.last_backup_run(RunKind::Backup).await?.filter(|run| run.succeeded);
+    Ok(json!({
+        "days": days.len(),
+        "new_findings": new,
+        "told": told,
+        "archive_lag_seconds": archive_lag,
+        "backup_age_seconds": backup.map(|run| app.now().duration_since(run.taken_at).as_secs().max(0)),
+    }))
 }
 
 /// Counts a day, and keeps what is unusual in it: how much of it is new.
@@ -124,7 +131,8 @@ async fn tell(app: &App, store: &Store, channels: &Channels) -> Result<usize, Fa
         );
         return Ok(0);
     }
-    channels.tell(app, &findings).await?;
+    let (subject, text) = message::message(&findings, &app.settings.site_url);
+    channels.tell(app, &subject, &text).await?;
     let ids: Vec<i32> = findings.iter().map(|finding| finding.id).collect();
     store.findings_are_told(&ids).await?;
     Ok(ids.len())

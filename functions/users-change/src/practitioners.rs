@@ -1,12 +1,17 @@
 //! The same accounts by `/api/v1/practitioners`.
 
 use crate::create::{self, Wanted};
-use api::{Completeness, Kind, Shape, required, shapes};
+use api::{Completeness, Field, Kind, Shape, optional, required, shapes};
 use audit::{Action, Target};
 use authz::{Actor, UserId};
 use http::StatusCode;
 use runtime::{App, Failure, Request, Response, json, rest::Fields, versioned};
 use store::{PractitionerAccount, Slice, UserChange};
+
+/// What consoles send with their form, and what no practitioner has here.
+const fn not_kept(name: &'static str) -> Field {
+    optional(name, Kind::OrNull(&Kind::AnyText)).about("Is understood, and not kept.")
+}
 
 /// A practitioner to be made, or changed.
 pub const NEW: Shape = Shape {
@@ -15,6 +20,9 @@ pub const NEW: Shape = Shape {
         required("telecomEmail", Kind::Email).about("Also the name to sign in with. It cannot be changed."),
         required("nameFamily", shapes::NAME),
         required("nameGiven", shapes::NAME),
+        not_kept("identifier"),
+        not_kept("birthDate"),
+        not_kept("telecomPhone"),
     ],
 };
 

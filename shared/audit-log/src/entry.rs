@@ -16,6 +16,18 @@ pub const ACTOR: Shape = Shape {
     fields: &[required("id", Kind::Integer), required("email", Kind::AnyText), required("name", Kind::AnyText)],
 };
 
+/// What was done.
+pub const ACTIONS: [&str; 6] = ["read", "search", "create", "update", "delete", "execute"];
+
+/// How it ended.
+pub const OUTCOMES: [&str; 3] = ["allowed", "denied", "failed"];
+
+/// What kind of user it was, if any.
+pub const ACTOR_TYPE: Kind = Kind::OneOf(&["anonymous", "patient", "practitioner", "super_admin", "system"]);
+
+/// The role that was used, if it took one.
+pub const ROLE: Kind = Kind::OrNull(&Kind::OneOf(&["viewer", "member", "manager"]));
+
 /// An event.
 pub const ENTRY: Shape = Shape {
     name: "AuditEvent",
@@ -27,18 +39,18 @@ pub const ENTRY: Shape = Shape {
             .about("What ties the events of one sign-in together. Null for managers."),
         required("actor", Kind::OrNull(&Kind::Object(&ACTOR)))
             .about("Null when nobody was signed in, or it was a patient of another organization."),
-        required("actorType", Kind::OneOf(&["anonymous", "patient", "practitioner", "super_admin", "system"])),
-        required("role", Kind::OrNull(&Kind::OneOf(&["viewer", "member", "manager"]))),
+        required("actorType", ACTOR_TYPE),
+        required("role", ROLE),
         required("client", Kind::OrNull(&Kind::Object(&NAMED))).about("The app."),
         required("studies", Kind::List(&Kind::Object(&NAMED), 10_000)),
         required("organizations", Kind::List(&Kind::Object(&NAMED), 10_000)),
-        required("action", Kind::OneOf(&["read", "search", "create", "update", "delete", "execute"])),
+        required("action", Kind::OneOf(&ACTIONS)),
         required("resourceType", Kind::AnyText),
         required("patientIds", Kind::List(&Kind::Integer, 100_000))
             .about("For managers, those of the organization's patients."),
         required("observationIds", Kind::List(&Kind::AnyText, 100_000)),
         required("onBehalfOf", Kind::OrNull(&Kind::Integer)).about("The patient for whom was decided."),
-        required("outcome", Kind::OneOf(&["allowed", "denied", "failed"])),
+        required("outcome", Kind::OneOf(&OUTCOMES)),
         required("refusedBy", Kind::OrNull(&Kind::AnyText)).about("The layer that refused."),
         required("privileged", Kind::Boolean).about("Whether it was a super admin."),
         required("reason", Kind::OrNull(&Kind::AnyText)).about("Why, as who asked said it."),

@@ -6,7 +6,7 @@ mod page;
 mod resource;
 mod table;
 
-pub use entry::{ACTOR, Actor, ENTRY, Entry, NAMED};
-pub use filter::{FILTERS, ORGANIZATION, filter};
+pub use entry::{ACTIONS, ACTOR, ACTOR_TYPE, Actor, ENTRY, Entry, NAMED, OUTCOMES, ROLE};
+pub use filter::{EVERYTHING, FILTERS, filter};
 pub use page::{Asked, FORMAT, MEDIA, position};
 pub use resource::{resource, scope};

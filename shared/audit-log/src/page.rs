@@ -72,9 +72,10 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Reads the request.
-    pub async fn parse(app: &App, request: &Request, who: UserId) -> Result<Self, Failure> {
+    /// Reads the request. It has no other filters than these.
+    pub async fn parse(app: &App, request: &Request, who: UserId, filters: &[&[Parameter]]) -> Result<Self, Failure> {
         let list = List::parse(app, request, who).await?;
+        list.only(&[filters, &[&FORMAT]].concat())?;
         let format = Format::of(request, &list)?;
         Ok(Self { list, format, who })
     }

@@ -19,7 +19,7 @@ pub fn scope(actor: &authz::Actor) -> AuditScope {
 pub fn resource(event: &LoggedEvent, site: &str) -> String {
     let actor = event.actor.as_ref().map(|actor| Actor {
         user: actor.user,
-        name: if actor.name.is_empty() { &actor.email } else { &actor.name },
+        name: actor.shown(),
         resource: match (actor.practitioner, actor.patient) {
             (Some(practitioner), _) => Some(("Practitioner", practitioner)),
             (None, Some(patient)) => Some(("Patient", patient)),

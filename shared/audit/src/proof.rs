@@ -2,8 +2,9 @@
 
 use crate::{
     Hash, merkle,
-    seal::{Fault, Head, PublicKey, Seal},
+    seal::{Fault, Head, Seal},
 };
+use ecdsa::PublicKey;
 use serde::{Deserialize, Serialize};
 
 /// The name of the form of proofs.

@@ -1,11 +1,10 @@
 //! Seals: what was recorded between two times, as one hash, signed and tied to the seal before.
 
 use crate::Hash;
-use aws_lc_rs::signature::{ECDSA_P384_SHA384_ASN1, UnparsedPublicKey};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use ecdsa::PublicKey;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::fmt::Write as _;
 
 /// The name of the form of heads.
 pub const FORM: &str = "jhe-audit-seal/1";
@@ -119,83 +118,25 @@ impl Seal {
     }
 }
 
-/// The public half of the key that signs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicKey(Vec<u8>);
-
-impl PublicKey {
-    /// From a `SubjectPublicKeyInfo` in DER.
-    #[must_use]
-    pub const fn from_der(der: Vec<u8>) -> Self {
-        Self(der)
-    }
-
-    /// What tells it from others: the SHA-256 of its DER.
-    #[must_use]
-    pub fn id(&self) -> Hash {
-        Hash::of(&[&self.0])
-    }
-
-    /// The key as PEM.
-    #[must_use]
-    pub fn to_pem(&self) -> String {
-        pem("PUBLIC KEY", &self.0)
-    }
-
-    fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        UnparsedPublicKey::new(&ECDSA_P384_SHA384_ASN1, &self.0).verify(message, signature).is_ok()
-    }
-}
-
-/// DER as PEM (RFC 7468).
-#[must_use]
-pub fn pem(label: &str, der: &[u8]) -> String {
-    let mut text = format!("-----BEGIN {label}-----\n");
-    let encoded = STANDARD.encode(der);
-    let mut rest = encoded.as_str();
-    while !rest.is_empty() {
-        let (line, more) = rest.split_at_checked(64).unwrap_or((rest, ""));
-        // Writing to a String does not fail.
-        let _ = writeln!(text, "{line}");
-        rest = more;
-    }
-    let _ = writeln!(text, "-----END {label}-----");
-    text
-}
-
-/// The DER in a PEM with this label.
-#[must_use]
-pub fn der(label: &str, pem: &str) -> Option<Vec<u8>> {
-    let body = pem.trim().strip_prefix(&format!("-----BEGIN {label}-----"))?;
-    let body = body.strip_suffix(&format!("-----END {label}-----"))?;
-    let encoded: String = body.split_ascii_whitespace().collect();
-    STANDARD.decode(encoded).ok()
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use aws_lc_rs::{
-        encoding::AsDer as _,
-        rand::SystemRandom,
-        signature::{ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _},
-    };
+    use ecdsa::PrivateKey;
 
     /// A key that signs, and its public half.
     pub(crate) struct Key {
-        pair: EcdsaKeyPair,
+        private: PrivateKey,
         pub(crate) public: PublicKey,
     }
 
     impl Key {
         pub(crate) fn new() -> Self {
-            let pair = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_ASN1_SIGNING).unwrap();
-            let public = PublicKey::from_der(pair.public_key().as_der().unwrap().as_ref().to_vec());
-            Self { pair, public }
+            let private = PrivateKey::from_pem(&PrivateKey::generate().unwrap()).unwrap();
+            Self { public: private.public().clone(), private }
         }
 
         pub(crate) fn seal(&self, head: &Head) -> Seal {
-            Seal::new(head, self.pair.sign(&SystemRandom::new(), head.text().as_bytes()).unwrap().as_ref())
+            Seal::new(head, &self.private.sign(head.text().as_bytes()).unwrap())
         }
     }
 
@@ -209,7 +150,7 @@ pub(crate) mod tests {
             root: Hash::of(&[b"leaf"]),
             previous: None,
             made_at: "2026-03-01T12:01:00Z".parse().unwrap(),
-            key: key.id(),
+            key: Hash::from_bytes(key.id()),
         }
     }
 
@@ -248,15 +189,5 @@ pub(crate) mod tests {
             assert_eq!(wrong.follows(Some(&before)), Err(fault), "{wrong:?}");
         }
         assert_eq!(two.follows(None), Err(Fault::Number));
-    }
-
-    #[test]
-    fn a_key_in_pem_is_read_again() {
-        let public = Key::new().public;
-        let text = public.to_pem();
-        assert!(text.lines().all(|line| line.len() <= 64), "{text}");
-        assert_eq!(der("PUBLIC KEY", &text).map(PublicKey::from_der), Some(public));
-        assert_eq!(der("PRIVATE KEY", &text), None);
-        assert_eq!(der("PUBLIC KEY", "-----BEGIN PUBLIC KEY-----\n?\n-----END PUBLIC KEY-----"), None);
     }
 }

@@ -1,12 +1,8 @@
 //! Passwords for a database that IAM guards: a request to `rds-db` that is signed and never sent (Amazon RDS user guide,
 //! "IAM database authentication").
 
-use crate::Missing;
+use crate::{Missing, presigned::signed};
 use aws_credential_types::Credentials;
-use aws_sigv4::{
-    http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign},
-    sign::v4,
-};
 use aws_smithy_runtime_api::client::identity::Identity;
 use secrecy::SecretString;
 use std::{error::Error, time::Duration, time::SystemTime};
@@ -39,20 +35,9 @@ impl DatabaseTokens {
 
     /// A password that opens connections from `now` on for [`TOKEN_LIFETIME`].
     pub fn token(&self, now: SystemTime) -> Result<SecretString, Box<dyn Error + Send + Sync>> {
-        let mut settings = SigningSettings::default();
-        settings.expires_in = Some(TOKEN_LIFETIME);
-        settings.signature_location = SignatureLocation::QueryParams;
-        let parameters = v4::SigningParams::builder()
-            .identity(&self.identity)
-            .region(&self.region)
-            .name("rds-db")
-            .time(now)
-            .settings(settings)
-            .build()?;
-        let request = SignableRequest::new("GET", &self.address, std::iter::empty(), SignableBody::empty())?;
-        let (instructions, _) = sign(request, &parameters.into())?.into_parts();
-        let query = form_urlencoded::Serializer::new(self.address.clone()).extend_pairs(instructions.params()).finish();
-        Ok(query.trim_start_matches("https://").into())
+        let address = self.address.clone();
+        let signed = signed(&self.identity, &self.region, "rds-db", address, TOKEN_LIFETIME, now)?;
+        Ok(signed.trim_start_matches("https://").into())
     }
 }
 

@@ -2,10 +2,12 @@
 
 mod database_token;
 mod http;
+mod presigned;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use database_token::{DatabaseTokens, TOKEN_LIFETIME};
+pub use presigned::{PresignError, presigned};
 
 use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;

@@ -140,6 +140,23 @@ impl App {
         database::owner(&self.lookup)
     }
 
+    /// The database as backups see it: as `DB_BACKUP_USER`, or as the owner where there is no such login.
+    pub fn backup_login(&self) -> Result<DatabaseConfig, SetupError> {
+        database::backup_login(&self.lookup)
+    }
+
+    /// Another database of the same server, as the functions see it.
+    pub async fn store_over(&self, other: &DatabaseConfig) -> Result<Store, SetupError> {
+        let (name, host, port) = (other.name.clone(), other.host.clone(), other.port.to_string());
+        let lookup = |variable: &str| match variable {
+            "DB_NAME" => Some(name.clone()),
+            "DB_HOST" => Some(host.clone()),
+            "DB_PORT" => Some(port.clone()),
+            other => self.variable(other),
+        };
+        database::store(&lookup, &self.secrets, 2).await
+    }
+
     /// Reads the secrets and connects to the database, so that the first request does not wait for it.
     pub async fn warm_up(&self) -> Result<Result<(), StoreError>, SetupError> {
         Ok(self.store().await?.ready().await)
@@ -197,7 +214,8 @@ impl App {
     }
 
     /// Where the figures of what is served go.
-    pub(crate) const fn metrics(&self) -> &Metrics {
+    #[must_use]
+    pub const fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 

@@ -26,8 +26,29 @@ pub fn owner(lookup: impl Fn(&str) -> Option<String>) -> Result<DatabaseConfig, 
         "DB_SSL_KEY" => lookup("DB_OWNER_SSL_KEY").or_else(|| lookup(name)),
         other => lookup(other),
     };
+    alone(lookup, secrets::secret(&lookup, "DB_OWNER_PASSWORD")?)
+}
+
+/// How who makes backups connects: as `DB_BACKUP_USER`, by the owner's way, or else as the owner.
+pub fn backup_login(lookup: impl Fn(&str) -> Option<String>) -> Result<DatabaseConfig, SetupError> {
+    let Some(user) = lookup("DB_BACKUP_USER").filter(|user| !user.is_empty()) else { return owner(lookup) };
+    let lookup = |name: &str| match name {
+        "DB_USER" => Some(user.clone()),
+        "DB_HOST" => lookup("DB_OWNER_HOST").or_else(|| lookup(name)),
+        "DB_PORT" => lookup("DB_OWNER_PORT").or_else(|| lookup(name)),
+        other => lookup(other),
+    };
+    let password = secrets::secret(&lookup, "DB_BACKUP_PASSWORD")?;
+    alone(lookup, password)
+}
+
+/// One connection, by a password or a token made now.
+fn alone(
+    lookup: impl Fn(&str) -> Option<String> + Copy,
+    password: Option<SecretString>,
+) -> Result<DatabaseConfig, SetupError> {
     let config = match auth(lookup)? {
-        Auth::Password => DatabaseConfig::from_env(lookup, lookup("DB_OWNER_PASSWORD").map(Into::into), 1)?,
+        Auth::Password => DatabaseConfig::from_env(lookup, password, 1)?,
         Auth::Iam => {
             let (config, tokens) = with_tokens(lookup, 1)?;
             let password = tokens

@@ -45,22 +45,27 @@ pub enum Metric {
     Completed,
     /// Findings of the security monitor that are new.
     NewFindings,
+    /// What a check of the audit against its seals found.
+    AuditFindings,
     /// How old the oldest event of the audit is that no seal covers.
     SealLag,
     /// How long ago the database's log of changes was archived.
-    BackupLag,
+    ArchiveLag,
+    /// How long ago the last backup was made.
+    BackupAge,
 }
 
 /// What the report of a scheduled function says that becomes a metric.
-const REPORTED: [(&str, Metric); 3] = [
+const REPORTED: [(&str, Metric); 4] = [
     ("new_findings", Metric::NewFindings),
     ("seal_lag_seconds", Metric::SealLag),
-    ("backup_lag_seconds", Metric::BackupLag),
+    ("archive_lag_seconds", Metric::ArchiveLag),
+    ("backup_age_seconds", Metric::BackupAge),
 ];
 
 impl Metric {
     /// Every one.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Latency,
         Self::Errors,
         Self::Refused(Layer::Token),
@@ -78,8 +83,10 @@ impl Metric {
         Self::PoolWait,
         Self::Completed,
         Self::NewFindings,
+        Self::AuditFindings,
         Self::SealLag,
-        Self::BackupLag,
+        Self::ArchiveLag,
+        Self::BackupAge,
     ];
 
     /// Its name in `CloudWatch`.
@@ -103,15 +110,17 @@ impl Metric {
             Self::PoolWait => "PoolWait",
             Self::Completed => "Completed",
             Self::NewFindings => "NewFindings",
+            Self::AuditFindings => "AuditFindings",
             Self::SealLag => "SealLag",
-            Self::BackupLag => "BackupLag",
+            Self::ArchiveLag => "ArchiveLag",
+            Self::BackupAge => "BackupAge",
         }
     }
 
     const fn unit(self) -> &'static str {
         match self {
             Self::Latency | Self::PoolWait => "Microseconds",
-            Self::SealLag | Self::BackupLag => "Seconds",
+            Self::SealLag | Self::ArchiveLag | Self::BackupAge => "Seconds",
             _ => "Count",
         }
     }
@@ -153,7 +162,7 @@ impl Served {
 }
 
 /// Where the figures of a process go.
-pub(crate) struct Metrics {
+pub struct Metrics {
     stage: Option<String>,
     is_cold: AtomicBool,
 }
@@ -173,6 +182,11 @@ impl Metrics {
     /// Writes how a call by the clock or by a service of AWS ended: with its report, or without one.
     pub(crate) fn ran(&self, function: &'static str, micros: u64, report: Option<&Value>) {
         self.write(function, &run_values(micros, report));
+    }
+
+    /// Writes how much a check of the audit found: a call that finds something has no report.
+    pub fn found(&self, function: &'static str, findings: u64) {
+        self.write(function, &[(Metric::AuditFindings, findings)]);
     }
 
     fn write(&self, function: &'static str, values: &[(Metric, u64)]) {
@@ -195,9 +209,11 @@ fn line(stage: &str, function: &str, at: Timestamp, values: &[(Metric, u64)]) ->
         let named = values.iter().filter(|(metric, _)| is_named(*metric));
         let metrics: Vec<Value> =
             named.map(|(metric, _)| json!({ "Name": metric.name(), "Unit": metric.unit() })).collect();
-        json!({ "Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": metrics })
+        // One without metrics would be refused.
+        (!metrics.is_empty()).then(|| json!({ "Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": metrics }))
     };
     let directives = [of(&["Stage"], |_| true), of(&["Stage", "Function"], Metric::is_by_function)];
+    let directives: Vec<Value> = directives.into_iter().flatten().collect();
     let mut line = Map::new();
     line.insert("_aws".to_owned(), json!({ "Timestamp": at.as_millisecond(), "CloudWatchMetrics": directives }));
     line.insert("Stage".to_owned(), stage.into());

@@ -55,7 +55,7 @@ impl Request {
         ending: Ending,
     ) -> Result<(), Failure> {
         let context = self.audit(self.known_caller(), self.action(), self.subject());
-        let id = self.id_variable::<i32>("id").ok().filter(|_| ending == Ending::Allowed);
+        let id = self.id_variable::<i32>("id").ok().filter(|_| !matches!(ending, Ending::Denied(_)));
         let leftover = Leftover { function, status: i32::from(status.as_u16()), id, target: &self.named(), ending };
         Ok(app.store().await?.record_leftover(&context, &leftover).await?)
     }

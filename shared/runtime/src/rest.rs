@@ -1,14 +1,14 @@
 //! What the routes of `/api/v1` share: pages and fields.
 
 use crate::{App, Failure, Request, Response, json, members};
-use api::{Completeness, LINES, Shape, snake_case};
+use api::{Completeness, LINES, Parameter, Shape, snake_case};
 use fhir::{cursor::Position, search};
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use oauth::registration::is_legible;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use store::{COUNTED, Slice};
 
 /// Rows per page when the caller does not say.
@@ -40,6 +40,8 @@ struct Page<'a, T> {
 pub struct List {
     path: String,
     filters: Vec<(String, String)>,
+    /// The parameters by their names in snake case, as the caller wrote them.
+    sent: BTreeMap<String, String>,
     /// The page's number, from 1.
     number: i64,
     size: i64,
@@ -53,28 +55,34 @@ impl List {
     /// Reads the parameters. Bound to the caller by `who`: a link works only for the user it was given to.
     pub async fn parse(app: &App, request: &Request, who: authz::UserId) -> Result<Self, Failure> {
         let path = request.path().to_owned();
-        let mut list =
-            Self { path, filters: Vec::new(), number: 1, size: DEFAULT_PAGE_SIZE, after: None, position: None };
+        let mut list = Self {
+            path,
+            filters: Vec::new(),
+            sent: BTreeMap::new(),
+            number: 1,
+            size: DEFAULT_PAGE_SIZE,
+            after: None,
+            position: None,
+        };
         let mut cursor = None;
-        let mut seen = BTreeSet::new();
-        for (name, value) in request.query()? {
-            let name = snake_case(&name);
+        for (sent, value) in request.query()? {
             // The database stores no NUL, so nothing can be found by it.
-            if name.contains('\0') || value.contains('\0') {
-                return Err(Failure::field(&name.replace('\0', ""), "Null characters are not allowed."));
+            if sent.contains('\0') || value.contains('\0') {
+                return Err(Failure::field(&sent.replace('\0', ""), "Null characters are not allowed."));
             }
             // Not a parameter that somebody else might understand, as of lists (`x[]=`), but nothing that could be one here.
-            if !is_name(&name) {
-                return Err(Failure::field(&name, "No parameter has such a name."));
+            if !is_name(&sent) {
+                return Err(Failure::field(&sent, "No parameter has such a name."));
             }
-            if !seen.insert(name.clone()) {
-                return Err(Failure::field(&name, "It is given more than once."));
+            let name = snake_case(&sent);
+            if list.sent.insert(name.clone(), sent.clone()).is_some() {
+                return Err(Failure::field(&sent, "It is given more than once."));
             }
             match name.as_str() {
                 "page_size" => {
-                    let size: i64 = number(&name, &value)?;
+                    let size: i64 = list.number(&name, &value)?;
                     if size < 1 {
-                        return Err(Failure::field(&name, "Pages have at least one row."));
+                        return Err(list.problem(&name, "Pages have at least one row."));
                     }
                     list.size = size.min(MAX_PAGE_SIZE);
                 }
@@ -102,8 +110,31 @@ impl List {
         Ok(list)
     }
 
+    /// What is wrong with a parameter, under its name as the caller wrote it, or as it is described where it is missing.
+    #[must_use]
+    pub fn problem(&self, name: &str, text: &str) -> Failure {
+        Failure::field(self.sent.get(name).map_or(name, String::as_str), text)
+    }
+
+    fn number<T: std::str::FromStr>(&self, name: &str, value: &str) -> Result<T, Failure> {
+        value.parse().map_err(|_| self.problem(name, "A valid integer is required."))
+    }
+
     fn binding(&self, who: authz::UserId) -> String {
         search::filter_text(&format!("{who} {}", self.path), &self.filters)
+    }
+
+    /// Refuses a filter that is none of these: one that is passed over would widen the list.
+    pub fn only(&self, known: &[&[Parameter]]) -> Result<(), Failure> {
+        let is_known = |name: &str| known.iter().any(|some| some.iter().any(|one| one.name == name));
+        match self.filters.iter().find(|(name, _)| !is_known(name)) {
+            // As much of the name as tells which it is.
+            Some((name, _)) => {
+                let name: String = self.sent.get(name).unwrap_or(name).chars().take(64).collect();
+                Err(Failure::field(&name, "This list has no such parameter."))
+            }
+            None => Ok(()),
+        }
     }
 
     /// A filter's text. One that is there and empty is not taken for absent: it must not widen the list.
@@ -114,12 +145,12 @@ impl List {
 
     /// A filter that is an id.
     pub fn id(&self, name: &str) -> Result<Option<i32>, Failure> {
-        self.text(name).map(|value| number(name, value)).transpose()
+        self.text(name).map(|value| self.number(name, value)).transpose()
     }
 
     /// A filter that is an id of 64 bits.
     pub fn long(&self, name: &str) -> Result<Option<i64>, Failure> {
-        self.text(name).map(|value| number(name, value)).transpose()
+        self.text(name).map(|value| self.number(name, value)).transpose()
     }
 
     /// A filter that is an instant of RFC 3339, of the years 1 to 9999, and not after `now`: what is not decided yet is not
@@ -127,7 +158,7 @@ impl List {
     pub fn past_instant(&self, name: &str, now: Timestamp) -> Result<Option<Timestamp>, Failure> {
         let instant = self.instant(name)?;
         if instant.is_some_and(|instant| instant.duration_since(now) > SignedDuration::from_mins(1)) {
-            return Err(Failure::field(name, "The instant is in the future."));
+            return Err(self.problem(name, "The instant is in the future."));
         }
         Ok(instant)
     }
@@ -137,23 +168,21 @@ impl List {
         let Some(text) = self.text(name) else { return Ok(None) };
         let years = Timestamp::constant(-62_135_596_800, 0)..Timestamp::constant(253_402_128_000, 0);
         let instant = text.parse().ok().filter(|at| years.contains(at)).ok_or_else(|| {
-            Failure::field(name, "Enter an instant such as 2026-11-21T18:00:00Z; write + as %2B in a URL.")
+            self.problem(name, "Enter an instant such as 2026-11-21T18:00:00Z; write + as %2B in a URL.")
         })?;
         Ok(Some(instant))
     }
 
     /// A filter that is `true` or `false`.
     pub fn flag(&self, name: &str) -> Result<Option<bool>, Failure> {
-        self.text(name).map(|text| text.parse().map_err(|_| Failure::field(name, "Must be true or false."))).transpose()
+        self.text(name).map(|text| text.parse().map_err(|_| self.problem(name, "Must be true or false."))).transpose()
     }
 
     /// A filter that is one of these texts.
     pub fn one_of<'a>(&self, name: &str, known: &[&'a str]) -> Result<Option<&'a str>, Failure> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let found = known.iter().find(|one| **one == text);
-        found
-            .map(|one| Some(*one))
-            .ok_or_else(|| Failure::field(name, &format!("Must be one of {}.", known.join(", "))))
+        found.map(|one| Some(*one)).ok_or_else(|| self.problem(name, &format!("Must be one of {}.", known.join(", "))))
     }
 
     /// Which rows to read for a page: none when its number is too high to count that far.
@@ -285,10 +314,6 @@ impl List {
 /// Whether a parameter could have this name.
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte))
-}
-
-fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, Failure> {
-    value.parse().map_err(|_| Failure::field(name, "A valid integer is required."))
 }
 
 /// The fields of a JSON body, read one by one so that every problem has its field's name.

@@ -1,23 +1,24 @@
 //! Checking what was sealed: every seal against the one before, its signature and the database, and every event against its seal.
 
 use crate::{
-    Report, SEALS, kept, list,
+    Report, SEALS, SealsError, kept, list,
     report::{Last, Unsealed},
     seal_name,
-    signer::Signer,
-    vault::Vault,
+    vault::{signer, vault},
 };
+use archive::Archive;
 use audit::{
     Hash,
     comparison::{Comparison, Difference, LeafList},
     merkle::Tree,
-    seal::{Fault, Head, PublicKey, Seal},
+    seal::{Fault, Head, Seal},
 };
+use ecdsa::PublicKey;
 use futures_util::stream::{self, StreamExt as _};
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use runtime::{App, Failure, Occasion};
 use std::collections::{BTreeMap, BTreeSet};
-use store::{Change, Store, StoredSeal};
+use store::{AuditGap, Change, Store, StoredSeal};
 
 /// How many seals, and how many events, are read at once.
 const SEALS_AT_ONCE: i64 = 512;
@@ -62,10 +63,11 @@ fn time(text: &str, now: Timestamp) -> Option<Timestamp> {
 
 /// Checks the seals and what is under them.
 pub async fn check(app: &App, extent: &Extent) -> Result<Report, Failure> {
-    let key = Signer::of(app).await?.map(|signer| signer.public);
-    let (vault, store) = (Vault::of(app)?, app.store().await?);
+    let key = signer(app).await?.map(|signer| signer.public);
+    let (vault, store) = (vault(app)?, app.store().await?);
     let (before, report) = (Before::Nothing, Report::default());
     let mut walk = Walk { vault: &vault, store, key, extent, before, next: 1, is_there: false, report };
+    walk.parts().await?;
     walk.all().await?;
     walk.rest(app.now()).await?;
     Ok(walk.report)
@@ -82,7 +84,7 @@ enum Before {
 }
 
 struct Walk<'a> {
-    vault: &'a Vault,
+    vault: &'a Archive,
     store: &'a Store,
     key: Option<PublicKey>,
     extent: &'a Extent,
@@ -95,9 +97,23 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// Whether a part of the audit is missing.
+    async fn parts(&mut self) -> Result<(), Failure> {
+        for AuditGap { table, from, to } in self.store.audit_gaps().await? {
+            self.report.add(None, None, format!("{table} has no part from {from} to {to}: it was detached or dropped"));
+        }
+        Ok(())
+    }
+
     async fn all(&mut self) -> Result<(), Failure> {
-        let outside: BTreeSet<i64> =
-            self.vault.names(SEALS, "").await?.iter().filter_map(|name| number(name)).collect();
+        let outside: BTreeSet<i64> = self
+            .vault
+            .names(SEALS, "")
+            .await
+            .map_err(SealsError::from)?
+            .iter()
+            .filter_map(|name| number(name))
+            .collect();
         let mut after = 0;
         loop {
             let rows = self.store.audit_seals(after, SEALS_AT_ONCE).await?;
@@ -211,6 +227,7 @@ impl Walk<'_> {
                 break;
             }
         }
+        self.astray(Some(head.sequence), (Some(head.from), Some(head.to))).await?;
         self.report.events += tree.size();
         if list.is_some() {
             self.differences(head.sequence, comparison);
@@ -225,11 +242,25 @@ impl Walk<'_> {
     fn change(&mut self, head: &Head, event: i64, change: Change) {
         match change {
             Change::None | Change::Kept => {}
-            Change::Erased => self.report.erased += 1,
+            Change::Missing => {
+                self.report.add(Some(head.sequence), Some(event), "what it changed is not there any more");
+            }
             Change::Other => {
                 self.report.add(Some(head.sequence), Some(event), "what it changed is not what was recorded of it");
             }
         }
+    }
+
+    /// Changes of a time that are of no event.
+    async fn astray(
+        &mut self,
+        seal: Option<i64>,
+        (from, to): (Option<Timestamp>, Option<Timestamp>),
+    ) -> Result<(), Failure> {
+        for event in self.store.changes_astray(from, to, EVENTS_AT_ONCE).await? {
+            self.report.add(seal, Some(event), "a change is said to be its that is not");
+        }
+        Ok(())
     }
 
     fn differences(&mut self, seal: i64, comparison: Comparison) {
@@ -257,6 +288,8 @@ impl Walk<'_> {
                 self.store.last_audit_seal().await?.map_or(Timestamp::UNIX_EPOCH, |row| row.to)
             }
         };
+        self.astray(None, (None, Some(Timestamp::UNIX_EPOCH))).await?;
+        self.astray(None, (Some(end), None)).await?;
         self.report.unsealed = Unsealed::find(self.store, end, now).await?;
         if self.report.unsealed.seal_lag_seconds > LATE.as_secs() {
             self.report.add(
@@ -271,6 +304,6 @@ impl Walk<'_> {
 
 /// The number of a seal by its name.
 fn number(name: &str) -> Option<i64> {
-    let number = name.strip_prefix(SEALS)?.strip_suffix(".json")?.parse().ok()?;
+    let number = name.strip_prefix(SEALS)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok()?;
     (seal_name(number) == name).then_some(number)
 }

@@ -8,7 +8,6 @@ mod error;
 mod make;
 mod prove;
 mod report;
-mod signer;
 mod vault;
 
 pub use check::{Extent, check};
@@ -17,25 +16,25 @@ pub use make::{Made, make};
 pub use prove::prove;
 pub use report::{Finding, Report};
 
+use archive::Archive;
 use audit::{
     Hash,
     comparison::LeafList,
-    seal::{Head, PublicKey, Seal},
+    seal::{Head, Seal},
 };
+use ecdsa::PublicKey;
 use runtime::App;
-use signer::Signer;
-use vault::Vault;
 
 /// What the audit calls the seals.
 pub const RESOURCE: &str = "AuditSeal";
 
 /// The name of a seal in the vault. In the order of names seals are in the order of their numbers.
 fn seal_name(sequence: i64) -> String {
-    format!("{SEALS}{sequence:012}.json")
+    format!("{SEALS}/{sequence:012}.json")
 }
 
 /// Where seals are in the vault.
-const SEALS: &str = "seals/";
+const SEALS: &str = "seals";
 
 /// The name of the list of the events under a seal. It tells lists of different content apart: who tried first and was cut off does
 /// not stand in the way.
@@ -44,13 +43,13 @@ fn list_name(sequence: i64, root: &Hash) -> String {
 }
 
 /// A seal as the vault keeps it. None: there is none, or it is not readable.
-async fn kept(vault: &Vault, sequence: i64) -> Result<Option<Seal>, SealsError> {
+async fn kept(vault: &Archive, sequence: i64) -> Result<Option<Seal>, SealsError> {
     let bytes = vault.get(&seal_name(sequence)).await?;
     Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
 /// The list of the events under a seal. None: there is none that has the root of the seal.
-async fn list(vault: &Vault, head: &Head) -> Result<Option<LeafList>, SealsError> {
+async fn list(vault: &Archive, head: &Head) -> Result<Option<LeafList>, SealsError> {
     let bytes = vault.get(&list_name(head.sequence, &head.root)).await?;
     let list = bytes.and_then(|bytes| LeafList::parse(&bytes));
     Ok(list.filter(|list| {
@@ -61,5 +60,5 @@ async fn list(vault: &Vault, head: &Head) -> Result<Option<LeafList>, SealsError
 
 /// The public half of the key that signs, if there is one.
 pub async fn public_key(app: &App) -> Result<Option<PublicKey>, SealsError> {
-    Ok(Signer::of(app).await?.map(|signer| signer.public))
+    Ok(vault::signer(app).await?.map(|signer| signer.public))
 }

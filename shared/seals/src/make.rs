@@ -4,9 +4,9 @@ use crate::{
     SEALS, SealsError, kept, list_name,
     report::{Last, Unsealed},
     seal_name,
-    signer::Signer,
-    vault::Vault,
+    vault::{signer_made, vault},
 };
+use archive::Archive;
 use audit::{
     Hash,
     comparison::LeafList,
@@ -15,6 +15,7 @@ use audit::{
 use jiff::{SignedDuration, Timestamp};
 use runtime::{App, Failure};
 use serde::Serialize;
+use signer::Signer;
 use std::mem;
 use store::{Store, StoredSeal};
 
@@ -52,7 +53,7 @@ pub struct Made {
 /// Seals what was recorded until now, as far as nothing can be added to it any more.
 pub async fn make(app: &App) -> Result<Made, Failure> {
     let store = app.store().await?;
-    let mut maker = Maker { app, store, vault: Vault::of(app)?, signer: Signer::made(app).await?, last: None };
+    let mut maker = Maker { app, store, vault: vault(app)?, signer: signer_made(app).await?, last: None };
     let mut made = Made { adopted: maker.agree().await?, ..Made::default() };
     store.mark_audit_horizon().await?;
     if let Some(horizon) = store.audit_horizon().await? {
@@ -70,7 +71,7 @@ fn before(horizon: Timestamp) -> Result<Timestamp, SealsError> {
 struct Maker<'a> {
     app: &'a App,
     store: &'a Store,
-    vault: Vault,
+    vault: Archive,
     signer: Signer,
     /// The last seal and its hash.
     last: Option<(Head, Hash)>,
@@ -97,7 +98,7 @@ impl Maker<'_> {
             self.last = Some((head, row.seal.hash()));
         }
         let number = self.number();
-        let newer = self.vault.names(SEALS, &seal_name(number)).await?;
+        let newer = self.vault.names(SEALS, &seal_name(number)).await.map_err(SealsError::from)?;
         match newer.as_slice() {
             [] => Ok(false),
             [one] if *one == seal_name(number + 1) => self.adopt(number + 1).await.map(|()| true),
@@ -140,7 +141,7 @@ impl Maker<'_> {
 
     /// Seals these events, which are all until a time. False: somebody else does it at this moment.
     async fn seal(&mut self, list: LeafList, to: Timestamp, made: &mut Made) -> Result<bool, Failure> {
-        let (now, tree) = (self.app.now(), list.tree());
+        let tree = list.tree();
         let head = Head {
             form: FORM.to_owned(),
             sequence: self.number() + 1,
@@ -149,13 +150,14 @@ impl Maker<'_> {
             events: tree.size(),
             root: tree.root(),
             previous: self.last.as_ref().map(|(_, hash)| *hash),
-            made_at: now,
-            key: self.signer.public.id(),
+            made_at: self.app.now(),
+            key: Hash::from_bytes(self.signer.public.id()),
         };
-        let seal = self.signer.sign(&head).await?;
-        self.vault.add(&list_name(head.sequence, &head.root), list.to_bytes(), now).await?;
+        let signature = self.signer.sign(head.text().as_bytes()).await.map_err(SealsError::from)?;
+        let seal = Seal::new(&head, &signature);
+        self.vault.add(&list_name(head.sequence, &head.root), list.to_bytes()).await.map_err(SealsError::from)?;
         let bytes = serde_json::to_vec(&seal)?;
-        if !self.vault.add(&seal_name(head.sequence), bytes, now).await? {
+        if !self.vault.add(&seal_name(head.sequence), bytes).await.map_err(SealsError::from)? {
             return Ok(false);
         }
         made.seals += 1;

@@ -1,6 +1,9 @@
 //! The proof that an event was recorded.
 
-use crate::{RESOURCE, kept, list, signer::Signer, vault::Vault};
+use crate::{
+    RESOURCE, kept, list,
+    vault::{signer, vault},
+};
 use audit::{
     Action, merkle,
     proof::{FORM, Proof},
@@ -16,8 +19,8 @@ pub async fn prove(app: &App, occasion: &Occasion, event: i64) -> Result<Proof, 
     store.record(&occasion.audit(Action::Read, RESOURCE)).await?;
     let event = store.sealable_event(event).await?.ok_or(Failure::NotFound)?;
     let row = store.audit_seal_at(event.occurred_at).await?.ok_or(Failure::Conflict(NOT_SEALED))?;
-    let signer = Signer::of(app).await?.ok_or(Failure::Conflict(NOT_GOOD))?;
-    let vault = Vault::of(app)?;
+    let signer = signer(app).await?.ok_or(Failure::Conflict(NOT_GOOD))?;
+    let vault = vault(app)?;
     let seal = kept(&vault, row.sequence).await?.filter(|kept| *kept == row.seal);
     let seal = seal.ok_or(Failure::Conflict(NOT_GOOD))?;
     let head = seal.open(&signer.public).map_err(|_| Failure::Conflict(NOT_GOOD))?;

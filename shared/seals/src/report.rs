@@ -69,8 +69,6 @@ pub struct Report {
     pub seals: u64,
     /// How many events were hashed again.
     pub events: u64,
-    /// Of how many events the members that changed were erased. Their digests are still sealed.
-    pub erased: u64,
     /// The last seal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<Last>,
@@ -88,6 +86,12 @@ impl Report {
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.findings.is_empty()
+    }
+
+    /// How much is wrong.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        u64::try_from(self.findings.len()).unwrap_or(u64::MAX).saturating_add(self.more_findings)
     }
 
     pub(crate) fn add(&mut self, seal: Option<i64>, event: Option<i64>, what: impl Into<String>) {

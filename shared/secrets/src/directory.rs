@@ -31,11 +31,19 @@ impl Secrets {
             origin_keys: Vec::new(),
             smtp_password: None,
             saml_key: Some(
-                read_or_make(&path.join("saml_key.pem"), || generate_rsa_key(KeyBits::B2048))?.as_str().into(),
+                read_or_make(&path.join("saml_key.pem"), REPLACED, || {
+                    Ok::<_, SecretsError>(generate_rsa_key(KeyBits::B2048)?)
+                })?
+                .as_str()
+                .into(),
             ),
         })
     }
 }
+
+/// The mode of a secret that its owner may replace, and of one that is never written again.
+pub(crate) const REPLACED: u32 = 0o600;
+pub(crate) const FINAL: u32 = 0o400;
 
 pub(crate) fn open_directory(path: &Path) -> Result<(), SecretsError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -46,20 +54,21 @@ pub(crate) fn open_directory(path: &Path) -> Result<(), SecretsError> {
 
 fn key(path: &Path, name: &'static str) -> Result<Key, SecretsError> {
     // A token has 256 random bits in base64url, which is what a key is.
-    let text = read_or_make(path, || Secret::generate().map(|key| key.expose().into()))?;
+    let text = read_or_make(path, REPLACED, || Ok::<_, SecretsError>(Secret::generate()?.expose().into()))?;
     Key::parse(&text).ok_or(SecretsError::NotAKey(name))
 }
 
-fn read_or_make(
+pub(crate) fn read_or_make<E: From<SecretsError>>(
     path: &Path,
-    make: impl FnOnce() -> Result<SecretString, oauth::RandomError>,
-) -> Result<Zeroizing<String>, SecretsError> {
+    mode: u32,
+    make: impl FnOnce() -> Result<SecretString, E>,
+) -> Result<Zeroizing<String>, E> {
     if let Some(text) = read(path)? {
         return Ok(text);
     }
-    write_new(path, &make()?)?;
+    write_new(path, mode, &make()?)?;
     // Another process may have been first: what is in the file counts.
-    read(path)?.ok_or_else(|| at(path, io::ErrorKind::NotFound.into()))
+    read(path)?.ok_or_else(|| at(path, io::ErrorKind::NotFound.into()).into())
 }
 
 pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<String>>, SecretsError> {
@@ -75,9 +84,9 @@ pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<String>>, SecretsErro
 }
 
 /// Writes a whole file or none: first under a name of its own, then linked to the real one unless that exists.
-fn write_new(path: &Path, text: &SecretString) -> Result<(), SecretsError> {
+fn write_new(path: &Path, mode: u32, text: &SecretString) -> Result<(), SecretsError> {
     let draft = draft_of(path)?;
-    let linked = write_draft(&draft, text).and_then(|()| match fs::hard_link(&draft, path) {
+    let linked = write_draft(&draft, mode, text).and_then(|()| match fs::hard_link(&draft, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         linked => linked,
     });
@@ -90,8 +99,8 @@ pub(crate) fn draft_of(path: &Path) -> Result<PathBuf, SecretsError> {
     Ok(path.with_extension(format!("{}.draft", unique.expose())))
 }
 
-pub(crate) fn write_draft(draft: &Path, text: &SecretString) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
+pub(crate) fn write_draft(draft: &Path, mode: u32, text: &SecretString) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(draft)?;
     file.write_all(text.expose_secret().as_bytes())?;
     file.sync_all()
 }

@@ -11,7 +11,7 @@ use oauth::token::sha256;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::SecretsError;
-use crate::directory::{at, draft_of, open_directory, read, write_draft};
+use crate::directory::{REPLACED, at, draft_of, open_directory, read, write_draft};
 use crate::secrets_manager::{CURRENT, client, failed};
 
 /// A text in a secret of its own, or in a private file.
@@ -121,7 +121,7 @@ fn replace_file(path: &Path, seen: Option<&Version>, text: &SecretString) -> Res
         return Ok(false);
     }
     let draft = draft_of(path)?;
-    let moved = write_draft(&draft, text).and_then(|()| fs::rename(&draft, path));
+    let moved = write_draft(&draft, REPLACED, text).and_then(|()| fs::rename(&draft, path));
     moved.map_err(|source| {
         let _ = fs::remove_file(&draft);
         at(path, source)

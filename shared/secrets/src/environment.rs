@@ -41,16 +41,24 @@ impl Secrets {
     }
 }
 
+/// A secret that is in a variable, or in the file that the variable `NAME_FILE` names.
+pub fn secret(
+    lookup: &impl Fn(&str) -> Option<String>,
+    name: &'static str,
+) -> Result<Option<SecretString>, SecretsError> {
+    Ok(value(lookup, name)?.map(|text| text.as_str().into()))
+}
+
 /// The password of the database, if one is set.
 pub(crate) fn database_password(
     lookup: &impl Fn(&str) -> Option<String>,
 ) -> Result<Option<SecretString>, SecretsError> {
-    Ok(value(lookup, DATABASE_PASSWORD)?.map(|text| text.as_str().into()))
+    secret(lookup, DATABASE_PASSWORD)
 }
 
 /// The password at the SMTP server, if one is set.
 pub(crate) fn smtp_password(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option<SecretString>, SecretsError> {
-    Ok(value(lookup, SMTP_PASSWORD)?.map(|text| text.as_str().into()))
+    secret(lookup, SMTP_PASSWORD)
 }
 
 /// The key for single sign-on, if one is set.

@@ -20,7 +20,7 @@ pub struct ExposureQuery {
     pub user: Option<AccountName>,
     /// To this client, by its `client_id` or its number.
     pub client: Option<String>,
-    /// Through this organization.
+    /// Of patients of this organization.
     pub organization: Option<i32>,
     /// Of this patient.
     pub patient: Option<i32>,
@@ -49,7 +49,7 @@ pub struct Exposure {
     pub action: String,
     /// Of what.
     pub resource_type: String,
-    /// Through which organizations.
+    /// Of which organizations the patient is: of the event's, or of all where the event names none of the patient's.
     pub organizations: Vec<i32>,
     /// Which of the patient's observations.
     pub observations: Vec<i64>,
@@ -78,18 +78,31 @@ SELECT (SELECT id FROM app_user WHERE id = $1 OR lower(email) = lower($2)) AS ac
 
 /// 1 from, 2 to, 3 account, 4 client, 5 organization, 6 patient, 7 whether with contacts. An update is among them since its
 /// answer is the whole record; what was created was known to who created it.
+///
+/// The organizations are the patient's own, those of before too, as far as the ledger has them. Of these the ones through which it
+/// was shown are meant; where the event names none of them (a super admin needs none), all are. An event of one organization that
+/// nobody was privileged for is of its patients.
 const EXPOSED: &str = "
 SELECT x.patient, e.id, e.occurred_at, e.request_id, e.actor_user_id, e.actor_type, e.client_id, e.action, e.resource_type,
-       e.organization_ids,
+       own.ids AS organization_ids,
        ARRAY(SELECT o.id FROM observation o WHERE o.id = ANY (e.observation_ids) AND o.patient_id = x.patient ORDER BY o.id) AS observations,
        CASE WHEN $7 THEN concat_ws(' ', p.name_given, p.name_family) END AS name,
        CASE WHEN $7 THEN coalesce(p.telecom_email, '') END AS email,
        CASE WHEN $7 THEN ARRAY(SELECT DISTINCT s.text FROM observation o JOIN scope s ON s.id = o.scope_id
                                 WHERE o.id = ANY (e.observation_ids) AND o.patient_id = x.patient ORDER BY s.text) END AS kinds
   FROM audit_event e CROSS JOIN LATERAL unnest(e.patient_ids) AS x (patient) LEFT JOIN patient p ON $7 AND p.id = x.patient
+ CROSS JOIN LATERAL (
+   SELECT ARRAY(SELECT y.organization_id FROM patient_organization y WHERE y.patient_id = x.patient
+                 UNION SELECT s.organization_id FROM consent_event c JOIN study s ON s.id = c.study_id WHERE c.patient_id = x.patient
+                 UNION SELECT e.organization_ids[1] WHERE cardinality(e.organization_ids) = 1 AND NOT e.privileged
+                 ORDER BY 1) AS ids) every_one
+ CROSS JOIN LATERAL (
+   SELECT CASE WHEN every_one.ids && e.organization_ids
+               THEN ARRAY(SELECT o.id FROM unnest(every_one.ids) AS o (id) WHERE o.id = ANY (e.organization_ids) ORDER BY o.id)
+               ELSE every_one.ids END AS ids) own
  WHERE e.occurred_at >= $1 AND e.occurred_at < $2 AND e.outcome = 'allowed' AND e.action IN ('read', 'search', 'update')
    AND ($3::int IS NULL OR e.actor_user_id = $3) AND ($4::int IS NULL OR e.client_id = $4)
-   AND ($5::int IS NULL OR e.organization_ids @> ARRAY[$5])
+   AND ($5::int IS NULL OR own.ids @> ARRAY[$5])
    AND ($6::int IS NULL OR e.patient_ids @> ARRAY[$6] AND x.patient = $6)
  ORDER BY x.patient, e.occurred_at, e.id";
 

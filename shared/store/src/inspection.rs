@@ -5,7 +5,7 @@ use crate::{
     pool::driver_config, tls,
 };
 use std::collections::BTreeMap;
-use tokio_postgres::Transaction;
+use tokio_postgres::{Client, Transaction};
 
 /// The tables of the past, a column of each, and its key in the order of time: how each change of them is tried.
 const PAST: [(&str, &str, &str); 4] = [
@@ -192,10 +192,13 @@ impl Store {
 
 /// What the schema of a database is made of, by name.
 pub async fn definitions(owner: &DatabaseConfig) -> Result<BTreeMap<String, String>, LoginError> {
-    let client = connect_owner(owner).await?;
-    let rows = client.query(DEFINITIONS, &[]).await.map_err(StoreError::from)?;
-    let pairs = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
-    Ok(pairs.collect::<Result<_, tokio_postgres::Error>>().map_err(StoreError::from)?)
+    Ok(definitions_by(&connect_owner(owner).await?).await?)
+}
+
+/// The same, as a connection of the owner sees them.
+pub(crate) async fn definitions_by(client: &Client) -> Result<BTreeMap<String, String>, StoreError> {
+    let rows = client.query(DEFINITIONS, &[]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
 /// Tries to change the past as the owner: the statements that were not refused. Each is tried on one row, if there is one,

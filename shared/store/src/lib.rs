@@ -9,6 +9,7 @@ mod attempt;
 mod audit_log;
 mod audit_parts;
 mod auxiliary;
+mod backup_run;
 mod change;
 mod client;
 mod client_origin;
@@ -19,6 +20,7 @@ mod data_source;
 pub mod demo;
 mod directory;
 mod dpop;
+mod drill;
 mod enrolment;
 mod error;
 mod exposure;
@@ -44,11 +46,13 @@ mod practitioner;
 mod pushed_request;
 mod rate_limit;
 mod refusal;
+mod restoration;
 mod seal;
 mod session;
 mod setting;
 mod single_sign_on;
 mod slice;
+mod snapshot;
 mod study;
 mod tls;
 mod token;
@@ -59,11 +63,12 @@ pub use attempt::Attempt;
 pub use audit_log::{
     AuditFilter, AuditPage, AuditScope, AuditSlice, LoggedActor, LoggedBy, LoggedEvent, LoggedOutcome, Named, NotShown,
 };
-pub use audit_parts::AuditParts;
+pub use audit_parts::{AuditGap, AuditParts};
 pub use auxiliary::{
     AuxiliaryChange, AuxiliaryPage, AuxiliaryQuery, AuxiliaryRead, AuxiliaryResource, AuxiliaryUpload, AuxiliaryUpsert,
     ChangedContent, NewAuxiliary,
 };
+pub use backup_run::{BackupRun, NewBackupRun, RunKind};
 pub use change::{Changed, Expected};
 pub use client::{
     ClientChange, ClientRecord, ClientRegistration, ClientSummary, NewOwnClient, OwnClient, RegisteredClient,
@@ -77,6 +82,7 @@ pub use consent::{
 pub use containment::{AccountName, Containment, Incident, Measure, contain};
 pub use data_source::{DataSource, Scope, SourceParts};
 pub use directory::{DirectoryFilter, DirectoryPage};
+pub use drill::{AccessCase, Turn, access_cases, take_turn};
 pub use enrolment::Enrolment;
 pub use error::StoreError;
 pub use exposure::{Exposure, ExposureContact, ExposureQuery};
@@ -92,8 +98,8 @@ pub use link::Added;
 pub use login::{Login, Logins};
 pub use logout::LogoutClient;
 pub use migrate::{
-    ChangeLog, LoginError, ROLES, connect_owner, create_database, create_login, drop_database, is_login, log_changes,
-    migrate,
+    ChangeLog, LoginError, ROLES, connect_owner, create_backup_login, create_database, create_login, drop_database,
+    is_login, log_changes, migrate,
 };
 pub use monitor::{
     ActorDay, FailedSignIns, FindingChange, FindingFilter, MonitorDay, NewFinding, OfficeHours, PeerGroup,
@@ -118,11 +124,13 @@ pub use pool::Store;
 pub use practitioner::{Practitioner, PractitionerAccount, PractitionerPage};
 pub use pushed_request::{Bound, NewPushedRequest, Push};
 pub use refusal::{Ending, Leftover};
+pub use restoration::{Restoration, RestoreError};
 pub use seal::{After, Change, SealedEvent, StoredSeal};
 pub use session::{GrantEntry, LoginSession, NewSession, Origin, SessionEntry};
 pub use setting::{NewSetting, RecordHolder, Setting, SettingChange};
 pub use single_sign_on::{LinkedSession, Outsider, SignOutOrder, SsoAccount, SsoAttempt};
 pub use slice::{ALL, COUNTED, Slice};
+pub use snapshot::{AppliedMigration, Moment, Snapshot, StoredSequence, StoredTable};
 pub use study::{RetentionPolicy, Study, StudyDeletion, StudyNeed, StudyOrganization, StudyRecord};
 pub use token::Authenticated;
 pub use user::{NewUser, Profile, Standing, StandingChange, User, UserChange, UserPage};

@@ -1,6 +1,8 @@
 //! Migrations (embedded, forward-only, numbered) and the logins of the functions.
 
-use crate::{ConfigError, DatabaseConfig, StoreError, error::is_refused_by_right, pool::driver_config, tls};
+use crate::{
+    AppliedMigration, ConfigError, DatabaseConfig, StoreError, error::is_refused_by_right, pool::driver_config, tls,
+};
 use postgres_protocol::password::scram_sha_256;
 use refinery::Migration;
 use secrecy::{ExposeSecret, SecretString};
@@ -79,6 +81,46 @@ fn check_history(applied: &BTreeSet<i32>, ours: &BTreeSet<i32>) -> Result<(), Lo
     Ok(())
 }
 
+/// The migrations of this version, as a database remembers them once they are applied, in order.
+pub(crate) fn known_migrations() -> Vec<AppliedMigration> {
+    let runner = embedded::migrations::runner();
+    let applied = runner.get_migrations().iter().map(|migration| AppliedMigration {
+        version: migration.version(),
+        name: migration.name().to_owned(),
+        checksum: migration.checksum().to_string(),
+    });
+    let mut applied: Vec<AppliedMigration> = applied.collect();
+    applied.sort_by_key(|migration| migration.version);
+    applied
+}
+
+/// Their numbers and their statements, in order.
+pub(crate) fn migrations() -> Vec<(i32, String)> {
+    let runner = embedded::migrations::runner();
+    let texts = runner.get_migrations().iter().map(|one| (one.version(), one.sql().unwrap_or_default().to_owned()));
+    let mut texts: Vec<(i32, String)> = texts.collect();
+    texts.sort_by_key(|(number, _)| *number);
+    texts
+}
+
+/// Makes, or gives a new password to, a login that may read every table for backups and nothing else.
+pub async fn create_backup_login(
+    owner: &DatabaseConfig,
+    name: &str,
+    password: &SecretString,
+) -> Result<(), LoginError> {
+    let client = connect_owner(owner).await?;
+    give_password(owner, &client, name, password).await?;
+    // It acts as the role, in a transaction, and is nothing by itself.
+    client
+        .batch_execute(&format!(
+            "ALTER ROLE {name} NOINHERIT; GRANT jhe_backup TO {name}; ALTER ROLE {name} SET timezone = 'UTC'"
+        ))
+        .await
+        .map_err(StoreError::from)?;
+    Ok(())
+}
+
 /// What a login can be a member of, by its name: what all functions may do, or what one group of them may.
 pub const ROLES: [&str; 5] = ["jhe_app", "jhe_fhir_read", "jhe_fhir_write", "jhe_identity", "jhe_people"];
 
@@ -92,9 +134,31 @@ pub async fn create_login(
     password: &SecretString,
     role: &str,
 ) -> Result<(), LoginError> {
-    checked_name(name)?;
     checked_role(role)?;
     let client = connect_owner(owner).await?;
+    give_password(owner, &client, name, password).await?;
+    client
+        .batch_execute(&format!(
+            "ALTER ROLE {name} INHERIT;
+             GRANT {role} TO {name};
+             ALTER ROLE {name} SET statement_timeout = '15s';
+             ALTER ROLE {name} SET lock_timeout = '5s';
+             ALTER ROLE {name} SET idle_in_transaction_session_timeout = '15s';
+             ALTER ROLE {name} SET timezone = 'UTC';"
+        ))
+        .await
+        .map_err(StoreError::from)?;
+    Ok(())
+}
+
+/// Makes a login, or gives it a new password.
+async fn give_password(
+    owner: &DatabaseConfig,
+    client: &Client,
+    name: &str,
+    password: &SecretString,
+) -> Result<(), LoginError> {
+    checked_name(name)?;
     // Servers log such statements. So it has not the password but what the server keeps of it, which opens nothing.
     // Utility statements take no parameters: the name is letters, digits and underscores, as checked above, and what is kept
     // of a password is base64 with `$` and `:`.
@@ -108,18 +172,8 @@ pub async fn create_login(
     // A pooler may keep the salted hash: a password that opens already is not salted anew.
     let opens = exists && opens(owner, name, password).await;
     let password = if opens { String::new() } else { format!("PASSWORD '{verifier}'") };
-    client
-        .batch_execute(&format!(
-            "{verb} ROLE {name} LOGIN INHERIT {password};
-             GRANT {role} TO {name};
-             ALTER ROLE {name} SET statement_timeout = '15s';
-             ALTER ROLE {name} SET lock_timeout = '5s';
-             ALTER ROLE {name} SET idle_in_transaction_session_timeout = '15s';
-             ALTER ROLE {name} SET timezone = 'UTC';"
-        ))
-        .await
-        .map_err(StoreError::from)?;
-    Ok(())
+    let statement = format!("{verb} ROLE {name} LOGIN {password}");
+    Ok(client.batch_execute(&statement).await.map_err(StoreError::from)?)
 }
 
 /// Whether a login may do what a role of [`ROLES`] may.

@@ -5,6 +5,7 @@ use crate::{Store, StoreError, meter, oauth::ACTING};
 use audit::{Context, RefusedBy, Target};
 use authz::{Layer, UserId};
 use deadpool_postgres::GenericClient;
+use serde_json::Value;
 use std::sync::LazyLock;
 use tokio_postgres::types::{Json, Type};
 
@@ -47,17 +48,18 @@ CASE WHEN $2 = 'organization' AND NOT EXISTS (SELECT FROM organizations) AND NOT
 static REFUSED: LazyLock<String> =
     LazyLock::new(|| format!("{NAMED} SELECT audit_record($1, 'denied', {REASON}, {FOUND})"));
 
-/// 8 outcome, 9 function, 10 status, 11 id. Whether the request is on record is seen among the last events of who asks: those that
+/// 8 outcome, 9 function, 10 status, 11 id. What a change read before it was refused or failed does not say how it ended. Whether the request is on record is seen among the last events of who asks: those that
 /// their other requests write while it runs are fewer.
 static LEFTOVER: LazyLock<String> = LazyLock::new(|| {
     format!(
         "{NAMED}
 SELECT audit_record($1 || jsonb_build_object('detail', jsonb_strip_nulls(jsonb_build_object('function', $9, 'status', $10, 'id', $11))),
                     $8, {REASON}, {FOUND})
- WHERE NOT EXISTS (SELECT FROM (SELECT request_id FROM audit_event
+ WHERE NOT EXISTS (SELECT FROM (SELECT request_id, outcome, action FROM audit_event
                                  WHERE actor_user_id = ($1->>'actor_user_id')::int AND occurred_at > statement_timestamp() - interval '1 hour'
                                  ORDER BY occurred_at DESC, id DESC LIMIT 1000) e
-                    WHERE e.request_id = $1->>'request_id')"
+                    WHERE e.request_id = $1->>'request_id'
+                      AND ($8 = 'allowed' OR e.outcome <> 'allowed' OR e.action NOT IN ('read', 'search') OR $1->>'action' IN ('read', 'search')))"
     )
 });
 
@@ -100,7 +102,7 @@ pub struct Leftover<'a> {
     pub function: &'static str,
     /// The status of its answer.
     pub status: i32,
-    /// What the path names, where that exists.
+    /// What the path names, unless nothing has that number.
     pub id: Option<i32>,
     /// Who and what the path names.
     pub target: &'a Target,
@@ -116,6 +118,20 @@ impl Store {
             .prepare_typed_cached("SELECT audit_record($1, 'allowed', NULL, '{}', '{}', '{}', '{}')", &[Type::JSONB])
             .await?;
         client.query_one(&statement, &[&Json(context)]).await?;
+        Ok(())
+    }
+
+    /// Records what the system did, how it ended, and what of that has no column.
+    pub async fn record_outcome(&self, context: &Context, is_good: bool, detail: &Value) -> Result<(), StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_typed_cached(
+                "SELECT audit_record($1 || jsonb_build_object('detail', $4), $2, $3, '{}', '{}', '{}', '{}')",
+                &[Type::JSONB, Type::TEXT, Type::TEXT, Type::JSONB],
+            )
+            .await?;
+        let ending = if is_good { Ending::Allowed } else { Ending::Failed };
+        client.query_one(&statement, &[&Json(context), &ending.outcome(), &ending.refused_by(), &Json(detail)]).await?;
         Ok(())
     }
 

@@ -38,8 +38,8 @@ pub enum Change {
     None,
     /// It is the one whose digest is in the event.
     Kept,
-    /// It was erased. Its digest is still in the event.
-    Erased,
+    /// It is not there. Its digest is still in the event.
+    Missing,
     /// It is not the one whose digest is in the event.
     Other,
 }
@@ -50,7 +50,7 @@ pub type After = (Timestamp, i64);
 const EVENTS: &str = "
 SELECT e.id, e.occurred_at, to_jsonb(e) AS columns,
        CASE WHEN c.event_id IS NULL AND e.detail->>'digest' IS NULL THEN 'none'
-            WHEN c.event_id IS NULL THEN 'erased'
+            WHEN c.event_id IS NULL THEN 'missing'
             WHEN e.detail->>'digest' = encode(sha256(convert_to(jsonb_build_array(c.before, c.after)::text, 'UTF8')), 'hex') THEN 'kept'
             ELSE 'other' END AS change
   FROM audit_event e
@@ -91,7 +91,7 @@ impl Change {
         match name {
             "none" => Ok(Self::None),
             "kept" => Ok(Self::Kept),
-            "erased" => Ok(Self::Erased),
+            "missing" => Ok(Self::Missing),
             "other" => Ok(Self::Other),
             _ => Err(StoreError::Corrupt("change")),
         }
@@ -157,6 +157,23 @@ impl Store {
             Ok(SealedEvent { event: event(row)?, change })
         };
         rows.iter().map(sealed).collect()
+    }
+
+    /// The events that changes name which are not of them, at most so many: there is no such event of the change's time, or the change
+    /// is one of several.
+    pub async fn changes_astray(
+        &self,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+        count: i64,
+    ) -> Result<Vec<i64>, StoreError> {
+        const ASTRAY: &str = "
+SELECT c.event_id FROM audit_change c
+ WHERE c.occurred_at >= coalesce($1::timestamptz, '-infinity') AND (c.occurred_at < $2::timestamptz OR $2 IS NULL)
+   AND NOT EXISTS (SELECT FROM audit_event e WHERE e.occurred_at = c.occurred_at AND e.id = c.event_id)
+ ORDER BY c.occurred_at, c.event_id LIMIT $3";
+        let rows = self.connection().await?.query(ASTRAY, &[&from, &to, &count]).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
     /// The numbers of events before a time, at most so many. Their own times may be any that PostgreSQL has.

@@ -54,6 +54,9 @@ impl Options {
         }
         query.from = from.ok_or("say --from when, as in 2026-03-01T09:00:00Z")?;
         query.to = to.ok_or("say --to when, as in 2026-03-01T17:00:00Z")?;
+        if query.from >= query.to {
+            return Err("--from has to be before --to".into());
+        }
         Ok(Self { query, format, notices })
     }
 }

@@ -6,7 +6,7 @@ pub mod notices;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Write},
     str::FromStr,
 };
@@ -53,10 +53,21 @@ pub struct Affected {
     pub observations: BTreeSet<i64>,
     /// What else, by the names of resources.
     pub resources: BTreeSet<String>,
-    /// Through which organizations.
-    pub organizations: BTreeSet<i32>,
+    /// What of it concerns which of the patient's organizations.
+    pub organizations: BTreeMap<i32, Concern>,
     /// Whom to tell, and the kinds of data.
     pub contact: Option<ExposureContact>,
+}
+
+/// What was shown of one patient that concerns one organization.
+#[derive(Clone, Debug)]
+pub struct Concern {
+    /// When for the first time.
+    pub first: Timestamp,
+    /// And for the last.
+    pub last: Timestamp,
+    /// Which observations.
+    pub observations: BTreeSet<i64>,
 }
 
 impl Affected {
@@ -69,7 +80,7 @@ impl Affected {
             events: 0,
             observations: BTreeSet::new(),
             resources: BTreeSet::new(),
-            organizations: BTreeSet::new(),
+            organizations: BTreeMap::new(),
             contact: contact.map(|contact| ExposureContact { kinds: Vec::new(), ..contact.clone() }),
         }
     }
@@ -79,7 +90,12 @@ impl Affected {
         self.events += 1;
         self.observations.extend(&exposure.observations);
         self.resources.insert(exposure.resource_type.clone());
-        self.organizations.extend(&exposure.organizations);
+        for organization in &exposure.organizations {
+            let new = || Concern { first: exposure.at, last: exposure.at, observations: BTreeSet::new() };
+            let concern = self.organizations.entry(*organization).or_insert_with(new);
+            concern.last = exposure.at;
+            concern.observations.extend(&exposure.observations);
+        }
         if let (Some(contact), Some(more)) = (&mut self.contact, &exposure.contact) {
             contact.kinds.extend(more.kinds.iter().cloned());
             contact.kinds.sort_unstable();

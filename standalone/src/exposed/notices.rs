@@ -53,17 +53,17 @@ impl Notices {
         let (first, last) = self.span.unwrap_or((affected.first, affected.last));
         self.span = Some((first.min(affected.first), last.max(affected.last)));
         self.kinds.extend(kinds.iter().cloned());
-        for organization in &affected.organizations {
+        for (organization, concern) in &affected.organizations {
             let share = self.shares.entry(*organization).or_insert_with(|| Share {
-                first: affected.first,
-                last: affected.last,
+                first: concern.first,
+                last: concern.last,
                 patients: BTreeSet::new(),
                 observations: 0,
             });
-            share.first = share.first.min(affected.first);
-            share.last = share.last.max(affected.last);
+            share.first = share.first.min(concern.first);
+            share.last = share.last.max(concern.last);
             share.patients.insert(affected.patient);
-            share.observations += count(affected.observations.len());
+            share.observations += count(concern.observations.len());
         }
         let contact = affected.contact.as_ref();
         let text = filled(

@@ -191,14 +191,14 @@ static CATALOGUE: [Entry; 28] = [
     entry(
         Check::Backups,
         "backups",
-        "Automated backups are kept for seven days or more, and the last one is of the last two days",
-        "Give the provider's description by --facts; turn on automated backups of 7 to 35 days.",
+        "A backup of the last two days is kept, by jhe or by the provider for seven days or more",
+        "Set BACKUP_TO and let `jhe backup` run daily; or give the provider's description by --facts, and turn on automated backups of 7 to 35 days.",
     ),
     entry(
         Check::RestoreDrill,
         "restore-drill",
-        "Restoring a backup was tried",
-        "Restore a backup into an empty server, run `jhe verify` on it, and keep the report.",
+        "Restoring a backup was tried in the last ten days, and succeeded",
+        "Run `jhe backup verify`, and see that it runs weekly: it needs the login of the owner, who has to have the right to make databases.",
     ),
     entry(
         Check::AsMigrated,

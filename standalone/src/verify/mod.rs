@@ -3,6 +3,7 @@
 //! What is protected by law has to be shown to be. Each [`Check`] asks one thing of the deployment that the environment leads to
 //! and gives a [`Verdict`] with its reason. What cannot be seen from here is said to be so; it never passes.
 
+mod backups;
 mod catalogue;
 mod database;
 mod old_tls;
@@ -177,7 +178,7 @@ impl Subject {
             Check::Passwords => database::passwords(self).await,
             Check::AuditImmutable => database::audit_immutable(self).await,
             Check::Storage => storage::encrypted(self),
-            Check::Backups => provider::backups(self),
+            Check::Backups => backups::kept(self).await,
             Check::AsMigrated | Check::AccessControl | Check::UploadNeedsConsent | Check::RevocationHides => {
                 if scratch.is_none() {
                     *scratch = Some(world::Scratch::make(self).await);
@@ -190,7 +191,7 @@ impl Subject {
             }
             Check::SecondFactors => database::second_factors(self).await,
             Check::SecretsAge => secrets_age::age(self).await,
-            Check::RestoreDrill => absent("records no restore drills"),
+            Check::RestoreDrill => backups::drilled(self).await,
             Check::Seals => sealed::verify(self).await,
             Check::Retention => absent("has no job that deletes by a retention policy"),
         }

@@ -99,15 +99,10 @@ pub fn private_by(target: Target, facts: &Value) -> Verdict {
     }
 }
 
-/// Automated backups.
-pub(super) fn backups(subject: &Subject) -> Verdict {
-    match (description(subject), subject.target) {
-        (Ok(facts), target) => backups_by(target, facts, subject.app.now()),
-        (Err(_), Target::SelfHosted | Target::Local) => {
-            Verdict::NotCheckable("jhe makes no backups itself, and no provider describes any".to_owned())
-        }
-        (Err(verdict), _) => verdict,
-    }
+/// Automated backups, where a provider describes them.
+pub(super) fn backups(subject: &Subject) -> Option<Verdict> {
+    let facts = description(subject).ok()?;
+    Some(backups_by(subject.target, facts, subject.app.now()))
 }
 
 /// Automated backups, by a description.

@@ -37,6 +37,7 @@ pub const MEMBER: Shape = Shape {
         required("firstName", Kind::AnyText),
         required("lastName", Kind::AnyText),
         required("role", Kind::OneOf(&["viewer", "member", "manager"])),
+        optional("isActive", Kind::Boolean).about("Whether the account can be used: for managers and super admins."),
     ],
 };
 

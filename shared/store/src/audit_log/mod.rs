@@ -68,6 +68,12 @@ pub struct AuditFilter {
     pub study: Option<i32>,
     /// Of an organization.
     pub organization: Option<i32>,
+    /// Attempts to open this account.
+    pub subject: Option<i32>,
+    /// From this address.
+    pub address: Option<String>,
+    /// What a finding of the security monitor was found by.
+    pub finding: Option<i32>,
     /// One of these: `read`, `search`, `create`, `update`, `delete`, `execute`.
     pub actions: Vec<String>,
     /// How it ended.

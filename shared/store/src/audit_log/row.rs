@@ -30,6 +30,14 @@ pub struct LoggedActor {
     pub patient: Option<i32>,
 }
 
+impl LoggedActor {
+    /// What stands for the person in a text: the name, or the e-mail of an account without one.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        if self.name.is_empty() { &self.email } else { &self.name }
+    }
+}
+
 /// One event, with what whoever reads it may know.
 #[derive(Clone, Debug)]
 pub struct LoggedEvent {

@@ -7,6 +7,9 @@ use tokio_postgres::types::{ToSql, Type};
 /// count, 8 organizations and 9 patients that the record of the reading names.
 const FIXED: usize = 9;
 
+/// So many events are held at once, at most.
+const AT_ONCE: i64 = 1_000;
+
 /// What of an event one may know.
 struct View {
     /// The organizations whose events these are, if they are of organizations.
@@ -29,6 +32,8 @@ struct View {
     observations: &'static str,
     /// From where.
     source: &'static str,
+    /// Whether what the actor said of the reason is shown: it may name whom the event is of.
+    reason: &'static str,
     /// Whether what is for super admins is shown.
     is_whole: &'static str,
 }
@@ -53,6 +58,7 @@ const OWN: View = View {
 SELECT coalesce(array_agg(o.id ORDER BY o.id), '{}') AS ids, coalesce(array_agg(DISTINCT k.text ORDER BY k.text), '{}') AS kinds
   FROM observation o JOIN scope k ON k.id = o.scope_id WHERE o.id = ANY (e.observation_ids) AND o.patient_id = $2",
     source: "NULL::text",
+    reason: "cardinality(e.patient_ids) = 1",
     is_whole: "false",
 };
 
@@ -80,6 +86,7 @@ SELECT CASE WHEN e.organization_ids <@ ARRAY(SELECT d.id FROM domain d) THEN e.o
                         ORDER BY o.id)
             END AS ids, '{}'::text[] AS kinds",
     source: "CASE WHEN e.actor_type <> 'patient' THEN e.source_address END",
+    reason: "e.organization_ids <@ ARRAY(SELECT d.id FROM domain d)",
     is_whole: "false",
 };
 
@@ -108,8 +115,20 @@ const EVERYTHING: View = View {
     patients: "e.patient_ids",
     observations: "SELECT e.observation_ids AS ids, '{}'::text[] AS kinds",
     source: "e.source_address",
+    reason: "true",
     is_whole: "true",
 };
+
+/// The actor's role in the organizations `o` that are named. Where the roles are not the same in all organizations of the event,
+/// `detail` has each.
+fn role(organization: &str) -> String {
+    format!(
+        "CASE WHEN e.detail ? 'roles'
+              THEN (SELECT max((e.detail->'roles'->>(o.id::text))::member_role) FROM organization o
+                     WHERE o.id = ANY (e.organization_ids) AND {organization})
+              ELSE e.actor_role END"
+    )
+}
 
 /// When the reading is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,13 +167,17 @@ impl Statement {
         };
         let candidates =
             |condition: &str, order: &str, limit: &str| candidates(organization.as_deref(), condition, order, limit);
+        // The first page is among what is counted: it is found once, and planned once for all parts of the audit.
+        let is_counted_too = slice.after.is_none() && (1..=AT_ONCE).contains(&slice.counted);
         let parts = Parts {
             page: candidates(
                 &format!("{matching} AND {from_here}"),
                 "ORDER BY e.occurred_at DESC, e.id DESC",
-                "$5 + $6 + 1",
+                if is_counted_too { "greatest($5 + $6 + 1, $7)" } else { "$5 + $6 + 1" },
             ),
-            total: if slice.counted > 0 {
+            total: if is_counted_too {
+                "SELECT least(count(*), $7) FROM page".to_owned()
+            } else if slice.counted > 0 {
                 format!("SELECT count(*) FROM ({}) c", candidates(&matching, "", "$7"))
             } else {
                 "0".to_owned()
@@ -230,6 +253,18 @@ impl Statement {
             let (id, View { organization, .. }) = (self.bind(id, Type::INT4), view);
             all.push(format!("e.organization_ids @> ARRAY[{id}] AND EXISTS (SELECT FROM organization o WHERE o.id = {id} AND {organization})"));
         }
+        if let Some(id) = filter.subject {
+            all.push(format!("e.subject_user_id = {}", self.bind(id, Type::INT4)));
+        }
+        if let Some(address) = &filter.address {
+            all.push(format!("e.source_address = {}", self.bind(address.clone(), Type::TEXT)));
+        }
+        if let Some(id) = filter.finding {
+            let id = self.bind(id, Type::INT4);
+            all.push(format!(
+                "e.id = ANY (ARRAY(SELECT unnest(f.event_ids) FROM security_finding f WHERE f.id = {id}))"
+            ));
+        }
         if !filter.actions.is_empty() {
             all.push(format!("e.action = ANY ({})", self.bind(filter.actions.clone(), Type::TEXT_ARRAY)));
         }
@@ -282,7 +317,10 @@ struct Parts {
 
 /// The whole statement. It has at least one row, so that the total of an empty page is told.
 fn text(view: &View, Parts { page, total, is_recorded }: &Parts) -> String {
-    let View { domain, is_allowed, actor, study, organization, patients, observations, source, is_whole, .. } = view;
+    let View {
+        domain, is_allowed, actor, study, organization, patients, observations, source, reason, is_whole, ..
+    } = view;
+    let role = role(organization);
     format!(
         "
 WITH domain AS MATERIALIZED ({domain}
@@ -291,33 +329,37 @@ WITH domain AS MATERIALIZED ({domain}
 ), page AS MATERIALIZED (
   SELECT x.* FROM gate g CROSS JOIN LATERAL ({page}) x WHERE g.is_allowed
 ), shown AS MATERIALIZED (
-  SELECT * FROM page ORDER BY occurred_at DESC, id DESC LIMIT $5 OFFSET $6
+  SELECT e.*, {patients} AS shown_patients, CASE WHEN {actor} THEN e.actor_user_id END AS shown_actor
+    FROM (SELECT * FROM page ORDER BY occurred_at DESC, id DESC LIMIT $5 OFFSET $6) e
+), people AS MATERIALIZED (
+  SELECT ARRAY(SELECT p.id FROM patient p WHERE p.id = ANY ($9) UNION SELECT unnest(s.shown_patients) FROM shown s ORDER BY 1) AS patients,
+         coalesce((SELECT jsonb_agg(DISTINCT s.shown_actor) FROM shown s WHERE s.shown_actor IS NOT NULL), '[]') AS users
 ), total AS MATERIALIZED (
   SELECT (CASE WHEN g.is_allowed THEN ({total}) END)::int8 AS n FROM gate g
 )
 SELECT a.is_allowed, a.own_role::text AS own_role, a.event_id, (SELECT count(*) FROM page) > $5 + $6 AS more, coalesce((SELECT n FROM total), 0) AS total,
-       e.id, e.occurred_at, e.request_id, e.actor_type, e.actor_role::text AS role, e.action, e.resource_type, e.outcome, e.refused_by, e.privileged,
+       e.id, e.occurred_at, e.request_id, e.actor_type, ({role})::text AS role, e.action, e.resource_type, e.outcome, e.refused_by, e.privileged,
        CASE WHEN {is_whole} THEN e.session END AS session, CASE WHEN {is_whole} THEN e.subject_user_id END AS subject_user_id,
        CASE WHEN {is_whole} THEN e.detail END AS detail, {source} AS source_address,
        CASE WHEN e.on_behalf_of = ANY (v.patient_ids) THEN e.on_behalf_of END AS on_behalf_of,
        u.id AS user_id, u.email, concat_ws(' ', nullif(u.first_name, ''), nullif(u.last_name, '')) AS user_name,
        (SELECT p.id FROM practitioner p WHERE p.user_id = u.id) AS practitioner_id, (SELECT p.id FROM patient p WHERE p.user_id = u.id) AS patient_id,
-       CASE WHEN u.id IS NOT NULL THEN e.reason END AS reason,
+       CASE WHEN u.id IS NOT NULL AND {reason} THEN e.reason END AS reason,
        c.id AS client_id, c.name AS client_name, v.patient_ids, w.ids AS observation_ids, w.kinds,
        coalesce((SELECT jsonb_agg(jsonb_build_object('id', s.id, 'name', s.name) ORDER BY s.id) FROM study s
                   WHERE s.id = ANY (e.study_ids) AND {study}), '[]') AS studies,
        coalesce((SELECT jsonb_agg(jsonb_build_object('id', o.id, 'name', o.name) ORDER BY o.id) FROM organization o
                   WHERE o.id = ANY (e.organization_ids) AND {organization}), '[]') AS organizations
   FROM (SELECT g.*, CASE WHEN {is_recorded}
-                         THEN audit_record($1, 'allowed', NULL, ARRAY(SELECT o.id FROM organization o WHERE o.id = ANY ($8) ORDER BY o.id), '{{}}',
-                                           ARRAY(SELECT p.id FROM patient p WHERE p.id = ANY ($9) ORDER BY p.id), '{{}}',
+                         THEN audit_record($1 || jsonb_build_object('detail', jsonb_build_object('users', p.users)), 'allowed', NULL,
+                                           ARRAY(SELECT o.id FROM organization o WHERE o.id = ANY ($8) ORDER BY o.id), '{{}}', p.patients, '{{}}',
                                            (SELECT max(m.role) FROM organization_member m WHERE m.practitioner_id = $2
                                                AND m.organization_id IN (SELECT d.id FROM domain d))) END AS event_id
-          FROM gate g) a
+          FROM gate g CROSS JOIN people p) a
   LEFT JOIN (shown e
-             CROSS JOIN LATERAL (SELECT {patients} AS patient_ids) v
+             CROSS JOIN LATERAL (SELECT e.shown_patients AS patient_ids) v
              CROSS JOIN LATERAL ({observations}) w
-             LEFT JOIN app_user u ON u.id = e.actor_user_id AND {actor}
+             LEFT JOIN app_user u ON u.id = e.shown_actor
              LEFT JOIN oauth_client c ON c.id = e.client_id) ON true
  ORDER BY e.occurred_at DESC, e.id DESC"
     )

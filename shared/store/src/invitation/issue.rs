@@ -71,7 +71,7 @@ pub struct InvitationOf {
 pub enum Issue {
     /// It is issued.
     Issued(IssuedInvitation),
-    /// There is no such patient.
+    /// There is no such patient, or who asks may not invite them any more.
     NoPatient,
     /// There is no such client, or it cannot exchange a code.
     NoClient,
@@ -79,16 +79,24 @@ pub enum Issue {
     NoChallenge,
     /// The patient's studies that use the client have all ended.
     StudiesEnded,
+    /// The patient is also of an organization in which who asks is nobody: the link is not shown, only sent.
+    ByEmailOnly,
     /// Enough has been sent.
     TooMany,
 }
 
-/// So that of two invitations issued at the same time one ends the other. It does not wait for uploads.
-const LOCK: &str = "SELECT FROM patient WHERE id = $1 FOR NO KEY UPDATE";
+/// So that of two invitations issued at the same time one ends the other, and that none is issued while the patient joins an
+/// organization. It does not wait for uploads.
+pub(crate) const PATIENT_IN_TURN: &str = "SELECT FROM patient WHERE id = $1 FOR NO KEY UPDATE";
+
+/// So that nobody issues an invitation while their role is taken. Invitations do not wait for each other.
+const ROLES_STAY: &str = "
+SELECT FROM organization o WHERE o.id IN (SELECT organization_id FROM patient_organization WHERE patient_id = $1) FOR SHARE";
 
 /// One row, always: what came of it, and the invitation if it was issued. Each is recorded, with the organizations by which it was
 /// allowed and the role in them; a super admin's with all of the patient. It is of these organizations, and ends what is open of
-/// them; what another organization issued stays.
+/// them; what another organization issued stays. To whom it is shown can use it, and so act as the patient in every organization of
+/// theirs: it is shown to who works in all of them, and to super admins.
 ///
 /// 1 audit context, 2 patient, 3 client, 4 token, 5 who issues, 6 end, 7 and 8 the most mails (none: not mailed), 9 the
 /// invitation that is replaced, 10 whether there is a fixed challenge.
@@ -102,6 +110,8 @@ WITH allowing AS MATERIALIZED (
                 WHERE p.user_id = ($1->>'actor_user_id')::int AND $1->>'actor_type' = 'practitioner') r
       ON r.organization_id = o.organization_id
    WHERE o.patient_id = $2 AND (r.role >= 'member' OR $1->>'actor_type' = 'super_admin')
+), issuer AS MATERIALIZED (
+  SELECT id FROM app_user WHERE id = $5 AND is_active AND (is_superuser OR $1->>'actor_type' <> 'super_admin') FOR KEY SHARE
 ), who AS MATERIALIZED (
   SELECT p.id, u.email FROM patient p JOIN app_user u ON u.id = p.user_id WHERE p.id = $2
 ), app AS MATERIALIZED (
@@ -109,13 +119,16 @@ WITH allowing AS MATERIALIZED (
    WHERE c.id = $3 AND cardinality(c.redirect_uris) > 0 AND 'authorization_code' = ANY (c.grant_types)
      AND c.invitation_url IS NOT NULL AND c.deleted_at IS NULL AND c.contained_at IS NULL
 ), verdict AS MATERIALIZED (
-  SELECT CASE WHEN NOT EXISTS (SELECT FROM who) THEN 'no_patient'
+  SELECT CASE WHEN NOT EXISTS (SELECT FROM who) OR NOT EXISTS (SELECT FROM issuer)
+                OR $1->>'actor_type' <> 'super_admin' AND NOT EXISTS (SELECT FROM allowing) THEN 'no_patient'
               WHEN NOT EXISTS (SELECT FROM app) THEN 'no_client'
               WHEN (SELECT static_pkce FROM app) AND NOT $10 THEN 'no_challenge'
               WHEN (SELECT bool_and({HAS_ENDED})
                       FROM study_client c JOIN study s ON s.id = c.study_id
                       JOIN study_patient e ON e.study_id = s.id AND e.patient_id = $2
                      WHERE c.client_id = $3) THEN 'studies_ended'
+              WHEN $7 IS NULL AND EXISTS (SELECT FROM patient_organization o
+                     WHERE o.patient_id = $2 AND o.organization_id NOT IN (SELECT organization_id FROM allowing)) THEN 'by_email_only'
               WHEN (SELECT count(*) FROM invitation
                      WHERE patient_id = $2 AND emailed AND issued_at > clock_timestamp() - interval '1 day') >= $7
                 OR (SELECT count(*) FROM invitation
@@ -210,8 +223,10 @@ impl Store {
     ) -> Result<Issue, StoreError> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
-        let lock = transaction.prepare_cached(LOCK).await?;
-        transaction.execute(&lock, &[&invitation.patient.0]).await?;
+        for lock in [PATIENT_IN_TURN, ROLES_STAY] {
+            let lock = transaction.prepare_cached(lock).await?;
+            transaction.execute(&lock, &[&invitation.patient.0]).await?;
+        }
         let issue = issue(&transaction, context, invitation).await?;
         if let (Issue::Issued(IssuedInvitation { static_pkce: true, .. }), Some(challenge)) =
             (&issue, invitation.static_challenge)
@@ -285,6 +300,7 @@ async fn issue(
         "no_client" => Issue::NoClient,
         "no_challenge" => Issue::NoChallenge,
         "studies_ended" => Issue::StudiesEnded,
+        "by_email_only" => Issue::ByEmailOnly,
         _ => Issue::TooMany,
     })
 }

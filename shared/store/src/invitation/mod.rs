@@ -6,6 +6,7 @@
 mod issue;
 mod read;
 mod redeem;
+mod shown;
 
 pub use issue::{InvitationOf, Issue, IssuedInvitation, NewInvitation, Rate};
 pub use read::{Invitation, InvitationFilter, InvitationPage};
@@ -19,4 +20,6 @@ pub(crate) const VISIBLE: &str = "
               JOIN organization_member m ON m.organization_id = x.organization_id
              WHERE x.invitation_id = i.id AND m.practitioner_id = $1))";
 
+pub(crate) use issue::PATIENT_IN_TURN;
 pub(crate) use redeem::{OPEN_STATIC_CODE, REDEEMED_AS_CODE};
+pub(crate) use shown::{CANCELLED, CANCELLED_FOR, cancel_shown, end_shown_to};

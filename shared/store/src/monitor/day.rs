@@ -97,15 +97,15 @@ DELETE FROM activity_day a
  WHERE a.day < $1 - 400 AND EXISTS (SELECT FROM activity_day l WHERE l.user_id = a.user_id AND l.day > a.day)";
 
 /// What is in the log and not archived would be lost with the disk. Where nothing is archived, nothing is said.
-const BACKUP_LAG: &str = "
+const ARCHIVE_LAG: &str = "
 SELECT greatest(extract(epoch FROM clock_timestamp() - last_archived_time), 0)::bigint
   FROM pg_stat_archiver WHERE current_setting('archive_mode') <> 'off'";
 
 impl Store {
     /// How many seconds ago the database's log of changes was archived, where it is.
-    pub async fn backup_lag(&self) -> Result<Option<i64>, StoreError> {
+    pub async fn archive_lag(&self) -> Result<Option<i64>, StoreError> {
         let client = self.connection().await?;
-        let statement = client.prepare_typed_cached(BACKUP_LAG, &[]).await?;
+        let statement = client.prepare_typed_cached(ARCHIVE_LAG, &[]).await?;
         Ok(client.query_opt(&statement, &[]).await?.map(|row| row.try_get(0)).transpose()?.flatten())
     }
 

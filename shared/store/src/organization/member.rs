@@ -1,6 +1,10 @@
 //! Who works in an organization, and in which role.
 
-use crate::{Store, StoreError, observation::Reader};
+use crate::{
+    Store, StoreError,
+    invitation::{CANCELLED, CANCELLED_FOR, cancel_shown},
+    observation::Reader,
+};
 use audit::{Context, RefusedBy};
 use authz::{OrganizationId, Role, UserId};
 use jiff::Timestamp;
@@ -21,6 +25,9 @@ pub struct Member {
     pub last_name: String,
     /// `viewer`, `member` or `manager`.
     pub role: String,
+    /// Whether the account can be used: for managers of the organization and super admins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_active: Option<bool>,
 }
 
 /// A role as it was given.
@@ -73,8 +80,9 @@ WITH own AS MATERIALIZED (
                     WHEN role IS NULL THEN 'organization' END AS refused_by
     FROM own
 )
-SELECT a.refused_by, a.event_id, u.id, u.email, u.first_name, u.last_name, m.role::text AS role
-  FROM (SELECT v.refused_by, audit_record($4 || CASE WHEN v.refused_by IS NULL THEN jsonb_build_object('detail', jsonb_build_object('users',
+SELECT a.refused_by, a.event_id, u.id, u.email, u.first_name, u.last_name, m.role::text AS role,
+       CASE WHEN $3 OR a.role = 'manager' THEN u.is_active END AS is_active
+  FROM (SELECT v.refused_by, v.role, audit_record($4 || CASE WHEN v.refused_by IS NULL THEN jsonb_build_object('detail', jsonb_build_object('users',
                                                         ARRAY(SELECT p.user_id FROM organization_member o JOIN practitioner p ON p.id = o.practitioner_id
                                                                WHERE o.organization_id = $5 ORDER BY 1))) ELSE '{}' END,
                                           CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
@@ -105,9 +113,17 @@ const ACTORS_ROLE: &str = "
 (SELECT m.role FROM organization_member m JOIN practitioner p ON p.id = m.practitioner_id
   WHERE m.organization_id = $2 AND p.user_id = ($1->>'actor_user_id')::int)";
 
+/// What the account $3 issued for the organization $2 and was shown, for each row of `from`: it has the tokens.
+fn cancel_shown_for_organization(from: &str, condition: &str) -> String {
+    let of_role =
+        "i.issued_by = $3 AND i.id IN (SELECT invitation_id FROM invitation_organization WHERE organization_id = $2)";
+    cancel_shown(from, &format!("{condition} AND {of_role}"))
+}
+
 /// 1 audit context, 2 organization, 3 account, 4 role, 5 and 6 the reader. No row: nobody. In the record the role is the
-/// member that has the account's number.
+/// member that has the account's number. Who becomes a viewer invites no more.
 fn give() -> String {
+    let cancelled = cancel_shown_for_organization("verdict v, given g", "v.role >= 'member' AND g.role < 'member'");
     format!(
         "
 WITH {TARGET}, verdict AS MATERIALIZED (
@@ -117,7 +133,7 @@ WITH {TARGET}, verdict AS MATERIALIZED (
   SELECT $2, id, $4::text::member_role FROM verdict WHERE is_last IS NOT TRUE
   ON CONFLICT (practitioner_id, organization_id) DO UPDATE SET role = excluded.role
   RETURNING id, organization_id, practitioner_id, role
-)
+), cancelled AS ({cancelled})
 SELECT coalesce(v.is_last, false) AS is_last, g.id, v.id AS practitioner, v.first_name, v.last_name,
        v.last_updated AS practitioner_updated, v.role IS NULL AS is_new, o.name, o.type, o.part_of, o.last_updated,
        ARRAY(SELECT m.organization_id FROM organization_member m
@@ -126,16 +142,16 @@ SELECT coalesce(v.is_last, false) AS is_last, g.id, v.id AS practitioner, v.firs
              UNION SELECT g.organization_id WHERE g.id IS NOT NULL ORDER BY 1) AS organizations,
        CASE WHEN v.is_last THEN audit_record($1, 'denied', 'invalid', ARRAY[$2], '{{}}', '{{}}', '{{}}', {ACTORS_ROLE})
             ELSE audit_record($1 || jsonb_build_object('detail', jsonb_build_object('user', v.user_id)), 'allowed', NULL,
-                              ARRAY[$2], '{{}}', '{{}}', '{{}}', {ACTORS_ROLE},
+                              ARRAY[$2], '{{}}', {CANCELLED_FOR}, '{{}}', {ACTORS_ROLE},
                               CASE WHEN v.role IS NOT NULL THEN jsonb_build_object('role', v.role) END,
-                              jsonb_build_object('role', g.role)) END
+                              jsonb_build_object('role', g.role) || coalesce({CANCELLED}, '{{}}')) END
   FROM verdict v JOIN organization o ON o.id = $2 LEFT JOIN given g ON true"
     )
 }
 
-/// 1 audit context, 2 organization, 3 account. No row: nobody. With the role end the open invitations that the account issued for
-/// the organization and was shown: it has their tokens.
+/// 1 audit context, 2 organization, 3 account. No row: nobody.
 fn take() -> String {
+    let cancelled = cancel_shown_for_organization("taken", "true");
     format!(
         "
 WITH {TARGET}, verdict AS MATERIALIZED (
@@ -144,20 +160,11 @@ WITH {TARGET}, verdict AS MATERIALIZED (
   DELETE FROM organization_member m USING verdict v
    WHERE m.organization_id = $2 AND m.practitioner_id = v.id AND NOT v.is_last
   RETURNING m.role
-), cancelled AS (
-  UPDATE invitation i SET status = 'cancelled', last_updated = clock_timestamp()
-    FROM taken
-   WHERE i.issued_by = $3 AND i.status = 'issued' AND NOT i.emailed
-     AND i.id IN (SELECT invitation_id FROM invitation_organization WHERE organization_id = $2)
-  RETURNING i.id, i.patient_id
-)
+), cancelled AS ({cancelled})
 SELECT v.is_last,
        CASE WHEN v.is_last THEN audit_record($1, 'denied', 'invalid', ARRAY[$2], '{{}}', '{{}}', '{{}}', {ACTORS_ROLE})
             ELSE audit_record($1 || jsonb_build_object('detail', jsonb_build_object('user', v.user_id)), 'allowed', NULL,
-                              ARRAY[$2], '{{}}', ARRAY(SELECT DISTINCT patient_id FROM cancelled ORDER BY 1), '{{}}',
-                              {ACTORS_ROLE}, jsonb_build_object('role', v.role),
-                              (SELECT jsonb_build_object('cancelled invitations', jsonb_agg(id ORDER BY id)) FROM cancelled
-                               HAVING count(*) > 0)) END
+                              ARRAY[$2], '{{}}', {CANCELLED_FOR}, '{{}}', {ACTORS_ROLE}, jsonb_build_object('role', v.role), {CANCELLED}) END
   FROM verdict v"
     )
 }
@@ -188,6 +195,7 @@ impl Store {
                     first_name: row.try_get("first_name")?,
                     last_name: row.try_get("last_name")?,
                     role: row.try_get("role")?,
+                    is_active: row.try_get("is_active")?,
                 });
             }
         }

@@ -110,7 +110,8 @@ WITH was AS MATERIALIZED (
 ), cancelled AS (
   UPDATE invitation i SET status = 'cancelled', last_updated = clock_timestamp()
     FROM gone g
-   WHERE i.patient_id = g.patient_id AND i.status = 'issued'
+   WHERE i.patient_id = g.patient_id
+     AND (i.status = 'issued' OR i.status = 'redeemed' AND NOT i.emailed AND i.expires_at > clock_timestamp())
      AND EXISTS (SELECT FROM invitation_organization x WHERE x.invitation_id = i.id AND x.organization_id = $3)
      AND NOT EXISTS (SELECT FROM invitation_organization x
                        JOIN patient_organization o ON o.organization_id = x.organization_id AND o.patient_id = i.patient_id

@@ -1,6 +1,9 @@
 //! Requests of organizations to patients of others, which only the patient can accept.
 
-use crate::{Store, StoreError};
+use crate::{
+    Store, StoreError,
+    invitation::{CANCELLED, PATIENT_IN_TURN, cancel_shown},
+};
 use audit::Context;
 use authz::{OrganizationId, PatientId};
 use jiff::Timestamp;
@@ -41,12 +44,12 @@ pub struct AskingOrganization {
 }
 
 /// What came of asking a patient.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asking {
     /// The patient belongs to the organization already.
     Member,
-    /// The request as it stands: a new one, or the one that was there.
-    Asked(OrganizationRequest),
+    /// The patient has a request: a new one, or the one that was there.
+    Asked,
     /// There is no such patient.
     NoPatient,
 }
@@ -63,7 +66,8 @@ pub enum Decision {
 }
 
 /// 1 audit context, 2 patient, 3 organization. A request that was accepted, and whose patient has left since, is asked anew;
-/// one that was refused is not.
+/// one that was refused is not. Managers read their organization's log: for them a number that nobody has is asked as any other. Of
+/// super admins, who are told that there is nobody, the caller records it.
 const ASK: &str = "
 WITH person AS MATERIALIZED (
   SELECT p.id, EXISTS (SELECT FROM patient_organization o WHERE o.patient_id = p.id AND o.organization_id = $3) AS belongs
@@ -80,13 +84,14 @@ WITH person AS MATERIALIZED (
         status = CASE WHEN r.status = 'accepted' THEN 'pending' ELSE r.status END
   RETURNING *
 )
-SELECT p.belongs, r.id, r.patient_id, r.status, r.requested_at, r.decided_at,
-       o.id AS organization_id, o.name AS organization_name, o.type AS organization_type,
-       audit_record($1, 'allowed', NULL, ARRAY[$3], '{}', ARRAY[p.id], '{}',
+SELECT p.id IS NOT NULL AS is_there, p.belongs,
+       CASE WHEN p.id IS NOT NULL OR $1->>'actor_type' <> 'super_admin' THEN
+       audit_record(CASE WHEN p.id IS NULL THEN $1 || jsonb_build_object('detail', jsonb_build_object('nobody', $2)) ELSE $1 END,
+                    'allowed', NULL, ARRAY[$3], '{}', array_remove(ARRAY[p.id], NULL), '{}',
                     (SELECT m.role FROM organization_member m JOIN practitioner c ON c.id = m.practitioner_id
                       WHERE m.organization_id = $3 AND c.user_id = ($1->>'actor_user_id')::int),
-                    CASE WHEN r.id IS NOT NULL THEN to_jsonb(w) END, to_jsonb(r)) AS event_id
-  FROM person p LEFT JOIN asked r ON true LEFT JOIN was w ON true LEFT JOIN organization o ON o.id = r.organization_id";
+                    CASE WHEN r.id IS NOT NULL THEN to_jsonb(w) END, to_jsonb(r)) END AS event_id
+  FROM (VALUES (1)) one LEFT JOIN person p ON true LEFT JOIN asked r ON true LEFT JOIN was w ON true";
 
 /// 1 audit context, 2 patient.
 const LIST: &str = "
@@ -97,8 +102,16 @@ SELECT a.event_id, r.id, r.patient_id, r.status, r.requested_at, r.decided_at,
  ORDER BY r.id DESC";
 
 /// 1 audit context, 2 patient, 3 request or null, 4 organization or null, 5 the decision. What is accepted cannot be refused
-/// afterwards; what is refused can be accepted.
-const DECIDE: &str = "
+/// afterwards; what is refused can be accepted. That somebody refused is not of the organization: its log would tell. Who joins is of one organization more than those that were shown a link: the links
+/// that were not shown by this organization too end.
+fn decide() -> String {
+    let cancelled = cancel_shown(
+        "joined j",
+        "i.patient_id = j.patient_id
+         AND NOT EXISTS (SELECT FROM invitation_organization x WHERE x.invitation_id = i.id AND x.organization_id = j.organization_id)",
+    );
+    format!(
+        "
 WITH was AS MATERIALIZED (
   SELECT r.* FROM organization_request r
    WHERE r.patient_id = $2 AND (r.id = $3 OR r.organization_id = $4) FOR NO KEY UPDATE
@@ -110,16 +123,19 @@ WITH was AS MATERIALIZED (
   INSERT INTO patient_organization (patient_id, organization_id)
   SELECT patient_id, organization_id FROM decided WHERE $5 = 'accepted'
   ON CONFLICT DO NOTHING
-  RETURNING patient_id
+  RETURNING patient_id, organization_id
 ), changed AS (
   UPDATE patient p SET last_updated = clock_timestamp() FROM joined j WHERE p.id = j.patient_id
-)
+), cancelled AS ({cancelled})
 SELECT w.id, w.patient_id, coalesce(d.status, w.status) AS status, w.requested_at, coalesce(d.decided_at, w.decided_at) AS decided_at,
        o.id AS organization_id, o.name AS organization_name, o.type AS organization_type,
        audit_record($1, CASE WHEN d.id IS NULL AND $5 = 'refused' THEN 'denied' ELSE 'allowed' END,
-                    CASE WHEN d.id IS NULL AND $5 = 'refused' THEN 'invalid' END, ARRAY[w.organization_id], '{}', ARRAY[w.patient_id], '{}', NULL,
-                    CASE WHEN d.id IS NOT NULL THEN to_jsonb(w) END, to_jsonb(d)) AS event_id
-  FROM was w JOIN organization o ON o.id = w.organization_id LEFT JOIN decided d ON d.id = w.id";
+                    CASE WHEN d.id IS NULL AND $5 = 'refused' THEN 'invalid' END, CASE WHEN coalesce(d.status, w.status) = 'refused' THEN '{{}}' ELSE ARRAY[w.organization_id] END,
+                    '{{}}', ARRAY[w.patient_id], '{{}}', NULL,
+                    CASE WHEN d.id IS NOT NULL THEN to_jsonb(w) END, to_jsonb(d) || coalesce({CANCELLED}, '{{}}')) AS event_id
+  FROM was w JOIN organization o ON o.id = w.organization_id LEFT JOIN decided d ON d.id = w.id"
+    )
+}
 
 impl Store {
     /// Asks a patient to belong to an organization, with the audit record, in one statement. Who is asked already, or has
@@ -132,12 +148,11 @@ impl Store {
     ) -> Result<Asking, StoreError> {
         let client = self.connection().await?;
         let statement = client.prepare_typed_cached(ASK, &[Type::JSONB, Type::INT4, Type::INT4]).await?;
-        let row = client.query_opt(&statement, &[&Json(context), &patient.0, &organization.0]).await?;
-        let Some(row) = row else { return Ok(Asking::NoPatient) };
-        Ok(match request(&row)? {
-            _ if row.try_get("belongs")? => Asking::Member,
-            Some(asked) => Asking::Asked(asked),
-            None => return Err(StoreError::Corrupt("asked")),
+        let row = client.query_one(&statement, &[&Json(context), &patient.0, &organization.0]).await?;
+        Ok(match (row.try_get("is_there")?, row.try_get("belongs")?) {
+            (false, _) => Asking::NoPatient,
+            (true, Some(true)) => Asking::Member,
+            (true, _) => Asking::Asked,
         })
     }
 
@@ -154,7 +169,7 @@ impl Store {
     }
 
     /// A patient accepts or refuses a request, named by its id or by its organization, with the audit record, in one
-    /// statement.
+    /// transaction.
     pub async fn decide_on_organization(
         &self,
         context: &Context,
@@ -162,12 +177,17 @@ impl Store {
         (id, organization): (Option<i32>, Option<OrganizationId>),
         accepts: bool,
     ) -> Result<Decision, StoreError> {
-        let client = self.connection().await?;
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        let turn = transaction.prepare_typed_cached(PATIENT_IN_TURN, &[Type::INT4]).await?;
+        transaction.query_opt(&turn, &[&patient.0]).await?;
         let types = [Type::JSONB, Type::INT4, Type::INT4, Type::INT4, Type::TEXT];
-        let statement = client.prepare_typed_cached(DECIDE, &types).await?;
+        let statement = transaction.prepare_typed_cached(&decide(), &types).await?;
         let decision = if accepts { "accepted" } else { "refused" };
         let organization = organization.map(|id| id.0);
-        let row = client.query_opt(&statement, &[&Json(context), &patient.0, &id, &organization, &decision]).await?;
+        let row =
+            transaction.query_opt(&statement, &[&Json(context), &patient.0, &id, &organization, &decision]).await?;
+        transaction.commit().await?;
         let Some(row) = row else { return Ok(Decision::Missing) };
         Ok(match request(&row)? {
             Some(request) if request.status == decision => Decision::Decided(request),

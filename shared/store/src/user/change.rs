@@ -1,6 +1,6 @@
 //! Accounts made and changed.
 
-use crate::{Changed, Expected, Store, StoreError, client::own::end_own_clients};
+use crate::{Changed, Expected, Store, StoreError, client::own::end_clients_that_act_as, invitation::end_shown_to};
 use audit::Context;
 use authz::UserId;
 use jiff::Timestamp;
@@ -204,7 +204,10 @@ async fn standing_of(
         .await?;
     let result = row.try_get(0)?;
     if result == "done" && standing.is_active == Some(false) {
-        end_own_clients(transaction, context, id).await?;
+        end_clients_that_act_as(transaction, context, id).await?;
+    }
+    if result == "done" && (standing.is_active == Some(false) || standing.is_superuser == Some(false)) {
+        end_shown_to(transaction, context, id).await?;
     }
     Ok(match result {
         "done" => Changed::Done(StandingChange::Done),

@@ -1,0 +1,131 @@
+//! An event is of the organizations whose patients it concerns, and each of them sees the role that the actor has there.
+
+use end_to_end::World;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+/// The newest event of an organization's log that somebody caused.
+async fn newest(world: &World, manager: &str, organization: i32, actor: i32) -> Value {
+    let path = format!("/api/v1/organizations/{organization}/audit-events?actor={actor}&pageSize=1");
+    let (status, page) = world.get(manager, &path).await;
+    assert_eq!(status, StatusCode::OK, "{page}");
+    page["results"][0].clone()
+}
+
+#[tokio::test]
+async fn the_role_is_that_in_the_organizations_of_the_event_and_not_one_of_elsewhere() {
+    let world = World::new().await;
+    // Tom views 20003, is a member of 20007, and manages 20008.
+    for (path, role) in [
+        ("/FHIR/R5/Observation?patient=40001", "viewer"),
+        ("/FHIR/R5/Patient/40001", "viewer"),
+        ("/FHIR/R5/Patient?_id=40001", "viewer"),
+        ("/api/v1/patients/40001", "viewer"),
+        ("/api/v1/patients/global_lookup?email=ll_patient_peter%40example.com", "viewer"),
+        ("/FHIR/R5/Observation?patient=40003", "member"),
+        ("/FHIR/R5/Observation?patient=40004", "manager"),
+    ] {
+        let end = world.audit_end().await;
+        let (status, answer) = world.get("three_org_tom", path).await;
+        let event =
+            world.audit_after(end).await.into_iter().next().unwrap_or_else(|| panic!("{path}: {status} {answer}"));
+        assert_eq!(event.role.as_deref(), Some(role), "{path}: {event:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_an_event_of_several_organizations_each_sees_the_role_there() {
+    let world = World::new().await;
+    let (status, bundle) =
+        world.get("three_org_tom", "/FHIR/R5/Observation?patient=40001,40002,40003,40004,40005").await;
+    assert_eq!(status, StatusCode::OK, "{bundle}");
+    for (manager, organization, patients, role) in [
+        ("manager_mary", 20003, json!([40001, 40002]), "viewer"),
+        ("manager_mark", 20007, json!([40003]), "member"),
+        ("three_org_tom", 20008, json!([40004, 40005]), "manager"),
+    ] {
+        let event = newest(&world, manager, organization, 10005).await;
+        assert_eq!((&event["role"], &event["patientIds"]), (&json!(role), &patients), "{event}");
+    }
+    let (_, log) = world.get("ll_patient_peter", "/api/v1/patients/me/access-log").await;
+    let of_tom =
+        log["results"].as_array().expect("rows").iter().find(|row| row["actor"]["id"] == 10005).expect("a row");
+    assert_eq!(of_tom["role"], "viewer", "{log}");
+    let (_, log) = world.get("admin", "/api/v1/audit-events?actor=10005&organization=20003&pageSize=1").await;
+    let event = &log["results"][0];
+    assert_eq!(event["role"], "manager", "{event}");
+    assert_eq!(
+        event["detail"]["roles"],
+        json!({ "20003": "viewer", "20007": "member", "20008": "manager" }),
+        "{event}"
+    );
+}
+
+#[tokio::test]
+async fn managers_see_what_strangers_tried_with_their_patients() {
+    let world = World::new().await;
+    for (user, account, path) in [
+        ("manager_mark", 10008, "/FHIR/R5/Patient/40001"),
+        ("manager_mark", 10008, "/FHIR/R5/Observation?patient=40001"),
+        ("manager_mark", 10008, "/api/v1/patients/40001"),
+        ("ll_patient_pamela", 10007, "/FHIR/R5/Patient/40001"),
+    ] {
+        let (status, answer) = world.get(user, path).await;
+        assert!(status == StatusCode::FORBIDDEN || status == StatusCode::NOT_FOUND, "{path}: {answer}");
+        let event = newest(&world, "manager_mary", 20003, account).await;
+        assert_eq!((&event["outcome"], &event["patientIds"]), (&json!("denied"), &json!([40001])), "{path}: {event}");
+        assert_eq!(event["role"], Value::Null, "{path}: {event}");
+        assert_eq!(event["organizations"], json!([{ "id": 20003, "name": "Lifespan Lab" }]), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn managers_see_what_super_admins_read_of_their_patients_and_of_no_others() {
+    let world = World::new().await;
+    let path = "/FHIR/R5/Observation?patient=40001,40004";
+    let (status, bundle) = world.get("admin", path).await;
+    assert_eq!(status, StatusCode::OK, "{bundle}");
+    for (manager, organization, name, patient) in
+        [("manager_mary", 20003, "Lifespan Lab", 40001), ("three_org_tom", 20008, "Cosmic Cardio Lab", 40004)]
+    {
+        let event = newest(&world, manager, organization, 10001).await;
+        assert_eq!((&event["privileged"], &event["patientIds"]), (&json!(true), &json!([patient])), "{event}");
+        assert_eq!(event["organizations"], json!([{ "id": organization, "name": name }]), "{event}");
+        let of_others = if patient == 40001 { 40004 } else { 40001 };
+        let ids = world
+            .sql(&format!("SELECT id FROM observation WHERE patient_id = {of_others}"))
+            .await
+            .iter()
+            .map(|row| row.get::<_, i64>(0).to_string())
+            .collect::<Vec<_>>();
+        let shown = event["observationIds"].as_array().expect("ids");
+        assert!(
+            !shown.is_empty() && !shown.iter().any(|id| ids.contains(&id.as_str().expect("text").to_owned())),
+            "{event}"
+        );
+    }
+    let (_, log) = world.get("manager_mark", "/api/v1/organizations/20007/audit-events?actor=10001").await;
+    assert_eq!(log["count"], 0, "{log}");
+}
+
+#[tokio::test]
+async fn who_is_shown_the_audit_is_recorded_with_whom_it_showed() {
+    let world = World::new().await;
+    assert_eq!(world.get("viewer_victor", "/FHIR/R5/Observation?patient=40001").await.0, StatusCode::OK);
+    assert_eq!(world.get("three_org_tom", "/FHIR/R5/Observation?patient=40004").await.0, StatusCode::OK);
+    for (user, path, patients, users) in [
+        ("manager_mary", "/api/v1/organizations/20003/audit-events?pageSize=1", vec![40001], json!([10004])),
+        ("admin", "/api/v1/audit-events?actor=10005&pageSize=1", vec![40004], json!([10005])),
+        ("admin", "/FHIR/R5/AuditEvent?patient=40001&_count=1", vec![40001], Value::Null),
+        ("manager_mary", "/FHIR/R5/AuditEvent?patient=40001&_count=1", vec![40001], Value::Null),
+    ] {
+        let end = world.audit_end().await;
+        let (status, answer) = world.get(user, path).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let [event] = &world.audit_after(end).await[..] else { panic!("{path}: one record") };
+        assert_eq!(event.patients, patients, "{path}");
+        let detail: Value =
+            world.sql(&format!("SELECT detail FROM audit_event WHERE id > {end} ORDER BY id LIMIT 1")).await[0].get(0);
+        assert!(users.is_null() || detail["users"] == users, "{path}: {detail}");
+    }
+}

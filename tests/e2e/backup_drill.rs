@@ -1,0 +1,85 @@
+//! The restore drill: the newest backup is tried in a database of its own, and what was seen is remembered.
+
+use end_to_end::backups::{BackedUp, occasion};
+use runtime::{Failure, Occasion};
+use serde_json::{Value, json};
+use std::fs;
+
+/// What is remembered of drills: whether each succeeded, from the first.
+async fn drills(kept: &BackedUp) -> Vec<bool> {
+    let rows = kept.world.sql("SELECT succeeded FROM backup_run WHERE kind = 'drill' ORDER BY id").await;
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// Databases beside the world's.
+async fn left_over(kept: &BackedUp) -> i64 {
+    kept.world.count(&format!("SELECT count(*) FROM pg_database WHERE datname = '{}_drill'", kept.world.database)).await
+}
+
+async fn call(kept: &BackedUp, input: Value) -> Result<Value, Failure> {
+    backup_job::drill_if_due(&kept.world.app, &Occasion::new("clock", input)).await.map_err(Failure::from)
+}
+
+#[tokio::test]
+async fn the_newest_backup_is_restored_compared_tried_and_dropped() {
+    let kept = BackedUp::new().await;
+    // Somebody whom consent hides.
+    kept.world.decide("ll_patient_peter", 40001, 30001, "omh:heart-rate:2.0", false).await;
+    kept.back_up().await;
+    let newest = kept.back_up().await;
+    let report = backup_job::drill(&kept.world.app, &occasion()).await.expect("a drill");
+    assert_eq!((&report["outcome"], &report["backup"]), (&json!("passed"), &json!(newest)));
+    assert!(
+        report["rpo_seconds"].as_f64().expect("seconds") > 0.0
+            && report["rto_seconds"].as_f64().expect("seconds") > 0.0
+    );
+    let tried = |name: &str| report["access"][name].as_u64().expect("a number");
+    assert!(tried("seen") > 0 && tried("hidden") > 0, "{report}");
+    assert_eq!((drills(&kept).await, left_over(&kept).await), (vec![true], 0));
+    let records = "SELECT count(*) FROM audit_event WHERE resource_type = 'Backup' AND action = 'execute' AND outcome = 'allowed'";
+    assert_eq!(kept.world.count(records).await, 1, "the restoration itself is on record in what was dropped");
+}
+
+#[tokio::test]
+async fn a_drill_of_a_broken_backup_fails_and_is_tried_again() {
+    let kept = BackedUp::new().await;
+    let id = kept.back_up().await;
+    let chunk = kept.path("backups").join(&id).join("patient/000000");
+    let whole = fs::read(&chunk).expect("a chunk");
+    fs::remove_file(&chunk).expect("gone");
+    let failure = call(&kept, json!({})).await.expect_err("it fails");
+    assert!(failure.detail().contains("chunk 0 of patient is missing"), "{}", failure.detail());
+    assert_eq!((drills(&kept).await, left_over(&kept).await), (vec![false], 0));
+    let records =
+        "SELECT count(*) FROM audit_event WHERE resource_type = 'Backup' AND action = 'execute' AND outcome = 'failed'";
+    assert_eq!(kept.world.count(records).await, 1);
+    fs::write(&chunk, whole).expect("back");
+    assert_eq!(call(&kept, json!({})).await.expect("a drill")["outcome"], "passed");
+    assert_eq!(call(&kept, json!({})).await.expect("a drill")["outcome"], "not due");
+    assert_eq!(call(&kept, json!({ "now": true })).await.expect("a drill")["outcome"], "passed");
+    assert_eq!(drills(&kept).await, [false, true, true]);
+}
+
+#[tokio::test]
+async fn a_drill_without_a_backup_fails() {
+    let kept = BackedUp::new().await;
+    let failure = call(&kept, json!({})).await.expect_err("it fails");
+    assert!(failure.detail().contains("there is no complete backup"), "{}", failure.detail());
+}
+
+#[tokio::test]
+async fn a_restored_world_that_shows_what_is_not_consented_to_fails_the_drill() {
+    for (harm, words) in [
+        // What is derived from the ledger says more, or less, than the ledger.
+        ("UPDATE consent_current SET may_search = true, may_read = true", "finds without consent"),
+        ("UPDATE consent_current SET may_search = false", "does not find"),
+    ] {
+        let kept = BackedUp::new().await;
+        // Decided, and not granted: a scope of which there is data.
+        kept.world.decide("ll_patient_peter", 40001, 30001, "omh:heart-rate:2.0", false).await;
+        kept.world.as_owner().await.batch_execute(harm).await.expect("done");
+        kept.back_up().await;
+        let error = backup_job::drill(&kept.world.app, &occasion()).await.expect_err("it fails");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
