@@ -5,6 +5,7 @@ mod backup;
 mod contain;
 mod exposed;
 mod pins;
+mod retention;
 mod verify;
 
 use runtime::{App, Occasion, Scheduled};
@@ -72,6 +73,7 @@ pub async fn run(arguments: &[String]) -> Result<ExitCode> {
         ["backup", "public-key"] => backup::public_key().await,
         ["backup", "verify", options @ ..] => backup::verify(options).await,
         ["backup", options @ ..] => backup::create(options).await,
+        ["retention", "report"] => retention::report().await,
         ["restore", backup, options @ ..] => backup::restore(backup, options).await,
         ["with-database", command @ ..] if !command.is_empty() => with_database(command).await,
         ["help" | "--help" | "-h"] => {

@@ -122,5 +122,6 @@ pub const SCHEDULED: &[Scheduled] = &[
     backup_verify::FUNCTION,
     oauth_rotate_keys::FUNCTION,
     rds_snapshots::FUNCTION,
+    retention::FUNCTION,
     security_monitor::FUNCTION,
 ];

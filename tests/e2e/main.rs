@@ -112,6 +112,7 @@ mod reason;
 mod resource;
 mod rest_matrix;
 mod rest_paging;
+mod retention;
 mod revocation;
 mod security_findings;
 mod security_monitor;

@@ -14,6 +14,7 @@ import lambda_backups
 import lambda_contain
 import lambda_deploy
 import lambda_keys
+import lambda_retention
 import lambda_seals
 import lambda_security
 import lambda_snapshots
@@ -134,6 +135,8 @@ def record(world: World, count: Count) -> dict[str, set[str]]:
         lambda_keys.run(process, keys, count.check)
     with FunctionProcess(BINARIES / lambda_audit.PARTS, calls.environment(lambda_audit.PARTS, environment)) as process:
         lambda_audit.parts(process, count.check)
+    with FunctionProcess(BINARIES / lambda_retention.FUNCTION, calls.environment(lambda_retention.FUNCTION, environment)) as process:
+        lambda_retention.run(process, world, count.check)
 
     def start(name: str, given: dict[str, str]) -> FunctionProcess:
         return FunctionProcess(BINARIES / name, calls.environment(name, given))

@@ -9,7 +9,7 @@ from self_hosted import Deployment
 from suite import Suite
 
 WORLD = {"database-as-migrated", "access-control", "upload-needs-consent", "revocation-hides"}
-UNSEEN = {"site-pins", "storage-encrypted", "backups", "restore-drill", "retention"}
+UNSEEN = {"site-pins", "storage-encrypted", "backups", "restore-drill"}
 suite = Suite()
 
 

@@ -19,6 +19,7 @@ pub mod browser;
 pub mod command;
 pub mod described;
 pub mod id_token;
+pub mod interrupted;
 pub mod ledger;
 mod logins;
 pub mod mailbox;

@@ -63,7 +63,40 @@ pub async fn migrate(owner: &DatabaseConfig) -> Result<usize, LoginError> {
         check_history(&versions(&applied), &versions(runner.get_migrations()))?;
     }
     let report = runner.run_async(&mut client).await.map_err(failed)?;
+    index(&client).await?;
     Ok(report.applied_migrations().len())
+}
+
+/// Indexes of tables that are written all the time, each with what it is on. They are made while others write, which no
+/// transaction can, so no migration has them.
+const INDEXES: [(&str, &str); 3] = [
+    ("access_token_grant", "access_token (grant_id)"),
+    ("refresh_token_grant", "refresh_token (grant_id)"),
+    ("oauth_code_grant", "oauth_code (grant_id)"),
+];
+
+/// Makes the [`INDEXES`] that are not there. Nothing depends on them but how quick something is: one that cannot be made, since a
+/// transaction lasts that it has to wait for, is made by the next call.
+async fn index(client: &Client) -> Result<(), LoginError> {
+    const MADE: &str = "SELECT FROM pg_index WHERE indexrelid = to_regclass($1) AND indisvalid";
+    for (name, on) in INDEXES {
+        if client.query_opt(MADE, &[&name]).await.map_err(StoreError::from)?.is_some() {
+            continue;
+        }
+        // What was interrupted is there, and not valid. Each statement is sent alone: together they would be one transaction.
+        let statements = [
+            "SET statement_timeout = '5min'".to_owned(),
+            format!("DROP INDEX CONCURRENTLY IF EXISTS {name}"),
+            format!("CREATE INDEX CONCURRENTLY {name} ON {on}"),
+        ];
+        for statement in statements {
+            if let Err(error) = client.batch_execute(&statement).await.map_err(StoreError::from) {
+                tracing::warn!(index = name, %error, "an index is not made yet");
+                break;
+            }
+        }
+    }
+    Ok(client.batch_execute("RESET statement_timeout").await.map_err(StoreError::from)?)
 }
 
 fn versions(migrations: &[Migration]) -> BTreeSet<i32> {

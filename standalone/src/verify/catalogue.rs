@@ -57,7 +57,7 @@ pub enum Check {
     SecretsAge,
     /// The audit's seals.
     Seals,
-    /// Deletion by policy.
+    /// Deletion of what lapsed.
     Retention,
 }
 
@@ -245,8 +245,8 @@ static CATALOGUE: [Entry; 28] = [
     entry(
         Check::Retention,
         "retention",
-        "What is to be deleted was deleted in time",
-        "Delete by hand what the policy of the deployment names.",
+        "What lapsed was deleted in the last six hours",
+        "See why the hourly call fails, and run `jhe retention run`; `jhe retention report` counts what is to be deleted.",
     ),
 ];
 

@@ -9,6 +9,7 @@ mod database;
 mod old_tls;
 pub mod provider;
 pub mod report;
+mod retention;
 mod sealed;
 mod secrets_age;
 pub mod site;
@@ -193,12 +194,7 @@ impl Subject {
             Check::SecretsAge => secrets_age::age(self).await,
             Check::RestoreDrill => backups::drilled(self).await,
             Check::Seals => sealed::verify(self).await,
-            Check::Retention => absent("has no job that deletes by a retention policy"),
+            Check::Retention => retention::ran(self).await,
         }
     }
-}
-
-/// What this version of the exchange does not have.
-fn absent(what: &str) -> Verdict {
-    Verdict::NotCheckable(format!("this version {what}"))
 }
