@@ -62,7 +62,7 @@ pub async fn current_since(lookup: impl Fn(&str) -> Option<String>, id: &str) ->
         if let Some(version) = current {
             return Ok(version.created_date().map(aws_sdk_secretsmanager::primitives::DateTime::secs));
         }
-        next = page.next_token().map(str::to_owned);
+        next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
         if next.is_none() {
             return Ok(None);
         }
