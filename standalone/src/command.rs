@@ -425,11 +425,11 @@ fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
 }
 
 /// A file that only this account can read: it holds tokens.
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
+fn write_private(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     use io::Write as _;
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(path)?.write_all(text.as_bytes())
+    options.open(path)?.write_all(content.as_ref())
 }
 
 /// What a person who starts the demo should know.

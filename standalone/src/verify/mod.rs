@@ -10,6 +10,7 @@ mod old_tls;
 pub mod provider;
 pub mod report;
 mod retention;
+mod runs;
 mod sealed;
 mod secrets_age;
 pub mod site;
@@ -133,6 +134,8 @@ pub struct Given {
     pub authorities: Option<PathBuf>,
     /// The site in clear text, where that is not port 80 of the same host.
     pub clear_url: Option<String>,
+    /// Where the credentials of systemd come from: those that a unit is given are copies, made when it starts.
+    pub credentials: Option<PathBuf>,
     /// The directory of the database, where it is on this machine.
     pub data_directory: Option<PathBuf>,
 }
