@@ -58,7 +58,8 @@ pub async fn current_since(lookup: impl Fn(&str) -> Option<String>, id: &str) ->
     loop {
         let ask = client.list_secret_version_ids().secret_id(id).set_next_token(next);
         let page = ask.send().await.map_err(|error| failed(&error))?;
-        let current = page.versions().iter().find(|version| version.version_stages().iter().any(|stage| stage == CURRENT));
+        let current =
+            page.versions().iter().find(|version| version.version_stages().iter().any(|stage| stage == CURRENT));
         if let Some(version) = current {
             return Ok(version.created_date().map(aws_sdk_secretsmanager::primitives::DateTime::secs));
         }

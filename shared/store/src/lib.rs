@@ -89,7 +89,9 @@ pub use exposure::{Exposure, ExposureContact, ExposureQuery};
 pub use factor::{Authenticator, Factor, FirstStep, NewAuthenticator, NewChallenge, Removal};
 pub use fhir_source::{FhirSource, FhirSourceChange, SourceChanged};
 pub use idempotency::{Earlier, KeyClaim, KeyOwner};
-pub use inspection::{Attempts, ClearText, DatabaseSession, SuperAdmins, clear_text, definitions, owners_changes_of_the_past};
+pub use inspection::{
+    Attempts, ClearText, DatabaseSession, SuperAdmins, clear_text, definitions, owners_changes_of_the_past,
+};
 pub use invitation::{
     Invitation, InvitationCode, InvitationFilter, InvitationOf, InvitationPage, Issue, IssuedInvitation, NewInvitation,
     Rate, Redemption,

@@ -41,7 +41,9 @@ pub(super) async fn kept(subject: &Subject) -> Verdict {
 /// One that is good will do. Else what the provider says counts, unless it is nothing and ours fails.
 fn either(ours: Verdict, by_provider: Option<Verdict>) -> Verdict {
     match (ours, by_provider) {
-        (ours, None) | (ours @ Verdict::Pass(_), Some(_)) | (ours @ Verdict::Fail(_), Some(Verdict::NotCheckable(_))) => ours,
+        (ours, None)
+        | (ours @ Verdict::Pass(_), Some(_))
+        | (ours @ Verdict::Fail(_), Some(Verdict::NotCheckable(_))) => ours,
         (_, Some(verdict)) => verdict,
     }
 }
@@ -63,7 +65,8 @@ fn never(target: Target, makes_backups: bool) -> Verdict {
     match target {
         Target::Local => Verdict::NotCheckable("no drill is on record; nobody's data belongs in it".to_owned()),
         Target::Aws | Target::Gcp | Target::Azure if !makes_backups => Verdict::NotCheckable(
-            "no drill is on record, and jhe makes no backups: what was tried with the provider's is not seen".to_owned(),
+            "no drill is on record, and jhe makes no backups: what was tried with the provider's is not seen"
+                .to_owned(),
         ),
         _ => Verdict::Fail("no drill is on record".to_owned()),
     }

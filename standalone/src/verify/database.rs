@@ -59,7 +59,9 @@ pub async fn clear(subject: &Subject) -> Verdict {
             Ok(ClearText::Refused) => refused.push(place),
             Ok(ClearText::Accepted) => return Verdict::Fail(format!("{place} goes on without TLS")),
             Ok(ClearText::Unclear) => {
-                return Verdict::NotCheckable(format!("{place} refuses connections for another reason than clear text"));
+                return Verdict::NotCheckable(format!(
+                    "{place} refuses connections for another reason than clear text"
+                ));
             }
             Err(error) => return unknown(&error),
         }
@@ -136,7 +138,10 @@ pub async fn session(subject: &Subject) -> Verdict {
                 Ok(false) => {}
                 Ok(true) => return Verdict::Fail(format!("{}:{} takes {}", config.host, config.port, old.name())),
                 Err(why) => {
-                    return Verdict::NotCheckable(format!("the session is encrypted by {protocol}; {}: {why}", old.name()));
+                    return Verdict::NotCheckable(format!(
+                        "the session is encrypted by {protocol}; {}: {why}",
+                        old.name()
+                    ));
                 }
             }
         }

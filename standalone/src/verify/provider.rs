@@ -79,10 +79,9 @@ pub fn encrypted_by(target: Target, facts: &Value) -> Verdict {
         Target::Azure => match text("/dataEncryption/type") {
             Some("AzureKeyVault") => Verdict::Pass("by the customer's key".to_owned()),
             Some("SystemManaged") => Verdict::Pass("by Microsoft's key".to_owned()),
-            _ => Verdict::NotCheckable(format!(
-                "dataEncryption.type is {}",
-                said(facts.pointer("/dataEncryption/type"))
-            )),
+            _ => {
+                Verdict::NotCheckable(format!("dataEncryption.type is {}", said(facts.pointer("/dataEncryption/type"))))
+            }
         },
         Target::SelfHosted | Target::Local => Verdict::NotCheckable("no provider describes this database".to_owned()),
     }
@@ -243,7 +242,10 @@ mod tests {
         }
         let unnamed = json!({ "databaseVersion": "POSTGRES_16", "diskEncryptionConfiguration": {} });
         assert_eq!(encrypted_by(Target::Gcp, &unnamed).word(), "not checkable");
-        assert_eq!(private_by(Target::Azure, &with(azure(), "/network/publicNetworkAccess", json!(false))).word(), "pass");
+        assert_eq!(
+            private_by(Target::Azure, &with(azure(), "/network/publicNetworkAccess", json!(false))).word(),
+            "pass"
+        );
         for (target, facts) in [(Target::Gcp, gcp()), (Target::Azure, azure())] {
             assert_eq!(backups_by(target, &facts, noon()).word(), "not checkable", "{target:?}");
         }
@@ -254,7 +256,12 @@ mod tests {
         let one = || json!({ "DBInstances": [aws()] });
         assert_eq!(described(Target::Aws, &one()), Some(&aws()));
         assert_eq!(described(Target::Aws, &json!({ "DBClusters": [aws()] })), Some(&aws()));
-        for facts in [json!({ "DBInstances": [aws(), aws()] }), json!({ "DBInstances": [] }), json!([]), json!({ "DBInstances": [1] })] {
+        for facts in [
+            json!({ "DBInstances": [aws(), aws()] }),
+            json!({ "DBInstances": [] }),
+            json!([]),
+            json!({ "DBInstances": [1] }),
+        ] {
             assert_eq!(described(Target::Aws, &facts), None, "{facts}");
         }
         assert_eq!(described(Target::Gcp, &json!([gcp()])), None);

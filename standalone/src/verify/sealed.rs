@@ -31,7 +31,8 @@ pub(super) async fn verify(subject: &Subject) -> Verdict {
     match seals::check(app, &Extent { since, head: None }).await {
         Ok(report) if !report.is_good() => Verdict::Fail(report.to_string().trim_start().replace('\n', " ")),
         Ok(report) if report.seals == 0 => {
-            let lag = report.unsealed.unsealed_since.map(|_| SignedDuration::from_secs(report.unsealed.seal_lag_seconds));
+            let lag =
+                report.unsealed.unsealed_since.map(|_| SignedDuration::from_secs(report.unsealed.seal_lag_seconds));
             nothing_sealed(lag)
         }
         Ok(report) => Verdict::Pass(format!(

@@ -141,7 +141,9 @@ async fn ask(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, uri: 
 fn silent(subject: &Subject, silence: &Silence) -> Verdict {
     match (subject.target, silence) {
         (Target::Local, Silence::Closed(why)) => Verdict::NotCheckable(format!("{why}: start it by `make run`")),
-        (_, Silence::Unseen(why) | Silence::Mute(why)) => Verdict::NotCheckable(format!("{why}; ask it from where its users are")),
+        (_, Silence::Unseen(why) | Silence::Mute(why)) => {
+            Verdict::NotCheckable(format!("{why}; ask it from where its users are"))
+        }
         (_, silence) => Verdict::Fail(silence.text().to_owned()),
     }
 }

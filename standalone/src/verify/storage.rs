@@ -23,7 +23,8 @@ pub(super) fn encrypted(subject: &Subject) -> Verdict {
         Err(error) => Verdict::NotCheckable(format!("{} cannot be read: {error}", directory.display())),
         Ok(None) => Verdict::NotCheckable(format!("{} is no directory of PostgreSQL", directory.display())),
         Ok(Some(found)) => {
-            let verdicts = found.into_iter().map(|(major, minor)| by_devices(Path::new("/sys/dev/block"), major, minor));
+            let verdicts =
+                found.into_iter().map(|(major, minor)| by_devices(Path::new("/sys/dev/block"), major, minor));
             worst(verdicts.collect())
         }
     }
@@ -120,7 +121,11 @@ fn seen(device: &Path, depth: usize, deepest: usize) -> io::Result<Layer> {
         let name = text(&device.join("uevent"))?;
         let name = name.lines().find_map(|line| line.strip_prefix("DEVNAME=")).unwrap_or("it has no name");
         let is_disk = DISKS.iter().any(|known| name.starts_with(known));
-        return Ok(if is_disk { Layer::Clear } else { Layer::Unknown(format!("{name} is no kind of disk that is known")) });
+        return Ok(if is_disk {
+            Layer::Clear
+        } else {
+            Layer::Unknown(format!("{name} is no kind of disk that is known"))
+        });
     }
     if depth >= deepest {
         return Ok(Layer::Unknown("it lies on too many others".to_owned()));

@@ -227,7 +227,10 @@ impl World {
             let answer = self.ask("viewer_victor", Method::GET, target, None).await;
             // What nobody sees is refused to everybody.
             if answer.status != 200 {
-                return Verdict::NotCheckable(format!("a viewer of the study is answered {} for {target}", answer.status));
+                return Verdict::NotCheckable(format!(
+                    "a viewer of the study is answered {} for {target}",
+                    answer.status
+                ));
             }
         }
         for (who, user) in [
