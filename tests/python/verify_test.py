@@ -310,8 +310,11 @@ def what_is_not_as_it_was_sealed_fails(site: Deployment) -> None:
 
 @suite.test
 def where_nothing_was_ever_sealed_nothing_passes(site: Deployment) -> None:
-    made_up = "INSERT INTO audit_event (occurred_at, request_id, actor_type, action, resource_type, outcome, privileged) "
-    made_up += "VALUES (now() - interval '{}', 'made up', 'system', 'read', 'Observation', 'allowed', false)"
+    made_up = (
+        "INSERT INTO audit_event (occurred_at, request_id, actor_type, action, resource_type, organization_ids, study_ids, patient_ids, "
+        "observation_ids, outcome, privileged) "
+        "VALUES (now() - interval '{}', 'made up', 'system', 'read', 'Observation', '{{}}', '{{}}', '{{}}', '{{}}', 'allowed', false)"
+    )
     gone = "SET session_replication_role = replica; DELETE FROM audit_event WHERE request_id = 'made up'"
     # The host would seal anew.
     site.host.stop()

@@ -250,7 +250,7 @@ impl World {
             }
         }
         let name = json!({ "name": "Changed" });
-        let patient = json!({ "organizationId": 20003, "email": "new@example.com", "familyName": "New", "givenName": "New",
+        let patient = json!({ "organizationId": 20003, "telecomEmail": "new@example.com", "nameFamily": "New", "nameGiven": "New",
                               "birthDate": "1980-01-01" });
         let upload = observation(20, "omh:heart-rate:2.0");
         for (who, user, method, target, body) in [
