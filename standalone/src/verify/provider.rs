@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn what_a_description_does_not_say_never_passes() {
-        for (target, facts) in ALL {
+        for (target, _) in ALL {
             assert_eq!(private_by(target, &json!({})).word(), "not checkable", "{target:?}");
             assert_eq!(encrypted_by(target, &json!({})).word(), "not checkable", "{target:?}");
             assert_eq!(backups_by(target, &json!({}), noon()).word(), "not checkable", "{target:?}");
