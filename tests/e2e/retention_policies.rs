@@ -212,7 +212,7 @@ async fn what_is_due_is_announced_first_and_then_deleted_and_certified() {
     }
     // On record, with the patient and what it was.
     let record = format!("SELECT count(*) FROM audit_event WHERE id > {end} AND resource_type = 'Retention' AND patient_ids = '{{49001}}'
-                             AND observation_ids = ARRAY(SELECT generate_series(900004, 900010)) AND actor_type = 'system' AND action = 'delete'");
+                             AND observation_ids = ARRAY(SELECT generate_series(900004::int8, 900010)) AND actor_type = 'system' AND action = 'delete'");
     assert_eq!(world.count(&record).await, 1);
     // A stranger checks it with the key.
     let shown = call(&world, json!({ "certificate": "1", "ids": true })).await;

@@ -89,7 +89,6 @@ async fn list(
     id: OrganizationId,
 ) -> Result<Response, Failure> {
     let list = List::parse(app, request, actor.user).await?;
-    list.only(&[])?;
     let page = app.store().await?.retention_list(context, RetentionList::Holds(id), list.slice()).await?;
     list.page(app, actor.user, page.total, &page.rows, page.next).await
 }
