@@ -126,14 +126,15 @@ def main() -> None:
             measured(base, "alone", lambda: time.sleep(30))
 
             def delete() -> None:
-                began, deleted = time.monotonic(), 0
+                began, deleted, longest = time.monotonic(), 0, 0
                 psql(DATABASE, "-c", PASSED)
                 while True:
                     done = run("run")
                     deleted += done["of"].get("observation", 0)
+                    longest = max(longest, done["longest_batch_ms"])
                     if not done["more"]:
                         break
-                print(f"deleted {deleted} in {time.monotonic() - began:.0f} s", flush=True)
+                print(f"deleted {deleted} in {time.monotonic() - began:.0f} s, the longest batch {longest} ms", flush=True)
 
             measured(base, "while observations are deleted", delete)
         finally:

@@ -6,14 +6,20 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use runtime::{App, Failure, Occasion};
 use serde_json::{Map, Value, json};
 use signer::{Place, Signer};
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 use store::{Certificate, Store, StoreError};
 
 /// Patients that are looked at together.
 const PATIENTS: u16 = 20;
 
-/// Observations that one transaction deletes, at most.
-const OBSERVATIONS: u16 = 200;
+/// Observations that one transaction deletes, at most and at least.
+const OBSERVATIONS: (u16, u16) = (200, 20);
+
+/// What somebody may have to wait for a batch. After one that took longer the next ones are smaller.
+const PATIENCE: Duration = Duration::from_millis(40);
 
 /// What a certificate begins with: nobody takes the signature for one of something else.
 pub const BEGINNING: &str = "jhe-retention-certificate 1\n";
@@ -25,6 +31,8 @@ pub(crate) struct Done {
     pub deleted: u64,
     pub certified: Vec<i64>,
     pub more: bool,
+    /// The longest that a batch took: nobody waited for longer.
+    pub longest: Duration,
 }
 
 /// Does what is to be done now. What was done before a failure is done.
@@ -61,9 +69,14 @@ async fn work(
             break end.map_err(refused)?;
         }
     };
-    let mut pace = Pace::new(until);
+    let (mut pace, mut most) = (Pace::new(until), OBSERVATIONS.0);
     let deleted = loop {
-        let batch = store.delete_due(context, OBSERVATIONS).await;
+        let began = Instant::now();
+        let batch = store.delete_due(context, most).await;
+        let took = began.elapsed();
+        done.longest = done.longest.max(took);
+        let next = if took > PATIENCE { most / 2 } else { most.saturating_mul(2) };
+        most = next.clamp(OBSERVATIONS.1, OBSERVATIONS.0);
         done.deleted = done.deleted.saturating_add(batch.as_ref().map_or(0, |batch| batch.deleted));
         if let Some(end) = pace.after(batch.map(|batch| batch.more)) {
             break end.map_err(refused)?;

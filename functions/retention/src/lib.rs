@@ -81,6 +81,7 @@ async fn handle(app: &App, occasion: &Occasion) -> Result<Value, Failure> {
         "deleted": sum,
         "of": deleted,
         "announced": done.announced,
+        "longest_batch_ms": done.longest.as_millis(),
         "certified": done.certified,
         "more": more || done.more,
     }))
