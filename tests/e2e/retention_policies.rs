@@ -6,7 +6,8 @@ use reqwest::{Method, StatusCode};
 use retention::{BEGINNING, FUNCTION};
 use runtime::Occasion;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write as _};
+use tokio_postgres::error::SqlState;
 
 /// An organization with two studies that ask for one kind of data, and a patient who granted it to both. Of the patient's observations
 /// there is one of every hundred days, the first of a hundred days ago, the tenth of a thousand.
@@ -230,9 +231,12 @@ async fn what_is_due_is_announced_first_and_then_deleted_and_certified() {
     assert_eq!(facts["by"]["policies"][0]["byAge"], 365);
     let ids: Vec<i64> = serde_json::from_value(shown["observationIds"].clone()).expect("ids");
     assert_eq!(ids, (900_004..=900_010).collect::<Vec<_>>());
-    let lines: String = ids.iter().map(|id| format!("{id}\n")).collect();
+    let lines = ids.iter().fold(String::new(), |lines, id| lines + &id.to_string() + "\n");
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, lines.as_bytes());
-    let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = digest.as_ref().iter().fold(String::new(), |mut digits, byte| {
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    });
     assert_eq!(facts["idsSha256"], digest);
     // It is not changed by anybody, and made once.
     world.as_owner().await.batch_execute("UPDATE retention_plan SET certificate = 'x'").await.expect_err("refused");
@@ -317,12 +321,12 @@ async fn only_who_deletes_by_the_policies_may_delete_and_reads_nothing() {
         "SELECT name_family FROM patient",
     ] {
         let error = client.batch_execute(statement).await.expect_err(statement);
-        assert_eq!(error.code().map(|state| state.code()), Some("42501"), "{statement}: {error:?}");
+        assert_eq!(error.code().map(SqlState::code), Some("42501"), "{statement}: {error:?}");
     }
     for group in ["fhir_read", "fhir_write", "identity", "people"] {
         let other = world.as_group(group).await;
         let error = other.batch_execute("SELECT retention_delete('{}', 1)").await.expect_err(group);
-        assert_eq!(error.code().map(|state| state.code()), Some("42501"), "{group}");
+        assert_eq!(error.code().map(SqlState::code), Some("42501"), "{group}");
     }
     world
         .as_function()

@@ -292,7 +292,7 @@ REST = [
         lambda a, v: [
             sorted(row["observationIds"], key=int)
             for row in a.json["results"]
-            if row["actor"]["id"] == 10004 and row["resourceType"] == "Observation"
+            if row["actor"] and row["actor"]["id"] == 10004 and row["resourceType"] == "Observation"
         ]
         == [[v["observation"], v["second"]], [v["observation"]], [v["observation"]]],
     ),

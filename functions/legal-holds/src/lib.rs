@@ -103,7 +103,7 @@ async fn place(
     let fields = Fields::parse(request)?;
     fields.check(&NEW, Completeness::Whole)?;
     request.has_no_version()?;
-    let (held, name) = match (fields.value("patientId").is_some(), fields.value("studyId").is_some()) {
+    let (covered, name) = match (fields.value("patientId").is_some(), fields.value("studyId").is_some()) {
         (true, true) => return Err(Failure::field("studyId", "Name a patient or a study.")),
         (true, false) => (Held::Patient(PatientId(fields.id("patientId")?)), "patientId"),
         (false, true) => (Held::Study(StudyId(fields.id("studyId")?)), "studyId"),
@@ -111,9 +111,9 @@ async fn place(
     };
     let reason = fields.text("reason", 500)?;
     let store = app.store().await?;
-    match store.place_hold(context, id, held, &reason, actor.user).await? {
+    match store.place_hold(context, id, covered, &reason, actor.user).await? {
         Some(hold) => Ok(json(StatusCode::CREATED, &hold)?),
-        None if held == Held::Organization => missing(app, context, id).await,
+        None if covered == Held::Organization => missing(app, context, id).await,
         None => Err(Failure::field(name, "The organization has none with this id.")),
     }
 }
