@@ -1,6 +1,9 @@
 //! The restore drill: the newest backup is tried in a database of its own, and what was seen is remembered.
 
-use end_to_end::backups::{BackedUp, occasion};
+use end_to_end::{
+    backups::{BackedUp, occasion},
+    sealed::{seal_all, tamper},
+};
 use runtime::{Failure, Occasion};
 use serde_json::{Value, json};
 use std::fs;
@@ -82,4 +85,32 @@ async fn a_restored_world_that_shows_what_is_not_consented_to_fails_the_drill() 
         let error = backup_job::drill(&kept.world.app, &occasion()).await.expect_err("it fails");
         assert!(error.to_string().contains(words), "{error}");
     }
+}
+
+#[tokio::test]
+async fn the_audit_of_a_restored_world_is_compared_with_its_seals() {
+    let kept = BackedUp::new().await;
+    let sealed = seal_all(&kept.world).await.expect("sealed");
+    kept.back_up().await;
+    // What is sealed afterwards is not in the backup.
+    assert_eq!(seal_all(&kept.world).await.expect("sealed")["last"]["sequence"], 2);
+    let report = backup_job::drill(&kept.world.app, &occasion()).await.expect("a drill");
+    assert_eq!(report["audit"], json!({ "seals": 1, "events": sealed["events"] }));
+
+    let event = kept.world.count("SELECT min(id) FROM audit_event").await;
+    tamper(&kept.world, &format!("UPDATE audit_event SET request_id = 'another' WHERE id = {event}")).await;
+    kept.back_up().await;
+    let error = backup_job::drill(&kept.world.app, &occasion()).await.expect_err("it fails");
+    let words = format!("not as it was sealed:\n- seal 1: event {event}: it was changed after the seal");
+    assert!(error.to_string().contains(&words), "{error}");
+}
+
+#[tokio::test]
+async fn a_drill_that_cannot_see_the_seals_fails() {
+    let kept = BackedUp::new().await;
+    seal_all(&kept.world).await.expect("sealed");
+    kept.back_up().await;
+    fs::rename(kept.path("seals"), kept.path("elsewhere")).expect("moved");
+    let error = backup_job::drill(&kept.world.app, &occasion()).await.expect_err("it fails");
+    assert!(error.to_string().contains("it is missing outside of the database"), "{error}");
 }

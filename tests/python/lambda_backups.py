@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import lambda_seals
 from database import psql
 from lambda_world import World
 from runtime_api import FunctionProcess
@@ -16,8 +17,9 @@ BUCKET = "jhe-backups"
 class Place:
     """A bucket as the deployment makes it, the keys, and the settings that lead there."""
 
-    def __init__(self, world: World):
+    def __init__(self, world: World, seals: lambda_seals.Place):
         self.world = world
+        self.seals = seals
         self.s3 = world.client("s3")
         region = world.by_secret["AWS_REGION"]
         where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
@@ -32,7 +34,8 @@ class Place:
 
     def of(self, function: str) -> dict[str, str]:
         """The settings of a function."""
-        return {**self.environment, "BACKUP_KEY_ARN": self.key} if function == CREATE else self.environment
+        more = {"BACKUP_KEY_ARN": self.key} if function == CREATE else self.seals.checked
+        return {**self.environment, **more}
 
     def names(self) -> list[str]:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
@@ -66,6 +69,7 @@ def run(binaries: Path, place: Place, environment, check) -> None:
         check("nobody deletes it", mode == "COMPLIANCE", mode)
         drill = invoke(verify, {})
         check("the drill passes", isinstance(drill, dict) and drill["outcome"] == "passed" and drill["rows"] == made["rows"] > 100, drill)
+        check("with the seals of its audit", drill["audit"]["seals"] == 2 and drill["audit"]["events"] > 2, drill)
         left = psql("postgres", "-c", "SELECT count(*) FROM pg_database WHERE datname LIKE '%\\_drill'")
         check("its database is gone", left == "0", left)
         # Under another name in the bucket, with a chunk of another table: newer by its name, and broken.
@@ -77,6 +81,6 @@ def run(binaries: Path, place: Place, environment, check) -> None:
         check("a drill of what was moved fails", "the manifest is not readable" in moved, moved)
 
 
-def everything(world: World, binaries: Path, check) -> None:
-    place = Place(world)
+def everything(world: World, seals: lambda_seals.Place, binaries: Path, check) -> None:
+    place = Place(world, seals)
     run(binaries, place, lambda function: {**world.by_secret, **place.of(function)}, check)

@@ -226,10 +226,10 @@ def main() -> int:
             hosts.close()
     recorded(world, count)
     lambda_origin.run(BINARIES, world, lambda name: load(name, values), count.check)
-    lambda_seals.run(lambda name, environment: FunctionProcess(BINARIES / name, environment), JHE, world, count.check)
+    seals = lambda_seals.run(lambda name, environment: FunctionProcess(BINARIES / name, environment), JHE, world, count.check)
     lambda_deploy.run(BINARIES, world, count.check)
     lambda_canary.run(BINARIES, world, lambda name: load(name, values), count.check)
-    lambda_backups.everything(world, BINARIES, count.check)
+    lambda_backups.everything(world, seals, BINARIES, count.check)
     lambda_snapshots.everything(world, BINARIES, count.check)
     # The last: what it ends, no token opens any more.
     with FunctionProcess(BINARIES / lambda_contain.FUNCTION, lambda_contain.environment(world.by_secret)) as process:

@@ -156,7 +156,7 @@ def record(world: World, count: Count) -> dict[str, set[str]]:
             run(step, functions.invoke, values, count)
     finally:
         functions.close()
-    place = lambda_backups.Place(world)
+    place = lambda_backups.Place(world, seals)
     lambda_backups.run(BINARIES, place, lambda function: calls.environment(function, {**environment, **place.of(function)}), count.check)
     instance = lambda_snapshots.Instance(world)
     snapshots = calls.environment(lambda_snapshots.FUNCTION, {**environment, **instance.environment})

@@ -34,6 +34,8 @@ fn settings(directory: &Path) -> Vec<(&'static str, String)> {
         ("BACKUP_TO", file("backups")),
         ("BACKUP_SIGNING_KEY_FILE", file("keys/signing.pem")),
         ("BACKUP_IDENTITY_FILE", file("keys/identity.txt")),
+        ("AUDIT_SEAL_DIRECTORY", file("seals")),
+        ("AUDIT_SEAL_KEY_FILE", file("keys/audit_seal.key")),
     ]
 }
 

@@ -15,6 +15,22 @@ pub struct Sealed {
 /// What a sealing reported, or why it failed.
 pub type Report = Result<Value, Failure>;
 
+/// Seals all that was recorded in a world until now. As if the data had come here from another server at this moment, and its clock
+/// were ahead: nothing that runs beside the test holds it back, nor does the margin.
+pub async fn seal_all(world: &World) -> Report {
+    world
+        .sql("INSERT INTO audit_horizon (at, xid) VALUES (clock_timestamp() + interval '10 seconds', '9000000000000')")
+        .await;
+    seal(&world.app).await
+}
+
+/// A statement of the owner of a world's database, past every trigger.
+pub async fn tamper(world: &World, statement: &str) {
+    let owner = world.as_owner().await;
+    let statement = format!("SET session_replication_role = replica; {statement}");
+    owner.batch_execute(&statement).await.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+}
+
 impl Sealed {
     /// A world of which nothing is sealed yet.
     pub async fn new() -> Self {
@@ -56,13 +72,9 @@ impl Sealed {
         assert_eq!(status, 200, "{answer}");
     }
 
-    /// Seals all that was recorded until now. As if the data had come here from another server at this moment, and its clock were
-    /// ahead: nothing that runs beside the test holds it back, nor does the margin.
+    /// Seals all that was recorded until now.
     pub async fn seal(&self) -> Report {
-        self.world
-            .sql("INSERT INTO audit_horizon (at, xid) VALUES (clock_timestamp() + interval '10 seconds', '9000000000000')")
-            .await;
-        seal(&self.world.app).await
+        seal_all(&self.world).await
     }
 
     /// What a check finds, in lines; none when all is as it was sealed.
@@ -77,9 +89,7 @@ impl Sealed {
 
     /// A statement of the owner of the database, past every trigger.
     pub async fn tamper(&self, statement: &str) {
-        let owner = self.world.as_owner().await;
-        let statement = format!("SET session_replication_role = replica; {statement}");
-        owner.batch_execute(&statement).await.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+        tamper(&self.world, statement).await;
     }
 
     /// The number of an event under a seal, by its place.

@@ -89,7 +89,9 @@ async fn attempt(
     let into = DatabaseConfig { name, ..app.owner()? };
     let restored = restore(app, id, &into, occasion).await?;
     let recovery = began.elapsed().as_secs_f64();
-    let cases = access(app, &into, occasion).await?;
+    let served = app.store_over(&into).await?;
+    let cases = access(&served, &into, occasion).await?;
+    let audit = sealed(app, &served).await?;
     Ok(json!({
         "outcome": "passed",
         "backup": id,
@@ -101,17 +103,17 @@ async fn attempt(
         "rows": restored.get("rows"),
         "bytes": restored.get("bytes"),
         "access": cases,
+        "audit": audit,
     }))
 }
 
 /// Whether practitioners see there what patients consented to, and nothing else: by the store that the functions have.
-async fn access(app: &App, into: &DatabaseConfig, occasion: &Occasion) -> Result<Value, JobError> {
-    let served = app.store_over(into).await?;
+async fn access(served: &Store, into: &DatabaseConfig, occasion: &Occasion) -> Result<Value, JobError> {
     let cases = store::access_cases(into, CASES).await?;
     let context = occasion.audit(Action::Search, "Observation");
     let (mut seen, mut hidden) = (0_usize, 0_usize);
     for case in &cases {
-        let found = finds(&served, &context, case).await?;
+        let found = finds(served, &context, case).await?;
         if found != case.is_consented {
             return Err(JobError::Served(format!(
                 "practitioner {} {} scope {} of patient {}",
@@ -124,6 +126,18 @@ async fn access(app: &App, into: &DatabaseConfig, occasion: &Occasion) -> Result
         if found { seen += 1 } else { hidden += 1 }
     }
     Ok(json!({ "seen": seen, "hidden": hidden }))
+}
+
+/// Whether the audit there is as it was sealed: every seal that it has, and every event under them.
+async fn sealed(app: &App, served: &Store) -> Result<Value, JobError> {
+    let report = seals::check_copy(app, served).await.map_err(|failure| {
+        failure.log();
+        JobError::Unchecked(failure.detail())
+    })?;
+    if !report.is_good() {
+        return Err(JobError::Audit(Box::new(report)));
+    }
+    Ok(json!({ "seals": report.seals, "events": report.events }))
 }
 
 /// Whether a practitioner finds something of a patient.

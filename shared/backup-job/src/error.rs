@@ -35,6 +35,12 @@ pub enum JobError {
     /// What was restored does not serve as it should.
     #[error("what was restored does not serve as it should: {0}")]
     Served(String),
+    /// The audit in what was restored is not as it was sealed.
+    #[error("the audit in what was restored is not as it was sealed:{0}")]
+    Audit(Box<seals::Report>),
+    /// The audit in what was restored could not be compared with its seals.
+    #[error("the audit in what was restored cannot be checked: {0}")]
+    Unchecked(String),
     /// A part of this process ended.
     #[error("a part of the process ended")]
     Ended,

@@ -10,7 +10,7 @@ mod prove;
 mod report;
 mod vault;
 
-pub use check::{Extent, check};
+pub use check::{Extent, check, check_copy};
 pub use error::SealsError;
 pub use make::{Made, make};
 pub use prove::prove;
