@@ -55,6 +55,7 @@ mod faults;
 mod fhir_import;
 mod fhir_sources;
 mod fresh_instance;
+mod gdpr;
 mod hipaa;
 mod hostile;
 mod idempotency;
