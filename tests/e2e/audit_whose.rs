@@ -1,7 +1,7 @@
 //! An event is of the organizations whose patients it concerns, and each of them sees the role that the actor has there.
 
 use end_to_end::World;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 /// The newest event of an organization's log that somebody caused.
@@ -128,4 +128,81 @@ async fn who_is_shown_the_audit_is_recorded_with_whom_it_showed() {
             world.sql(&format!("SELECT detail FROM audit_event WHERE id > {end} ORDER BY id LIMIT 1")).await[0].get(0);
         assert!(users.is_null() || detail["users"] == users, "{path}: {detail}");
     }
+}
+
+#[tokio::test]
+async fn who_left_an_organization_is_named_in_what_was_before_and_in_the_leaving_alone() {
+    let world = World::new().await;
+    assert_eq!(world.get("viewer_victor", "/FHIR/R5/Observation?patient=40001").await.0, StatusCode::OK);
+    // Peter does something with an event of the organization.
+    let (status, answer) = world.send("ll_patient_peter", Method::DELETE, "/api/v1/studies/30001", &Value::Null).await;
+    assert!(status.is_client_error(), "{answer}");
+    let seen = async |manager: &str, path: &str| -> Vec<(Value, Value)> {
+        let (status, page) = world.get(manager, path).await;
+        assert_eq!(status, StatusCode::OK, "{page}");
+        let rows = page["results"].as_array().expect("rows").iter();
+        rows.map(|row| (row["resourceType"].clone(), row["patientIds"].clone())).collect()
+    };
+    let lab = "/api/v1/organizations/20003/audit-events";
+    let before = seen("manager_mary", &format!("{lab}?actor=10004&patient=40001")).await;
+    let own = seen("manager_mary", &format!("{lab}?actor=10006")).await.len();
+    assert!(before.len() == 1 && own > 0, "{before:?} {own}");
+    let path = "/api/v1/patients/40001?organizationId=20003";
+    assert_eq!(world.send("manager_mary", Method::DELETE, path, &Value::Null).await.0, StatusCode::NO_CONTENT);
+
+    assert_eq!(seen("manager_mary", &format!("{lab}?actor=10004&patient=40001")).await, before);
+    assert_eq!(seen("manager_mary", &format!("{lab}?actor=10006")).await.len(), own, "the actor is found");
+    let leaving = seen("manager_mary", &format!("{lab}?action=delete&patient=40001")).await;
+    assert_eq!(leaving, [(json!("PatientOrganization"), json!([40001]))]);
+    let (_, bundle) = world.get("manager_mary", "/FHIR/R5/AuditEvent?patient=40001&action=D").await;
+    assert_eq!(bundle["entry"].as_array().map(Vec::len), Some(1), "{bundle}");
+    // The patient still reads who it was.
+    let (_, log) = world.get("ll_patient_peter", "/api/v1/patients/me/access-log?pageSize=1000").await;
+    let of_victor = log["results"].as_array().expect("rows").iter().find(|row| row["actor"]["id"] == 10004);
+    assert_eq!(of_victor.expect("a row")["organizations"][0]["id"], 20003, "{log}");
+    // `jhe exposed` finds it by the organization.
+    let between = ["--from", "2020-01-01T00:00:00Z", "--to", "2100-01-01T00:00:00Z", "--organization", "20003"];
+    let done = world.run(&[&["exposed", "--patient", "40001"][..], &between].concat());
+    assert!(String::from_utf8_lossy(&done.stdout).contains("60001"), "{done:?}");
+
+    // What comes afterwards is not the organization's to know, as an event of it that somebody else's patient is in.
+    let end = world.audit_end().await;
+    world
+        .sql(
+            "INSERT INTO audit_event (request_id, actor_user_id, actor_type, action, resource_type, organization_ids, study_ids, patient_ids,
+                                      observation_ids, outcome, privileged)
+             VALUES ('later', 10006, 'patient', 'search', 'Observation', '{20003}', '{}', '{40001,40002}', '{}', 'allowed', false)",
+        )
+        .await;
+    let (_, page) = world.get("manager_mary", &format!("{lab}?pageSize=1000")).await;
+    let later = page["results"].as_array().expect("rows").iter().find(|row| row["requestId"] == "later").expect("it");
+    assert!(later["id"].as_i64() > Some(end) && later["patientIds"] == json!([40002]), "{later}");
+    assert_eq!(later["actor"], Value::Null, "{later}");
+    for (filter, expected) in [("patient=40001", 0), ("actor=10006", 0), ("patient=40002", 1)] {
+        let (_, page) = world.get("manager_mary", &format!("{lab}?{filter}&pageSize=1000")).await;
+        let found = page["results"].as_array().expect("rows").iter().filter(|row| row["requestId"] == "later").count();
+        assert_eq!(found, expected, "{filter}");
+    }
+}
+
+/// The migration of those who left before it was: as it stands, on what there was then.
+#[tokio::test]
+async fn who_left_before_it_was_kept_is_found_by_the_audit_or_the_ledger() {
+    let world = World::new().await;
+    for (manager, patient, organization) in [("manager_mary", 40001, 20003), ("manager_mary", 40002, 20003)] {
+        let path = format!("/api/v1/patients/{patient}?organizationId={organization}");
+        assert_eq!(world.send(manager, Method::DELETE, &path, &Value::Null).await.0, StatusCode::NO_CONTENT);
+    }
+    let kept = "SELECT patient_id, organization_id FROM patient_organization_past ORDER BY 1, 2";
+    let of = |rows: Vec<tokio_postgres::Row>| -> Vec<(i32, i32)> {
+        rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+    };
+    let expected = of(world.sql(kept).await);
+    assert_eq!(expected, [(40001, 20003), (40002, 20003)]);
+    world.sql("DELETE FROM patient_organization_past").await;
+    let owner = world.as_owner().await;
+    owner.batch_execute(include_str!("../../shared/store/migrations/V34__patients_of_before_now.sql")).await.expect("applied");
+    assert_eq!(of(world.sql(kept).await), expected);
+    let left = "SELECT count(*) FROM patient_organization_past p JOIN audit_event e ON e.occurred_at = p.until AND e.action = 'delete'";
+    assert_eq!(world.count(left).await, 2, "by the record of the leaving");
 }

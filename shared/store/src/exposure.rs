@@ -79,7 +79,7 @@ SELECT (SELECT id FROM app_user WHERE id = $1 OR lower(email) = lower($2)) AS ac
 /// 1 from, 2 to, 3 account, 4 client, 5 organization, 6 patient, 7 whether with contacts. An update is among them since its
 /// answer is the whole record; what was created was known to who created it.
 ///
-/// The organizations are the patient's own, those of before too, as far as the ledger has them. Of these the ones through which it
+/// The organizations are the patient's own at the time, and those that the ledger has. Of these the ones through which it
 /// was shown are meant; where the event names none of them (a super admin needs none), all are. An event of one organization that
 /// nobody was privileged for is of its patients.
 const EXPOSED: &str = "
@@ -92,7 +92,7 @@ SELECT x.patient, e.id, e.occurred_at, e.request_id, e.actor_user_id, e.actor_ty
                                 WHERE o.id = ANY (e.observation_ids) AND o.patient_id = x.patient ORDER BY s.text) END AS kinds
   FROM audit_event e CROSS JOIN LATERAL unnest(e.patient_ids) AS x (patient) LEFT JOIN patient p ON $7 AND p.id = x.patient
  CROSS JOIN LATERAL (
-   SELECT ARRAY(SELECT y.organization_id FROM patient_organization y WHERE y.patient_id = x.patient
+   SELECT ARRAY(SELECT y.organization_id FROM patient_organization_ever y WHERE y.patient_id = x.patient AND e.occurred_at <= y.until
                  UNION SELECT s.organization_id FROM consent_event c JOIN study s ON s.id = c.study_id WHERE c.patient_id = x.patient
                  UNION SELECT e.organization_ids[1] WHERE cardinality(e.organization_ids) = 1 AND NOT e.privileged
                  ORDER BY 1) AS ids) every_one

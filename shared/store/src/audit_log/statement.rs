@@ -50,7 +50,7 @@ const OWN: View = View {
     patient: None,
     study: "(EXISTS (SELECT FROM study_patient x WHERE x.study_id = s.id AND x.patient_id = $2)
              OR EXISTS (SELECT FROM consent_event x WHERE x.study_id = s.id AND x.patient_id = $2))",
-    organization: "(EXISTS (SELECT FROM patient_organization x WHERE x.organization_id = o.id AND x.patient_id = $2)
+    organization: "(EXISTS (SELECT FROM patient_organization_ever x WHERE x.organization_id = o.id AND x.patient_id = $2)
                     OR EXISTS (SELECT FROM consent_event x JOIN study y ON y.id = x.study_id
                                 WHERE y.organization_id = o.id AND x.patient_id = $2))",
     patients: "ARRAY[$2::int]",
@@ -63,19 +63,21 @@ SELECT coalesce(array_agg(o.id ORDER BY o.id), '{}') AS ids, coalesce(array_agg(
 };
 
 /// Of an event that is of other organizations too, nothing of these is shown: neither they, nor their studies, nor who their
-/// patients are, nor observations of shared patients that no study here was ever granted.
+/// patients are, nor observations of shared patients that no study here was ever granted. Who was a patient of the organization at
+/// the time stays named after leaving it.
 const DOMAIN: View = View {
     domain: "",
     is_allowed: "EXISTS (SELECT FROM domain)",
     within: "",
     actor: "(e.actor_type <> 'patient'
-             OR EXISTS (SELECT FROM patient x JOIN patient_organization y ON y.patient_id = x.id
-                         WHERE x.user_id = e.actor_user_id AND y.organization_id IN (SELECT d.id FROM domain d)))",
-    patient: Some("y.organization_id IN (SELECT d.id FROM domain d)"),
+             OR EXISTS (SELECT FROM patient x JOIN patient_organization_ever y ON y.patient_id = x.id
+                         WHERE x.user_id = e.actor_user_id AND e.occurred_at <= y.until AND y.organization_id IN (SELECT d.id FROM domain d)))",
+    patient: Some("e.occurred_at <= y.until AND y.organization_id IN (SELECT d.id FROM domain d)"),
     study: "s.organization_id IN (SELECT d.id FROM domain d)",
     organization: "o.id IN (SELECT d.id FROM domain d)",
-    patients: "ARRAY(SELECT DISTINCT y.patient_id FROM patient_organization y
-                      WHERE y.patient_id = ANY (e.patient_ids) AND y.organization_id IN (SELECT d.id FROM domain d) ORDER BY 1)",
+    patients: "ARRAY(SELECT DISTINCT y.patient_id FROM patient_organization_ever y
+                      WHERE y.patient_id = ANY (e.patient_ids) AND e.occurred_at <= y.until
+                        AND y.organization_id IN (SELECT d.id FROM domain d) ORDER BY 1)",
     observations: "
 SELECT CASE WHEN e.organization_ids <@ ARRAY(SELECT d.id FROM domain d) THEN e.observation_ids
             ELSE ARRAY(SELECT o.id FROM observation o
@@ -239,7 +241,7 @@ impl Statement {
             all.push(format!("e.patient_ids && {ids}"));
             all.extend(view.patient.map(|shown| {
                 format!(
-                    "e.patient_ids && ARRAY(SELECT y.patient_id FROM patient_organization y WHERE y.patient_id = ANY ({ids}) AND {shown})"
+                    "EXISTS (SELECT FROM patient_organization_ever y WHERE y.patient_id = ANY ({ids}) AND y.patient_id = ANY (e.patient_ids) AND {shown})"
                 )
             }));
         }
