@@ -120,6 +120,39 @@ async fn refusals_are_in_the_log_with_the_layer_and_a_super_admins_access_is_mar
 }
 
 #[tokio::test]
+async fn who_has_no_role_in_the_patients_organizations_is_told_as_such() {
+    let world = World::new().await;
+    // Tom views for Peter's organization, and manages another; Mark is of none of Peter's.
+    world.decide("ll_patient_peter", 40001, 30001, "omh:blood-pressure:4.0", false).await;
+    for (user, path, expected) in [
+        (
+            "manager_mark",
+            "/FHIR/R5/Observation?patient=40001",
+            "ManagerMark Knox, who is of none of your organizations, tried to look for your observations and was refused.",
+        ),
+        (
+            "manager_mark",
+            "/api/v1/patients/40001",
+            "ManagerMark Knox, who is of none of your organizations, tried to view your record and was refused.",
+        ),
+        (
+            "three_org_tom",
+            "/FHIR/R5/Observation/60001",
+            "ThreeOrgTom Anderson of Lifespan Lab tried to view your observations and was refused.",
+        ),
+        (
+            "manager_mary",
+            "/api/v1/patients/40001",
+            "ManagerMary Wiley of Lifespan Lab viewed your record.",
+        ),
+    ] {
+        world.get(user, path).await;
+        let row = newest(&world, "ll_patient_peter").await;
+        assert_eq!((&row["summary"], &row["organizations"][0]["id"]), (&json!(expected), &json!(20003)), "{row}");
+    }
+}
+
+#[tokio::test]
 async fn another_patient_who_tried_is_not_named() {
     let world = World::new().await;
     assert_eq!(world.get("ll_patient_pamela", "/api/v1/patients/40001").await.0, StatusCode::NOT_FOUND);

@@ -77,14 +77,16 @@ impl<'a> Entry<'a> {
     }
 }
 
-fn sentence<'a>(event: &'a LoggedEvent, reader: UserId) -> String {
-    let names = |named: &'a [Named]| -> Vec<&'a str> { named.iter().map(|one| one.name.as_str()).collect() };
-    let (studies, organizations) = (names(&event.studies), names(&event.organizations));
+fn sentence(event: &LoggedEvent, reader: UserId) -> String {
+    let studies: Vec<&str> = event.studies.iter().map(|study| study.name.as_str()).collect();
+    let own = event.organizations.iter().filter(|organization| event.acted_in.contains(&organization.id));
+    let organizations: Vec<&str> = own.map(|organization| organization.name.as_str()).collect();
     summary(&Told {
         actor_type: &event.actor_type,
         actor: event.actor.as_ref().map(LoggedActor::shown),
         is_self: event.actor.as_ref().is_some_and(|actor| actor.user == reader.0),
         organizations: &organizations,
+        is_stranger: event.outcome == "denied" && event.acted_in.is_empty(),
         studies: &studies,
         action: &event.action,
         resource_type: &event.resource_type,

@@ -10,8 +10,10 @@ pub struct Told<'a> {
     pub actor: Option<&'a str>,
     /// Whether the patient did it.
     pub is_self: bool,
-    /// The organizations by which it was allowed.
+    /// Those of the patient's organizations in which the actor had a role.
     pub organizations: &'a [&'a str],
+    /// Whether it was a practitioner without a role in any organization that it was of.
+    pub is_stranger: bool,
     /// The studies for which.
     pub studies: &'a [&'a str],
     /// `read`, `search`, `create`, `update`, `delete` or `execute`.
@@ -56,6 +58,7 @@ fn subject(told: &Told<'_>) -> String {
             let organizations: Vec<String> = told.organizations.iter().map(|name| (*name).to_owned()).collect();
             format!("{name} of {}", joined(&organizations))
         }
+        ("practitioner", Some(name)) if told.is_stranger => format!("{name}, who is of none of your organizations,"),
         (_, Some(name)) => name.to_owned(),
         ("patient", None) => "Another patient".to_owned(),
         ("system", None) => "The exchange itself".to_owned(),
@@ -155,6 +158,7 @@ mod tests {
         actor: Some("Dr Mary Jones"),
         is_self: false,
         organizations: &["Cardiology"],
+        is_stranger: false,
         studies: &["Sleep and Sugar"],
         action: "search",
         resource_type: "Observation",
@@ -194,8 +198,16 @@ mod tests {
                 "Dr Mary Jones of Cardiology looked for your observations and found none.",
             ),
             (
+                Told { observations: 0, outcome: "denied", ..VIEW },
+                "Dr Mary Jones of Cardiology tried to look for your observations and was refused.",
+            ),
+            (
                 Told { observations: 0, outcome: "denied", organizations: &[], ..VIEW },
                 "Dr Mary Jones tried to look for your observations and was refused.",
+            ),
+            (
+                Told { observations: 0, outcome: "denied", organizations: &[], is_stranger: true, ..VIEW },
+                "Dr Mary Jones, who is of none of your organizations, tried to look for your observations and was refused.",
             ),
             (
                 Told { actor_type: "super_admin", resource_type: "Consent", observations: 0, action: "read", ..VIEW },

@@ -59,8 +59,10 @@ pub struct LoggedEvent {
     pub client: Option<Named>,
     /// For which studies.
     pub studies: Vec<Named>,
-    /// Through which organizations.
+    /// Through which organizations; or whose patients it was tried with.
     pub organizations: Vec<Named>,
+    /// In which organizations of the event the actor had a role then. It is not shown: some may not be for the reader to know.
+    pub acted_in: Vec<i32>,
     /// What was done.
     pub action: String,
     /// To what.
@@ -104,6 +106,7 @@ impl LoggedEvent {
             client: client(row)?,
             studies: row.try_get::<_, Json<Vec<Named>>>("studies")?.0,
             organizations: row.try_get::<_, Json<Vec<Named>>>("organizations")?.0,
+            acted_in: row.try_get("acted_in")?,
             action: row.try_get("action")?,
             resource_type: row.try_get("resource_type")?,
             patient_ids: row.try_get("patient_ids")?,

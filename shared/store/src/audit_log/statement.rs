@@ -132,6 +132,10 @@ fn role(organization: &str) -> String {
     )
 }
 
+/// The organizations of the event in which the actor had a role.
+const ACTED_IN: &str = "ARRAY(SELECT o.id FROM unnest(e.organization_ids) AS o (id)
+              WHERE e.actor_role IS NOT NULL AND (e.detail->'roles' IS NULL OR e.detail->'roles' ? o.id::text))";
+
 /// When the reading is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Recorded {
@@ -340,7 +344,7 @@ WITH domain AS MATERIALIZED ({domain}
   SELECT (CASE WHEN g.is_allowed THEN ({total}) END)::int8 AS n FROM gate g
 )
 SELECT a.is_allowed, a.own_role::text AS own_role, a.event_id, (SELECT count(*) FROM page) > $5 + $6 AS more, coalesce((SELECT n FROM total), 0) AS total,
-       e.id, e.occurred_at, e.request_id, e.actor_type, ({role})::text AS role, e.action, e.resource_type, e.outcome, e.refused_by, e.privileged,
+       e.id, e.occurred_at, e.request_id, e.actor_type, ({role})::text AS role, {ACTED_IN} AS acted_in, e.action, e.resource_type, e.outcome, e.refused_by, e.privileged,
        CASE WHEN {is_whole} THEN e.session END AS session, CASE WHEN {is_whole} THEN e.subject_user_id END AS subject_user_id,
        CASE WHEN {is_whole} THEN e.detail END AS detail, {source} AS source_address,
        CASE WHEN e.on_behalf_of = ANY (v.patient_ids) THEN e.on_behalf_of END AS on_behalf_of,
