@@ -206,3 +206,52 @@ async fn who_left_before_it_was_kept_is_found_by_the_audit_or_the_ledger() {
     let left = "SELECT count(*) FROM patient_organization_past p JOIN audit_event e ON e.occurred_at = p.until AND e.action = 'delete'";
     assert_eq!(world.count(left).await, 2, "by the record of the leaving");
 }
+
+#[tokio::test]
+async fn who_looks_for_events_of_somebody_elses_patient_is_in_no_log_of_that_patient() {
+    let world = World::new().await;
+    let (_, log) = world.get("ll_patient_peter", "/api/v1/patients/me/access-log?pageSize=1000").await;
+    let before = log["results"].as_array().map(Vec::len);
+    for (path, organizations) in [
+        ("/FHIR/R5/AuditEvent?patient=40001", vec![]),
+        ("/FHIR/R5/AuditEvent?patient=49999", vec![]),
+        ("/FHIR/R5/AuditEvent?patient=40001,40003", vec![20007]),
+        ("/api/v1/organizations/20007/audit-events?patient=40001", vec![20007]),
+        ("/api/v1/organizations/20007/audit-events?patient=49999", vec![20007]),
+    ] {
+        let end = world.audit_end().await;
+        let (status, answer) = world.get("manager_mark", path).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let [event] = &world.audit_after(end).await[..] else { panic!("{path}: one record") };
+        let (asked, patients) = if path.ends_with("40003") {
+            (json!([40001]), vec![40003])
+        } else {
+            let number: i32 = path.rsplit('=').next().expect("a number").parse().expect("a number");
+            (json!([number]), vec![])
+        };
+        assert_eq!((&event.patients, &event.organizations), (&patients, &organizations), "{path}");
+        let detail: Value =
+            world.sql(&format!("SELECT detail FROM audit_event WHERE id > {end} ORDER BY id LIMIT 1")).await[0].get(0);
+        assert_eq!(detail["others"], asked, "{path}");
+    }
+    let (_, log) = world.get("ll_patient_peter", "/api/v1/patients/me/access-log?pageSize=1000").await;
+    // Only the reading before is new.
+    assert_eq!(log["results"].as_array().map(Vec::len), before.map(|rows| rows + 1), "{log}");
+    let between = ["--from", "2020-01-01T00:00:00Z", "--to", "2100-01-01T00:00:00Z", "--user", "10008"];
+    let done = world.run(&[&["exposed", "--patient", "40001"][..], &between].concat());
+    assert!(done.status.success() && String::from_utf8_lossy(&done.stdout).contains("\"patients\":0"), "{done:?}");
+}
+
+#[tokio::test]
+async fn what_managers_read_of_the_audit_by_fhir_is_of_the_organization_that_they_read_it_for() {
+    let world = World::new().await;
+    assert_eq!(world.get("viewer_victor", "/FHIR/R5/Observation?patient=40001").await.0, StatusCode::OK);
+    let id = world.audit_end().await;
+    for path in ["/FHIR/R5/AuditEvent?patient=40001".to_owned(), format!("/FHIR/R5/AuditEvent/{id}")] {
+        let (status, answer) = world.get("manager_mary", &path).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let event = newest(&world, "manager_mary", 20003, 10002).await;
+        assert_eq!((&event["resourceType"], &event["role"]), (&json!("AuditEvent"), &json!("manager")), "{event}");
+        assert_eq!(event["patientIds"], json!([40001]), "{event}");
+    }
+}

@@ -28,6 +28,11 @@ struct View {
     organization: &'static str,
     /// The patients.
     patients: &'static str,
+    /// Whether the patient `p`, whom the search names, is one whose events the reader may look for. Only these are in the record of the
+    /// reading: nobody gets into the log of somebody else's patient by asking.
+    named: &'static str,
+    /// Of which organizations the record of the reading is, besides those that the search names. `d` is one of the domain.
+    recorded: &'static str,
     /// The observations, where not all patients are shown; and the kinds.
     observations: &'static str,
     /// From where.
@@ -54,6 +59,8 @@ const OWN: View = View {
                     OR EXISTS (SELECT FROM consent_event x JOIN study y ON y.id = x.study_id
                                 WHERE y.organization_id = o.id AND x.patient_id = $2))",
     patients: "ARRAY[$2::int]",
+    named: "true",
+    recorded: "false",
     observations: "
 SELECT coalesce(array_agg(o.id ORDER BY o.id), '{}') AS ids, coalesce(array_agg(DISTINCT k.text ORDER BY k.text), '{}') AS kinds
   FROM observation o JOIN scope k ON k.id = o.scope_id WHERE o.id = ANY (e.observation_ids) AND o.patient_id = $2",
@@ -78,6 +85,8 @@ const DOMAIN: View = View {
     patients: "ARRAY(SELECT DISTINCT y.patient_id FROM patient_organization_ever y
                       WHERE y.patient_id = ANY (e.patient_ids) AND e.occurred_at <= y.until
                         AND y.organization_id IN (SELECT d.id FROM domain d) ORDER BY 1)",
+    named: "EXISTS (SELECT FROM patient_organization_ever y WHERE y.patient_id = p.id AND y.organization_id IN (SELECT d.id FROM domain d))",
+    recorded: "false",
     observations: "
 SELECT CASE WHEN e.organization_ids <@ ARRAY(SELECT d.id FROM domain d) THEN e.observation_ids
             ELSE ARRAY(SELECT o.id FROM observation o
@@ -103,6 +112,8 @@ const ORGANIZATION: View = View {
 const MANAGED: View = View {
     domain: "SELECT m.organization_id AS id FROM organization_member m WHERE m.practitioner_id = $2 AND m.role >= $4::member_role",
     within: "e.organization_ids && ARRAY(SELECT d.id FROM domain d)",
+    recorded: "EXISTS (SELECT FROM patient_organization_ever y WHERE y.patient_id = ANY (p.patients) AND y.organization_id = d.id)
+                OR EXISTS (SELECT FROM shown s WHERE d.id = ANY (s.organization_ids))",
     ..DOMAIN
 };
 
@@ -115,6 +126,8 @@ const EVERYTHING: View = View {
     study: "true",
     organization: "true",
     patients: "e.patient_ids",
+    named: "true",
+    recorded: "false",
     observations: "SELECT e.observation_ids AS ids, '{}'::text[] AS kinds",
     source: "e.source_address",
     reason: "true",
@@ -324,7 +337,7 @@ struct Parts {
 /// The whole statement. It has at least one row, so that the total of an empty page is told.
 fn text(view: &View, Parts { page, total, is_recorded }: &Parts) -> String {
     let View {
-        domain, is_allowed, actor, study, organization, patients, observations, source, reason, is_whole, ..
+        domain, is_allowed, actor, study, organization, patients, named, recorded, observations, source, reason, is_whole, ..
     } = view;
     let role = role(organization);
     format!(
@@ -338,8 +351,11 @@ WITH domain AS MATERIALIZED ({domain}
   SELECT e.*, {patients} AS shown_patients, CASE WHEN {actor} THEN e.actor_user_id END AS shown_actor
     FROM (SELECT * FROM page ORDER BY occurred_at DESC, id DESC LIMIT $5 OFFSET $6) e
 ), people AS MATERIALIZED (
-  SELECT ARRAY(SELECT p.id FROM patient p WHERE p.id = ANY ($9) UNION SELECT unnest(s.shown_patients) FROM shown s ORDER BY 1) AS patients,
-         coalesce((SELECT jsonb_agg(DISTINCT s.shown_actor) FROM shown s WHERE s.shown_actor IS NOT NULL), '[]') AS users
+  SELECT ARRAY(SELECT p.id FROM patient p WHERE p.id = ANY ($9) AND {named} UNION SELECT unnest(s.shown_patients) FROM shown s ORDER BY 1) AS patients,
+         coalesce((SELECT jsonb_agg(DISTINCT s.shown_actor) FROM shown s WHERE s.shown_actor IS NOT NULL), '[]') AS users,
+         -- The numbers as they were sent, whether anybody has them or not.
+         (SELECT jsonb_agg(n.id ORDER BY n.id) FROM unnest($9) AS n (id)
+           WHERE NOT EXISTS (SELECT FROM patient p WHERE p.id = n.id AND {named})) AS others
 ), total AS MATERIALIZED (
   SELECT (CASE WHEN g.is_allowed THEN ({total}) END)::int8 AS n FROM gate g
 )
@@ -357,8 +373,9 @@ SELECT a.is_allowed, a.own_role::text AS own_role, a.event_id, (SELECT count(*) 
        coalesce((SELECT jsonb_agg(jsonb_build_object('id', o.id, 'name', o.name) ORDER BY o.id) FROM organization o
                   WHERE o.id = ANY (e.organization_ids) AND {organization}), '[]') AS organizations
   FROM (SELECT g.*, CASE WHEN {is_recorded}
-                         THEN audit_record($1 || jsonb_build_object('detail', jsonb_build_object('users', p.users)), 'allowed', NULL,
-                                           ARRAY(SELECT o.id FROM organization o WHERE o.id = ANY ($8) ORDER BY o.id), '{{}}', p.patients, '{{}}',
+                         THEN audit_record($1 || jsonb_build_object('detail', jsonb_strip_nulls(jsonb_build_object('users', p.users, 'others', p.others))), 'allowed', NULL,
+                                           ARRAY(SELECT o.id FROM organization o WHERE o.id = ANY ($8)
+                                                  UNION SELECT d.id FROM domain d WHERE {recorded} ORDER BY 1), '{{}}', p.patients, '{{}}',
                                            (SELECT max(m.role) FROM organization_member m WHERE m.practitioner_id = $2
                                                AND m.organization_id IN (SELECT d.id FROM domain d))) END AS event_id
           FROM gate g CROSS JOIN people p) a
