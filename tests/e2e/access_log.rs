@@ -153,6 +153,25 @@ async fn who_has_no_role_in_the_patients_organizations_is_told_as_such() {
 }
 
 #[tokio::test]
+async fn what_was_found_what_was_counted_and_what_was_not_there_are_told_apart() {
+    let world = World::new().await;
+    for (path, expected) in [
+        ("Observation?patient=40001&_summary=count", "counted 2 of your observations for the study Lifespan Study on BP & HR."),
+        ("Observation?patient=40001&date=lt1990", "looked for your observations and found none."),
+        ("Observation?patient=40001&date=lt1990&_summary=count", "looked for your observations and found none."),
+        ("QuestionnaireResponse?patient=40001", "looked for your answers to questionnaires and found nothing."),
+        ("Patient?_id=40001&family=Nobody", "looked for your record and found nothing."),
+        ("Patient?_id=40001", "viewed your record."),
+    ] {
+        let (status, answer) = world.get("viewer_victor", &format!("/FHIR/R5/{path}")).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let row = newest(&world, "ll_patient_peter").await;
+        let summary = row["summary"].as_str().expect("a sentence");
+        assert!(summary.starts_with("ViewerVictor Rosales") && summary.ends_with(expected), "{path}: {summary}");
+    }
+}
+
+#[tokio::test]
 async fn another_patient_who_tried_is_not_named() {
     let world = World::new().await;
     assert_eq!(world.get("ll_patient_pamela", "/api/v1/patients/40001").await.0, StatusCode::NOT_FOUND);

@@ -90,6 +90,8 @@ fn sentence(event: &LoggedEvent, reader: UserId) -> String {
         studies: &studies,
         action: &event.action,
         resource_type: &event.resource_type,
+        counted: event.counted,
+        is_found: event.is_found,
         observations: event.observation_ids.len(),
         kinds: &event.kinds,
         outcome: &event.outcome,

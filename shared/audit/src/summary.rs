@@ -20,6 +20,10 @@ pub struct Told<'a> {
     pub action: &'a str,
     /// To what.
     pub resource_type: &'a str,
+    /// How many resources of the patient's were counted, and not shown.
+    pub counted: Option<i64>,
+    /// Whether something of the patient's was found.
+    pub is_found: bool,
     /// How many observations of the patient's were returned or written.
     pub observations: usize,
     /// Of which kinds these are.
@@ -70,7 +74,10 @@ fn subject(told: &Told<'_>) -> String {
 /// What was done, and what was tried.
 fn verb(told: &Told<'_>) -> (&'static str, &'static str) {
     match told.action {
-        "search" if told.resource_type == "Observation" && told.observations == 0 => ("looked for", "look for"),
+        "search" if told.counted.is_some() => ("counted", "count"),
+        "search" if !told.is_found || told.resource_type == "Observation" && told.observations == 0 => {
+            ("looked for", "look for")
+        }
         "read" | "search" => ("viewed", "view"),
         "create" => ("added", "add"),
         "update" => ("changed", "change"),
@@ -82,12 +89,20 @@ fn verb(told: &Told<'_>) -> (&'static str, &'static str) {
 /// To what.
 fn object(told: &Told<'_>) -> String {
     let owned = if told.is_self { "your own" } else { "your" };
+    if let Some(counted) = told.counted {
+        let is_observation = told.resource_type == "Observation";
+        let things = if is_observation { "observations".to_owned() } else { thing(told.resource_type) };
+        return format!("{counted} of {owned} {things}");
+    }
     match (told.resource_type, told.observations) {
         ("Observation", 0) => {
             let found = matches!((told.outcome, told.action), ("allowed", "search"));
             if found { format!("{owned} observations and found none") } else { format!("{owned} observations") }
         }
         (_, 1..) => observations(told, owned),
+        (name, _) if !told.is_found && (told.outcome, told.action) == ("allowed", "search") => {
+            format!("{owned} {} and found nothing", thing(name))
+        }
         (name, _) => format!("{owned} {}", thing(name)),
     }
 }
@@ -162,6 +177,8 @@ mod tests {
         studies: &["Sleep and Sugar"],
         action: "search",
         resource_type: "Observation",
+        counted: None,
+        is_found: true,
         observations: 12,
         kinds: &[],
         outcome: "allowed",
@@ -196,6 +213,18 @@ mod tests {
             (
                 Told { observations: 0, ..VIEW },
                 "Dr Mary Jones of Cardiology looked for your observations and found none.",
+            ),
+            (
+                Told { observations: 0, counted: Some(2), ..VIEW },
+                "Dr Mary Jones of Cardiology counted 2 of your observations.",
+            ),
+            (
+                Told { observations: 0, resource_type: "QuestionnaireResponse", is_found: false, ..VIEW },
+                "Dr Mary Jones of Cardiology looked for your answers to questionnaires and found nothing.",
+            ),
+            (
+                Told { observations: 0, resource_type: "QuestionnaireResponse", ..VIEW },
+                "Dr Mary Jones of Cardiology viewed your answers to questionnaires.",
             ),
             (
                 Told { observations: 0, outcome: "denied", ..VIEW },

@@ -71,6 +71,10 @@ pub struct LoggedEvent {
     pub patient_ids: Vec<i32>,
     /// Which observations were returned or written.
     pub observation_ids: Vec<i64>,
+    /// How many resources were counted, and not shown: for patients.
+    pub counted: Option<i64>,
+    /// Whether something was found: for patients.
+    pub is_found: bool,
     /// What kinds of data these are: for patients.
     pub kinds: Vec<String>,
     /// `allowed`, `denied` or `failed`.
@@ -111,6 +115,8 @@ impl LoggedEvent {
             resource_type: row.try_get("resource_type")?,
             patient_ids: row.try_get("patient_ids")?,
             observation_ids: row.try_get("observation_ids")?,
+            counted: row.try_get("counted")?,
+            is_found: row.try_get("is_found")?,
             kinds: row.try_get("kinds")?,
             outcome: row.try_get("outcome")?,
             refused_by: row.try_get("refused_by")?,

@@ -35,6 +35,8 @@ struct View {
     recorded: &'static str,
     /// The observations, where not all patients are shown; and the kinds.
     observations: &'static str,
+    /// What came of it for the patient who asks: how much was counted, and whether anything was found.
+    found: &'static str,
     /// From where.
     source: &'static str,
     /// Whether what the actor said of the reason is shown: it may name whom the event is of.
@@ -64,6 +66,7 @@ const OWN: View = View {
     observations: "
 SELECT coalesce(array_agg(o.id ORDER BY o.id), '{}') AS ids, coalesce(array_agg(DISTINCT k.text ORDER BY k.text), '{}') AS kinds
   FROM observation o JOIN scope k ON k.id = o.scope_id WHERE o.id = ANY (e.observation_ids) AND o.patient_id = $2",
+    found: "(e.detail->'counted'->>($2::text))::bigint AS counted, (e.detail->'asked' @> to_jsonb($2::int)) IS NOT TRUE AS is_found",
     source: "NULL::text",
     reason: "cardinality(e.patient_ids) = 1",
     is_whole: "false",
@@ -96,6 +99,7 @@ SELECT CASE WHEN e.organization_ids <@ ARRAY(SELECT d.id FROM domain d) THEN e.o
                                          AND y.organization_id IN (SELECT d.id FROM domain d))
                         ORDER BY o.id)
             END AS ids, '{}'::text[] AS kinds",
+    found: "NULL::bigint AS counted, true AS is_found",
     source: "CASE WHEN e.actor_type <> 'patient' THEN e.source_address END",
     reason: "e.organization_ids <@ ARRAY(SELECT d.id FROM domain d)",
     is_whole: "false",
@@ -129,6 +133,7 @@ const EVERYTHING: View = View {
     named: "true",
     recorded: "false",
     observations: "SELECT e.observation_ids AS ids, '{}'::text[] AS kinds",
+    found: DOMAIN.found,
     source: "e.source_address",
     reason: "true",
     is_whole: "true",
@@ -337,7 +342,7 @@ struct Parts {
 /// The whole statement. It has at least one row, so that the total of an empty page is told.
 fn text(view: &View, Parts { page, total, is_recorded }: &Parts) -> String {
     let View {
-        domain, is_allowed, actor, study, organization, patients, named, recorded, observations, source, reason, is_whole, ..
+        domain, is_allowed, actor, study, organization, patients, named, recorded, observations, found, source, reason, is_whole, ..
     } = view;
     let role = role(organization);
     format!(
@@ -355,7 +360,11 @@ WITH domain AS MATERIALIZED ({domain}
          coalesce((SELECT jsonb_agg(DISTINCT s.shown_actor) FROM shown s WHERE s.shown_actor IS NOT NULL), '[]') AS users,
          -- The numbers as they were sent, whether anybody has them or not.
          (SELECT jsonb_agg(n.id ORDER BY n.id) FROM unnest($9) AS n (id)
-           WHERE NOT EXISTS (SELECT FROM patient p WHERE p.id = n.id AND {named})) AS others
+           WHERE NOT EXISTS (SELECT FROM patient p WHERE p.id = n.id AND {named})) AS others,
+         -- A patient's own log is read whether there is anything in it or not; and a count tells of all.
+         (SELECT jsonb_agg(p.id ORDER BY p.id) FROM patient p
+           WHERE p.id = ANY ($9) AND {named} AND $5 > 0
+             AND NOT EXISTS (SELECT FROM shown s WHERE p.id = ANY (s.shown_patients))) AS asked
 ), total AS MATERIALIZED (
   SELECT (CASE WHEN g.is_allowed THEN ({total}) END)::int8 AS n FROM gate g
 )
@@ -367,13 +376,13 @@ SELECT a.is_allowed, a.own_role::text AS own_role, a.event_id, (SELECT count(*) 
        u.id AS user_id, u.email, concat_ws(' ', nullif(u.first_name, ''), nullif(u.last_name, '')) AS user_name,
        (SELECT p.id FROM practitioner p WHERE p.user_id = u.id) AS practitioner_id, (SELECT p.id FROM patient p WHERE p.user_id = u.id) AS patient_id,
        CASE WHEN u.id IS NOT NULL AND {reason} THEN e.reason END AS reason,
-       c.id AS client_id, c.name AS client_name, v.patient_ids, w.ids AS observation_ids, w.kinds,
+       c.id AS client_id, c.name AS client_name, v.patient_ids, w.ids AS observation_ids, w.kinds, {found},
        coalesce((SELECT jsonb_agg(jsonb_build_object('id', s.id, 'name', s.name) ORDER BY s.id) FROM study s
                   WHERE s.id = ANY (e.study_ids) AND {study}), '[]') AS studies,
        coalesce((SELECT jsonb_agg(jsonb_build_object('id', o.id, 'name', o.name) ORDER BY o.id) FROM organization o
                   WHERE o.id = ANY (e.organization_ids) AND {organization}), '[]') AS organizations
   FROM (SELECT g.*, CASE WHEN {is_recorded}
-                         THEN audit_record($1 || jsonb_build_object('detail', jsonb_strip_nulls(jsonb_build_object('users', p.users, 'others', p.others))), 'allowed', NULL,
+                         THEN audit_record($1 || jsonb_build_object('detail', jsonb_strip_nulls(jsonb_build_object('users', p.users, 'others', p.others, 'asked', p.asked))), 'allowed', NULL,
                                            ARRAY(SELECT o.id FROM organization o WHERE o.id = ANY ($8)
                                                   UNION SELECT d.id FROM domain d WHERE {recorded} ORDER BY 1), '{{}}', p.patients, '{{}}',
                                            (SELECT max(m.role) FROM organization_member m WHERE m.practitioner_id = $2
