@@ -255,3 +255,27 @@ async fn what_managers_read_of_the_audit_by_fhir_is_of_the_organization_that_the
         assert_eq!(event["patientIds"], json!([40001]), "{event}");
     }
 }
+
+#[tokio::test]
+async fn a_search_that_nothing_is_consented_for_is_of_the_organization_whose_patient_it_names() {
+    let world = World::new().await;
+    for query in [
+        "Observation?patient=40001&code=https://w3id.org/openmhealth|omh:blood-glucose:4.0",
+        "Observation?patient=40001&code=https://w3id.org/openmhealth|omh:blood-glucose:4.0&_summary=count",
+        "Observation?patient=40001&_id=60003",
+        "QuestionnaireResponse?patient=40001",
+    ] {
+        let end = world.audit_end().await;
+        let (status, bundle) = world.get("viewer_victor", &format!("/FHIR/R5/{query}")).await;
+        assert_eq!(status, StatusCode::OK, "{bundle}");
+        let [event] = &world.audit_after(end).await[..] else { panic!("{query}: one record") };
+        assert_eq!((&event.organizations[..], event.role.as_deref()), (&[20003][..], Some("viewer")), "{query}");
+        assert_eq!(newest(&world, "manager_mary", 20003, 10004).await["patientIds"], json!([40001]), "{query}");
+    }
+    // Tom reaches Peter by one of his organizations and finds only what is another patient's.
+    let end = world.audit_end().await;
+    let path = "/FHIR/R5/Observation?patient=40001,40004&code=https://w3id.org/openmhealth|omh:blood-glucose:4.0";
+    assert_eq!(world.get("three_org_tom", path).await.0, StatusCode::OK);
+    let [event] = &world.audit_after(end).await[..] else { panic!("one record") };
+    assert_eq!(event.organizations, [20003, 20008]);
+}

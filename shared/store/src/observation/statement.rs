@@ -11,7 +11,7 @@
 use super::{
     lanes::{
         ENROLLED, ENROLLED_WITH_SOURCES, FEED_LANES, NO_VERDICT, ORGANIZATIONS, PERMITTED_LANES, STUDIES,
-        UNCONDITIONAL_LANES, VERDICT, WANTED, named, of_asked_sources,
+        PERMITTED_ORGANIZATIONS, UNCONDITIONAL_LANES, VERDICT, WANTED, named, of_asked_sources,
     },
     query::{BroughtBy, Column, Order, PageSize},
 };
@@ -340,6 +340,14 @@ fn parts(source: Source, times: Times, order: Option<Order>, origin: &BroughtBy)
     }
 }
 
+/// The organizations of the record.
+const fn organizations(source: Source) -> &'static str {
+    match source {
+        Source::Permitted | Source::PermittedCandidates => PERMITTED_ORGANIZATIONS,
+        _ => ORGANIZATIONS,
+    }
+}
+
 /// True when the rows of the source come lane by lane.
 const fn has_lanes(source: Source) -> bool {
     matches!(source, Source::Permitted | Source::Unconditional | Source::Feed)
@@ -373,6 +381,7 @@ fn page(source: Source, order: Order, size: PageSize, times: Times, origin: &Bro
     );
     let gathered = gathered(source, times, &ordered);
     let noted = asked(NAMED_PATIENTS, "SELECT patient_id FROM shown");
+    let organizations = organizations(source);
     format!(
         "WITH {ASKED},{ctes},
 page AS MATERIALIZED (
@@ -386,7 +395,7 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $22 + $23 AS more
        o.id, o.last_updated, o.effective_start, o.content, o.source_id
   FROM (SELECT v.refused_by,
                audit_record($1 || {noted}, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
-                            {ORGANIZATIONS},
+                            {organizations},
                             {STUDIES},
                             ARRAY(SELECT patient_id FROM shown UNION {NAMED_PATIENTS}),
                             ARRAY(SELECT id FROM shown),
@@ -401,6 +410,7 @@ fn count(source: Source, origin: &BroughtBy) -> String {
     let (ctes, rows) = parts(source, Times::Bounded, None, origin);
     let from = gathered(source, Times::Bounded, &rows);
     let noted = asked_and_counted(NAMED_PATIENTS, "counted");
+    let organizations = organizations(source);
     format!(
         "WITH {ASKED},{ctes},
 counted AS MATERIALIZED (
@@ -408,7 +418,7 @@ counted AS MATERIALIZED (
 )
 SELECT v.refused_by, (SELECT coalesce(sum(n), 0)::bigint FROM counted) AS total,
        audit_record($1 || {noted}, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
-                    {ORGANIZATIONS},
+                    {organizations},
                     {STUDIES},
                     ARRAY(SELECT patient_id FROM counted UNION {NAMED_PATIENTS}),
                     '{{}}', (SELECT max(role) FROM lane)) AS event_id
