@@ -41,6 +41,7 @@ async fn a_view_names_who_with_which_app_when_for_which_study_and_which_observat
             "id",
             "observationIds",
             "occurredAt",
+            "onBehalfOf",
             "organizations",
             "outcome",
             "privileged",
@@ -64,6 +65,7 @@ async fn a_view_names_who_with_which_app_when_for_which_study_and_which_observat
         ("outcome", json!("allowed")),
         ("refusedBy", Value::Null),
         ("privileged", json!(false)),
+        ("onBehalfOf", Value::Null),
         (
             "summary",
             json!(
@@ -169,6 +171,30 @@ async fn what_was_found_what_was_counted_and_what_was_not_there_are_told_apart()
         let summary = row["summary"].as_str().expect("a sentence");
         assert!(summary.starts_with("ViewerVictor Rosales") && summary.ends_with(expected), "{path}: {summary}");
     }
+}
+
+#[tokio::test]
+async fn a_decision_on_behalf_of_the_patient_is_told_as_such_in_every_form() {
+    let world = World::new().await;
+    let scope = json!({ "codingSystem": "https://w3id.org/openmhealth", "codingCode": "omh:heart-rate:2.0", "consented": true });
+    let body = json!({ "studyScopeConsents": [{ "studyId": 30001, "scopeConsents": [scope] }], "authorizationReference": "Form 7" });
+    world.decide("ll_patient_peter", 40001, 30001, "omh:heart-rate:2.0", false).await;
+    let (status, answer) = world.post("member_megan", "/api/v1/patients/40001/consents", &body).await;
+    assert!(status.is_success(), "{status} {answer}");
+    let row = newest(&world, "ll_patient_peter").await;
+    assert_eq!(row["onBehalfOf"], 40001, "{row}");
+    let summary = row["summary"].as_str().expect("a sentence");
+    assert!(summary.contains(" your consents on your behalf for the study"), "{summary}");
+    let table = Reply::to(world.request("ll_patient_peter", Method::GET, &format!("{LOG}?_format=csv"))).await.text;
+    assert!(table.lines().next().is_some_and(|line| line.contains("\"onBehalfOf\"")) && table.contains("on your behalf"), "{table}");
+    let (_, event) = world.get("ll_patient_peter", &format!("/FHIR/R5/AuditEvent/{}", row["id"])).await;
+    let agents = event["agent"].as_array().expect("agents");
+    let of_peter = agents.iter().find(|agent| agent["type"]["coding"][0]["code"] == "BEN").expect("an agent");
+    assert_eq!(of_peter["who"]["reference"], "Patient/40001", "{event}");
+    // What the patient decides is the patient's own.
+    world.decide("ll_patient_peter", 40001, 30001, "omh:heart-rate:2.0", false).await;
+    let row = newest(&world, "ll_patient_peter").await;
+    assert_eq!((&row["onBehalfOf"], row["summary"].to_string().contains("behalf")), (&Value::Null, false), "{row}");
 }
 
 #[tokio::test]

@@ -24,6 +24,8 @@ pub const ENTRY: Shape = Shape {
         required("action", Kind::OneOf(&ACTIONS)),
         required("resourceType", Kind::AnyText),
         required("observationIds", Kind::List(&Kind::AnyText, 100_000)),
+        required("onBehalfOf", Kind::OrNull(&Kind::Integer))
+            .about("The patient for whom somebody else decided: the one who asks."),
         required("outcome", Kind::OneOf(&OUTCOMES)),
         required("refusedBy", Kind::OrNull(&Kind::AnyText)).about("The layer that refused."),
         required("privileged", Kind::Boolean).about("Whether it was a super admin."),
@@ -47,6 +49,7 @@ pub struct Entry<'a> {
     resource_type: &'a str,
     /// As texts, as FHIR writes ids.
     observation_ids: Vec<String>,
+    on_behalf_of: Option<i32>,
     outcome: &'a str,
     refused_by: Option<&'a str>,
     privileged: bool,
@@ -69,6 +72,7 @@ impl<'a> Entry<'a> {
             action: &event.action,
             resource_type: &event.resource_type,
             observation_ids: event.observation_ids.iter().map(i64::to_string).collect(),
+            on_behalf_of: event.on_behalf_of,
             outcome: &event.outcome,
             refused_by: event.refused_by.as_deref(),
             privileged: event.privileged,
@@ -87,6 +91,7 @@ fn sentence(event: &LoggedEvent, reader: UserId) -> String {
         is_self: event.actor.as_ref().is_some_and(|actor| actor.user == reader.0),
         organizations: &organizations,
         is_stranger: event.outcome == "denied" && event.acted_in.is_empty(),
+        is_on_behalf: event.on_behalf_of.is_some(),
         studies: &studies,
         action: &event.action,
         resource_type: &event.resource_type,

@@ -14,6 +14,8 @@ pub struct Told<'a> {
     pub organizations: &'a [&'a str],
     /// Whether it was a practitioner without a role in any organization that it was of.
     pub is_stranger: bool,
+    /// Whether it was decided for the patient.
+    pub is_on_behalf: bool,
     /// The studies for which.
     pub studies: &'a [&'a str],
     /// `read`, `search`, `create`, `update`, `delete` or `execute`.
@@ -50,7 +52,8 @@ pub fn summary(told: &Told<'_>) -> String {
         [one] => format!(" for the study {one}"),
         all => format!(" for the studies {}", joined(all)),
     };
-    format!("{} {what}{purpose}.", subject(told))
+    let behalf = if told.is_on_behalf { " on your behalf" } else { "" };
+    format!("{} {what}{behalf}{purpose}.", subject(told))
 }
 
 /// Who did it.
@@ -174,6 +177,7 @@ mod tests {
         is_self: false,
         organizations: &["Cardiology"],
         is_stranger: false,
+        is_on_behalf: false,
         studies: &["Sleep and Sugar"],
         action: "search",
         resource_type: "Observation",
@@ -213,6 +217,10 @@ mod tests {
             (
                 Told { observations: 0, ..VIEW },
                 "Dr Mary Jones of Cardiology looked for your observations and found none.",
+            ),
+            (
+                Told { action: "update", resource_type: "Consent", observations: 0, is_on_behalf: true, ..VIEW },
+                "Dr Mary Jones of Cardiology changed your consents on your behalf.",
             ),
             (
                 Told { observations: 0, counted: Some(2), ..VIEW },
