@@ -95,7 +95,7 @@ fn scheduled(words: &[&str]) -> Option<(&'static Scheduled, Occasion)> {
     SCHEDULED.iter().find_map(|function| {
         let command: Vec<&str> = function.command.split(' ').collect();
         let options = words.strip_prefix(command.as_slice())?;
-        Some((function, Occasion::of_command(&server::request_id(), options)?))
+        Some((function, Occasion::of_command(&server::request_id(), options)?.by(operator())))
     })
 }
 
@@ -126,6 +126,16 @@ pub fn explain(error: &dyn Error) -> String {
 
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// Who calls, as the operating system's environment says it: with `sudo`, who called that. It is a word for the audit and proves nothing,
+/// since who may call can say another one.
+fn operator() -> Option<String> {
+    let names = [environment("SUDO_USER"), environment("USER"), environment("LOGNAME")];
+    let is_name = |name: &String| {
+        (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-@\\$".contains(&byte))
+    };
+    names.into_iter().flatten().find(is_name)
 }
 
 fn home() -> PathBuf {

@@ -1,6 +1,6 @@
 //! `jhe audit`: what is shown of the seals. Making and checking them are scheduled functions.
 
-use super::{Result, with_app};
+use super::{Result, operator, with_app};
 use runtime::Occasion;
 use serde_json::{Value, to_string_pretty};
 use standalone::server;
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 pub async fn prove(event: &str) -> Result<ExitCode> {
     let event: i64 = event.parse().map_err(|_| "EVENT is the number of an event of the audit")?;
     with_app(async |app| {
-        let occasion = Occasion::new(&server::request_id(), Value::Null);
+        let occasion = Occasion::new(&server::request_id(), Value::Null).by(operator());
         let proof = seals::prove(app, &occasion, event).await.map_err(|failure| {
             failure.log();
             failure.detail()

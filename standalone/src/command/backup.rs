@@ -1,7 +1,7 @@
 //! `jhe backup` and `jhe restore`: backups made, tried and restored by hand.
 
 use super::{
-    DATABASE, Failure, Result, Variables, environment, explain, home, owner_config, report, with_app, with_given,
+    DATABASE, Failure, Result, Variables, environment, explain, home, operator, owner_config, report, with_app, with_given,
 };
 use runtime::Occasion;
 use serde_json::json;
@@ -26,7 +26,7 @@ fn none_left(options: &[&str]) -> Result<()> {
 
 /// Whoever asks by hand means now.
 fn now() -> Occasion {
-    Occasion::new(&request_id(), json!({ "now": true }))
+    Occasion::new(&request_id(), json!({ "now": true })).by(operator())
 }
 
 /// `jhe backup [--to PLACE]`.
