@@ -183,6 +183,14 @@ SELECT c.event_id FROM audit_change c
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
+    /// The numbers of events of a time to come, by the database's clock and more than an hour, at most so many. Also of those of no time.
+    pub async fn events_to_come(&self, count: i64) -> Result<Vec<i64>, StoreError> {
+        const IDS: &str = "
+SELECT id FROM audit_event WHERE occurred_at > statement_timestamp() + interval '1 hour' ORDER BY occurred_at, id LIMIT $1";
+        let rows = self.connection().await?.query(IDS, &[&count]).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
     /// When the first event from a time on was, if there is one.
     pub async fn first_event_from(&self, time: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         const FIRST: &str =
