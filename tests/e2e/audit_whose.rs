@@ -201,7 +201,10 @@ async fn who_left_before_it_was_kept_is_found_by_the_audit_or_the_ledger() {
     assert_eq!(expected, [(40001, 20003), (40002, 20003)]);
     world.sql("DELETE FROM patient_organization_past").await;
     let owner = world.as_owner().await;
-    owner.batch_execute(include_str!("../../shared/store/migrations/V34__patients_of_before_now.sql")).await.expect("applied");
+    owner
+        .batch_execute(include_str!("../../shared/store/migrations/V34__patients_of_before_now.sql"))
+        .await
+        .expect("applied");
     assert_eq!(of(world.sql(kept).await), expected);
     let left = "SELECT count(*) FROM patient_organization_past p JOIN audit_event e ON e.occurred_at = p.until AND e.action = 'delete'";
     assert_eq!(world.count(left).await, 2, "by the record of the leaving");

@@ -247,3 +247,19 @@ async fn the_notices_are_filled_in_for_each_patient_and_each_organization_and_no
     let again = world.run(&[&["exposed"], &words[..]].concat());
     assert!(!again.status.success(), "somebody may have worked on them");
 }
+
+/// `jhe exposed ... | head`, with a reader who is gone before anything is written.
+#[tokio::test]
+async fn a_reader_who_has_enough_is_no_failure_of_any_command() {
+    let world = World::new().await;
+    read(&world, "viewer_victor", 40001).await;
+    let home = tempfile::tempdir().expect("a directory");
+    let whole = ["exposed", "--from", "2020-01-01T00:00:00Z", "--to", "2100-01-01T00:00:00Z"];
+    for words in [&whole[..], &["help"], &["security-monitor"], &["retention", "report"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let done = world.command(home.path(), words).stdout(writer).output().expect("jhe is built before the tests");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success() && !said.contains("panicked") && !said.contains("pipe"), "{words:?}: {said}");
+    }
+}

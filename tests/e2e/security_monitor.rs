@@ -182,7 +182,8 @@ async fn lists_of_people_and_other_resources_are_data_too_and_what_was_only_aske
         world.sql(&statement).await;
     };
     Did { user: 10003, resource: "Patient", patients: "1, 400", observations: 0, ..Did::READ }.plant(&world).await;
-    detail(10004, "jsonb_build_object('ids', (SELECT jsonb_agg(gen_random_uuid()) FROM generate_series(1, 100)))").await;
+    detail(10004, "jsonb_build_object('ids', (SELECT jsonb_agg(gen_random_uuid()) FROM generate_series(1, 100)))")
+        .await;
     detail(10005, "jsonb_build_object('asked', (SELECT jsonb_agg(g) FROM generate_series(1, 400) g))").await;
     call(&world.app).await.expect("a report");
     let expected = [("breadth", "10003", 1), ("volume", "10004", 60)];

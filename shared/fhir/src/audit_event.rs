@@ -331,7 +331,9 @@ mod tests {
     #[test]
     fn who_decides_for_a_patient_is_not_the_patient() {
         let value = parsed(&AuditEvent { action: "update", on_behalf_of: Some(40001), ..event() });
-        let of = |agent: &Value| (agent["type"]["coding"][0]["code"].clone(), agent["requestor"].clone(), agent["who"]["reference"].clone());
+        let of = |agent: &Value| {
+            (agent["type"]["coding"][0]["code"].clone(), agent["requestor"].clone(), agent["who"]["reference"].clone())
+        };
         let agents: Vec<_> = value["agent"].as_array().unwrap().iter().map(of).collect();
         assert!(agents.contains(&(json!("BEN"), json!(false), json!("Patient/40001"))), "{agents:?}");
         assert_eq!(agents[0], (json!("IRCP"), json!(true), json!("Practitioner/80004")));

@@ -342,7 +342,20 @@ struct Parts {
 /// The whole statement. It has at least one row, so that the total of an empty page is told.
 fn text(view: &View, Parts { page, total, is_recorded }: &Parts) -> String {
     let View {
-        domain, is_allowed, actor, study, organization, patients, named, recorded, observations, found, source, reason, is_whole, ..
+        domain,
+        is_allowed,
+        actor,
+        study,
+        organization,
+        patients,
+        named,
+        recorded,
+        observations,
+        found,
+        source,
+        reason,
+        is_whole,
+        ..
     } = view;
     let role = role(organization);
     format!(

@@ -11,8 +11,8 @@ use crate::{
     Filter, Reader, Store, StoreError,
     asked::{asked_and_counted, asked_with},
     observation::lanes::{
-        ENROLLED, NO_VERDICT, ORGANIZATIONS, PERMITTED_LANES, PERMITTED_ORGANIZATIONS, STUDIES, UNCONDITIONAL_LANES, VERDICT, WANTED, named,
-        of_asked_sources,
+        ENROLLED, NO_VERDICT, ORGANIZATIONS, PERMITTED_LANES, PERMITTED_ORGANIZATIONS, STUDIES, UNCONDITIONAL_LANES,
+        VERDICT, WANTED, named, of_asked_sources,
     },
 };
 use audit::Context;

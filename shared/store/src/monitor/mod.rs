@@ -12,12 +12,10 @@ pub use history::{ActorDay, FailedSignIns, PeerGroup};
 /// which its events are listed.
 mod events {
     /// Something of patients was shown or counted: observations, other resources, or who they are. Who was only asked for was not.
-    pub(super) const HEALTH_DATA: &str =
-        "e.outcome = 'allowed' AND e.action IN ('read', 'search')
+    pub(super) const HEALTH_DATA: &str = "e.outcome = 'allowed' AND e.action IN ('read', 'search')
          AND (cardinality(e.observation_ids) > 0 OR NOT to_jsonb(e.patient_ids) <@ coalesce(e.detail->'asked', '[]'))";
     /// How many observations and other resources.
-    pub(super) const RESOURCES: &str =
-        "cardinality(e.observation_ids)
+    pub(super) const RESOURCES: &str = "cardinality(e.observation_ids)
          + CASE WHEN jsonb_typeof(e.detail->'ids') = 'array' THEN jsonb_array_length(e.detail->'ids') ELSE 0 END";
     pub(super) const REFUSALS: &str = "e.outcome = 'denied' AND e.refused_by NOT IN ('token', 'invalid')";
     pub(super) const CONSENT_CHANGES: &str =
