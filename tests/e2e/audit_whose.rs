@@ -202,7 +202,7 @@ async fn who_left_before_it_was_kept_is_found_by_the_audit_or_the_ledger() {
     world.sql("DELETE FROM patient_organization_past").await;
     let owner = world.as_owner().await;
     owner
-        .batch_execute(include_str!("../../shared/store/migrations/V34__patients_of_before_now.sql"))
+        .batch_execute(include_str!("../../shared/store/migrations/V35__patients_of_before_now.sql"))
         .await
         .expect("applied");
     assert_eq!(of(world.sql(kept).await), expected);

@@ -113,6 +113,8 @@ mod resource;
 mod rest_matrix;
 mod rest_paging;
 mod retention;
+mod retention_managers;
+mod retention_policies;
 mod revocation;
 mod security_findings;
 mod security_monitor;

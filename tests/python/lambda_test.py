@@ -212,7 +212,7 @@ def main() -> int:
         lambda_keys.run(process, keys, count.check)
     with FunctionProcess(BINARIES / lambda_audit.PARTS, world.by_secret) as process:
         lambda_audit.parts(process, count.check)
-    with FunctionProcess(BINARIES / lambda_retention.FUNCTION, world.by_secret) as process:
+    with FunctionProcess(BINARIES / lambda_retention.FUNCTION, {**world.by_secret, **lambda_retention.Key(world).environment}) as process:
         lambda_retention.run(process, world, count.check)
     values["modulus"] = modulus(keys)
     topic = lambda_security.Topic(world)

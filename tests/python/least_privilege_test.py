@@ -135,7 +135,8 @@ def record(world: World, count: Count) -> dict[str, set[str]]:
         lambda_keys.run(process, keys, count.check)
     with FunctionProcess(BINARIES / lambda_audit.PARTS, calls.environment(lambda_audit.PARTS, environment)) as process:
         lambda_audit.parts(process, count.check)
-    with FunctionProcess(BINARIES / lambda_retention.FUNCTION, calls.environment(lambda_retention.FUNCTION, environment)) as process:
+    signs = lambda_retention.Key(world)
+    with FunctionProcess(BINARIES / lambda_retention.FUNCTION, calls.environment(lambda_retention.FUNCTION, {**environment, **signs.environment})) as process:
         lambda_retention.run(process, world, count.check)
 
     def start(name: str, given: dict[str, str]) -> FunctionProcess:
@@ -165,7 +166,7 @@ def record(world: World, count: Count) -> dict[str, set[str]]:
         lambda_contain.run(process, world, count.check)
     names = {environment[variable]: secret for variable, secret in SECRETS.items()}
     names |= {world.ring: "SigningKeysSecret", **deploy(world, calls, count)}
-    names |= {seals.key: "SealKey", lambda_seals.BUCKET: "Seals", topic.arn: "Topic"}
+    names |= {signs.key: "SealKey", seals.key: "SealKey", lambda_seals.BUCKET: "Seals", topic.arn: "Topic"}
     names |= {place.key: "BackupKey", place.signs: "SealKey", lambda_backups.BUCKET: "Backups"}
     calls.close()
     return {function: {named(action, names) for action in done} - {None} for function, done in calls.of.items()}

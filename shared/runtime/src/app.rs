@@ -7,6 +7,7 @@ use oauth::{csrf::FormKey, factor::FactorKey, redirect};
 use secrets::{Part, SecretStore, Secrets, SecretsError};
 use std::{
     any::Any,
+    borrow::Cow,
     collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -143,6 +144,20 @@ impl App {
     /// The database as backups see it: as `DB_BACKUP_USER`, or as the owner where there is no such login.
     pub fn backup_login(&self) -> Result<DatabaseConfig, SetupError> {
         database::backup_login(&self.lookup)
+    }
+
+    /// The database as who deletes by the policies sees it: as `DB_RETENTION_USER`, or as the owner, or as the functions where neither is
+    /// named.
+    pub async fn retention_store(&self) -> Result<Cow<'_, Store>, SetupError> {
+        match database::retention_login(&self.lookup)? {
+            Some(config) => Ok(Cow::Owned(Store::new(&config)?)),
+            None => Ok(Cow::Borrowed(self.store().await?)),
+        }
+    }
+
+    /// What no policy of retention undercuts: the least days, and the days of a notice.
+    pub fn retention_floor(&self) -> Result<(i32, i32), SetupError> {
+        database::retention_floor(&self.lookup)
     }
 
     /// Another database of the same server, as the functions see it.

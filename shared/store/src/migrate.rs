@@ -69,7 +69,8 @@ pub async fn migrate(owner: &DatabaseConfig) -> Result<usize, LoginError> {
 
 /// Indexes of tables that are written all the time, each with what it is on. They are made while others write, which no
 /// transaction can, so no migration has them.
-const INDEXES: [(&str, &str); 3] = [
+const INDEXES: [(&str, &str); 4] = [
+    ("observation_identifier_observation", "observation_identifier (observation_id)"),
     ("access_token_grant", "access_token (grant_id)"),
     ("refresh_token_grant", "refresh_token (grant_id)"),
     ("oauth_code_grant", "oauth_code (grant_id)"),
@@ -155,7 +156,8 @@ pub async fn create_backup_login(
 }
 
 /// What a login can be a member of, by its name: what all functions may do, or what one group of them may.
-pub const ROLES: [&str; 5] = ["jhe_app", "jhe_fhir_read", "jhe_fhir_write", "jhe_identity", "jhe_people"];
+pub const ROLES: [&str; 6] =
+    ["jhe_app", "jhe_fhir_read", "jhe_fhir_write", "jhe_identity", "jhe_people", "jhe_retention"];
 
 /// Makes, or gives a new password to, a login that may do what a role of [`ROLES`] may do and nothing else.
 ///

@@ -213,6 +213,8 @@ mod tests {
         assert_eq!(backups_by(Target::Aws, &aws(), noon()).word(), "pass");
     }
 
+    type Check = fn(Target, &Value) -> Verdict;
+
     #[test]
     fn what_a_description_does_not_say_never_passes() {
         for (target, _) in ALL {
@@ -220,7 +222,6 @@ mod tests {
             assert_eq!(encrypted_by(target, &json!({})).word(), "not checkable", "{target:?}");
             assert_eq!(backups_by(target, &json!({}), noon()).word(), "not checkable", "{target:?}");
         }
-        type Check = fn(Target, &Value) -> Verdict;
         let backed_up: Check = |target, facts| backups_by(target, facts, noon());
         let encrypted: Check = encrypted_by;
         let private: Check = private_by;

@@ -1,4 +1,4 @@
--- Who left before V33: by the record of the change, or else by the ledger of consents, which has nobody who was not the organization's
+-- Who left before V34: by the record of the change, or else by the ledger of consents, which has nobody who was not the organization's
 -- patient. It is a migration of its own: whoever leaves meanwhile does not wait for it, and is in the table already.
 INSERT INTO patient_organization_past (patient_id, organization_id, until)
 SELECT p.id, (c.before->>'organization')::int, max(e.occurred_at)
