@@ -1,7 +1,7 @@
 //! An event as the patient whom it concerns sees it.
 
 use api::{Kind, Shape, required};
-use audit::summary::{Told, summary};
+use audit::summary::{Found, Told, summary};
 use audit_log::{ACTIONS, ACTOR, ACTOR_TYPE, Actor, NAMED, OUTCOMES, ROLE};
 use authz::UserId;
 use jiff::Timestamp;
@@ -95,8 +95,11 @@ fn sentence(event: &LoggedEvent, reader: UserId) -> String {
         studies: &studies,
         action: &event.action,
         resource_type: &event.resource_type,
-        counted: event.counted,
-        is_found: event.is_found,
+        found: match event.counted {
+            Some(counted) => Found::Counted(counted),
+            None if event.is_found => Found::Something,
+            None => Found::Nothing,
+        },
         observations: event.observation_ids.len(),
         kinds: &event.kinds,
         outcome: &event.outcome,

@@ -1,6 +1,17 @@
 //! An event of the audit as a sentence, for the patient whom it concerns. It says who did what to which kind of data, and never
 //! what the data are.
 
+/// What came of it for the patient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Something of the patient's was shown or written.
+    Something,
+    /// So many resources of the patient's were counted, and none was shown.
+    Counted(i64),
+    /// Somebody asked for the patient, and nothing was found.
+    Nothing,
+}
+
 /// What the sentence is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Told<'a> {
@@ -22,10 +33,8 @@ pub struct Told<'a> {
     pub action: &'a str,
     /// To what.
     pub resource_type: &'a str,
-    /// How many resources of the patient's were counted, and not shown.
-    pub counted: Option<i64>,
-    /// Whether something of the patient's was found.
-    pub is_found: bool,
+    /// What came of it.
+    pub found: Found,
     /// How many observations of the patient's were returned or written.
     pub observations: usize,
     /// Of which kinds these are.
@@ -77,8 +86,8 @@ fn subject(told: &Told<'_>) -> String {
 /// What was done, and what was tried.
 fn verb(told: &Told<'_>) -> (&'static str, &'static str) {
     match told.action {
-        "search" if told.counted.is_some() => ("counted", "count"),
-        "search" if !told.is_found || told.resource_type == "Observation" && told.observations == 0 => {
+        "search" if matches!(told.found, Found::Counted(_)) => ("counted", "count"),
+        "search" if told.found == Found::Nothing || told.resource_type == "Observation" && told.observations == 0 => {
             ("looked for", "look for")
         }
         "read" | "search" => ("viewed", "view"),
@@ -92,7 +101,7 @@ fn verb(told: &Told<'_>) -> (&'static str, &'static str) {
 /// To what.
 fn object(told: &Told<'_>) -> String {
     let owned = if told.is_self { "your own" } else { "your" };
-    if let Some(counted) = told.counted {
+    if let Found::Counted(counted) = told.found {
         let is_observation = told.resource_type == "Observation";
         let things = if is_observation { "observations".to_owned() } else { thing(told.resource_type) };
         return format!("{counted} of {owned} {things}");
@@ -103,7 +112,7 @@ fn object(told: &Told<'_>) -> String {
             if found { format!("{owned} observations and found none") } else { format!("{owned} observations") }
         }
         (_, 1..) => observations(told, owned),
-        (name, _) if !told.is_found && (told.outcome, told.action) == ("allowed", "search") => {
+        (name, _) if told.found == Found::Nothing && (told.outcome, told.action) == ("allowed", "search") => {
             format!("{owned} {} and found nothing", thing(name))
         }
         (name, _) => format!("{owned} {}", thing(name)),
@@ -181,8 +190,7 @@ mod tests {
         studies: &["Sleep and Sugar"],
         action: "search",
         resource_type: "Observation",
-        counted: None,
-        is_found: true,
+        found: Found::Something,
         observations: 12,
         kinds: &[],
         outcome: "allowed",
@@ -223,11 +231,11 @@ mod tests {
                 "Dr Mary Jones of Cardiology changed your consents on your behalf.",
             ),
             (
-                Told { observations: 0, counted: Some(2), ..VIEW },
+                Told { observations: 0, found: Found::Counted(2), ..VIEW },
                 "Dr Mary Jones of Cardiology counted 2 of your observations.",
             ),
             (
-                Told { observations: 0, resource_type: "QuestionnaireResponse", is_found: false, ..VIEW },
+                Told { observations: 0, resource_type: "QuestionnaireResponse", found: Found::Nothing, ..VIEW },
                 "Dr Mary Jones of Cardiology looked for your answers to questionnaires and found nothing.",
             ),
             (
