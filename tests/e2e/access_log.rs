@@ -140,7 +140,7 @@ async fn who_has_no_role_in_the_patients_organizations_is_told_as_such() {
         (
             "three_org_tom",
             "/FHIR/R5/Observation/60001",
-            "ThreeOrgTom Anderson of Lifespan Lab tried to view your observations and was refused.",
+            "ThreeOrgTom Anderson of Lifespan Lab tried to view one of your blood pressure observations and was refused.",
         ),
         ("manager_mary", "/api/v1/patients/40001", "ManagerMary Wiley of Lifespan Lab viewed your record."),
     ] {
@@ -157,7 +157,7 @@ async fn what_was_found_what_was_counted_and_what_was_not_there_are_told_apart()
         ("Observation?patient=40001&_summary=count", "counted 2 of your observations for the study"),
         ("Observation?patient=40001&date=lt1990", "looked for your observations and found none"),
         ("Observation?patient=40001&date=lt1990&_summary=count", "looked for your observations and found none"),
-        ("QuestionnaireResponse?patient=40001", "looked for your answers to questionnaires and found nothing."),
+        ("QuestionnaireResponse?patient=40001", "looked for your answers to questionnaires and found nothing"),
         ("Patient?_id=40001&family=Nobody", "looked for your record and found nothing."),
         ("Patient?_id=40001", "viewed your record."),
     ] {
