@@ -18,6 +18,8 @@ signed = proof["seal"]["head"].encode()
 # Raises InvalidSignature when another key signed the seal, or another seal.
 key.verify(base64.b64decode(proof["seal"]["signature"]), signed, ec.ECDSA(hashes.SHA384()))
 head = json.loads(signed)
+if head["form"] != "jhe-audit-seal/1":
+    sys.exit("The seal is of another form, which this program does not know.")
 
 # From the event up to the root: RFC 9162, section 2.1.3.2.
 index, last = proof["index"], head["events"] - 1

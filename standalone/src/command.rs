@@ -4,10 +4,12 @@ mod audit;
 mod backup;
 mod contain;
 mod exposed;
+mod out;
 mod pins;
 mod retention;
 mod verify;
 
+use out::say;
 use runtime::{App, Occasion, Scheduled};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -80,7 +82,7 @@ pub async fn run(arguments: &[String]) -> Result<ExitCode> {
         ["restore", backup, options @ ..] => backup::restore(backup, options).await,
         ["with-database", command @ ..] if !command.is_empty() => with_database(command).await,
         ["help" | "--help" | "-h"] => {
-            println!("{}", usage());
+            say(usage())?;
             Ok(ExitCode::SUCCESS)
         }
         words => {
@@ -98,7 +100,7 @@ fn scheduled(words: &[&str]) -> Option<(&'static Scheduled, Occasion)> {
     SCHEDULED.iter().find_map(|function| {
         let command: Vec<&str> = function.command.split(' ').collect();
         let options = words.strip_prefix(command.as_slice())?;
-        Some((function, Occasion::of_command(&server::request_id(), options)?))
+        Some((function, Occasion::of_command(&server::request_id(), options)?.by(operator())))
     })
 }
 
@@ -129,6 +131,17 @@ pub fn explain(error: &dyn Error) -> String {
 
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// Who calls, as the operating system's environment says it: with `sudo`, who called that. It is a word for the audit and proves nothing,
+/// since who may call can say another one.
+fn operator() -> Option<String> {
+    let names = [environment("SUDO_USER"), environment("USER"), environment("LOGNAME")];
+    let is_name = |name: &String| {
+        (1..=64).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-@\\$".contains(&byte))
+    };
+    names.into_iter().flatten().find(is_name)
 }
 
 fn home() -> PathBuf {
@@ -190,7 +203,7 @@ async fn start(address: Address, app: App, stop: impl Future<Output = ()> + Send
     let app = Arc::new(app);
     schedule::run_all(&app).await;
     schedule::repeat(&app);
-    println!("ready: {}", address.site_url);
+    say(format_args!("ready: {}", address.site_url))?;
     server::serve(address.listener, app, proxies, stop).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -233,7 +246,7 @@ async fn with_given(mut given: Variables, work: impl AsyncFnOnce(&App) -> Result
 
 async fn report(function: &Scheduled, app: &App, occasion: &Occasion) -> Result<ExitCode> {
     let report = function.run(app, occasion).await.map_err(|failure| failure.detail())?;
-    println!("{report:#}");
+    say(format_args!("{report:#}"))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -264,7 +277,7 @@ async fn serve_private(
         }
         let path = home().join("demo.json");
         write_private(&path, &serde_json::to_string_pretty(&world)?)?;
-        println!("{}", introduction(&world, &path));
+        say(introduction(&world, &path))?;
     }
     start(address, app, stop).await
 }
@@ -318,20 +331,21 @@ fn app(mut variables: Variables, site_url: &str) -> Result<App> {
 async fn migrate() -> Result<ExitCode> {
     let owner = owner_config()?;
     let applied = store::migrate(&owner).await?;
-    println!("{applied} migrations applied");
+    say(format_args!("{applied} migrations applied"))?;
     set_retention_floor(&owner).await?;
     if let (Some(user), Some(password)) = (environment("DB_USER"), secret("DB_PASSWORD")?) {
         store::create_login(&owner, &user, &password, ALL).await?;
-        println!("the login {user} may do what the functions may do");
+        say(format_args!("the login {user} may do what the functions may do"))?;
     }
-    println!("pgaudit: {}", store::log_changes(&owner).await?.text());
+    let changes = store::log_changes(&owner).await?;
+    say(format_args!("pgaudit: {}", changes.text()))?;
     if let (Some(user), Some(password)) = (environment("DB_RETENTION_USER"), secret("DB_RETENTION_PASSWORD")?) {
         store::create_login(&owner, &user, &password, "jhe_retention").await?;
-        println!("the login {user} may delete by the policies of retention");
+        say(format_args!("the login {user} may delete by the policies of retention"))?;
     }
     if let (Some(user), Some(password)) = (environment("DB_BACKUP_USER"), secret("DB_BACKUP_PASSWORD")?) {
         store::create_backup_login(&owner, &user, &password).await?;
-        println!("the login {user} may read everything for backups");
+        say(format_args!("the login {user} may read everything for backups"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

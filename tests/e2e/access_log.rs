@@ -41,6 +41,7 @@ async fn a_view_names_who_with_which_app_when_for_which_study_and_which_observat
             "id",
             "observationIds",
             "occurredAt",
+            "onBehalfOf",
             "organizations",
             "outcome",
             "privileged",
@@ -64,6 +65,7 @@ async fn a_view_names_who_with_which_app_when_for_which_study_and_which_observat
         ("outcome", json!("allowed")),
         ("refusedBy", Value::Null),
         ("privileged", json!(false)),
+        ("onBehalfOf", Value::Null),
         (
             "summary",
             json!(
@@ -117,6 +119,84 @@ async fn refusals_are_in_the_log_with_the_layer_and_a_super_admins_access_is_mar
     world.decide("ll_patient_peter", 40001, 30001, "omh:blood-pressure:4.0", false).await;
     world.get("viewer_victor", "/FHIR/R5/Observation/60001").await;
     assert_eq!(newest(&world, "ll_patient_peter").await["refusedBy"], "consent");
+}
+
+#[tokio::test]
+async fn who_has_no_role_in_the_patients_organizations_is_told_as_such() {
+    let world = World::new().await;
+    // Tom views for Peter's organization, and manages another; Mark is of none of Peter's.
+    world.decide("ll_patient_peter", 40001, 30001, "omh:blood-pressure:4.0", false).await;
+    for (user, path, expected) in [
+        (
+            "manager_mark",
+            "/FHIR/R5/Observation?patient=40001",
+            "ManagerMark Knox, who is of none of your organizations, tried to look for your observations and was refused.",
+        ),
+        (
+            "manager_mark",
+            "/api/v1/patients/40001",
+            "ManagerMark Knox, who is of none of your organizations, tried to view your record and was refused.",
+        ),
+        (
+            "three_org_tom",
+            "/FHIR/R5/Observation/60001",
+            "ThreeOrgTom Anderson of Lifespan Lab tried to view one of your blood pressure observations and was refused.",
+        ),
+        ("manager_mary", "/api/v1/patients/40001", "ManagerMary Wiley of Lifespan Lab viewed your record."),
+    ] {
+        world.get(user, path).await;
+        let row = newest(&world, "ll_patient_peter").await;
+        assert_eq!((&row["summary"], &row["organizations"][0]["id"]), (&json!(expected), &json!(20003)), "{row}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_found_what_was_counted_and_what_was_not_there_are_told_apart() {
+    let world = World::new().await;
+    for (path, expected) in [
+        ("Observation?patient=40001&_summary=count", "counted 2 of your observations for the study"),
+        ("Observation?patient=40001&date=lt1990", "looked for your observations and found none"),
+        ("Observation?patient=40001&date=lt1990&_summary=count", "looked for your observations and found none"),
+        ("QuestionnaireResponse?patient=40001", "looked for your answers to questionnaires and found nothing"),
+        ("Patient?_id=40001&family=Nobody", "looked for your record and found nothing."),
+        ("Patient?_id=40001", "viewed your record."),
+    ] {
+        let (status, answer) = world.get("viewer_victor", &format!("/FHIR/R5/{path}")).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let row = newest(&world, "ll_patient_peter").await;
+        let summary = row["summary"].as_str().expect("a sentence");
+        assert!(
+            summary.starts_with("ViewerVictor Rosales of Lifespan Lab ") && summary.contains(expected),
+            "{path}: {summary}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_decision_on_behalf_of_the_patient_is_told_as_such_in_every_form() {
+    let world = World::new().await;
+    let scope = json!({ "codingSystem": "https://w3id.org/openmhealth", "codingCode": "omh:heart-rate:2.0", "consented": true });
+    let body = json!({ "studyScopeConsents": [{ "studyId": 30001, "scopeConsents": [scope] }], "authorizationReference": "Form 7" });
+    world.decide("ll_patient_peter", 40001, 30001, "omh:heart-rate:2.0", false).await;
+    let (status, answer) = world.post("member_megan", "/api/v1/patients/40001/consents", &body).await;
+    assert!(status.is_success(), "{status} {answer}");
+    let row = newest(&world, "ll_patient_peter").await;
+    assert_eq!(row["onBehalfOf"], 40001, "{row}");
+    let summary = row["summary"].as_str().expect("a sentence");
+    assert!(summary.contains(" your consents on your behalf for the study"), "{summary}");
+    let table = Reply::to(world.request("ll_patient_peter", Method::GET, &format!("{LOG}?_format=csv"))).await.text;
+    assert!(
+        table.lines().next().is_some_and(|line| line.contains("\"onBehalfOf\"")) && table.contains("on your behalf"),
+        "{table}"
+    );
+    let (_, event) = world.get("ll_patient_peter", &format!("/FHIR/R5/AuditEvent/{}", row["id"])).await;
+    let agents = event["agent"].as_array().expect("agents");
+    let of_peter = agents.iter().find(|agent| agent["type"]["coding"][0]["code"] == "BEN").expect("an agent");
+    assert_eq!(of_peter["who"]["reference"], "Patient/40001", "{event}");
+    // What the patient decides is the patient's own.
+    world.decide("ll_patient_peter", 40001, 30001, "omh:heart-rate:2.0", false).await;
+    let row = newest(&world, "ll_patient_peter").await;
+    assert_eq!((&row["onBehalfOf"], row["summary"].to_string().contains("behalf")), (&Value::Null, false), "{row}");
 }
 
 #[tokio::test]

@@ -98,6 +98,26 @@ async fn a_super_admin_searches_all_and_that_is_in_the_patients_log() {
 }
 
 #[tokio::test]
+async fn what_is_not_supported_is_refused_of_the_strict_and_not_said_to_be_understood_to_the_lenient() {
+    let world = World::new().await;
+    world.get("viewer_victor", "/FHIR/R5/Observation?patient=40001").await;
+    for (query, strict) in [
+        ("entity=Patient/40002", StatusCode::BAD_REQUEST),
+        ("_sort=date", StatusCode::BAD_REQUEST),
+        ("_sort=-date", StatusCode::OK),
+    ] {
+        let path = format!("{BASE}?action=E&{query}");
+        let (status, bundle) = world.get("ll_patient_peter", &path).await;
+        let understood = link(&world, &bundle, "self").expect("a link to itself");
+        assert!(status == StatusCode::OK && !ids(&bundle).is_empty(), "{query}: {bundle}");
+        let named = (understood.contains("action=E"), understood.contains(query));
+        assert_eq!(named, (true, strict == StatusCode::OK), "{understood}");
+        let request = world.request("ll_patient_peter", Method::GET, &path).header("prefer", "handling=strict");
+        assert_eq!(end_to_end::answer(request).await.0, strict, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn pages_of_resources_follow_each_other_in_both_spellings_and_by_post() {
     let world = World::new().await;
     for _ in 0..5 {

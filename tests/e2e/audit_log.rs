@@ -192,6 +192,13 @@ async fn every_filter_finds_what_it_says_and_nothing_else() {
     ] {
         assert_eq!(rows(&world, "admin", &format!("{ALL}?{nothing}")).await.len(), 0, "{nothing}");
     }
+    let all = rows(&world, "admin", &format!("{ALL}?pageSize=1&actor=10004")).await;
+    let empty = "pageSize=1&actor=10004&patient=&study=&action=&outcome=&privileged=&from=&to=";
+    assert_eq!(
+        rows(&world, "admin", &format!("{ALL}?{empty}&organization=&subject=&source_address=&finding=")).await,
+        all
+    );
+    assert_eq!(rows(&world, "manager_mary", &format!("{LAB}?{empty}&_format=")).await[0]["actor"], all[0]["actor"]);
     for bad in ["actor=x", "patient=x", "action=look", "outcome=maybe", "privileged=1", "from=yesterday", "_format=pdf"]
     {
         assert_eq!(world.get("admin", &format!("{ALL}?{bad}")).await.0, StatusCode::BAD_REQUEST, "{bad}");
@@ -265,6 +272,8 @@ async fn pages_follow_each_other_without_gaps_though_many_events_have_one_time()
         let (status, page) = world.get("manager_mary", &path).await;
         assert_eq!(status, StatusCode::OK, "{page}");
         seen.extend(page["results"].as_array().expect("rows").iter().map(|row| row["id"].as_i64().expect("a number")));
+        // While somebody follows links, the page of a number has other rows.
+        assert_eq!(page["previous"], Value::Null, "{page}");
         let Some(next) = page["next"].as_str() else { break };
         path = next.strip_prefix(world.base.as_str()).expect("of this site").to_owned();
         assert_eq!(world.get("admin", &path).await.0, StatusCode::BAD_REQUEST, "a link is of who got it");
@@ -277,6 +286,8 @@ async fn pages_follow_each_other_without_gaps_though_many_events_have_one_time()
         .collect();
     assert!(all.len() >= 45);
     assert_eq!(seen, all);
+    let (_, page) = world.get("manager_mary", &format!("{LAB}?pageSize=7&page=2")).await;
+    assert!(page["previous"].as_str().is_some_and(|link| link.ends_with("page=1")), "by its number it has one: {page}");
 }
 
 #[tokio::test]

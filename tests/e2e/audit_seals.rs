@@ -209,4 +209,7 @@ async fn an_event_is_proved_with_the_public_key_alone() {
     assert!(matches!(prove(app, &occasion, event).await, Err(Failure::Conflict(_))), "it is not as it was");
     let records = "SELECT count(*) FROM audit_event WHERE resource_type = 'AuditSeal' AND action = 'read' AND request_id = 'command'";
     assert_eq!(sealed.world.count(records).await, 5, "reading the audit is recorded");
+    let named = "SELECT count(*) FROM audit_event r LEFT JOIN audit_event e ON e.id = (r.detail->>'event')::bigint
+                  WHERE r.request_id = 'command' AND r.detail ? 'event' AND r.patient_ids = coalesce(e.patient_ids, '{}')";
+    assert_eq!(sealed.world.count(named).await, 5, "with its number and its patients");
 }

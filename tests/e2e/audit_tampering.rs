@@ -45,6 +45,36 @@ async fn an_event_that_was_inserted_is_found_whenever_it_says_it_was() {
 }
 
 #[tokio::test]
+async fn an_event_of_a_time_to_come_is_found_and_one_of_no_time_is_not_let_in() {
+    for (before, time) in [
+        ("", "'2131-01-01'"),
+        ("", "clock_timestamp() + interval '2 hours'"),
+        ("ALTER TABLE audit_event DROP CONSTRAINT audit_event_time;", "'infinity'"),
+    ] {
+        let sealed = Sealed::with(1).await;
+        sealed.tamper(&format!("{before} {}", inserted(time))).await;
+        let expected = format!("event {}: its time is yet to come", made_up(&sealed).await);
+        assert_eq!(sealed.findings().await, [expected], "{time}");
+    }
+    let sealed = Sealed::with(1).await;
+    let owner = sealed.world.as_owner().await;
+    owner.batch_execute("SET session_replication_role = replica").await.expect("the owner may");
+    for statement in [
+        inserted("'infinity'"),
+        "UPDATE audit_event SET occurred_at = 'infinity'".to_owned(),
+        "INSERT INTO audit_change (event_id, occurred_at, before) VALUES (1, 'infinity', '{}')".to_owned(),
+    ] {
+        let refused = owner.batch_execute(&statement).await.expect_err("refused");
+        assert_eq!(refused.code(), Some(&tokio_postgres::error::SqlState::CHECK_VIOLATION), "{statement}");
+    }
+    // Parts that are made later have it too.
+    owner.batch_execute("SET session_replication_role = origin; SELECT audit_make_parts(5)").await.expect("parts");
+    let without = "SELECT count(*) FROM pg_inherits i WHERE i.inhparent IN ('audit_event'::regclass, 'audit_change'::regclass)
+                      AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = i.inhrelid AND c.conname LIKE 'audit\\_%\\_time')";
+    assert_eq!(sealed.world.count(without).await, 0);
+}
+
+#[tokio::test]
 async fn a_change_of_any_column_is_found() {
     let sealed = Sealed::with(2).await;
     let columns =
@@ -168,7 +198,10 @@ async fn what_a_change_changed_is_neither_replaced_nor_removed_nor_added_to() {
         (add("event_id", "'-infinity'"), vec![format!("event {event}: {is_astray}")]),
         (add("event_id", "'1969-12-31'"), vec![format!("event {event}: {is_astray}")]),
         (add("event_id", "clock_timestamp() + interval '1 day'"), vec![format!("event {event}: {is_astray}")]),
-        (add("event_id", "'infinity'"), vec![format!("event {event}: {is_astray}")]),
+        (
+            format!("ALTER TABLE audit_change DROP CONSTRAINT audit_change_time; {}", add("event_id", "'infinity'")),
+            vec![format!("event {event}: {is_astray}")],
+        ),
     ] {
         sealed.tamper(&statement).await;
         assert_eq!(sealed.findings().await, expected, "{statement}");

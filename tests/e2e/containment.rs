@@ -331,3 +331,30 @@ async fn what_is_not_there_or_not_one_thing_is_refused() {
     }
     assert_eq!(world.audit_after(end).await, []);
 }
+
+#[tokio::test]
+async fn super_admins_read_why_it_was_done_and_by_whose_account_at_the_machine() {
+    let world = World::new().await;
+    let home = tempfile::tempdir().expect("a directory");
+    let call = |by: &[(&str, &str)]| {
+        let mut command = world.command(home.path(), &["contain", "--user", "10004", "--reason", REASON]);
+        command.env_remove("SUDO_USER").env_remove("USER").env_remove("LOGNAME").envs(by.iter().copied());
+        assert!(command.output().expect("jhe is built before the tests").status.success());
+    };
+    for (by, operator) in [
+        (&[("SUDO_USER", "nora"), ("USER", "root")][..], json!("nora")),
+        (&[("USER", "otto")], json!("otto")),
+        (&[("LOGNAME", "HOSPITAL\\pia")], json!("HOSPITAL\\pia")),
+        (&[("USER", "no name at all; really")], Value::Null),
+        (&[], Value::Null),
+    ] {
+        call(by);
+        let (status, page) = world.get("admin", "/api/v1/audit-events?action=execute&pageSize=1").await;
+        assert_eq!(status, StatusCode::OK, "{page}");
+        let event = &page["results"][0];
+        let seen = (&event["resourceType"], &event["actorType"], &event["reason"], &event["detail"]["operator"]);
+        assert_eq!(seen, (&json!("Containment"), &json!("system"), &json!(REASON), &operator), "{event}");
+        let (_, resource) = world.get("admin", &format!("/FHIR/R5/AuditEvent/{}", event["id"])).await;
+        assert_eq!(resource["authorization"][0]["text"], REASON, "{resource}");
+    }
+}

@@ -73,6 +73,37 @@ async fn every_patient_and_observation_that_was_shown_is_listed_and_nothing_else
     }
 }
 
+#[tokio::test]
+async fn what_was_only_looked_for_showed_nothing_and_what_was_counted_says_so() {
+    let world = World::new().await;
+    let from = now(&world).await;
+    for (user, path) in [
+        ("viewer_victor", "/FHIR/R5/Observation?patient=40001&date=lt1990"),
+        ("viewer_victor", "/FHIR/R5/Observation?patient=40001&date=lt1990&_summary=count"),
+        ("viewer_victor", "/FHIR/R5/QuestionnaireResponse?patient=40001"),
+        ("viewer_victor", "/FHIR/R5/QuestionnaireResponse?patient=40001&_summary=count"),
+        ("viewer_victor", "/FHIR/R5/Patient?_id=40001&family=Nobody"),
+        ("manager_mary", "/api/v1/organizations/20003/audit-events?patient=40001&from=2100-01-01T00:00:00Z"),
+        ("manager_mary", "/api/v1/invitation?patient_id=40002&status=redeemed"),
+        ("manager_mary", "/api/v1/users/search_by_email?email=ll_patient_peter%40example.com"),
+    ] {
+        let (status, answer) = world.get(user, path).await;
+        assert!(status == StatusCode::OK || status == StatusCode::NOT_FOUND, "{path}: {status} {answer}");
+    }
+    let between = ["--from", &from, "--to", "2100-01-01T00:00:00Z"];
+    let nothing = document(&exposed(&world, &between));
+    assert_eq!(shown(&nothing), [], "{nothing}");
+    let path = "/FHIR/R5/Observation?patient=40001,40002&patient._has:Group:member:_id=30001&_summary=count&code=https://w3id.org/openmhealth|omh:heart-rate:2.0";
+    let (status, answer) = world.get("viewer_victor", path).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let counted = document(&exposed(&world, &between));
+    let of = |patient: &Value| (patient["patient"].clone(), patient["exposures"][0]["counted"].clone());
+    let found: Vec<_> = counted["patients"].as_array().expect("patients").iter().map(of).collect();
+    let total: i64 = found.iter().filter_map(|(_, counted)| counted.as_i64()).sum();
+    assert!(total > 0 && answer["total"] == total, "{counted} {answer}");
+    assert!(shown(&counted).iter().all(|(_, ids)| ids.is_empty()), "{counted}");
+}
+
 /// What somebody is shown of all patients whom they may read is divided among these patients' organizations.
 #[tokio::test]
 async fn each_organization_is_told_of_its_own_patients_only_also_of_what_a_super_admin_read() {
@@ -215,4 +246,20 @@ async fn the_notices_are_filled_in_for_each_patient_and_each_organization_and_no
     }
     let again = world.run(&[&["exposed"], &words[..]].concat());
     assert!(!again.status.success(), "somebody may have worked on them");
+}
+
+/// `jhe exposed ... | head`, with a reader who is gone before anything is written.
+#[tokio::test]
+async fn a_reader_who_has_enough_is_no_failure_of_any_command() {
+    let world = World::new().await;
+    read(&world, "viewer_victor", 40001).await;
+    let home = tempfile::tempdir().expect("a directory");
+    let whole = ["exposed", "--from", "2020-01-01T00:00:00Z", "--to", "2100-01-01T00:00:00Z"];
+    for words in [&whole[..], &["help"], &["security-monitor"], &["retention", "report"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let done = world.command(home.path(), words).stdout(writer).output().expect("jhe is built before the tests");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success() && !said.contains("panicked") && !said.contains("pipe"), "{words:?}: {said}");
+    }
 }

@@ -168,6 +168,29 @@ async fn a_quiet_day_has_no_finding() {
 }
 
 #[tokio::test]
+async fn lists_of_people_and_other_resources_are_data_too_and_what_was_only_asked_for_is_none() {
+    let world = World::with(&[TOLD, closed_now()]).await;
+    ordinary_weeks(&world).await;
+    let detail = async |user: i32, value: &str| {
+        let statement = format!(
+            "INSERT INTO audit_event (request_id, actor_user_id, actor_type, actor_role, action, resource_type, organization_ids, study_ids,
+                                      patient_ids, observation_ids, outcome, privileged, detail)
+             SELECT 'planted', {user}, 'practitioner', 'member', 'search', 'QuestionnaireResponse', '{{}}', '{{}}',
+                    ARRAY(SELECT generate_series(1, CASE WHEN n = 0 THEN 400 ELSE 3 END)), '{{}}', 'allowed', false, {value}
+               FROM generate_series(CASE WHEN {user} = 10005 THEN 0 ELSE 1 END, CASE WHEN {user} = 10005 THEN 0 ELSE 60 END) n"
+        );
+        world.sql(&statement).await;
+    };
+    Did { user: 10003, resource: "Patient", patients: "1, 400", observations: 0, ..Did::READ }.plant(&world).await;
+    detail(10004, "jsonb_build_object('ids', (SELECT jsonb_agg(gen_random_uuid()) FROM generate_series(1, 100)))")
+        .await;
+    detail(10005, "jsonb_build_object('asked', (SELECT jsonb_agg(g) FROM generate_series(1, 400) g))").await;
+    call(&world.app).await.expect("a report");
+    let expected = [("breadth", "10003", 1), ("volume", "10004", 60)];
+    assert_eq!(found(&world).await, expected.map(|(kind, who, events)| (kind.to_owned(), who.to_owned(), events)));
+}
+
+#[tokio::test]
 async fn a_message_says_where_to_look_and_nothing_about_anybody() {
     let world = World::with(&[TOLD, closed_now()]).await;
     incidents(&world).await;

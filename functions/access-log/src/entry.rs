@@ -1,7 +1,7 @@
 //! An event as the patient whom it concerns sees it.
 
 use api::{Kind, Shape, required};
-use audit::summary::{Told, summary};
+use audit::summary::{Found, Told, summary};
 use audit_log::{ACTIONS, ACTOR, ACTOR_TYPE, Actor, NAMED, OUTCOMES, ROLE};
 use authz::UserId;
 use jiff::Timestamp;
@@ -24,6 +24,8 @@ pub const ENTRY: Shape = Shape {
         required("action", Kind::OneOf(&ACTIONS)),
         required("resourceType", Kind::AnyText),
         required("observationIds", Kind::List(&Kind::AnyText, 100_000)),
+        required("onBehalfOf", Kind::OrNull(&Kind::Integer))
+            .about("The patient for whom somebody else decided: the one who asks."),
         required("outcome", Kind::OneOf(&OUTCOMES)),
         required("refusedBy", Kind::OrNull(&Kind::AnyText)).about("The layer that refused."),
         required("privileged", Kind::Boolean).about("Whether it was a super admin."),
@@ -47,6 +49,7 @@ pub struct Entry<'a> {
     resource_type: &'a str,
     /// As texts, as FHIR writes ids.
     observation_ids: Vec<String>,
+    on_behalf_of: Option<i32>,
     outcome: &'a str,
     refused_by: Option<&'a str>,
     privileged: bool,
@@ -69,6 +72,7 @@ impl<'a> Entry<'a> {
             action: &event.action,
             resource_type: &event.resource_type,
             observation_ids: event.observation_ids.iter().map(i64::to_string).collect(),
+            on_behalf_of: event.on_behalf_of,
             outcome: &event.outcome,
             refused_by: event.refused_by.as_deref(),
             privileged: event.privileged,
@@ -77,17 +81,25 @@ impl<'a> Entry<'a> {
     }
 }
 
-fn sentence<'a>(event: &'a LoggedEvent, reader: UserId) -> String {
-    let names = |named: &'a [Named]| -> Vec<&'a str> { named.iter().map(|one| one.name.as_str()).collect() };
-    let (studies, organizations) = (names(&event.studies), names(&event.organizations));
+fn sentence(event: &LoggedEvent, reader: UserId) -> String {
+    let studies: Vec<&str> = event.studies.iter().map(|study| study.name.as_str()).collect();
+    let own = event.organizations.iter().filter(|organization| event.acted_in.contains(&organization.id));
+    let organizations: Vec<&str> = own.map(|organization| organization.name.as_str()).collect();
     summary(&Told {
         actor_type: &event.actor_type,
         actor: event.actor.as_ref().map(LoggedActor::shown),
         is_self: event.actor.as_ref().is_some_and(|actor| actor.user == reader.0),
         organizations: &organizations,
+        is_stranger: event.outcome == "denied" && event.acted_in.is_empty(),
+        is_on_behalf: event.on_behalf_of.is_some(),
         studies: &studies,
         action: &event.action,
         resource_type: &event.resource_type,
+        found: match event.counted {
+            Some(counted) => Found::Counted(counted),
+            None if event.is_found => Found::Something,
+            None => Found::Nothing,
+        },
         observations: event.observation_ids.len(),
         kinds: &event.kinds,
         outcome: &event.outcome,

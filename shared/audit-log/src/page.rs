@@ -76,6 +76,7 @@ impl Asked {
     pub async fn parse(app: &App, request: &Request, who: UserId, filters: &[&[Parameter]]) -> Result<Self, Failure> {
         let list = List::parse(app, request, who).await?;
         list.only(&[filters, &[&FORMAT]].concat())?;
+        let list = list.of_log();
         let format = Format::of(request, &list)?;
         Ok(Self { list, format, who })
     }

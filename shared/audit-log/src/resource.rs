@@ -40,6 +40,7 @@ pub fn resource(event: &LoggedEvent, site: &str) -> String {
         address: event.source_address.as_deref(),
         reason: event.reason.as_deref(),
         request_id: &event.request_id,
+        on_behalf_of: event.on_behalf_of,
         patients: &event.patient_ids,
         observations: &event.observation_ids,
         studies: event.studies.iter().map(|study| study.id).collect(),

@@ -117,6 +117,9 @@ pub struct Context {
     /// The account that somebody tries to open, who has yet to prove to be its owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject_user_id: Option<UserId>,
+    /// Who called a command at the machine, by the account there: it is in `detail`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
 }
 
 impl Context {
@@ -142,6 +145,7 @@ impl Context {
             source_address: source_address.map(str::to_owned),
             reason: None,
             subject_user_id: None,
+            operator: None,
         }
     }
 
@@ -170,6 +174,13 @@ impl Context {
     #[must_use]
     pub fn of_system(request_id: &str, action: Action, resource_type: &'static str) -> Self {
         Self { actor_type: "system", ..Self::new(request_id, None, None, action, resource_type) }
+    }
+
+    /// The same context, of a command that this account of the operating system called.
+    #[must_use]
+    pub fn called_by(mut self, operator: Option<&str>) -> Self {
+        self.operator = operator.map(str::to_owned);
+        self
     }
 
     /// The same context, for a decision on behalf of a patient.

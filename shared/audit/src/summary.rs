@@ -1,6 +1,17 @@
 //! An event of the audit as a sentence, for the patient whom it concerns. It says who did what to which kind of data, and never
 //! what the data are.
 
+/// What came of it for the patient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Something of the patient's was shown or written.
+    Something,
+    /// So many resources of the patient's were counted, and none was shown.
+    Counted(i64),
+    /// Somebody asked for the patient, and nothing was found.
+    Nothing,
+}
+
 /// What the sentence is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Told<'a> {
@@ -10,14 +21,20 @@ pub struct Told<'a> {
     pub actor: Option<&'a str>,
     /// Whether the patient did it.
     pub is_self: bool,
-    /// The organizations by which it was allowed.
+    /// Those of the patient's organizations in which the actor had a role.
     pub organizations: &'a [&'a str],
+    /// Whether it was a practitioner without a role in any organization that it was of.
+    pub is_stranger: bool,
+    /// Whether it was decided for the patient.
+    pub is_on_behalf: bool,
     /// The studies for which.
     pub studies: &'a [&'a str],
     /// `read`, `search`, `create`, `update`, `delete` or `execute`.
     pub action: &'a str,
     /// To what.
     pub resource_type: &'a str,
+    /// What came of it.
+    pub found: Found,
     /// How many observations of the patient's were returned or written.
     pub observations: usize,
     /// Of which kinds these are.
@@ -44,7 +61,8 @@ pub fn summary(told: &Told<'_>) -> String {
         [one] => format!(" for the study {one}"),
         all => format!(" for the studies {}", joined(all)),
     };
-    format!("{} {what}{purpose}.", subject(told))
+    let behalf = if told.is_on_behalf { " on your behalf" } else { "" };
+    format!("{} {what}{behalf}{purpose}.", subject(told))
 }
 
 /// Who did it.
@@ -56,6 +74,7 @@ fn subject(told: &Told<'_>) -> String {
             let organizations: Vec<String> = told.organizations.iter().map(|name| (*name).to_owned()).collect();
             format!("{name} of {}", joined(&organizations))
         }
+        ("practitioner", Some(name)) if told.is_stranger => format!("{name}, who is of none of your organizations,"),
         (_, Some(name)) => name.to_owned(),
         ("patient", None) => "Another patient".to_owned(),
         ("system", None) => "The exchange itself".to_owned(),
@@ -67,7 +86,10 @@ fn subject(told: &Told<'_>) -> String {
 /// What was done, and what was tried.
 fn verb(told: &Told<'_>) -> (&'static str, &'static str) {
     match told.action {
-        "search" if told.resource_type == "Observation" && told.observations == 0 => ("looked for", "look for"),
+        "search" if matches!(told.found, Found::Counted(_)) => ("counted", "count"),
+        "search" if told.found == Found::Nothing || told.resource_type == "Observation" && told.observations == 0 => {
+            ("looked for", "look for")
+        }
         "read" | "search" => ("viewed", "view"),
         "create" => ("added", "add"),
         "update" => ("changed", "change"),
@@ -79,12 +101,20 @@ fn verb(told: &Told<'_>) -> (&'static str, &'static str) {
 /// To what.
 fn object(told: &Told<'_>) -> String {
     let owned = if told.is_self { "your own" } else { "your" };
+    if let Found::Counted(counted) = told.found {
+        let is_observation = told.resource_type == "Observation";
+        let things = if is_observation { "observations".to_owned() } else { thing(told.resource_type) };
+        return format!("{counted} of {owned} {things}");
+    }
     match (told.resource_type, told.observations) {
         ("Observation", 0) => {
             let found = matches!((told.outcome, told.action), ("allowed", "search"));
             if found { format!("{owned} observations and found none") } else { format!("{owned} observations") }
         }
         (_, 1..) => observations(told, owned),
+        (name, _) if told.found == Found::Nothing && (told.outcome, told.action) == ("allowed", "search") => {
+            format!("{owned} {} and found nothing", thing(name))
+        }
         (name, _) => format!("{owned} {}", thing(name)),
     }
 }
@@ -155,9 +185,12 @@ mod tests {
         actor: Some("Dr Mary Jones"),
         is_self: false,
         organizations: &["Cardiology"],
+        is_stranger: false,
+        is_on_behalf: false,
         studies: &["Sleep and Sugar"],
         action: "search",
         resource_type: "Observation",
+        found: Found::Something,
         observations: 12,
         kinds: &[],
         outcome: "allowed",
@@ -194,8 +227,32 @@ mod tests {
                 "Dr Mary Jones of Cardiology looked for your observations and found none.",
             ),
             (
+                Told { action: "update", resource_type: "Consent", observations: 0, is_on_behalf: true, ..VIEW },
+                "Dr Mary Jones of Cardiology changed your consents on your behalf.",
+            ),
+            (
+                Told { observations: 0, found: Found::Counted(2), ..VIEW },
+                "Dr Mary Jones of Cardiology counted 2 of your observations.",
+            ),
+            (
+                Told { observations: 0, resource_type: "QuestionnaireResponse", found: Found::Nothing, ..VIEW },
+                "Dr Mary Jones of Cardiology looked for your answers to questionnaires and found nothing.",
+            ),
+            (
+                Told { observations: 0, resource_type: "QuestionnaireResponse", ..VIEW },
+                "Dr Mary Jones of Cardiology viewed your answers to questionnaires.",
+            ),
+            (
+                Told { observations: 0, outcome: "denied", ..VIEW },
+                "Dr Mary Jones of Cardiology tried to look for your observations and was refused.",
+            ),
+            (
                 Told { observations: 0, outcome: "denied", organizations: &[], ..VIEW },
                 "Dr Mary Jones tried to look for your observations and was refused.",
+            ),
+            (
+                Told { observations: 0, outcome: "denied", organizations: &[], is_stranger: true, ..VIEW },
+                "Dr Mary Jones, who is of none of your organizations, tried to look for your observations and was refused.",
             ),
             (
                 Told { actor_type: "super_admin", resource_type: "Consent", observations: 0, action: "read", ..VIEW },

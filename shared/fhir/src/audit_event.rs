@@ -9,6 +9,7 @@ use crate::json::Object;
 use crate::{SOURCE, USER_ID_SYSTEM};
 
 const DICOM: &str = "http://dicom.nema.org/resources/ontology/DCM";
+const PARTICIPATION: &str = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType";
 const OBJECT_ROLE: &str = "http://terminology.hl7.org/CodeSystem/object-role";
 const CLIENT_SYSTEM: &str = "https://jupyterhealth.org/fhir/identifier/client";
 const ROLE_SYSTEM: &str = "https://jupyterhealth.org/fhir/CodeSystem/role";
@@ -54,6 +55,8 @@ pub struct AuditEvent<'a> {
     pub reason: Option<&'a str>,
     /// The request.
     pub request_id: &'a str,
+    /// The patient for whom somebody else decided.
+    pub on_behalf_of: Option<i32>,
     /// The patients.
     pub patients: &'a [i32],
     /// The observations.
@@ -149,6 +152,14 @@ impl AuditEvent<'_> {
                 .optional("networkString", self.address)
                 .finish()
         }));
+        // A beneficiary is on whose behalf it happens, present or not (https://terminology.hl7.org/CodeSystem-v3-ParticipationType.html).
+        agents.extend(self.on_behalf_of.map(|patient| {
+            Object::new()
+                .raw("type", &concept(PARTICIPATION, "BEN"))
+                .raw("who", &reference("Patient", i64::from(patient)))
+                .raw("requestor", "false")
+                .finish()
+        }));
         agents.push(server);
         agents
     }
@@ -157,7 +168,7 @@ impl AuditEvent<'_> {
     fn user(&self) -> String {
         let role = self.role.unwrap_or(self.actor_type);
         Object::new()
-            .raw("type", &concept("http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "IRCP"))
+            .raw("type", &concept(PARTICIPATION, "IRCP"))
             .list("role", &[concept(ROLE_SYSTEM, role)])
             .raw("who", &self.who())
             .raw("requestor", "true")
@@ -243,6 +254,7 @@ mod tests {
             address: Some("192.0.2.1"),
             reason: Some("a call"),
             request_id: "r-1",
+            on_behalf_of: None,
             patients: &[40001],
             observations: &[60001, 60002],
             studies: vec![30001],
@@ -314,6 +326,17 @@ mod tests {
                 assert_eq!(value["agent"][0]["who"]["display"], "anonymous");
             }
         }
+    }
+
+    #[test]
+    fn who_decides_for_a_patient_is_not_the_patient() {
+        let value = parsed(&AuditEvent { action: "update", on_behalf_of: Some(40001), ..event() });
+        let of = |agent: &Value| {
+            (agent["type"]["coding"][0]["code"].clone(), agent["requestor"].clone(), agent["who"]["reference"].clone())
+        };
+        let agents: Vec<_> = value["agent"].as_array().unwrap().iter().map(of).collect();
+        assert!(agents.contains(&(json!("BEN"), json!(false), json!("Patient/40001"))), "{agents:?}");
+        assert_eq!(agents[0], (json!("IRCP"), json!(true), json!("Practitioner/80004")));
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub struct List {
     /// The page's number, from 1.
     number: i64,
     size: i64,
+    is_log: bool,
     /// The key of the last row of the page before.
     pub after: Option<i64>,
     /// The same with its time, for lists in the order of times.
@@ -61,6 +62,7 @@ impl List {
             sent: BTreeMap::new(),
             number: 1,
             size: DEFAULT_PAGE_SIZE,
+            is_log: false,
             after: None,
             position: None,
         };
@@ -135,6 +137,15 @@ impl List {
             }
             None => Ok(()),
         }
+    }
+
+    /// The list as one of a log: a filter that is empty is none, and a page that was come to by a cursor has no `previous`. By its number
+    /// it would have other rows, since a log grows where it begins.
+    #[must_use]
+    pub fn of_log(mut self) -> Self {
+        self.filters.retain(|(_, value)| !value.is_empty());
+        self.is_log = true;
+        self
     }
 
     /// A filter's text. One that is there and empty is not taken for absent: it must not widen the list.
@@ -223,7 +234,8 @@ impl List {
     ) -> Result<Response, Failure> {
         let next = self.following(app, who, count, rows.is_empty(), last).await?;
         let countable = self.size.saturating_mul(self.number - 2) <= MAX_SKIP;
-        let previous = (self.number > 1 && countable).then(|| self.numbered(app, self.number - 1));
+        let is_known = !self.is_log || self.after.is_none();
+        let previous = (self.number > 1 && countable && is_known).then(|| self.numbered(app, self.number - 1));
         Ok(json(StatusCode::OK, &Page { count, next, previous, results: rows })?)
     }
 

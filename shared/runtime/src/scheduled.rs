@@ -36,6 +36,7 @@ pub struct Scheduled {
 pub struct Occasion {
     id: String,
     input: Map<String, Value>,
+    operator: Option<String>,
 }
 
 impl Occasion {
@@ -43,7 +44,7 @@ impl Occasion {
     #[must_use]
     pub fn new(id: &str, input: Value) -> Self {
         let input = if let Value::Object(input) = input { input } else { Map::new() };
-        Self { id: id.to_owned(), input }
+        Self { id: id.to_owned(), input, operator: None }
     }
 
     /// A call by a command with these options: `--now` says `{"now": true}`, `--since=2026-01-01` says
@@ -56,7 +57,14 @@ impl Occasion {
                 said.split_once('=').map_or((said, Value::Bool(true)), |(name, text)| (name, text.into()));
             (!name.is_empty()).then(|| (name.to_owned(), value))
         });
-        Some(Self { id: id.to_owned(), input: named.collect::<Option<_>>()? })
+        Some(Self { id: id.to_owned(), input: named.collect::<Option<_>>()?, operator: None })
+    }
+
+    /// The same call, by somebody with this account of the operating system.
+    #[must_use]
+    pub fn by(mut self, operator: Option<String>) -> Self {
+        self.operator = operator;
+        self
     }
 
     /// The id of the call: in the logs and in the audit.
@@ -80,7 +88,7 @@ impl Occasion {
     /// What the audit is told of this call: the system acts.
     #[must_use]
     pub fn audit(&self, action: Action, resource_type: &'static str) -> Context {
-        Context::of_system(&self.id, action, resource_type)
+        Context::of_system(&self.id, action, resource_type).called_by(self.operator.as_deref())
     }
 }
 

@@ -296,6 +296,9 @@ impl Walk<'_> {
         for event in self.store.events_before(Timestamp::UNIX_EPOCH, EVENTS_AT_ONCE).await? {
             self.report.add(None, Some(event), "its time is before that of every seal");
         }
+        for event in self.store.events_to_come(EVENTS_AT_ONCE).await? {
+            self.report.add(None, Some(event), "its time is yet to come");
+        }
         let end = match &self.before {
             Before::Seal(last) => last.0.to,
             Before::Nothing | Before::Unknown => {

@@ -16,7 +16,7 @@ const NOT_GOOD: &str = "The event or its seal is not as it was: it cannot be pro
 /// A proof of the event with this number.
 pub async fn prove(app: &App, occasion: &Occasion, event: i64) -> Result<Proof, Failure> {
     let store = app.store().await?;
-    store.record(&occasion.audit(Action::Read, RESOURCE)).await?;
+    store.record_proving(&occasion.audit(Action::Read, RESOURCE), event).await?;
     let event = store.sealable_event(event).await?.ok_or(Failure::NotFound)?;
     let row = store.audit_seal_at(event.occurred_at).await?.ok_or(Failure::Conflict(NOT_SEALED))?;
     let signer = signer(app).await?.ok_or(Failure::Conflict(NOT_GOOD))?;

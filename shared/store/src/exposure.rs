@@ -53,6 +53,8 @@ pub struct Exposure {
     pub organizations: Vec<i32>,
     /// Which of the patient's observations.
     pub observations: Vec<i64>,
+    /// How many resources were counted, of which none was shown.
+    pub counted: Option<i64>,
     /// Whom to tell, and what kinds of data these observations are; none when that was not asked.
     pub contact: Option<ExposureContact>,
 }
@@ -77,22 +79,23 @@ SELECT (SELECT id FROM app_user WHERE id = $1 OR lower(email) = lower($2)) AS ac
        (SELECT id FROM oauth_client WHERE client_id = $3 OR id::text = $3 ORDER BY client_id = $3 DESC LIMIT 1) AS client";
 
 /// 1 from, 2 to, 3 account, 4 client, 5 organization, 6 patient, 7 whether with contacts. An update is among them since its
-/// answer is the whole record; what was created was known to who created it.
+/// answer is the whole record; what was created was known to who created it. Of whom a search found nothing, nothing was shown.
 ///
-/// The organizations are the patient's own, those of before too, as far as the ledger has them. Of these the ones through which it
+/// The organizations are the patient's own at the time, and those that the ledger has. Of these the ones through which it
 /// was shown are meant; where the event names none of them (a super admin needs none), all are. An event of one organization that
 /// nobody was privileged for is of its patients.
 const EXPOSED: &str = "
 SELECT x.patient, e.id, e.occurred_at, e.request_id, e.actor_user_id, e.actor_type, e.client_id, e.action, e.resource_type,
        own.ids AS organization_ids,
        ARRAY(SELECT o.id FROM observation o WHERE o.id = ANY (e.observation_ids) AND o.patient_id = x.patient ORDER BY o.id) AS observations,
+       (e.detail->'counted'->>x.patient::text)::bigint AS counted,
        CASE WHEN $7 THEN concat_ws(' ', p.name_given, p.name_family) END AS name,
        CASE WHEN $7 THEN coalesce(p.telecom_email, '') END AS email,
        CASE WHEN $7 THEN ARRAY(SELECT DISTINCT s.text FROM observation o JOIN scope s ON s.id = o.scope_id
                                 WHERE o.id = ANY (e.observation_ids) AND o.patient_id = x.patient ORDER BY s.text) END AS kinds
   FROM audit_event e CROSS JOIN LATERAL unnest(e.patient_ids) AS x (patient) LEFT JOIN patient p ON $7 AND p.id = x.patient
  CROSS JOIN LATERAL (
-   SELECT ARRAY(SELECT y.organization_id FROM patient_organization y WHERE y.patient_id = x.patient
+   SELECT ARRAY(SELECT y.organization_id FROM patient_organization_ever y WHERE y.patient_id = x.patient AND e.occurred_at <= y.until
                  UNION SELECT s.organization_id FROM consent_event c JOIN study s ON s.id = c.study_id WHERE c.patient_id = x.patient
                  UNION SELECT e.organization_ids[1] WHERE cardinality(e.organization_ids) = 1 AND NOT e.privileged
                  ORDER BY 1) AS ids) every_one
@@ -101,6 +104,7 @@ SELECT x.patient, e.id, e.occurred_at, e.request_id, e.actor_user_id, e.actor_ty
                THEN ARRAY(SELECT o.id FROM unnest(every_one.ids) AS o (id) WHERE o.id = ANY (e.organization_ids) ORDER BY o.id)
                ELSE every_one.ids END AS ids) own
  WHERE e.occurred_at >= $1 AND e.occurred_at < $2 AND e.outcome = 'allowed' AND e.action IN ('read', 'search', 'update')
+   AND (e.detail->'asked' @> to_jsonb(x.patient)) IS NOT TRUE
    AND ($3::int IS NULL OR e.actor_user_id = $3) AND ($4::int IS NULL OR e.client_id = $4)
    AND ($5::int IS NULL OR own.ids @> ARRAY[$5])
    AND ($6::int IS NULL OR e.patient_ids @> ARRAY[$6] AND x.patient = $6)
@@ -212,6 +216,7 @@ fn exposure(row: &Row) -> Result<Exposure, StoreError> {
         resource_type: row.try_get("resource_type")?,
         organizations: row.try_get("organization_ids")?,
         observations: row.try_get("observations")?,
+        counted: row.try_get("counted")?,
         contact,
     })
 }

@@ -5,6 +5,7 @@
 
 mod account;
 mod administration;
+mod asked;
 mod attempt;
 mod audit_log;
 mod audit_parts;

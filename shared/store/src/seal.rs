@@ -1,7 +1,7 @@
 //! The seals of the audit, and what they are made of.
 
 use crate::{Store, StoreError};
-use audit::{leaf::Event, seal::Seal};
+use audit::{Context, leaf::Event, seal::Seal};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio_postgres::{
@@ -183,11 +183,30 @@ SELECT c.event_id FROM audit_change c
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
+    /// The numbers of events of a time to come, by the database's clock and more than an hour, at most so many. Also of those of no time.
+    pub async fn events_to_come(&self, count: i64) -> Result<Vec<i64>, StoreError> {
+        const IDS: &str = "
+SELECT id FROM audit_event WHERE occurred_at > statement_timestamp() + interval '1 hour' ORDER BY occurred_at, id LIMIT $1";
+        let rows = self.connection().await?.query(IDS, &[&count]).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
     /// When the first event from a time on was, if there is one.
     pub async fn first_event_from(&self, time: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         const FIRST: &str =
             "SELECT min(occurred_at) FROM audit_event WHERE occurred_at >= $1 AND occurred_at < 'infinity'";
         Ok(self.connection().await?.query_one(FIRST, &[&time]).await?.try_get(0)?)
+    }
+
+    /// Records that somebody asks for the proof of the event with this number, if there is one: it shows of which patients it is.
+    pub async fn record_proving(&self, context: &Context, id: i64) -> Result<(), StoreError> {
+        const RECORD: &str = "
+SELECT audit_record($1 || jsonb_build_object('detail', jsonb_build_object('event', $2)), 'allowed', NULL, '{}', '{}',
+                    ARRAY(SELECT DISTINCT unnest(e.patient_ids) FROM audit_event e WHERE e.id = $2 ORDER BY 1), '{}')";
+        let client = self.connection().await?;
+        let statement = client.prepare_typed_cached(RECORD, &[Type::JSONB, Type::INT8]).await?;
+        client.query_one(&statement, &[&Json(context), &id]).await?;
+        Ok(())
     }
 
     /// An event by its number, whole, for its proof.

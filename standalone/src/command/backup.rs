@@ -1,7 +1,9 @@
 //! `jhe backup` and `jhe restore`: backups made, tried and restored by hand.
 
 use super::{
-    DATABASE, Failure, Result, Variables, environment, explain, home, owner_config, report, with_app, with_given,
+    DATABASE, Failure, Result, Variables, environment, explain, home, operator,
+    out::{say, say_all},
+    owner_config, report, with_app, with_given,
 };
 use runtime::Occasion;
 use serde_json::json;
@@ -26,7 +28,7 @@ fn none_left(options: &[&str]) -> Result<()> {
 
 /// Whoever asks by hand means now.
 fn now() -> Occasion {
-    Occasion::new(&request_id(), json!({ "now": true }))
+    Occasion::new(&request_id(), json!({ "now": true })).by(operator())
 }
 
 /// `jhe backup [--to PLACE]`.
@@ -49,7 +51,7 @@ pub async fn verify(options: &[&str]) -> Result<ExitCode> {
 /// `jhe backup public-key`.
 pub async fn public_key() -> Result<ExitCode> {
     with_app(async |app| {
-        print!("{}", backup_job::public_key(app).await?);
+        say_all(backup_job::public_key(app).await?)?;
         Ok(ExitCode::SUCCESS)
     })
     .await
@@ -71,7 +73,8 @@ pub async fn restore(backup: &str, options: &[&str]) -> Result<ExitCode> {
             id => id.to_owned(),
         };
         let report = backup_job::restore(app, &id, &into, &now()).await;
-        println!("{:#}", report.map_err(|error| format!("nothing was restored: {}", explain(&error)))?);
+        let report = report.map_err(|error| format!("nothing was restored: {}", explain(&error)))?;
+        say(format_args!("{report:#}"))?;
         Ok(ExitCode::SUCCESS)
     })
     .await

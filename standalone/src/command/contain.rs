@@ -1,6 +1,6 @@
 //! `jhe contain`: what is open of an account, a client, an organization's people or everybody ends, and is blocked.
 
-use super::{Result, report, usage, with_app};
+use super::{Result, operator, report, usage, with_app};
 use runtime::Occasion;
 use serde_json::{Map, Value};
 use standalone::server;
@@ -18,7 +18,7 @@ pub async fn run(words: &[&str]) -> Result<ExitCode> {
         eprintln!("{}", usage());
         return Ok(ExitCode::from(2));
     };
-    let occasion = Occasion::new(&server::request_id(), Value::Object(input));
+    let occasion = Occasion::new(&server::request_id(), Value::Object(input)).by(operator());
     with_app(async |app| report(&::contain::FUNCTION, app, &occasion).await).await
 }
 

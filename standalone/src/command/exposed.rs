@@ -1,6 +1,6 @@
 //! `jhe exposed`: who was affected between two times, by what the audit says was shown.
 
-use super::{Result, with_app};
+use super::{Result, operator, out::Quiet, with_app};
 use audit::{Action, Context};
 use runtime::App;
 use standalone::{
@@ -81,9 +81,10 @@ pub async fn run(words: &[&str]) -> Result<ExitCode> {
 async fn print(app: &App, options: &Options, contacts_are_printed: bool) -> Result<ExitCode> {
     let query = &options.query;
     let mut notices = options.notices.as_deref().map(|directory| Notices::begin(directory, query)).transpose()?;
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(Quiet(io::stdout().lock()));
     let mut tally = Tally::new(&mut out, options.format, query, contacts_are_printed);
-    let context = Context::of_system(&server::request_id(), Action::Execute, "Exposure");
+    let context =
+        Context::of_system(&server::request_id(), Action::Execute, "Exposure").called_by(operator().as_deref());
     let store = app.store().await?;
     let is_known = store
         .exposures(&context, query, |exposure: Exposure| {

@@ -1,6 +1,6 @@
 //! `jhe pins`: the public keys of certificates as apps pin them.
 
-use super::Result;
+use super::{Result, out::say};
 use standalone::verify::site;
 use std::{path::Path, process::ExitCode};
 
@@ -15,7 +15,7 @@ pub async fn run(words: &[&str]) -> Result<ExitCode> {
     for (place, certificate) in certificates.iter().enumerate() {
         let whose = if place == 0 { "the certificate" } else { "an authority" };
         let pin = tls::pin(certificate).map_err(|_| format!("{whose} cannot be read"))?;
-        println!("{pin}  {whose}");
+        say(format_args!("{pin}  {whose}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

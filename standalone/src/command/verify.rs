@@ -1,6 +1,6 @@
 //! `jhe verify`: looks at the deployment that the environment leads to, prints what it found, and writes the evidence.
 
-use super::{DATABASE, Result, app, environment, home, owner_config, prepare, variables, write_private};
+use super::{DATABASE, Result, app, environment, home, out::say, owner_config, prepare, variables, write_private};
 use runtime::App;
 use standalone::{
     embedded::{Embedded, EmbeddedError},
@@ -116,13 +116,13 @@ async fn examine(
     let app = &subject.app;
     let report = Report::new(&app.settings.site_url, options.target, name, app.now(), findings);
     for finding in &report.findings {
-        println!("{:<14}{:<22}{}", finding.verdict, finding.id, finding.reason);
+        say(format_args!("{:<14}{:<22}{}", finding.verdict, finding.id, finding.reason))?;
         if let Some(remedy) = finding.remedy {
-            println!("{:36}-> {remedy}", "");
+            say(format_args!("{:36}-> {remedy}", ""))?;
         }
     }
     let counts = report.counts;
-    println!("{} pass, {} fail, {} not checkable", counts.pass, counts.fail, counts.not_checkable);
+    say(format_args!("{} pass, {} fail, {} not checkable", counts.pass, counts.fail, counts.not_checkable))?;
     let is_whole = match &options.report {
         Some(directory) => write(directory, &report, &subject).await?,
         None => true,
@@ -139,7 +139,7 @@ async fn write(directory: &Path, report: &Report, subject: &Subject) -> Result<b
     fs::create_dir_all(directory)?;
     let file = |ending: &str, content: &[u8]| {
         let path = directory.join(format!("{}.{ending}", report.stem()));
-        println!("{}", path.display());
+        say(path.display())?;
         write_private(&path, content)
     };
     let evidence = report.evidence(subject).await;

@@ -219,10 +219,11 @@ fn in_json(exposure: &Exposure) -> Value {
         "resourceType": exposure.resource_type,
         "organizations": exposure.organizations,
         "observations": exposure.observations,
+        "counted": exposure.counted,
     })
 }
 
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 12] = [
     "patient",
     "occurred_at",
     "event",
@@ -234,6 +235,7 @@ const COLUMNS: [&str; 11] = [
     "resource_type",
     "organizations",
     "observations",
+    "counted",
 ];
 
 /// A row (RFC 4180). Several ids are divided by spaces.
@@ -251,6 +253,7 @@ fn in_csv(exposure: &Exposure, with_contacts: bool) -> String {
         exposure.resource_type.clone(),
         spaced(&exposure.organizations),
         spaced(&exposure.observations),
+        exposure.counted.map(|counted| counted.to_string()).unwrap_or_default(),
     ];
     if let Some(contact) = exposure.contact.as_ref().filter(|_| with_contacts) {
         fields.extend([contact.name.clone(), contact.email.clone()]);

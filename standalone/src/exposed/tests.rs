@@ -17,6 +17,7 @@ fn exposure(patient: i32, event: i64, observations: &[i64]) -> Exposure {
         resource_type: "Observation".to_owned(),
         organizations: vec![20003],
         observations: observations.to_vec(),
+        counted: None,
         contact: Some(ExposureContact {
             name: "=Nora, \"N\"".to_owned(),
             email: "nora@example.com".to_owned(),

@@ -50,6 +50,8 @@ pub struct AuditEventSearch {
     pub outcome: Option<AuditOutcome>,
     /// `_id`: any of these.
     pub ids: Vec<i64>,
+    /// `_sort`, where it asks for the order that there is.
+    pub is_sorted: bool,
     /// What every search takes.
     pub page: Page,
 }
@@ -92,6 +94,12 @@ impl AuditEventSearch {
                 query.once("_id")?;
                 self.ids = long_id_list("_id", value)?;
             }
+            // The order that there is. Another one is not supported: the strict are refused, and the lenient are told by the link to the
+            // search itself, as of every filter that is not.
+            "_sort" if value == "-date" => {
+                query.once("_sort")?;
+                self.is_sorted = true;
+            }
             _ => query.other(name, value)?,
         }
         Ok(())
@@ -119,6 +127,7 @@ impl AuditEventSearch {
             self.outcome.map(|outcome| if outcome == AuditOutcome::Success { "0" } else { "4" }).as_ref(),
         );
         pairs.list("_id", &self.ids);
+        pairs.optional("_sort", self.is_sorted.then_some("-date").as_ref());
         pairs.finish(&self.page)
     }
 }
@@ -185,5 +194,21 @@ mod tests {
             assert!(search(&[(name, value)]).is_err(), "{name}={value}");
         }
         assert!(search(&[("patient", "1"), ("patient", "2")]).is_err());
+    }
+
+    #[test]
+    fn what_is_not_supported_is_refused_of_the_strict_and_passed_over_for_the_lenient() {
+        let lenient = |name: &str, value: &str| {
+            AuditEventSearch::parse(&[(name.to_owned(), value.to_owned())], Handling::Lenient)
+        };
+        for (name, value) in
+            [("entity", "Patient/40001"), ("policy", "urn:x"), ("_sort", "date"), ("_sort", "-date,_id")]
+        {
+            assert!(search(&[(name, value)]).is_err(), "{name}={value}");
+            assert_eq!(lenient(name, value).unwrap().canonical_pairs(), [], "{name}={value}");
+        }
+        let sorted = search(&[("_sort", "-date")]).unwrap().canonical_pairs();
+        assert_eq!(sorted, [("_sort".to_owned(), "-date".to_owned())]);
+        assert!(lenient("_sort:x", "-date").is_err(), "a modifier may turn the meaning round");
     }
 }

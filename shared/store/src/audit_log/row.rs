@@ -59,8 +59,10 @@ pub struct LoggedEvent {
     pub client: Option<Named>,
     /// For which studies.
     pub studies: Vec<Named>,
-    /// Through which organizations.
+    /// Through which organizations; or whose patients it was tried with.
     pub organizations: Vec<Named>,
+    /// In which organizations of the event the actor had a role then. It is not shown: some may not be for the reader to know.
+    pub acted_in: Vec<i32>,
     /// What was done.
     pub action: String,
     /// To what.
@@ -69,6 +71,10 @@ pub struct LoggedEvent {
     pub patient_ids: Vec<i32>,
     /// Which observations were returned or written.
     pub observation_ids: Vec<i64>,
+    /// How many resources were counted, and not shown: for patients.
+    pub counted: Option<i64>,
+    /// Whether something was found: for patients.
+    pub is_found: bool,
     /// What kinds of data these are: for patients.
     pub kinds: Vec<String>,
     /// `allowed`, `denied` or `failed`.
@@ -104,10 +110,13 @@ impl LoggedEvent {
             client: client(row)?,
             studies: row.try_get::<_, Json<Vec<Named>>>("studies")?.0,
             organizations: row.try_get::<_, Json<Vec<Named>>>("organizations")?.0,
+            acted_in: row.try_get("acted_in")?,
             action: row.try_get("action")?,
             resource_type: row.try_get("resource_type")?,
             patient_ids: row.try_get("patient_ids")?,
             observation_ids: row.try_get("observation_ids")?,
+            counted: row.try_get("counted")?,
+            is_found: row.try_get("is_found")?,
             kinds: row.try_get("kinds")?,
             outcome: row.try_get("outcome")?,
             refused_by: row.try_get("refused_by")?,

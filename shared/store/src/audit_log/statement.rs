@@ -28,8 +28,15 @@ struct View {
     organization: &'static str,
     /// The patients.
     patients: &'static str,
+    /// Whether the patient `p`, whom the search names, is one whose events the reader may look for. Only these are in the record of the
+    /// reading: nobody gets into the log of somebody else's patient by asking.
+    named: &'static str,
+    /// Of which organizations the record of the reading is, besides those that the search names. `d` is one of the domain.
+    recorded: &'static str,
     /// The observations, where not all patients are shown; and the kinds.
     observations: &'static str,
+    /// What came of it for the patient who asks: how much was counted, and whether anything was found.
+    found: &'static str,
     /// From where.
     source: &'static str,
     /// Whether what the actor said of the reason is shown: it may name whom the event is of.
@@ -50,32 +57,39 @@ const OWN: View = View {
     patient: None,
     study: "(EXISTS (SELECT FROM study_patient x WHERE x.study_id = s.id AND x.patient_id = $2)
              OR EXISTS (SELECT FROM consent_event x WHERE x.study_id = s.id AND x.patient_id = $2))",
-    organization: "(EXISTS (SELECT FROM patient_organization x WHERE x.organization_id = o.id AND x.patient_id = $2)
+    organization: "(EXISTS (SELECT FROM patient_organization_ever x WHERE x.organization_id = o.id AND x.patient_id = $2)
                     OR EXISTS (SELECT FROM consent_event x JOIN study y ON y.id = x.study_id
                                 WHERE y.organization_id = o.id AND x.patient_id = $2))",
     patients: "ARRAY[$2::int]",
+    named: "true",
+    recorded: "false",
     observations: "
 SELECT coalesce(array_agg(o.id ORDER BY o.id), '{}') AS ids, coalesce(array_agg(DISTINCT k.text ORDER BY k.text), '{}') AS kinds
   FROM observation o JOIN scope k ON k.id = o.scope_id WHERE o.id = ANY (e.observation_ids) AND o.patient_id = $2",
+    found: "(e.detail->'counted'->>($2::text))::bigint AS counted, (e.detail->'asked' @> to_jsonb($2::int)) IS NOT TRUE AS is_found",
     source: "NULL::text",
     reason: "cardinality(e.patient_ids) = 1",
     is_whole: "false",
 };
 
 /// Of an event that is of other organizations too, nothing of these is shown: neither they, nor their studies, nor who their
-/// patients are, nor observations of shared patients that no study here was ever granted.
+/// patients are, nor observations of shared patients that no study here was ever granted. Who was a patient of the organization at
+/// the time stays named after leaving it.
 const DOMAIN: View = View {
     domain: "",
     is_allowed: "EXISTS (SELECT FROM domain)",
     within: "",
     actor: "(e.actor_type <> 'patient'
-             OR EXISTS (SELECT FROM patient x JOIN patient_organization y ON y.patient_id = x.id
-                         WHERE x.user_id = e.actor_user_id AND y.organization_id IN (SELECT d.id FROM domain d)))",
-    patient: Some("y.organization_id IN (SELECT d.id FROM domain d)"),
+             OR EXISTS (SELECT FROM patient x JOIN patient_organization_ever y ON y.patient_id = x.id
+                         WHERE x.user_id = e.actor_user_id AND e.occurred_at <= y.until AND y.organization_id IN (SELECT d.id FROM domain d)))",
+    patient: Some("e.occurred_at <= y.until AND y.organization_id IN (SELECT d.id FROM domain d)"),
     study: "s.organization_id IN (SELECT d.id FROM domain d)",
     organization: "o.id IN (SELECT d.id FROM domain d)",
-    patients: "ARRAY(SELECT DISTINCT y.patient_id FROM patient_organization y
-                      WHERE y.patient_id = ANY (e.patient_ids) AND y.organization_id IN (SELECT d.id FROM domain d) ORDER BY 1)",
+    patients: "ARRAY(SELECT DISTINCT y.patient_id FROM patient_organization_ever y
+                      WHERE y.patient_id = ANY (e.patient_ids) AND e.occurred_at <= y.until
+                        AND y.organization_id IN (SELECT d.id FROM domain d) ORDER BY 1)",
+    named: "EXISTS (SELECT FROM patient_organization_ever y WHERE y.patient_id = p.id AND y.organization_id IN (SELECT d.id FROM domain d))",
+    recorded: "false",
     observations: "
 SELECT CASE WHEN e.organization_ids <@ ARRAY(SELECT d.id FROM domain d) THEN e.observation_ids
             ELSE ARRAY(SELECT o.id FROM observation o
@@ -85,6 +99,7 @@ SELECT CASE WHEN e.organization_ids <@ ARRAY(SELECT d.id FROM domain d) THEN e.o
                                          AND y.organization_id IN (SELECT d.id FROM domain d))
                         ORDER BY o.id)
             END AS ids, '{}'::text[] AS kinds",
+    found: "NULL::bigint AS counted, true AS is_found",
     source: "CASE WHEN e.actor_type <> 'patient' THEN e.source_address END",
     reason: "e.organization_ids <@ ARRAY(SELECT d.id FROM domain d)",
     is_whole: "false",
@@ -101,6 +116,8 @@ const ORGANIZATION: View = View {
 const MANAGED: View = View {
     domain: "SELECT m.organization_id AS id FROM organization_member m WHERE m.practitioner_id = $2 AND m.role >= $4::member_role",
     within: "e.organization_ids && ARRAY(SELECT d.id FROM domain d)",
+    recorded: "EXISTS (SELECT FROM patient_organization_ever y WHERE y.patient_id = ANY (p.patients) AND y.organization_id = d.id)
+                OR EXISTS (SELECT FROM shown s WHERE d.id = ANY (s.organization_ids))",
     ..DOMAIN
 };
 
@@ -113,7 +130,10 @@ const EVERYTHING: View = View {
     study: "true",
     organization: "true",
     patients: "e.patient_ids",
+    named: "true",
+    recorded: "false",
     observations: "SELECT e.observation_ids AS ids, '{}'::text[] AS kinds",
+    found: DOMAIN.found,
     source: "e.source_address",
     reason: "true",
     is_whole: "true",
@@ -129,6 +149,10 @@ fn role(organization: &str) -> String {
               ELSE e.actor_role END"
     )
 }
+
+/// The organizations of the event in which the actor had a role.
+const ACTED_IN: &str = "ARRAY(SELECT o.id FROM unnest(e.organization_ids) AS o (id)
+              WHERE e.actor_role IS NOT NULL AND (e.detail->'roles' IS NULL OR e.detail->'roles' ? o.id::text))";
 
 /// When the reading is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,7 +263,7 @@ impl Statement {
             all.push(format!("e.patient_ids && {ids}"));
             all.extend(view.patient.map(|shown| {
                 format!(
-                    "e.patient_ids && ARRAY(SELECT y.patient_id FROM patient_organization y WHERE y.patient_id = ANY ({ids}) AND {shown})"
+                    "EXISTS (SELECT FROM patient_organization_ever y WHERE y.patient_id = ANY ({ids}) AND y.patient_id = ANY (e.patient_ids) AND {shown})"
                 )
             }));
         }
@@ -318,7 +342,20 @@ struct Parts {
 /// The whole statement. It has at least one row, so that the total of an empty page is told.
 fn text(view: &View, Parts { page, total, is_recorded }: &Parts) -> String {
     let View {
-        domain, is_allowed, actor, study, organization, patients, observations, source, reason, is_whole, ..
+        domain,
+        is_allowed,
+        actor,
+        study,
+        organization,
+        patients,
+        named,
+        recorded,
+        observations,
+        found,
+        source,
+        reason,
+        is_whole,
+        ..
     } = view;
     let role = role(organization);
     format!(
@@ -332,27 +369,35 @@ WITH domain AS MATERIALIZED ({domain}
   SELECT e.*, {patients} AS shown_patients, CASE WHEN {actor} THEN e.actor_user_id END AS shown_actor
     FROM (SELECT * FROM page ORDER BY occurred_at DESC, id DESC LIMIT $5 OFFSET $6) e
 ), people AS MATERIALIZED (
-  SELECT ARRAY(SELECT p.id FROM patient p WHERE p.id = ANY ($9) UNION SELECT unnest(s.shown_patients) FROM shown s ORDER BY 1) AS patients,
-         coalesce((SELECT jsonb_agg(DISTINCT s.shown_actor) FROM shown s WHERE s.shown_actor IS NOT NULL), '[]') AS users
+  SELECT ARRAY(SELECT p.id FROM patient p WHERE p.id = ANY ($9) AND {named} UNION SELECT unnest(s.shown_patients) FROM shown s ORDER BY 1) AS patients,
+         coalesce((SELECT jsonb_agg(DISTINCT s.shown_actor) FROM shown s WHERE s.shown_actor IS NOT NULL), '[]') AS users,
+         -- The numbers as they were sent, whether anybody has them or not.
+         (SELECT jsonb_agg(n.id ORDER BY n.id) FROM unnest($9) AS n (id)
+           WHERE NOT EXISTS (SELECT FROM patient p WHERE p.id = n.id AND {named})) AS others,
+         -- A patient's own log is read whether there is anything in it or not; and a count tells of all.
+         (SELECT jsonb_agg(p.id ORDER BY p.id) FROM patient p
+           WHERE p.id = ANY ($9) AND {named} AND $5 > 0
+             AND NOT EXISTS (SELECT FROM shown s WHERE p.id = ANY (s.shown_patients))) AS asked
 ), total AS MATERIALIZED (
   SELECT (CASE WHEN g.is_allowed THEN ({total}) END)::int8 AS n FROM gate g
 )
 SELECT a.is_allowed, a.own_role::text AS own_role, a.event_id, (SELECT count(*) FROM page) > $5 + $6 AS more, coalesce((SELECT n FROM total), 0) AS total,
-       e.id, e.occurred_at, e.request_id, e.actor_type, ({role})::text AS role, e.action, e.resource_type, e.outcome, e.refused_by, e.privileged,
+       e.id, e.occurred_at, e.request_id, e.actor_type, ({role})::text AS role, {ACTED_IN} AS acted_in, e.action, e.resource_type, e.outcome, e.refused_by, e.privileged,
        CASE WHEN {is_whole} THEN e.session END AS session, CASE WHEN {is_whole} THEN e.subject_user_id END AS subject_user_id,
        CASE WHEN {is_whole} THEN e.detail END AS detail, {source} AS source_address,
        CASE WHEN e.on_behalf_of = ANY (v.patient_ids) THEN e.on_behalf_of END AS on_behalf_of,
        u.id AS user_id, u.email, concat_ws(' ', nullif(u.first_name, ''), nullif(u.last_name, '')) AS user_name,
        (SELECT p.id FROM practitioner p WHERE p.user_id = u.id) AS practitioner_id, (SELECT p.id FROM patient p WHERE p.user_id = u.id) AS patient_id,
-       CASE WHEN u.id IS NOT NULL AND {reason} THEN e.reason END AS reason,
-       c.id AS client_id, c.name AS client_name, v.patient_ids, w.ids AS observation_ids, w.kinds,
+       CASE WHEN {is_whole} OR u.id IS NOT NULL AND {reason} THEN e.reason END AS reason,
+       c.id AS client_id, c.name AS client_name, v.patient_ids, w.ids AS observation_ids, w.kinds, {found},
        coalesce((SELECT jsonb_agg(jsonb_build_object('id', s.id, 'name', s.name) ORDER BY s.id) FROM study s
                   WHERE s.id = ANY (e.study_ids) AND {study}), '[]') AS studies,
        coalesce((SELECT jsonb_agg(jsonb_build_object('id', o.id, 'name', o.name) ORDER BY o.id) FROM organization o
                   WHERE o.id = ANY (e.organization_ids) AND {organization}), '[]') AS organizations
   FROM (SELECT g.*, CASE WHEN {is_recorded}
-                         THEN audit_record($1 || jsonb_build_object('detail', jsonb_build_object('users', p.users)), 'allowed', NULL,
-                                           ARRAY(SELECT o.id FROM organization o WHERE o.id = ANY ($8) ORDER BY o.id), '{{}}', p.patients, '{{}}',
+                         THEN audit_record($1 || jsonb_build_object('detail', jsonb_strip_nulls(jsonb_build_object('users', p.users, 'others', p.others, 'asked', p.asked))), 'allowed', NULL,
+                                           ARRAY(SELECT o.id FROM organization o WHERE o.id = ANY ($8)
+                                                  UNION SELECT d.id FROM domain d WHERE {recorded} ORDER BY 1), '{{}}', p.patients, '{{}}',
                                            (SELECT max(m.role) FROM organization_member m WHERE m.practitioner_id = $2
                                                AND m.organization_id IN (SELECT d.id FROM domain d))) END AS event_id
           FROM gate g CROSS JOIN people p) a

@@ -9,9 +9,10 @@ use super::{
 };
 use crate::{
     Filter, Reader, Store, StoreError,
+    asked::{asked_and_counted, asked_with},
     observation::lanes::{
-        ENROLLED, NO_VERDICT, ORGANIZATIONS, PERMITTED_LANES, STUDIES, UNCONDITIONAL_LANES, VERDICT, WANTED, named,
-        of_asked_sources,
+        ENROLLED, NO_VERDICT, ORGANIZATIONS, PERMITTED_LANES, PERMITTED_ORGANIZATIONS, STUDIES, UNCONDITIONAL_LANES,
+        VERDICT, WANTED, named, of_asked_sources,
     },
 };
 use audit::Context;
@@ -60,6 +61,9 @@ pub struct AuxiliaryPage {
     pub more: bool,
 }
 
+/// The patients whom a search names.
+const NAMED_PATIENTS: &str = "SELECT id FROM patient WHERE id = ANY ($3::int[])";
+
 /// The rows of a lane.
 fn lane_rows() -> String {
     format!(
@@ -96,10 +100,9 @@ shown AS MATERIALIZED (
 )
 SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $16 AS more, {COLUMNS}
   FROM (SELECT v.refused_by,
-               audit_record($1 || jsonb_build_object('detail', jsonb_build_object('ids',
-                              (SELECT coalesce(jsonb_agg(i.id), '[]') FROM shown s JOIN auxiliary i ON i.number = s.number))),
+               audit_record($1 || {noted},
                             CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
-                            {ORGANIZATIONS},
+                            {organizations},
                             {STUDIES},
                             ARRAY(SELECT patient_id FROM shown UNION SELECT id FROM patient WHERE id = ANY ($3::int[])),
                             '{{}}', (SELECT max(role) FROM lane)) AS event_id
@@ -107,7 +110,13 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $16 AS more, {COL
   LEFT JOIN (shown s JOIN auxiliary x ON x.number = s.number JOIN patient p ON p.id = x.patient_id) ON true
  ORDER BY x.number DESC",
         lanes = lanes(practitioner),
-        rows = lane_rows()
+        organizations = if practitioner { PERMITTED_ORGANIZATIONS } else { ORGANIZATIONS },
+        rows = lane_rows(),
+        noted = asked_with(
+            "jsonb_build_object('ids', (SELECT coalesce(jsonb_agg(i.id), '[]') FROM shown s JOIN auxiliary i ON i.number = s.number))",
+            NAMED_PATIENTS,
+            "SELECT patient_id FROM shown"
+        )
     )
 }
 
@@ -118,15 +127,17 @@ counted AS MATERIALIZED (
   SELECT k.patient_id, count(*) AS n FROM lane l CROSS JOIN LATERAL ({rows}) k GROUP BY k.patient_id
 )
 SELECT v.refused_by, (SELECT coalesce(sum(n), 0)::bigint FROM counted) AS total,
-       audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
-                    {ORGANIZATIONS},
+       audit_record($1 || {noted}, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
+                    {organizations},
                     {STUDIES},
                     ARRAY(SELECT patient_id FROM counted UNION SELECT id FROM patient WHERE id = ANY ($3::int[])),
                     '{{}}', (SELECT max(role) FROM lane)) AS event_id
   FROM verdict v
  WHERE $15::bigint IS NOT NULL AND $16::bigint IS NOT NULL",
         lanes = lanes(practitioner),
-        rows = lane_rows()
+        organizations = if practitioner { PERMITTED_ORGANIZATIONS } else { ORGANIZATIONS },
+        rows = lane_rows(),
+        noted = asked_and_counted(NAMED_PATIENTS, "counted")
     )
 }
 

@@ -1,7 +1,7 @@
 //! Reading invitations. The token is nowhere: only its hash was ever stored.
 
 use super::VISIBLE;
-use crate::{COUNTED, Slice, Store, StoreError, observation::Reader, patient};
+use crate::{COUNTED, Slice, Store, StoreError, asked::asked, observation::Reader, patient};
 use audit::{Context, RefusedBy};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
@@ -103,7 +103,7 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM (SELECT FROM mine LIMIT $
        i.emailed, i.redeemed_at,
        CASE WHEN $1 IS NULL THEN i.issued_from END AS issued_from, CASE WHEN $1 IS NULL THEN i.redeemed_from END AS redeemed_from
   FROM (SELECT o.refused_by,
-               audit_record($4, CASE WHEN o.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, o.refused_by,
+               audit_record($4 || {noted}, CASE WHEN o.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, o.refused_by,
                             ARRAY(SELECT DISTINCT x.organization_id FROM shown JOIN invitation_organization x ON x.invitation_id = shown.id
                                    ORDER BY x.organization_id),
                             '{{}}', ARRAY(SELECT patient_id FROM shown UNION SELECT id FROM named ORDER BY 1), '{{}}',
@@ -113,7 +113,8 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM (SELECT FROM mine LIMIT $
           FROM outcome o) a
   LEFT JOIN shown i ON true
  ORDER BY i.id DESC",
-        patient::VISIBLE
+        patient::VISIBLE,
+        noted = asked("SELECT id FROM named", "SELECT patient_id FROM shown")
     )
 });
 

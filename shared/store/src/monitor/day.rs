@@ -1,6 +1,6 @@
 //! Days: which are to be looked at, and what each account did in one.
 
-use super::events::{CONSENT_CHANGES, HEALTH_DATA, OUT_OF_HOURS, REFUSALS};
+use super::events::{CONSENT_CHANGES, HEALTH_DATA, OUT_OF_HOURS, REFUSALS, RESOURCES};
 use crate::{Store, StoreError};
 use jiff::{Timestamp, civil::Date};
 use std::sync::LazyLock;
@@ -58,7 +58,7 @@ static COUNT: LazyLock<String> = LazyLock::new(|| {
         "
 WITH acted AS MATERIALIZED (
   SELECT e.actor_user_id AS user_id, e.actor_type, e.actor_role, e.occurred_at, e.patient_ids,
-         cardinality(e.observation_ids) AS observations,
+         e.detail->'asked' AS asked, {RESOURCES} AS observations,
          {HEALTH_DATA} AS is_read, {REFUSALS} AS is_refusal, {CONSENT_CHANGES} AS is_consent, {OUT_OF_HOURS} AS is_out_of_hours
     FROM audit_event e
    WHERE e.occurred_at >= $1 AND e.occurred_at < $2 AND e.actor_user_id IS NOT NULL
@@ -66,7 +66,7 @@ WITH acted AS MATERIALIZED (
 ), reached AS (
   SELECT a.user_id, count(DISTINCT p.id) AS patients
     FROM acted a CROSS JOIN LATERAL unnest(a.patient_ids) AS p(id)
-   WHERE a.is_read
+   WHERE a.is_read AND (a.asked @> to_jsonb(p.id)) IS NOT TRUE
    GROUP BY a.user_id
 ), hours AS (
   SELECT user_id, date_trunc('hour', occurred_at) AS hour, count(*) AS changes FROM acted WHERE is_consent GROUP BY 1, 2

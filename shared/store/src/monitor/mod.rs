@@ -11,9 +11,12 @@ pub use history::{ActorDay, FailedSignIns, PeerGroup};
 /// The events behind the figures of a day, as conditions on a row `e` of the audit. Each figure counts by the same one by
 /// which its events are listed.
 mod events {
-    pub(super) const HEALTH_DATA: &str =
-        "e.outcome = 'allowed' AND (cardinality(e.observation_ids) > 0 OR cardinality(e.patient_ids) > 0 AND e.action = 'read')
-         AND e.action IN ('read', 'search')";
+    /// Something of patients was shown or counted: observations, other resources, or who they are. Who was only asked for was not.
+    pub(super) const HEALTH_DATA: &str = "e.outcome = 'allowed' AND e.action IN ('read', 'search')
+         AND (cardinality(e.observation_ids) > 0 OR NOT to_jsonb(e.patient_ids) <@ coalesce(e.detail->'asked', '[]'))";
+    /// How many observations and other resources.
+    pub(super) const RESOURCES: &str = "cardinality(e.observation_ids)
+         + CASE WHEN jsonb_typeof(e.detail->'ids') = 'array' THEN jsonb_array_length(e.detail->'ids') ELSE 0 END";
     pub(super) const REFUSALS: &str = "e.outcome = 'denied' AND e.refused_by NOT IN ('token', 'invalid')";
     pub(super) const CONSENT_CHANGES: &str =
         "e.outcome = 'allowed' AND e.resource_type = 'Consent' AND e.action IN ('create', 'update', 'delete')";

@@ -119,5 +119,15 @@ pub(crate) fn of_asked_sources(is: &str, below: &str) -> String {
 pub(crate) const ORGANIZATIONS: &str = "ARRAY(SELECT unnest(organization_ids) FROM lane
             UNION SELECT id FROM organization WHERE id = $7 UNION SELECT organization_id FROM study WHERE id = $6)";
 
+/// The same for lanes of permits. Where nothing is permitted of a patient whom the query names, those by which the reader reaches the
+/// patient are told: a search for what nobody consented to is of theirs.
+pub(crate) const PERMITTED_ORGANIZATIONS: &str = "ARRAY(SELECT unnest(organization_ids) FROM lane
+            UNION SELECT id FROM organization WHERE id = $7 UNION SELECT organization_id FROM study WHERE id = $6
+            UNION SELECT m.organization_id FROM unnest($3::int[]) AS n (id)
+                    JOIN patient_organization p ON p.patient_id = n.id
+                    JOIN organization_member m ON m.organization_id = p.organization_id AND m.practitioner_id = $2
+                   WHERE $6::int IS NULL AND $7::int IS NULL AND (SELECT refused_by FROM verdict) IS NULL
+                     AND NOT EXISTS (SELECT FROM lane l WHERE l.patient_id = n.id))";
+
 /// The same of studies.
 pub(crate) const STUDIES: &str = "ARRAY(SELECT unnest(study_ids) FROM lane UNION SELECT id FROM study WHERE id = $6)";

@@ -10,11 +10,12 @@
 
 use super::{
     lanes::{
-        ENROLLED, ENROLLED_WITH_SOURCES, FEED_LANES, NO_VERDICT, ORGANIZATIONS, PERMITTED_LANES, STUDIES,
-        UNCONDITIONAL_LANES, VERDICT, WANTED, named, of_asked_sources,
+        ENROLLED, ENROLLED_WITH_SOURCES, FEED_LANES, NO_VERDICT, ORGANIZATIONS, PERMITTED_LANES,
+        PERMITTED_ORGANIZATIONS, STUDIES, UNCONDITIONAL_LANES, VERDICT, WANTED, named, of_asked_sources,
     },
     query::{BroughtBy, Column, Order, PageSize},
 };
+use crate::asked::{asked, asked_and_counted};
 use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
 use tokio_postgres::types::Type;
 
@@ -134,6 +135,9 @@ pub fn count_statement(source: Source, origin: &BroughtBy) -> Cow<'static, str> 
         BroughtBy::Nobody | BroughtBy::Sources { .. } => count(source, origin).into(),
     }
 }
+
+/// The patients whom a query names.
+const NAMED_PATIENTS: &str = "SELECT id FROM patient WHERE id = ANY ($3::int[])";
 
 /// No lanes: only what the audit asks of them.
 const NO_LANES: &str = "
@@ -336,6 +340,14 @@ fn parts(source: Source, times: Times, order: Option<Order>, origin: &BroughtBy)
     }
 }
 
+/// The organizations of the record.
+const fn organizations(source: Source) -> &'static str {
+    match source {
+        Source::Permitted | Source::PermittedCandidates => PERMITTED_ORGANIZATIONS,
+        _ => ORGANIZATIONS,
+    }
+}
+
 /// True when the rows of the source come lane by lane.
 const fn has_lanes(source: Source) -> bool {
     matches!(source, Source::Permitted | Source::Unconditional | Source::Feed)
@@ -368,6 +380,8 @@ fn page(source: Source, order: Order, size: PageSize, times: Times, origin: &Bro
       ORDER BY f.{column} {direction}, f.{id} {direction} LIMIT {limit}"
     );
     let gathered = gathered(source, times, &ordered);
+    let noted = asked(NAMED_PATIENTS, "SELECT patient_id FROM shown");
+    let organizations = organizations(source);
     format!(
         "WITH {ASKED},{ctes},
 page AS MATERIALIZED (
@@ -380,10 +394,10 @@ shown AS MATERIALIZED (
 SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $22 + $23 AS more,
        o.id, o.last_updated, o.effective_start, o.content, o.source_id
   FROM (SELECT v.refused_by,
-               audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
-                            {ORGANIZATIONS},
+               audit_record($1 || {noted}, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
+                            {organizations},
                             {STUDIES},
-                            ARRAY(SELECT patient_id FROM shown UNION SELECT id FROM patient WHERE id = ANY ($3::int[])),
+                            ARRAY(SELECT patient_id FROM shown UNION {NAMED_PATIENTS}),
                             ARRAY(SELECT id FROM shown),
                             (SELECT max(role) FROM lane)) AS event_id
           FROM verdict v) a
@@ -395,16 +409,18 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $22 + $23 AS more
 fn count(source: Source, origin: &BroughtBy) -> String {
     let (ctes, rows) = parts(source, Times::Bounded, None, origin);
     let from = gathered(source, Times::Bounded, &rows);
+    let noted = asked_and_counted(NAMED_PATIENTS, "counted");
+    let organizations = organizations(source);
     format!(
         "WITH {ASKED},{ctes},
 counted AS MATERIALIZED (
   SELECT k.patient_id, count(*) AS n FROM (SELECT k.patient_id {from} LIMIT $24) k GROUP BY k.patient_id
 )
 SELECT v.refused_by, (SELECT coalesce(sum(n), 0)::bigint FROM counted) AS total,
-       audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
-                    {ORGANIZATIONS},
+       audit_record($1 || {noted}, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
+                    {organizations},
                     {STUDIES},
-                    ARRAY(SELECT patient_id FROM counted UNION SELECT id FROM patient WHERE id = ANY ($3::int[])),
+                    ARRAY(SELECT patient_id FROM counted UNION {NAMED_PATIENTS}),
                     '{{}}', (SELECT max(role) FROM lane)) AS event_id
   FROM verdict v"
     )

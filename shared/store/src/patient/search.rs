@@ -1,7 +1,7 @@
 //! Pages of patients.
 
 use super::{Patient, RECORD, VISIBLE, record};
-use crate::{Slice, Store, StoreError, observation::Reader};
+use crate::{Slice, Store, StoreError, asked::asked, observation::Reader};
 use audit::{Context, RefusedBy};
 use jiff::{Timestamp, civil::Date};
 use tokio_postgres::types::{Json, ToSql, Type};
@@ -223,6 +223,7 @@ fn like(column: &str, patterns: u8) -> String {
 /// not tell which ids exist; only the audit knows the difference.
 fn statement(reader: Reader, filter: &PatientFilter) -> String {
     let (page, total) = Access::of(reader, filter).page_and_total(filter);
+    let noted = asked("SELECT id FROM patient WHERE id = ANY ($5::int[])", "SELECT id FROM shown");
     format!(
         "
 WITH verdict AS MATERIALIZED (
@@ -258,7 +259,7 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $17 + $23 AS more
        CASE WHEN $22 IS NOT NULL AND a.refused_by IS NULL THEN ({total}) END AS total,
        CASE WHEN p.id IS NOT NULL THEN {RECORD} END AS record
   FROM (SELECT v.refused_by,
-               audit_record($4, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
+               audit_record($4 || {noted}, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
                             ARRAY(SELECT organization_id FROM through UNION SELECT id FROM organization WHERE id = $6
                                   UNION SELECT organization_id FROM study WHERE id = $7),
                             ARRAY(SELECT id FROM study WHERE id = $7),

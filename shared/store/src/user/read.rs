@@ -124,7 +124,9 @@ WITH own AS MATERIALIZED (
 )
 SELECT v.refused_by, u.id, u.email, u.first_name, u.last_name, u.user_type, u.is_superuser, u.is_active, u.last_updated,
        NULL::jsonb AS record,
-       audit_record($4 || jsonb_build_object('detail', jsonb_build_object('user', u.id)),
+       audit_record($4 || jsonb_build_object('detail', jsonb_build_object('user', u.id) || coalesce(
+                      (SELECT jsonb_build_object('asked', jsonb_agg(p.id)) FROM patient p JOIN app_user x ON x.id = p.user_id
+                        WHERE lower(x.email) = lower($5) HAVING count(*) > 0), '{}')),
                     CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by, '{}', '{}',
                     ARRAY(SELECT p.id FROM patient p JOIN app_user x ON x.id = p.user_id WHERE lower(x.email) = lower($5)),
                     '{}', v.role)
