@@ -99,6 +99,7 @@ mod other_codes;
 mod par;
 mod patient_identifiers;
 mod patients;
+mod payloads;
 mod patients_apps;
 mod patients_change;
 mod patients_import;

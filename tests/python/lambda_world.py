@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import subprocess
+import tempfile
 
 from database import issue_token, psql
 from instance import ROOT
@@ -21,8 +22,10 @@ PARTS = {
     "FACTOR_SECRET_ARN": ("factor_key",),
     "MAIL_SECRET_ARN": (),
     "SAML_SECRET_ARN": ("saml_key",),
+    "PAYLOAD_SECRET_ARN": ("payload_key",),
 }
 RING_NAME = "jhe/signing-keys"
+VAULT = "jhe-vault"
 AWS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -50,7 +53,10 @@ class World:
         # A deployment with TLS asks before it sends a code to an app on the device, as the demo's is.
         psql(database, "-c", "UPDATE oauth_client SET redirect_uris = '{https://app.example/auth/callback}'")
         self.database = database
-        self.keys = {"link_key": random_key(), "form_key": random_key(), "factor_key": random_key(), "saml_key": rsa_key()}
+        self.keys = {"link_key": random_key(), "form_key": random_key(), "factor_key": random_key()}
+        self.keys |= {"payload_key": random_key(), "saml_key": rsa_key()}
+        # The keys of patients, as a host has them.
+        self.vault = tempfile.TemporaryDirectory()
         names = ("DB_HOST", "DB_PORT", "DB_SSL_MODE", "DB_SSL_ROOT_CERT", "PATH")
         self.common = {
             **{name: os.environ[name] for name in names},
@@ -70,6 +76,8 @@ class World:
             "LINK_KEY": self.keys["link_key"],
             "FORM_KEY": self.keys["form_key"],
             "FACTOR_KEY": self.keys["factor_key"],
+            "PAYLOAD_KEY": self.keys["payload_key"],
+            "PAYLOAD_KEYS": f"{self.vault.name}/keys",
         }
         self.by_secret = {**self.common, **AWS, **self.start_secrets_manager()}
 
@@ -86,9 +94,12 @@ class World:
         client = self.client("secretsmanager")
         parts = {variable: json.dumps({name: document[name] for name in names}) for variable, names in PARTS.items()}
         self.ring = client.create_secret(Name=RING_NAME)["ARN"]
+        table = {"AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}], "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}]}
+        self.client("dynamodb").create_table(TableName=VAULT, BillingMode="PAY_PER_REQUEST", **table)
         return {
             "AWS_ENDPOINT_URL": self.url,
             **{variable: client.create_secret(Name=f"jhe/{variable}", SecretString=text)["ARN"] for variable, text in parts.items()},
+            "PAYLOAD_KEYS": f"dynamodb:{VAULT}",
             "SIGNING_KEYS_SECRET_ID": self.ring,
             "SIGNING_KEY_KIND": "kms",
             "SIGNING_KEY_BITS": "2048",
@@ -120,4 +131,5 @@ class World:
 
     def close(self) -> None:
         self.moto.stop()
+        self.vault.cleanup()
         psql("postgres", "-c", f"DROP DATABASE {self.database} WITH (FORCE)")

@@ -22,7 +22,7 @@ from instance import ROOT
 from lambda_deploy import MIGRATE, ROTATE
 from lambda_steps import FHIR, REST, Answer
 from lambda_test import BINARIES, JHE, USERS, Count, modulus, run
-from lambda_world import World
+from lambda_world import VAULT, World
 from least_steps import beside
 from roles import OF_GROUPS, Role, roles
 from runtime_api import FunctionProcess
@@ -31,6 +31,7 @@ from runtime_api import FunctionProcess
 ON_BEHALF = {
     "secretsmanager:GetSecretValue": {"kms:Decrypt SecretsKey by secretsmanager"},
     "secretsmanager:PutSecretValue": {f"kms:{action} SecretsKey by secretsmanager" for action in ("GenerateDataKey", "Decrypt")},
+    **{f"dynamodb:{action}": {"kms:Decrypt VaultKey by dynamodb"} for action in ("BatchGetItem", "PutItem", "Scan", "UpdateItem")},
     "sns:Publish": {f"kms:{action} OperationsKey by sns" for action in ("GenerateDataKey", "Decrypt")},
     "s3:GetObject": {"kms:Decrypt BackupKey by s3"},
     "s3:PutObject": {"kms:GenerateDataKey BackupKey by s3"},
@@ -46,6 +47,7 @@ SECRETS = {
     "FACTOR_SECRET_ARN": "FactorSecret",
     "MAIL_SECRET_ARN": "MailSecret",
     "SAML_SECRET_ARN": "SamlSecret",
+    "PAYLOAD_SECRET_ARN": "PayloadSecret",
 }
 
 APPLICATION = "secretsmanager:GetSecretValue ApplicationSecret"
@@ -84,8 +86,9 @@ REASONS = {
 }
 UNREACHED = {(function, action): why for action, functions in REASONS.items() for function, why in functions.items()}
 
-# What the runtime has the code for in every function: a database that shows a token, or has its password in a secret.
-BY_RUNTIME = {CONNECT, "secretsmanager:GetSecretValue"}
+# What the runtime has the code for in every function: a database that shows a token, or has its password in a secret; and keys of
+# what is in it.
+BY_RUNTIME = {CONNECT, "secretsmanager:GetSecretValue", "dynamodb:BatchGetItem", "dynamodb:PutItem"}
 
 
 class Recorded:
@@ -119,7 +122,7 @@ def deploy(world: World, calls: Calls, count: Count) -> dict[str, str]:
     finally:
         deployment.close()
     logins = {deployment.login: "DatabaseUserSecret", deployment.reader: OF_GROUPS}
-    return {deployment.application: "ApplicationSecret", deployment.factors: "FactorSecret", **logins}
+    return {deployment.application: "ApplicationSecret", deployment.factors: "FactorSecret", deployment.payloads: "PayloadSecret", **logins}
 
 
 def record(world: World, count: Count) -> dict[str, set[str]]:
@@ -162,6 +165,7 @@ def record(world: World, count: Count) -> dict[str, set[str]]:
         lambda_contain.run(process, world, count.check)
     names = {environment[variable]: secret for variable, secret in SECRETS.items()}
     names |= {world.ring: "SigningKeysSecret", **deploy(world, calls, count)}
+    names |= {VAULT: "VaultTable"}
     names |= {seals.key: "SealKey", lambda_seals.BUCKET: "Seals", topic.arn: "Topic"}
     names |= {place.key: "BackupKey", place.signs: "SealKey", lambda_backups.BUCKET: "Backups"}
     calls.close()

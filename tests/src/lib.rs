@@ -207,6 +207,16 @@ impl World {
         app(database, &self.base, &secrets(), &settings)
     }
 
+    /// Copies the vault that all worlds share, so that a test can have one of its own.
+    pub fn copy_vault(to: &std::path::Path) {
+        let keys = std::fs::read_dir(secrets().join("payload_keys")).expect("a vault");
+        for key in keys.map(|key| key.expect("a key").path()) {
+            // Drafts of others come and go.
+            let Some(name) = key.file_name().filter(|name| !name.to_string_lossy().starts_with('.')) else { continue };
+            std::fs::copy(&key, to.join(name)).expect("copied");
+        }
+    }
+
     /// A user's access token.
     #[must_use]
     pub fn token(&self, user: &str) -> &str {
