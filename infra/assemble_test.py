@@ -175,7 +175,7 @@ class Functions(unittest.TestCase):
             has_place = "PAYLOAD_KEYS" in properties.get("Environment", {}).get("Variables", {})
             self.assertEqual(has_place, name in found.get("dynamodb:BatchGetItem", set()), name)
         reads = {"FhirAuxiliaryRead", "FhirAuxiliarySearch", "FhirObservationRead", "FhirObservationSearch", "Observations"}
-        writes = {"FhirAuxiliaryWrite", "FhirBundle", "FhirImport", "FhirObservationCreate"}
+        writes = {"FhirAuxiliaryWrite", "FhirBundle", "FhirImport", "FhirObservationCreate", "PayloadsEncrypt"}
         self.assertEqual(found, {"dynamodb:BatchGetItem": reads | writes, "dynamodb:PutItem": writes, "secret": reads | writes})
 
     def test_the_vault_keeps_nothing_of_what_is_destroyed(self):
@@ -269,7 +269,7 @@ class Functions(unittest.TestCase):
                     login = statement["Resource"]["Fn::Sub"].rpartition("/")[2]
                     self.assertTrue(login.startswith(("${DatabaseUser}", "${DatabaseOwner}")), name)
                     owners |= {name} if login == "${DatabaseOwner}" else set()
-        self.assertEqual(owners, {"BackupCreate", "BackupVerify", "Contain", "DatabaseMigrate", "SecretsRotate"})
+        self.assertEqual(owners, {"BackupCreate", "BackupVerify", "Contain", "DatabaseMigrate", "PayloadsEncrypt", "SecretsRotate"})
 
     def test_snapshots_are_made_with_a_mark_and_only_those_with_it_are_deleted(self):
         found: dict[str, dict] = {}

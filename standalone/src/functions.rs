@@ -121,6 +121,7 @@ pub const SCHEDULED: &[Scheduled] = &[
     backup_create::FUNCTION,
     backup_verify::FUNCTION,
     oauth_rotate_keys::FUNCTION,
+    payloads_encrypt::FUNCTION,
     rds_snapshots::FUNCTION,
     security_monitor::FUNCTION,
 ];

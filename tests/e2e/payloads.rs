@@ -1,11 +1,18 @@
 //! Payloads are encrypted with a key for each patient, and the keys are not in the database.
 
 use end_to_end::{World, answer, ids, point};
-use payload::{KeyId, Place};
+use payload::KeyId;
 use payload_keys::{Tombstone, Vault};
 use reqwest::{Method, StatusCode};
+use runtime::Occasion;
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use store::Encrypted;
 
 const PETER: i32 = 40001;
@@ -15,12 +22,24 @@ const PAMELA: i32 = 40002;
 const WORDS: [&str; 2] = ["valueAttachment", "https://jupyterhealth.org/fhir/identifier/jhe-user-id"];
 
 /// A world whose vault is its own: a copy of the one that all worlds share. Keys are looked up each time.
-async fn own_vault() -> (World, tempfile::TempDir) {
-    let place = tempfile::tempdir().expect("a directory");
+async fn own_vault() -> (World, Place) {
+    kept_for("0").await
+}
+
+/// The same, and how long what is known of it is used, in seconds.
+async fn kept_for(seconds: &str) -> (World, Place) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let place = Place { keys: directory.path().join("keys"), _directory: directory };
     World::new().await;
-    World::copy_vault(place.path());
-    let world = World::with(&[("PAYLOAD_KEYS", &path(place.path())), ("PAYLOAD_KEY_CACHE_SECONDS", "0")]).await;
+    World::copy_vault(&place.keys);
+    let world = World::with(&[("PAYLOAD_KEYS", &path(&place.keys)), ("PAYLOAD_KEY_CACHE_SECONDS", seconds)]).await;
     (world, place)
+}
+
+/// Where a vault is.
+struct Place {
+    keys: PathBuf,
+    _directory: tempfile::TempDir,
 }
 
 fn path(path: &Path) -> String {
@@ -117,15 +136,15 @@ async fn without_the_vault_nothing_is_shown_and_nothing_stored() {
     let (world, place) = own_vault().await;
     let first = world.count("SELECT min(id) FROM observation WHERE patient_id = 40001").await;
     assert_eq!(first, 60001);
-    let elsewhere = place.path().with_extension("away");
-    fs::rename(place.path(), &elsewhere).expect("renamed");
+    let elsewhere = place.keys.with_extension("away");
+    fs::rename(&place.keys, &elsewhere).expect("renamed");
     let before = world.count("SELECT count(*) FROM observation").await;
     assert_eq!(everything(&world).await, [StatusCode::SERVICE_UNAVAILABLE; 5]);
     assert_eq!(world.count("SELECT count(*) FROM observation").await, before);
     // No keys were made in its place, by which what is there would be lost.
-    assert!(!place.path().exists() || fs::read_dir(place.path()).expect("a directory").count() == 0);
-    let _ = fs::remove_dir(place.path());
-    fs::rename(&elsewhere, place.path()).expect("renamed");
+    assert!(!place.keys.exists() || fs::read_dir(&place.keys).expect("a directory").count() == 0);
+    let _ = fs::remove_dir(&place.keys);
+    fs::rename(&elsewhere, &place.keys).expect("renamed");
     let after = everything(&world).await;
     assert!(after.iter().all(StatusCode::is_success), "{after:?}");
 }
@@ -133,7 +152,7 @@ async fn without_the_vault_nothing_is_shown_and_nothing_stored() {
 #[tokio::test]
 async fn a_key_that_does_not_unwrap_is_no_reason_to_show_a_part_of_a_page() {
     let (world, place) = own_vault().await;
-    let file = place.path().join(key_of(&world, PAMELA).await.to_string());
+    let file = place.keys.join(key_of(&world, PAMELA).await.to_string());
     let mut bytes = fs::read(&file).expect("a key");
     bytes[20] ^= 1;
     fs::write(&file, bytes).expect("written");
@@ -200,7 +219,7 @@ async fn in_the_clear(world: &World) -> Vec<Value> {
         let key = payload::key_of(&payload).expect("a payload");
         let held = vault(world).held(&BTreeSet::from([key]), std::time::Instant::now()).await.expect("a vault");
         let payload::Held::Key(key) = &held[&key] else { panic!("no key") };
-        let text = payload::open(key, Place::Observation { patient, id }, &payload).expect("opened");
+        let text = payload::open(key, payload::Place::Observation { patient, id }, &payload).expect("opened");
         world.as_owner().await
             .execute("UPDATE observation SET payload = NULL, content = $2 WHERE id = $1", &[&id, &text])
             .await
@@ -223,13 +242,29 @@ async fn what_was_stored_in_the_clear_is_encrypted_in_batches_and_reads_the_same
     assert_eq!(count("content").await, 450);
     // Stopped after no time at all, nothing is done and it is said.
     let owner = world.owner_config();
-    let run = async |patience| world.app.encrypt_payloads(&owner, patience).await.expect("run").expect("a vault");
+    let run = async |patience| world.app.encrypt_payloads(&owner, Duration::ZERO, patience).await.expect("run").expect("a vault");
     assert_eq!(run(Duration::ZERO).await, Encrypted { rows: 0, is_complete: false });
     assert_eq!(run(Duration::from_secs(60)).await, Encrypted { rows: 450, is_complete: true });
     assert_eq!((count("content").await, count("payload").await), (0, 459));
     assert_eq!(run(Duration::from_secs(60)).await, Encrypted { rows: 0, is_complete: true });
-    let (_, last) = world.get("admin", "/api/v1/observations?patient_id=40001&pageSize=1").await;
-    assert_eq!(last["results"][0]["fhirData"], json!({ "n": 450 }), "{last}");
+    let (_, last) = world.get("admin", "/FHIR/R5/Observation?patient=40001&_count=1").await;
+    assert_eq!(last["entry"][0]["resource"]["n"], 450, "{last}");
+}
+
+#[tokio::test]
+async fn the_clock_encrypts_when_no_function_of_the_version_before_runs_and_says_so_in_the_audit() {
+    let world = World::with(&[("DB_OWNER_USER", &std::env::var("DB_OWNER_USER").expect("DB_OWNER_USER"))]).await;
+    in_the_clear(&world).await;
+    let end = world.audit_end().await;
+    let call = async |input: Value| {
+        payloads_encrypt::FUNCTION.run(&world.app, &Occasion::new("encrypt", input)).await.expect("a report")
+    };
+    assert_eq!(call(json!({})).await, json!({ "outcome": "not yet" }));
+    assert_eq!(call(json!({ "now": true })).await, json!({ "outcome": "complete", "rows": 9 }));
+    assert_eq!(call(json!({})).await, json!({ "outcome": "complete", "rows": 0 }));
+    let rows = world.sql(&format!("SELECT detail::text, actor_type FROM audit_event WHERE id > {end} AND resource_type = 'Payload'")).await;
+    let rows: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    assert_eq!(rows, [(r#"{"rows": 9}"#.to_owned(), "system".to_owned())]);
 }
 
 #[tokio::test]
@@ -237,7 +272,7 @@ async fn rows_in_the_clear_are_read_until_they_are_encrypted() {
     let world = World::new().await;
     let before: Vec<Value> = in_the_clear(&world).await;
     let again: Vec<Value> = {
-        let ran = world.app.encrypt_payloads(&world.owner_config(), Duration::from_secs(60)).await;
+        let ran = world.app.encrypt_payloads(&world.owner_config(), Duration::ZERO, Duration::from_secs(60)).await;
         assert_eq!(ran.expect("run"), Some(Encrypted { rows: 9, is_complete: true }));
         let mut read = Vec::new();
         for one in &before {
@@ -289,7 +324,7 @@ async fn resources_and_their_versions_are_encrypted() {
         world.sql(statement).await;
     }
     assert_eq!(ids(&world.get("ll_patient_peter", SOURCE).await.1).len(), 1);
-    let ran = world.app.encrypt_payloads(&world.owner_config(), Duration::from_secs(60)).await.expect("run");
+    let ran = world.app.encrypt_payloads(&world.owner_config(), Duration::ZERO, Duration::from_secs(60)).await.expect("run");
     assert_eq!(ran, Some(Encrypted { rows: 2, is_complete: true }));
     assert_eq!(rows_with(&world, "unheard-of").await, 0);
     assert_eq!(world.get("ll_patient_peter", &one).await.1["status"], "completed");
@@ -308,14 +343,11 @@ async fn resources_and_their_versions_are_encrypted() {
 /// Two statements more than without encryption would be two more round trips: a read still takes two, an upload what it took.
 #[tokio::test]
 async fn keys_are_asked_for_once_for_a_page_and_kept_for_a_while() {
-    let place = tempfile::tempdir().expect("a directory");
-    World::new().await;
-    World::copy_vault(place.path());
-    let world = World::with(&[("PAYLOAD_KEYS", &path(place.path()))]).await;
+    let (world, place) = kept_for("300").await;
     let search = "/FHIR/R5/Observation?patient=40001";
     assert_eq!(world.get("viewer_victor", search).await.0, StatusCode::OK);
     // What is known is used without a look at the vault.
-    fs::remove_dir_all(place.path()).expect("removed");
+    fs::remove_dir_all(&place.keys).expect("removed");
     assert_eq!(world.get("viewer_victor", search).await.0, StatusCode::OK);
     assert_eq!(upload(&world, "by a key that is known").await.0, StatusCode::CREATED);
     let (_, another) = world.process_with(&[]).await;

@@ -25,6 +25,7 @@ import lambda_deploy
 import lambda_keys
 import lambda_logs
 import lambda_origin
+import lambda_payloads
 import lambda_seals
 import lambda_security
 import lambda_snapshots
@@ -189,7 +190,7 @@ def recorded(world: World, count: Count) -> None:
 
 
 def complete(count: Count) -> None:
-    ours = {lambda_contain.FUNCTION, lambda_keys.FUNCTION, lambda_security.FUNCTION, lambda_snapshots.FUNCTION}
+    ours = {lambda_contain.FUNCTION, lambda_keys.FUNCTION, lambda_payloads.FUNCTION, lambda_security.FUNCTION, lambda_snapshots.FUNCTION}
     ours |= lambda_audit.FUNCTIONS | lambda_backups.FUNCTIONS | lambda_seals.FUNCTIONS | lambda_deploy.FUNCTIONS
     used = {step.event for step in FHIR + REST} | ours
     files = {path.stem for path in EVENTS.glob("*.json")}
@@ -221,6 +222,7 @@ def main() -> int:
                 run(step, hosts.invoke, values, count)
         finally:
             hosts.close()
+        world.share_vault()
     recorded(world, count)
     lambda_origin.run(BINARIES, world, lambda name: load(name, values), count.check)
     lambda_seals.run(lambda name, environment: FunctionProcess(BINARIES / name, environment), JHE, world, count.check)
@@ -228,6 +230,8 @@ def main() -> int:
     lambda_canary.run(BINARIES, world, lambda name: load(name, values), count.check)
     lambda_backups.everything(world, BINARIES, count.check)
     lambda_snapshots.everything(world, BINARIES, count.check)
+    with FunctionProcess(BINARIES / lambda_payloads.FUNCTION, lambda_contain.environment(world.by_secret)) as process:
+        lambda_payloads.run(process, world, count.check)
     # The last: what it ends, no token opens any more.
     with FunctionProcess(BINARIES / lambda_contain.FUNCTION, lambda_contain.environment(world.by_secret)) as process:
         lambda_contain.run(process, world, count.check)

@@ -14,6 +14,7 @@ import lambda_backups
 import lambda_contain
 import lambda_deploy
 import lambda_keys
+import lambda_payloads
 import lambda_seals
 import lambda_security
 import lambda_snapshots
@@ -160,6 +161,9 @@ def record(world: World, count: Count) -> dict[str, set[str]]:
     instance = lambda_snapshots.Instance(world)
     snapshots = calls.environment(lambda_snapshots.FUNCTION, {**environment, **instance.environment})
     lambda_snapshots.run(BINARIES / lambda_snapshots.FUNCTION, instance, snapshots, count.check)
+    encrypts = calls.environment(lambda_payloads.FUNCTION, lambda_contain.environment(environment))
+    with FunctionProcess(BINARIES / lambda_payloads.FUNCTION, encrypts) as process:
+        lambda_payloads.run(process, world, count.check)
     contains = calls.environment(lambda_contain.FUNCTION, lambda_contain.environment(environment))
     with FunctionProcess(BINARIES / lambda_contain.FUNCTION, contains) as process:
         lambda_contain.run(process, world, count.check)

@@ -39,6 +39,7 @@ use signing_keys::rotation::Rotator;
 use standalone::TrustedProxies;
 use std::{
     collections::{BTreeSet, HashMap},
+    os::unix::fs::DirBuilderExt as _,
     sync::Arc,
 };
 use store::DatabaseConfig;
@@ -209,6 +210,7 @@ impl World {
 
     /// Copies the vault that all worlds share, so that a test can have one of its own.
     pub fn copy_vault(to: &std::path::Path) {
+        std::fs::DirBuilder::new().mode(0o700).create(to).expect("a directory");
         let keys = std::fs::read_dir(secrets().join("payload_keys")).expect("a vault");
         for key in keys.map(|key| key.expect("a key").path()) {
             // Drafts of others come and go.

@@ -56,7 +56,7 @@ impl Kind {
             Some("payloads") => Ok(Self::Keys(keys::PAYLOADS)),
             Some("database-user") => Ok(Self::DatabaseUser),
             _ => Err(Failure::Invalid(
-                "The secret's tag jhe-rotates is none of application, factors and database-user.".to_owned(),
+                "The secret's tag jhe-rotates is none of application, factors, payloads and database-user.".to_owned(),
             )),
         }
     }

@@ -59,7 +59,6 @@ pub struct Service {
     identity: Identity,
     region: String,
     name: &'static str,
-    version: &'static str,
     endpoint: String,
     patience: Duration,
 }
@@ -72,12 +71,10 @@ struct Refusal {
 }
 
 impl Service {
-    /// The service of this name, whose actions are of this version of its interface; with the region and the credentials that the
-    /// environment names: see [`crate::configuration`].
+    /// The service of this name, with the region and the credentials that the environment names: see [`crate::configuration`].
     pub fn new(
         lookup: impl Fn(&str) -> Option<String>,
         name: &'static str,
-        version: &'static str,
         patience: Duration,
     ) -> Result<Self, ConfigurationError> {
         let credentials: Credentials = crate::credentials(&lookup)?;
@@ -90,12 +87,11 @@ impl Service {
             endpoint: format!("{}/", endpoint.trim_end_matches('/')),
             region,
             name,
-            version,
             patience,
         })
     }
 
-    /// Asks for an action. What may pass is asked for once more.
+    /// Asks for an action by its whole name, `DynamoDB_20120810.Scan`. What may pass is asked for once more.
     pub async fn call(&self, action: &str, body: &str) -> Result<Vec<u8>, ServiceError> {
         match self.attempt(action, body).await {
             Err(error) if error.may_pass() => self.attempt(action, body).await,
@@ -129,8 +125,7 @@ impl Service {
         body: &str,
         now: SystemTime,
     ) -> Result<Request<SdkBody>, Box<dyn Error + Send + Sync>> {
-        let target = format!("{}.{action}", self.version);
-        let headers = [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", target.as_str())];
+        let headers = [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", action)];
         let parameters = v4::SigningParams::builder()
             .identity(&self.identity)
             .region(&self.region)
@@ -174,9 +169,9 @@ mod tests {
     /// With the signature that botocore makes of the same request at the same time.
     #[test]
     fn a_request_is_signed_as_the_sdk_for_python_signs_it() {
-        let service = Service::new(lookup, "dynamodb", "DynamoDB_20120810", Duration::from_secs(1)).unwrap();
+        let service = Service::new(lookup, "dynamodb", Duration::from_secs(1)).unwrap();
         let now = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
-        let request = service.signed("BatchGetItem", "{\"RequestItems\":{}}", now).unwrap();
+        let request = service.signed("DynamoDB_20120810.BatchGetItem", "{\"RequestItems\":{}}", now).unwrap();
         assert_eq!(request.uri(), "https://dynamodb.eu-central-1.amazonaws.com/");
         assert_eq!(request.headers()["x-amz-security-token"], "session");
         let authorization = request.headers()["authorization"].to_str().unwrap();

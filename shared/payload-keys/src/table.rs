@@ -33,7 +33,7 @@ impl Table {
         if !(3..=255).contains(&name.len()) || !name.bytes().all(plain) {
             return Err(VaultError::Place);
         }
-        let service = Service::new(lookup, "dynamodb", "DynamoDB_20120810", PATIENCE)?;
+        let service = Service::new(lookup, "dynamodb", PATIENCE)?;
         Ok(Self { service, name: name.to_owned() })
     }
 
@@ -50,7 +50,7 @@ impl Table {
                     return Err(VaultError::Answer(WHAT));
                 }
                 let asked = json!({ "RequestItems": { &self.name: { "Keys": keys, "ConsistentRead": true } } });
-                let mut answer = self.asked(WHAT, "BatchGetItem", &asked).await?;
+                let mut answer = self.asked(WHAT, "DynamoDB_20120810.BatchGetItem", &asked).await?;
                 let items = answer.pointer_mut(&format!("/Responses/{}", self.name)).map(Value::take);
                 for item in items.as_ref().and_then(Value::as_array).ok_or(VaultError::Answer(WHAT))? {
                     let (id, entry) = entry(item).ok_or(VaultError::Answer(WHAT))?;
@@ -71,7 +71,7 @@ impl Table {
             "Item": { "id": { "S": id.to_string() }, "wrapped": { "B": STANDARD.encode(wrapped) } },
             "ConditionExpression": "attribute_not_exists(id)",
         });
-        self.met(WHAT, "PutItem", &put).await.map(|_| ())
+        self.met(WHAT, "DynamoDB_20120810.PutItem", &put).await.map(|_| ())
     }
 
     /// Puts a tombstone in the place of a key.
@@ -85,7 +85,7 @@ impl Table {
             "ConditionExpression": "attribute_not_exists(tombstone)",
             "ExpressionAttributeValues": { ":tombstone": { "S": text } },
         });
-        self.met(WHAT, "UpdateItem", &update).await
+        self.met(WHAT, "DynamoDB_20120810.UpdateItem", &update).await
     }
 
     pub(crate) async fn tombstones(&self) -> Result<Vec<(KeyId, Tombstone)>, VaultError> {
@@ -98,7 +98,7 @@ impl Table {
             "ConsistentRead": true,
         });
         loop {
-            let mut answer = self.asked(WHAT, "Scan", &scan).await?;
+            let mut answer = self.asked(WHAT, "DynamoDB_20120810.Scan", &scan).await?;
             for item in answer.get("Items").and_then(Value::as_array).ok_or(VaultError::Answer(WHAT))? {
                 match entry(item).ok_or(VaultError::Answer(WHAT))? {
                     (id, Entry::Destroyed(tombstone)) => found.push((id, tombstone)),
@@ -114,14 +114,14 @@ impl Table {
         Ok(found)
     }
 
-    async fn asked(&self, what: &'static str, action: &str, body: &Value) -> Result<Value, VaultError> {
+    async fn asked(&self, what: &'static str, action: &'static str, body: &Value) -> Result<Value, VaultError> {
         let answer = self.service.call(action, &body.to_string()).await;
         let answer = answer.map_err(|error| VaultError::Table(what, error))?;
         serde_json::from_slice(&answer).map_err(|_| VaultError::Answer(what))
     }
 
     /// Whether it was done: not where the condition does not hold.
-    async fn met(&self, what: &'static str, action: &str, body: &Value) -> Result<bool, VaultError> {
+    async fn met(&self, what: &'static str, action: &'static str, body: &Value) -> Result<bool, VaultError> {
         match self.asked(what, action, body).await {
             Ok(_) => Ok(true),
             Err(VaultError::Table(_, ServiceError::Refused(name))) if name == UNMET => Ok(false),

@@ -131,10 +131,10 @@ async fn many_processes_that_make_a_key_at_once_have_the_same() {
 #[tokio::test]
 async fn a_table_is_a_vault() {
     let moto = Moto::start();
-    let control = Service::new(|name| moto.variable(name), "dynamodb", "DynamoDB_20120810", FRESH).unwrap();
+    let control = Service::new(|name| moto.variable(name), "dynamodb", FRESH).unwrap();
     let made = r#"{"TableName":"jhe-vault","BillingMode":"PAY_PER_REQUEST",
         "AttributeDefinitions":[{"AttributeName":"id","AttributeType":"S"}],"KeySchema":[{"AttributeName":"id","KeyType":"HASH"}]}"#;
-    control.call("CreateTable", made).await.unwrap();
+    control.call("DynamoDB_20120810.CreateTable", made).await.unwrap();
     let lookup = |name: &str| if name == PLACE { Some("dynamodb:jhe-vault".to_owned()) } else { moto.variable(name) };
     is_a_vault(|wraps| Vault::open(lookup, None, secrets(wraps)).unwrap().unwrap()).await;
 

@@ -1,6 +1,6 @@
 //! The keys of patients for the store, from the vault; and payloads in the clear, encrypted.
 
-use crate::{App, Failure};
+use crate::{App, Failure, SetupError};
 use futures_util::future::{BoxFuture, FutureExt};
 use payload::{Held, KeyId};
 use payload_keys::Vault;
@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use store::{DatabaseConfig, Encrypted, KeysError, PayloadKeys};
+use store::{ConfigError, DatabaseConfig, Encrypted, KeysError, PayloadKeys};
 
 /// The keys of the vault.
 #[derive(Debug)]
@@ -27,14 +27,16 @@ impl PayloadKeys for KeysOfVault {
 }
 
 impl App {
-    /// Encrypts the payloads that are in the database in the clear, as its owner, for so long at most. None without a vault.
+    /// Encrypts the payloads that are in the database in the clear, as its owner, for so long at most. None, when that became possible
+    /// less than `since` ago.
     pub async fn encrypt_payloads(
         &self,
         owner: &DatabaseConfig,
+        since: Duration,
         patience: Duration,
     ) -> Result<Option<Encrypted>, Failure> {
-        let Some(vault) = self.vault() else { return Ok(None) };
+        let vault = self.vault().ok_or(SetupError::Config(ConfigError::Missing(payload_keys::PLACE)))?;
         let keys = KeysOfVault(Arc::clone(vault));
-        Ok(Some(store::encrypt_payloads(owner, &keys, Instant::now() + patience).await?))
+        Ok(store::encrypt_payloads(owner, &keys, since, Instant::now() + patience).await?)
     }
 }

@@ -57,6 +57,7 @@ CREATE TABLE payload_walk (
   of_table text PRIMARY KEY,
   reached  text, -- the key of the last row; none at the beginning
   found    boolean NOT NULL DEFAULT false,
-  is_done  boolean NOT NULL DEFAULT false
+  is_done  boolean NOT NULL DEFAULT false,
+  made_at  timestamptz NOT NULL DEFAULT now()
 );
 INSERT INTO payload_walk (of_table) VALUES ('observation'), ('auxiliary'), ('auxiliary_version');

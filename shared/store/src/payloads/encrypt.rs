@@ -5,7 +5,7 @@ use crate::{DatabaseConfig, LoginError, StoreError, migrate::connect_owner};
 use payload::{Held, KeyId, Place};
 use std::{
     collections::{BTreeSet, HashMap},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio_postgres::{Client, Row, Transaction};
 
@@ -84,14 +84,22 @@ pub struct Encrypted {
     pub is_complete: bool,
 }
 
+/// Whether the tables are so for long enough that no function runs any more that knows them otherwise.
+const IS_TIME: &str = "SELECT coalesce(min(made_at) <= now() - make_interval(secs => $1), true) FROM payload_walk WHERE NOT is_done";
+
 /// Encrypts what is stored in the clear, until it is all done or the time has come. For the owner, when no function runs any more
-/// that reads payloads in the clear only.
+/// that reads payloads in the clear only: none, when that is possible for less than `since`.
 pub async fn encrypt_payloads(
     owner: &DatabaseConfig,
     keys: &dyn PayloadKeys,
+    since: Duration,
     until: Instant,
-) -> Result<Encrypted, LoginError> {
+) -> Result<Option<Encrypted>, LoginError> {
     let mut client = connect_owner(owner).await?;
+    let is_time = client.query_one(IS_TIME, &[&since.as_secs_f64()]).await.map_err(StoreError::from)?;
+    if !is_time.try_get::<_, bool>(0).map_err(StoreError::from)? {
+        return Ok(None);
+    }
     let mut encrypted = Encrypted { rows: 0, is_complete: true };
     for table in &TABLES {
         // What is written while it is walked is written after it, and a second walk finds nothing.
@@ -99,7 +107,7 @@ pub async fn encrypt_payloads(
         while walks < 2 {
             if Instant::now() >= until {
                 encrypted.is_complete = false;
-                return Ok(encrypted);
+                return Ok(Some(encrypted));
             }
             match batch(&mut client, table, keys).await? {
                 Step::Rows(count) => encrypted.rows += count,
@@ -109,7 +117,7 @@ pub async fn encrypt_payloads(
         }
         encrypted.is_complete &= walks < 2;
     }
-    Ok(encrypted)
+    Ok(Some(encrypted))
 }
 
 /// What came of a batch.
