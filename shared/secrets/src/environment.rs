@@ -65,7 +65,7 @@ pub(crate) fn smtp_password(lookup: &impl Fn(&str) -> Option<String>) -> Result<
 }
 
 /// The key for single sign-on, if one is set.
-fn payload_key(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option<Key>, SecretsError> {
+pub(crate) fn payload_key(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option<Key>, SecretsError> {
     let text = value(lookup, PAYLOAD_KEY)?;
     text.map(|text| Key::parse(&text).ok_or(SecretsError::NotAKey(PAYLOAD_KEY))).transpose()
 }
