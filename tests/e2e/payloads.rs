@@ -1,18 +1,10 @@
 //! Payloads are encrypted with a key for each patient, and the keys are not in the database.
 
-use end_to_end::{World, answer, ids, point};
-use payload::KeyId;
-use payload_keys::{Tombstone, Vault};
+use end_to_end::{World, answer, ids, point, vault::OwnVault};
 use reqwest::{Method, StatusCode};
 use runtime::Occasion;
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, fs, time::Duration};
 use store::Encrypted;
 
 const PETER: i32 = 40001;
@@ -21,67 +13,10 @@ const PAMELA: i32 = 40002;
 /// Words of payloads that nothing else in the database has.
 const WORDS: [&str; 2] = ["valueAttachment", "https://jupyterhealth.org/fhir/identifier/jhe-user-id"];
 
-/// A world whose vault is its own: a copy of the one that all worlds share. Keys are looked up each time.
-async fn own_vault() -> (World, Place) {
-    kept_for("0").await
-}
-
-/// The same, and how long what is known of it is used, in seconds.
-async fn kept_for(seconds: &str) -> (World, Place) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let place = Place { keys: directory.path().join("keys"), _directory: directory };
-    World::new().await;
-    World::copy_vault(&place.keys);
-    let world = World::with(&[("PAYLOAD_KEYS", &path(&place.keys)), ("PAYLOAD_KEY_CACHE_SECONDS", seconds)]).await;
-    (world, place)
-}
-
-/// Where a vault is.
-struct Place {
-    keys: PathBuf,
-    _directory: tempfile::TempDir,
-}
-
-fn path(path: &Path) -> String {
-    path.display().to_string()
-}
-
-fn vault(world: &World) -> &Arc<Vault> {
-    world.app.vault().expect("a vault")
-}
-
-async fn key_of(world: &World, patient: i32) -> KeyId {
-    let rows = world.sql(&format!("SELECT uuid_send(payload_key) FROM patient WHERE id = {patient}")).await;
-    KeyId::from_bytes(rows[0].get(0)).expect("a key's id")
-}
-
-async fn destroy(world: &World, patient: i32) {
-    let tombstone = Tombstone { patient, at: world.app.now(), why: "test".to_owned(), by: None };
-    assert!(vault(world).destroy(key_of(world, patient).await, &tombstone).await.expect("destroyed"));
-}
-
 async fn upload(world: &World, identifier: &str) -> (StatusCode, Value) {
     let body = point::heart_rate(66, "2026-02-01T08:00:00Z");
     let observation = point::observation(PETER, 70001, &body, identifier);
     world.post("ll_patient_peter", "/FHIR/R5/Observation", &observation).await
-}
-
-/// How many rows of all tables have a word in them, as text or as bytes.
-async fn rows_with(world: &World, word: &str) -> i64 {
-    let tables = world
-        .sql("SELECT c.oid::regclass::text FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace")
-        .await;
-    let mut found = 0;
-    for table in tables {
-        let table: String = table.get(0);
-        let hex = word.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
-        found += world
-            .count(&format!(
-                "SELECT count(*) FROM {table} t WHERE strpos(t::text, '{word}') > 0 OR strpos(t::text, '{hex}') > 0"
-            ))
-            .await;
-    }
-    found
 }
 
 #[tokio::test]
@@ -92,11 +27,11 @@ async fn what_is_stored_holds_no_payload_and_what_is_read_is_what_was_sent() {
     let (_, read) = world.get("viewer_victor", &format!("/FHIR/R5/Observation/{}", stored["id"].as_str().unwrap())).await;
     assert_eq!(read, stored);
     for word in WORDS {
-        assert_eq!(rows_with(&world, word).await, 0, "{word}");
+        assert_eq!(world.rows_with(word).await, 0, "{word}");
     }
     // The search can fail.
     world.sql("UPDATE patient SET name_given = 'valueAttachment' WHERE id = 40001").await;
-    assert_eq!(rows_with(&world, WORDS[0]).await, 1);
+    assert_eq!(world.rows_with(WORDS[0]).await, 1);
     let clear = "SELECT count(*) FROM observation WHERE content IS NOT NULL OR payload IS NULL";
     assert_eq!(world.count(clear).await, 0);
 }
@@ -133,7 +68,7 @@ async fn everything(world: &World) -> Vec<StatusCode> {
 
 #[tokio::test]
 async fn without_the_vault_nothing_is_shown_and_nothing_stored() {
-    let (world, place) = own_vault().await;
+    let (world, place) = OwnVault::world("0").await;
     let first = world.count("SELECT min(id) FROM observation WHERE patient_id = 40001").await;
     assert_eq!(first, 60001);
     let elsewhere = place.keys.with_extension("away");
@@ -151,8 +86,8 @@ async fn without_the_vault_nothing_is_shown_and_nothing_stored() {
 
 #[tokio::test]
 async fn a_key_that_does_not_unwrap_is_no_reason_to_show_a_part_of_a_page() {
-    let (world, place) = own_vault().await;
-    let file = place.keys.join(key_of(&world, PAMELA).await.to_string());
+    let (world, place) = OwnVault::world("0").await;
+    let file = place.keys.join(world.payload_key(PAMELA).await.to_string());
     let mut bytes = fs::read(&file).expect("a key");
     bytes[20] ^= 1;
     fs::write(&file, bytes).expect("written");
@@ -163,12 +98,12 @@ async fn a_key_that_does_not_unwrap_is_no_reason_to_show_a_part_of_a_page() {
 
 #[tokio::test]
 async fn what_a_destroyed_key_encrypted_is_as_if_it_did_not_exist() {
-    let (world, _place) = own_vault().await;
+    let (world, _place) = OwnVault::world("0").await;
     let by_study = "/FHIR/R5/Observation?patient._has:Group:member:_id=30001";
     let all = ids(&world.get("viewer_victor", by_study).await.1).len();
     let of_peter = ids(&world.get("viewer_victor", "/FHIR/R5/Observation?patient=40001").await.1).len();
     assert!(of_peter > 0 && all > of_peter);
-    destroy(&world, PETER).await;
+    world.destroy_key(PETER).await;
     assert_eq!(ids(&world.get("viewer_victor", by_study).await.1).len(), all - of_peter);
     assert_eq!(ids(&world.get("viewer_victor", "/FHIR/R5/Observation?patient=40001").await.1), Vec::<String>::new());
     for path in ["/FHIR/R5/Observation/60001", "/api/v1/observations/60001"] {
@@ -178,13 +113,13 @@ async fn what_a_destroyed_key_encrypted_is_as_if_it_did_not_exist() {
     assert_eq!(list["results"], json!([]));
     // Nobody uploads for them, and the key is not made again.
     assert_eq!(upload(&world, "afterwards").await.0, StatusCode::FORBIDDEN);
-    assert_eq!(vault(&world).tombstones().await.expect("tombstones").len(), 1);
+    assert_eq!(world.vault().tombstones().await.expect("tombstones").len(), 1);
 }
 
 /// A page of which nothing can be opened is not the last one.
 #[tokio::test]
 async fn pages_go_on_behind_what_cannot_be_opened() {
-    let (world, _place) = own_vault().await;
+    let (world, _place) = OwnVault::world("0").await;
     let find = async |sort: &str| {
         let mut found = BTreeSet::new();
         let mut next = Some(format!("/FHIR/R5/Observation?patient._has:Group:member:_id=30001&_count=1&_sort={sort}"));
@@ -203,7 +138,7 @@ async fn pages_go_on_behind_what_cannot_be_opened() {
         .map(|row| row.get(0))
         .collect();
     let all = find("-_lastUpdated").await;
-    destroy(&world, PETER).await;
+    world.destroy_key(PETER).await;
     let left: BTreeSet<String> = all.difference(&of_peter).cloned().collect();
     assert!(left.len() > 1 && left.len() < all.len());
     for sort in ["-_lastUpdated", "_lastUpdated", "-date", "date"] {
@@ -217,7 +152,7 @@ async fn in_the_clear(world: &World) -> Vec<Value> {
     for row in world.sql("SELECT id, patient_id, payload FROM observation ORDER BY id").await {
         let (id, patient, payload): (i64, i32, Vec<u8>) = (row.get(0), row.get(1), row.get(2));
         let key = payload::key_of(&payload).expect("a payload");
-        let held = vault(world).held(&BTreeSet::from([key]), std::time::Instant::now()).await.expect("a vault");
+        let held = world.vault().held(&BTreeSet::from([key]), std::time::Instant::now()).await.expect("a vault");
         let payload::Held::Key(key) = &held[&key] else { panic!("no key") };
         let text = payload::open(key, payload::Place::Observation { patient, id }, &payload).expect("opened");
         world.as_owner().await
@@ -312,7 +247,7 @@ async fn resources_and_their_versions_are_encrypted() {
     let (status, changed) = send(Method::PATCH, one.clone(), json!({ "status": "amended" })).await;
     assert_eq!((status, &changed["status"]), (StatusCode::OK, &json!("amended")), "{changed}");
     assert_eq!(world.get("ll_patient_peter", &one).await.1, changed);
-    assert_eq!(rows_with(&world, "unheard-of").await, 0);
+    assert_eq!(world.rows_with("unheard-of").await, 0);
 
     // As the version before stored them: read, searched and changed, and encrypted when their turn comes.
     for statement in [
@@ -326,7 +261,7 @@ async fn resources_and_their_versions_are_encrypted() {
     assert_eq!(ids(&world.get("ll_patient_peter", SOURCE).await.1).len(), 1);
     let ran = world.app.encrypt_payloads(&world.owner_config(), Duration::ZERO, Duration::from_secs(60)).await.expect("run");
     assert_eq!(ran, Some(Encrypted { rows: 2, is_complete: true }));
-    assert_eq!(rows_with(&world, "unheard-of").await, 0);
+    assert_eq!(world.rows_with("unheard-of").await, 0);
     assert_eq!(world.get("ll_patient_peter", &one).await.1["status"], "completed");
     assert_eq!(world.count("SELECT count(*) FROM auxiliary_version").await, 1, "to encrypt makes no version");
     let client = world.as_owner().await;
@@ -343,7 +278,7 @@ async fn resources_and_their_versions_are_encrypted() {
 /// Two statements more than without encryption would be two more round trips: a read still takes two, an upload what it took.
 #[tokio::test]
 async fn keys_are_asked_for_once_for_a_page_and_kept_for_a_while() {
-    let (world, place) = kept_for("300").await;
+    let (world, place) = OwnVault::world("300").await;
     let search = "/FHIR/R5/Observation?patient=40001";
     assert_eq!(world.get("viewer_victor", search).await.0, StatusCode::OK);
     // What is known is used without a look at the vault.

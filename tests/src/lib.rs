@@ -30,6 +30,7 @@ pub mod sealed;
 pub mod sentinel;
 pub mod snapshot;
 pub mod totp;
+pub mod vault;
 
 use reply::Reply;
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
