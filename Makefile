@@ -70,6 +70,7 @@ bench: build ## the figures of docs/benchmarks.md
 	@.venv/bin/python tests/bench/bench.py
 	@.venv/bin/python tests/bench/lambda_bench.py
 	@target/release/jhe with-database .venv/bin/python tests/bench/backup.py
+	@target/release/jhe with-database .venv/bin/python tests/bench/retention.py
 
 clean-local: ## delete the private PostgreSQL and all that `make run` keeps
 	@test ! -e .local/lock || flock -n .local/lock true || { echo "jhe still runs: stop it first"; exit 1; }

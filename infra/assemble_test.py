@@ -190,7 +190,7 @@ class Functions(unittest.TestCase):
             reads = any("secretsmanager:GetSecretValue" in statement["Action"] for statement in statements)
             self.assertEqual(any(statement.get("Sid") == "SecretKey" for statement in statements), reads, name)
             keyless |= set() if reads else {name}
-        self.assertEqual(keyless, {"AuditPartitions", "AuditSeal", "BackupCreate", "BackupVerify", "Contain", "RdsSnapshots"})
+        self.assertEqual(keyless, {"AuditPartitions", "AuditSeal", "BackupCreate", "BackupVerify", "Contain", "RdsSnapshots", "Retention"})
 
     def test_who_is_outside_of_the_network_has_no_way_to_the_database_or_a_secret(self):
         outside = set()

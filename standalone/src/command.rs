@@ -5,6 +5,7 @@ mod backup;
 mod contain;
 mod exposed;
 mod pins;
+mod retention;
 mod verify;
 
 use runtime::{App, Occasion, Scheduled};
@@ -44,6 +45,8 @@ usage: jhe [serve] [--demo]          serve; without DB_HOST with a private Postg
        jhe restore BACKUP --into DATABASE [--from PLACE]
                                      put a backup, or the latest one, into an empty database
        jhe backup public-key         print the key by which backups are believed
+       jhe retention report          count what is to be deleted, and change nothing; --patients: of each patient
+       jhe retention certificate N   print what plan N deleted, signed; --ids: with the numbers of the observations
 {scheduled}
 environment: PORT (8000), BIND (127.0.0.1), JHE_HOME (.local), SITE_URL, DB_*, see docs/configuration.md";
 
@@ -72,6 +75,8 @@ pub async fn run(arguments: &[String]) -> Result<ExitCode> {
         ["backup", "public-key"] => backup::public_key().await,
         ["backup", "verify", options @ ..] => backup::verify(options).await,
         ["backup", options @ ..] => backup::create(options).await,
+        ["retention", "report", options @ ..] => retention::report(options).await,
+        ["retention", "certificate", plan, options @ ..] => retention::certificate(plan, options).await,
         ["restore", backup, options @ ..] => backup::restore(backup, options).await,
         ["with-database", command @ ..] if !command.is_empty() => with_database(command).await,
         ["help" | "--help" | "-h"] => {
@@ -269,6 +274,7 @@ async fn prepare(server: &Embedded, database: &str) -> Result<()> {
     store::create_database(&server.owner("postgres"), database).await?;
     let owner = server.owner(database);
     store::migrate(&owner).await?;
+    set_retention_floor(&owner).await?;
     let app = server.app(database);
     let password = app.password.clone().unwrap_or_else(|| SecretString::from(String::new()));
     store::create_login(&owner, &app.user, &password, ALL).await?;
@@ -313,16 +319,27 @@ async fn migrate() -> Result<ExitCode> {
     let owner = owner_config()?;
     let applied = store::migrate(&owner).await?;
     println!("{applied} migrations applied");
+    set_retention_floor(&owner).await?;
     if let (Some(user), Some(password)) = (environment("DB_USER"), secret("DB_PASSWORD")?) {
         store::create_login(&owner, &user, &password, ALL).await?;
         println!("the login {user} may do what the functions may do");
     }
     println!("pgaudit: {}", store::log_changes(&owner).await?.text());
+    if let (Some(user), Some(password)) = (environment("DB_RETENTION_USER"), secret("DB_RETENTION_PASSWORD")?) {
+        store::create_login(&owner, &user, &password, "jhe_retention").await?;
+        println!("the login {user} may delete by the policies of retention");
+    }
     if let (Some(user), Some(password)) = (environment("DB_BACKUP_USER"), secret("DB_BACKUP_PASSWORD")?) {
         store::create_backup_login(&owner, &user, &password).await?;
         println!("the login {user} may read everything for backups");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Keeps in the database what no policy of retention undercuts.
+async fn set_retention_floor(owner: &DatabaseConfig) -> Result<()> {
+    let (minimum_days, notice_days) = runtime::retention_floor(environment)?;
+    Ok(store::set_retention_floor(owner, minimum_days, notice_days).await?)
 }
 
 /// The owner's way to the database.
@@ -423,11 +440,11 @@ fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
 }
 
 /// A file that only this account can read: it holds tokens.
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
+fn write_private(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     use io::Write as _;
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(path)?.write_all(text.as_bytes())
+    options.open(path)?.write_all(content.as_ref())
 }
 
 /// What a person who starts the demo should know.

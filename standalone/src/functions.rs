@@ -65,6 +65,7 @@ pub const FUNCTIONS: &[Function] = &[
     invitation_redeem::FUNCTION,
     jhe_settings::FUNCTION,
     landing_page::FUNCTION,
+    legal_holds::FUNCTION,
     oauth_authorize::FUNCTION,
     oauth_discovery::FUNCTION,
     oauth_introspect::FUNCTION,
@@ -93,6 +94,8 @@ pub const FUNCTIONS: &[Function] = &[
     patients_read::FUNCTION,
     practitioner_clients_list::FUNCTION,
     practitioner_clients_manage::FUNCTION,
+    retention_notices::FUNCTION,
+    retention_policies::FUNCTION,
     saml2_acs::FUNCTION,
     saml2_login::FUNCTION,
     saml2_logout::FUNCTION,
@@ -123,5 +126,6 @@ pub const SCHEDULED: &[Scheduled] = &[
     oauth_rotate_keys::FUNCTION,
     payloads_encrypt::FUNCTION,
     rds_snapshots::FUNCTION,
+    retention::FUNCTION,
     security_monitor::FUNCTION,
 ];

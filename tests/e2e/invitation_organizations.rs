@@ -166,8 +166,8 @@ async fn what_only_an_organization_issued_that_the_patient_leaves_ends() {
 
 #[tokio::test]
 async fn a_link_that_was_shown_ends_when_the_patient_leaves_also_once_it_is_redeemed() {
-    let world = world().await;
-    let (_, token) = invited(&world, "member_megan").await;
+    let world = World::new().await;
+    let (_, token) = shown(&world, "member_megan").await;
     assert_eq!(redeem(&world, &token).await.0, StatusCode::OK);
     assert_eq!(leave(&world, 20003).await, StatusCode::NO_CONTENT);
     assert_eq!(redeem(&world, &token).await.0, StatusCode::FORBIDDEN);

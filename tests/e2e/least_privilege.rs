@@ -126,7 +126,7 @@ async fn who_cares_for_people_and_studies_changes_no_health_data_and_sees_no_pay
 }
 
 /// What is for functions alone that the clock calls. They are in no group.
-const OF_THE_CLOCK: [&str; 2] = ["INSERT on backup_run", "SELECT on backup_run"];
+const OF_THE_CLOCK: [&str; 3] = ["INSERT on backup_run", "SELECT on backup_run", "SELECT on retention_run"];
 
 /// A migration that grants something to all functions has to grant it to a group as well, or the group's functions go without.
 #[tokio::test]

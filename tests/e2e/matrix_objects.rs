@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A route, the path of its object, and the statements that make it for the Lifespan Lab, for Peter, or for nobody who calls.
 struct Own(&'static str, &'static str, &'static str);
 
-const OWN: [Own; 13] = [
+const OWN: [Own; 14] = [
     Own(
         "GET /fhir/r5/AuditEvent/{id}",
         "/FHIR/R5/AuditEvent/999000",
@@ -31,6 +31,11 @@ const OWN: [Own; 13] = [
         "DELETE /api/v1/jhe_settings/{id}",
         "/api/v1/jhe_settings/999",
         "INSERT INTO setting (id, key, value_type, value) VALUES (999, 'matrix', 'string', '\"v\"')",
+    ),
+    Own(
+        "DELETE /api/v1/organizations/{id}/legal-holds/{hold}",
+        "/api/v1/organizations/20003/legal-holds/999",
+        "INSERT INTO legal_hold (id, kind, organization_id, reason, placed_by) OVERRIDING SYSTEM VALUE VALUES (999, 'organization', 20003, 'An audit', 10001)",
     ),
     Own("GET /api/v1/security-findings/{id}", "/api/v1/security-findings/999", FOUND),
     Own("PATCH /api/v1/security-findings/{id}", "/api/v1/security-findings/999", FOUND),

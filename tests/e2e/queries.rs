@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 /// Every list of `/api/v1` that has pages, each with somebody who may read it.
-pub const LISTS: [(&str, &str); 15] = [
+pub const LISTS: [(&str, &str); 19] = [
     ("admin", "/api/v1/clients"),
     ("viewer_victor", "/api/v1/data_sources"),
     ("ll_patient_peter", "/api/v1/fhir_sources"),
@@ -21,6 +21,10 @@ pub const LISTS: [(&str, &str); 15] = [
     ("viewer_victor", "/api/v1/studies/30001/patients"),
     ("admin", "/api/v1/users"),
     ("ll_patient_peter", "/api/v1/patients/40001/consents/history"),
+    ("manager_mary", "/api/v1/organizations/20003/legal-holds"),
+    ("manager_mary", "/api/v1/organizations/20003/retention-notices"),
+    ("manager_mary", "/api/v1/organizations/20003/retention-report"),
+    ("ll_patient_peter", "/api/v1/patients/me/retention-notices"),
 ];
 
 #[tokio::test]

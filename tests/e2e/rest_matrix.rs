@@ -189,6 +189,12 @@ pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
         "POST /api/v1/jhe_settings" => json!({ "key": "k", "valueType": "string", "value": "v" }),
         "PATCH /api/v1/jhe_settings/{id}" => json!({ "value": "Exchange" }),
         "PATCH /api/v1/security-findings/{id}" => json!({ "status": "acknowledged" }),
+        "PATCH /api/v1/retention"
+        | "PATCH /api/v1/organizations/{id}/retention"
+        | "PATCH /api/v1/studies/{id}/retention" => {
+            json!({ "byAge": 4000 })
+        }
+        "POST /api/v1/organizations/{id}/legal-holds" => json!({ "reason": "An audit" }),
         "POST /api/v1/studies" => json!({ "name": "N", "description": "D", "organization": 20003 }),
         "PATCH /api/v1/studies/{id}" => json!({ "name": "Lifespan Study on BP & HR" }),
         "POST /api/v1/studies/{id}/scope_requests" | "POST /api/v1/data_sources/{id}/supported_scopes" => {

@@ -56,3 +56,37 @@ async fn a_withdrawal_that_does_not_hide_fails() {
     let statement = "ALTER TABLE consent_event DISABLE TRIGGER consent_event_apply";
     check(statement, ["pass", "pass", "fail"]).await;
 }
+
+#[tokio::test]
+async fn who_has_no_token_is_not_taken_for_refused() {
+    for user in ["viewer_victor", "manager_mark", "manager_mary", "npl_patient_percy"] {
+        let world = World::new().await;
+        let mut demo = world.demo.clone();
+        demo["users"].as_object_mut().expect("users").remove(user).expect(user);
+        let tried = world::World::new(Arc::clone(&world.app), demo).expect("routes");
+        let found = tried.access_control().await;
+        assert_ne!(found.word(), "pass", "{user}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_to_everybody_passes_for_no_refusal() {
+    let refusing = |table: &str| {
+        format!(
+            "CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END';
+             CREATE TRIGGER fault BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION fault()"
+        )
+    };
+    for table in ["study", "organization"] {
+        check(&refusing(table), ["not checkable", "pass", "pass"]).await;
+    }
+}
+
+#[tokio::test]
+async fn who_sees_nothing_at_all_after_a_withdrawal_does_not_show_that_it_hides() {
+    let statement = "
+        CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+          'BEGIN UPDATE app_user SET is_active = false WHERE lower(email) = ''viewer_victor@example.com''; RETURN NULL; END';
+        CREATE TRIGGER fault AFTER INSERT ON consent_event FOR EACH ROW EXECUTE FUNCTION fault()";
+    check(statement, ["pass", "pass", "not checkable"]).await;
+}

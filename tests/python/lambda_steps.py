@@ -197,6 +197,9 @@ REST = [
     Step("users-read-email", 200, numbered(10003)),
     Step("users-change", 403, lambda a, v: a.json == {"detail": DENIED}),
     Step("users-change-patch", 200, lambda a, v: a.json["lastName"] == "Rosales"),
+    Step("legal-holds", 200, listed()),
+    Step("retention-notices", 200, listed()),
+    Step("retention-policies", 200, lambda a, v: (a.json["byAge"], a.json["minimumDays"]) == (None, 365)),
     Step("security-findings", 403, lambda a, v: a.json == {"detail": DENIED}),
     Step("jhe-settings", 403, lambda a, v: a.json == {"detail": DENIED}),
     Step("studies-list", 200, listed(30001, 30002)),
@@ -289,7 +292,7 @@ REST = [
         lambda a, v: [
             sorted(row["observationIds"], key=int)
             for row in a.json["results"]
-            if row["actor"]["id"] == 10004 and row["resourceType"] == "Observation"
+            if row["actor"] and row["actor"]["id"] == 10004 and row["resourceType"] == "Observation"
         ]
         == [[v["observation"], v["second"]], [v["observation"]], [v["observation"]]],
     ),

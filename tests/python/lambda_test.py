@@ -26,6 +26,7 @@ import lambda_keys
 import lambda_logs
 import lambda_origin
 import lambda_payloads
+import lambda_retention
 import lambda_seals
 import lambda_security
 import lambda_snapshots
@@ -190,7 +191,8 @@ def recorded(world: World, count: Count) -> None:
 
 
 def complete(count: Count) -> None:
-    ours = {lambda_contain.FUNCTION, lambda_keys.FUNCTION, lambda_payloads.FUNCTION, lambda_security.FUNCTION, lambda_snapshots.FUNCTION}
+    ours = {lambda_contain.FUNCTION, lambda_keys.FUNCTION, lambda_payloads.FUNCTION, lambda_retention.FUNCTION, lambda_security.FUNCTION}
+    ours |= {lambda_snapshots.FUNCTION}
     ours |= lambda_audit.FUNCTIONS | lambda_backups.FUNCTIONS | lambda_seals.FUNCTIONS | lambda_deploy.FUNCTIONS
     used = {step.event for step in FHIR + REST} | ours
     files = {path.stem for path in EVENTS.glob("*.json")}
@@ -212,6 +214,8 @@ def main() -> int:
         lambda_keys.run(process, keys, count.check)
     with FunctionProcess(BINARIES / lambda_audit.PARTS, world.by_secret) as process:
         lambda_audit.parts(process, count.check)
+    with FunctionProcess(BINARIES / lambda_retention.FUNCTION, {**world.by_secret, **lambda_retention.Key(world).environment}) as process:
+        lambda_retention.run(process, world, count.check)
     values["modulus"] = modulus(keys)
     topic = lambda_security.Topic(world)
     with FunctionProcess(BINARIES / lambda_security.FUNCTION, {**world.by_secret, "SECURITY_TOPIC_ARN": topic.arn}) as process:

@@ -15,6 +15,7 @@ import lambda_contain
 import lambda_deploy
 import lambda_keys
 import lambda_payloads
+import lambda_retention
 import lambda_seals
 import lambda_security
 import lambda_snapshots
@@ -138,6 +139,9 @@ def record(world: World, count: Count) -> dict[str, set[str]]:
         lambda_keys.run(process, keys, count.check)
     with FunctionProcess(BINARIES / lambda_audit.PARTS, calls.environment(lambda_audit.PARTS, environment)) as process:
         lambda_audit.parts(process, count.check)
+    signs = lambda_retention.Key(world)
+    with FunctionProcess(BINARIES / lambda_retention.FUNCTION, calls.environment(lambda_retention.FUNCTION, {**environment, **signs.environment})) as process:
+        lambda_retention.run(process, world, count.check)
 
     def start(name: str, given: dict[str, str]) -> FunctionProcess:
         return FunctionProcess(BINARIES / name, calls.environment(name, given))
@@ -170,7 +174,7 @@ def record(world: World, count: Count) -> dict[str, set[str]]:
     names = {environment[variable]: secret for variable, secret in SECRETS.items()}
     names |= {world.ring: "SigningKeysSecret", **deploy(world, calls, count)}
     names |= {VAULT: "VaultTable"}
-    names |= {seals.key: "SealKey", lambda_seals.BUCKET: "Seals", topic.arn: "Topic"}
+    names |= {signs.key: "SealKey", seals.key: "SealKey", lambda_seals.BUCKET: "Seals", topic.arn: "Topic"}
     names |= {place.key: "BackupKey", place.signs: "SealKey", lambda_backups.BUCKET: "Backups"}
     calls.close()
     return {function: {named(action, names) for action in done} - {None} for function, done in calls.of.items()}

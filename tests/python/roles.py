@@ -13,7 +13,7 @@ INFRA_PYTHON = ROOT / ".venv-infra" / "bin" / "python"
 ATTACH = {"CreateNetworkInterface", "DeleteNetworkInterface", "DescribeNetworkInterfaces", "DescribeSubnets"}
 ATTACH |= {"AssignPrivateIpAddresses", "UnassignPrivateIpAddresses"}
 # The secrets of the logins of groups of functions are alike, and read by the same: one name for all of them.
-GROUPS, OF_GROUPS = re.compile("^(FhirRead|FhirWrite|Identity|People)UserSecret$"), "GroupUserSecret"
+GROUPS, OF_GROUPS = re.compile("^(FhirRead|FhirWrite|Identity|People|Retention)UserSecret$"), "GroupUserSecret"
 # The services whose resources are compared. A function's login of the database is in the template's own tests, and the sender of
 # a mail is a condition.
 NAMED = {"dynamodb", "kms", "s3", "secretsmanager", "sns"}

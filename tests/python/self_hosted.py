@@ -153,6 +153,7 @@ class Deployment:
         """What a unit gives its process."""
         own = dict(value.split("=", 1) for value in of_unit(unit, "Environment"))
         own = {name: value.replace("%d", str(self.credentials)) for name, value in own.items()}
+        own["CREDENTIALS_DIRECTORY"] = str(self.credentials)
         home = {"JHE_HOME": str(self.directory / "home"), "LOG_LEVEL": "info", "PATH": os.environ["PATH"]}
         # As a month's rotation is not what is tried here, keys are short: they are made at the first start.
         return {**self.settings, **own, **home, "SIGNING_KEY_BITS": "2048", **more}

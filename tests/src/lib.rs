@@ -19,6 +19,7 @@ pub mod browser;
 pub mod command;
 pub mod described;
 pub mod id_token;
+pub mod interrupted;
 pub mod ledger;
 mod logins;
 pub mod mailbox;
@@ -385,7 +386,10 @@ fn app(database: &str, base: &str, secrets: &std::path::Path, settings: &[(&str,
         defaults.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     variables.entry("SITE_URL".to_owned()).or_insert_with(|| base.to_owned());
     variables.insert("DB_NAME".to_owned(), database.to_owned());
-    // What goes through a pooler instead of straight to PostgreSQL: see `make test-pooler`.
+    // What goes through a pooler instead of straight to PostgreSQL: see `tests/python/pooler.py`. The owner goes past it.
+    if World::is_behind_pooler() && !variables.contains_key("DB_PORT") {
+        variables.entry("DB_OWNER_PORT".to_owned()).or_insert_with(|| World::postgres_port().to_string());
+    }
     let pooler = |name: &str| std::env::var(format!("POOLER_{name}")).ok();
     let lookup =
         move |name: &str| variables.get(name).cloned().or_else(|| pooler(name)).or_else(|| std::env::var(name).ok());

@@ -54,6 +54,8 @@ async fn prepare(app: &App, patience: Duration) -> Result<Value, Failure> {
     for login in &logins {
         store::create_login(&app.owner()?, &login.username, &login.password, &login.role).await?;
     }
+    let (minimum_days, notice_days) = app.retention_floor()?;
+    store::set_retention_floor(&app.owner()?, minimum_days, notice_days).await?;
     let logged = store::log_changes(&app.owner()?).await?;
     Ok(json!({ "outcome": "migrated", "applied": applied, "pgaudit": logged.text() }))
 }

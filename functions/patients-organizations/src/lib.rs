@@ -128,12 +128,11 @@ async fn add(app: &App, request: &Request, actor: &Actor) -> Result<Response, Fa
     };
     match store.ask_into_organization(&context, id, organization).await? {
         Asking::Member => record(app, request, actor, id).await,
-        Asking::Asked => asked(id, known),
         Asking::NoPatient if actor.is_privileged() => {
             store.record_refusal(&context, &target, RefusedBy::NotFound).await?;
             Err(Failure::NotFound)
         }
-        Asking::NoPatient => asked(id, known),
+        Asking::Asked | Asking::NoPatient => asked(id, known),
     }
 }
 

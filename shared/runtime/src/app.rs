@@ -9,6 +9,7 @@ use payload_keys::{Vault, VaultError};
 use secrets::{Part, SecretStore, Secrets, SecretsError};
 use std::{
     any::Any,
+    borrow::Cow,
     collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -170,6 +171,20 @@ impl App {
     #[must_use]
     pub const fn vault(&self) -> Option<&Arc<Vault>> {
         self.vault.as_ref()
+    }
+
+    /// The database as who deletes by the policies sees it: as `DB_RETENTION_USER`, or as the owner, or as the functions where neither is
+    /// named.
+    pub async fn retention_store(&self) -> Result<Cow<'_, Store>, SetupError> {
+        match database::retention_login(&self.lookup)? {
+            Some(config) => Ok(Cow::Owned(Store::new(&config)?)),
+            None => Ok(Cow::Borrowed(self.store().await?)),
+        }
+    }
+
+    /// What no policy of retention undercuts: the least days, and the days of a notice.
+    pub fn retention_floor(&self) -> Result<(i32, i32), SetupError> {
+        database::retention_floor(&self.lookup)
     }
 
     /// Another database of the same server, as the functions see it; what is encrypted there stays so.

@@ -42,6 +42,36 @@ pub fn backup_login(lookup: impl Fn(&str) -> Option<String>) -> Result<DatabaseC
     alone(lookup, password)
 }
 
+/// How who deletes by the policies connects: as `DB_RETENTION_USER`, by the owner's way, or as the owner where there is no such login.
+/// None: neither is named, as on AWS, where the login of the functions is one that may.
+pub fn retention_login(lookup: impl Fn(&str) -> Option<String>) -> Result<Option<DatabaseConfig>, SetupError> {
+    let named = |name: &str| lookup(name).filter(|user| !user.is_empty());
+    let Some(user) = named("DB_RETENTION_USER") else {
+        return if named("DB_OWNER_USER").is_some() { owner(&lookup).map(Some) } else { Ok(None) };
+    };
+    let lookup = |name: &str| match name {
+        "DB_USER" => Some(user.clone()),
+        "DB_HOST" => lookup("DB_OWNER_HOST").or_else(|| lookup(name)),
+        "DB_PORT" => lookup("DB_OWNER_PORT").or_else(|| lookup(name)),
+        other => lookup(other),
+    };
+    let password = secrets::secret(&lookup, "DB_RETENTION_PASSWORD")?;
+    alone(lookup, password).map(Some)
+}
+
+/// What no policy of retention undercuts: `RETENTION_MINIMUM_DAYS` (365), and `RETENTION_NOTICE_DAYS` (30).
+pub fn retention_floor(lookup: impl Fn(&str) -> Option<String>) -> Result<(i32, i32), SetupError> {
+    let days = |name: &'static str, default: i32, most: i32| match lookup(name).filter(|text| !text.is_empty()) {
+        None => Ok(default),
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|days| (1..=most).contains(days))
+            .ok_or(ConfigError::Invalid(name, "it is not such a number of days")),
+    };
+    Ok((days("RETENTION_MINIMUM_DAYS", 365, 36_500)?, days("RETENTION_NOTICE_DAYS", 30, 365)?))
+}
+
 /// One connection, by a password or a token made now.
 fn alone(
     lookup: impl Fn(&str) -> Option<String> + Copy,

@@ -47,7 +47,7 @@ pub mod upload;
 mod version;
 
 pub use app::{App, SetupError};
-pub use database::owner;
+pub use database::{owner, retention_floor};
 pub use failure::{Failure, Protocol};
 pub use function::{Function, Needs};
 pub use hook::Hook;

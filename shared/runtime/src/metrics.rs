@@ -53,19 +53,22 @@ pub enum Metric {
     ArchiveLag,
     /// How long ago the last backup was made.
     BackupAge,
+    /// Rows that retention deleted.
+    Deleted,
 }
 
 /// What the report of a scheduled function says that becomes a metric.
-const REPORTED: [(&str, Metric); 4] = [
+const REPORTED: [(&str, Metric); 5] = [
     ("new_findings", Metric::NewFindings),
     ("seal_lag_seconds", Metric::SealLag),
     ("archive_lag_seconds", Metric::ArchiveLag),
     ("backup_age_seconds", Metric::BackupAge),
+    ("deleted", Metric::Deleted),
 ];
 
 impl Metric {
     /// Every one.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Latency,
         Self::Errors,
         Self::Refused(Layer::Token),
@@ -87,6 +90,7 @@ impl Metric {
         Self::SealLag,
         Self::ArchiveLag,
         Self::BackupAge,
+        Self::Deleted,
     ];
 
     /// Its name in `CloudWatch`.
@@ -114,6 +118,7 @@ impl Metric {
             Self::SealLag => "SealLag",
             Self::ArchiveLag => "ArchiveLag",
             Self::BackupAge => "BackupAge",
+            Self::Deleted => "Deleted",
         }
     }
 

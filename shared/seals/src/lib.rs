@@ -24,6 +24,7 @@ use audit::{
 };
 use ecdsa::PublicKey;
 use runtime::App;
+use signer::Signer;
 
 /// What the audit calls the seals.
 pub const RESOURCE: &str = "AuditSeal";
@@ -56,6 +57,11 @@ async fn list(vault: &Archive, head: &Head) -> Result<Option<LeafList>, SealsErr
         let tree = list.tree();
         (tree.size(), tree.root()) == (head.events, head.root)
     }))
+}
+
+/// The key that signs, if there is one. It signs nothing else that could be taken for a seal: decision 63.
+pub async fn signer(app: &App) -> Result<Option<Signer>, SealsError> {
+    vault::signer(app).await
 }
 
 /// The public half of the key that signs, if there is one.

@@ -36,7 +36,7 @@ pub use login::Login;
 pub use part::Part;
 pub use private_file::{private_file, private_file_or};
 pub use rotation::{Progress, Rotation};
-pub use secrets_manager::last_changed;
+pub use secrets_manager::current_since;
 pub use store::SecretStore;
 
 use secrecy::SecretString;

@@ -53,10 +53,25 @@ where
     SecretsError::SecretsManager(error.code().map_or_else(|| error.to_string(), str::to_owned))
 }
 
-/// Since when a secret in Secrets Manager has the value that it has, in seconds since 1970. None for one without a value.
-pub async fn last_changed(lookup: impl Fn(&str) -> Option<String>, id: &str) -> Result<Option<i64>, SecretsError> {
-    let described = client(lookup)?.describe_secret().secret_id(id).send().await.map_err(|error| failed(&error))?;
-    Ok(described.last_changed_date().map(aws_sdk_secretsmanager::primitives::DateTime::secs))
+/// Since when a secret in Secrets Manager has the value that it has, in seconds since 1970: since the version that counts was made. A
+/// change of tags or of the description, which moves the secret's own time, does not make its value younger. None for one without a
+/// value.
+pub async fn current_since(lookup: impl Fn(&str) -> Option<String>, id: &str) -> Result<Option<i64>, SecretsError> {
+    let client = client(lookup)?;
+    let mut next = None;
+    loop {
+        let ask = client.list_secret_version_ids().secret_id(id).set_next_token(next);
+        let page = ask.send().await.map_err(|error| failed(&error))?;
+        let current =
+            page.versions().iter().find(|version| version.version_stages().iter().any(|stage| stage == CURRENT));
+        if let Some(version) = current {
+            return Ok(version.created_date().map(aws_sdk_secretsmanager::primitives::DateTime::secs));
+        }
+        next = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        if next.is_none() {
+            return Ok(None);
+        }
+    }
 }
 
 impl Secrets {

@@ -5,7 +5,7 @@ use crate::{
     pool::driver_config, tls,
 };
 use std::collections::BTreeMap;
-use tokio_postgres::{Client, Transaction};
+use tokio_postgres::{Client, Transaction, error::SqlState};
 
 /// The tables of the past, a column of each, and its key in the order of time: how each change of them is tried.
 const PAST: [(&str, &str, &str); 4] = [
@@ -15,15 +15,18 @@ const PAST: [(&str, &str, &str); 4] = [
     ("consent_event", "request_id", "id"),
 ];
 
-/// The triggers that keep the past as it is and are not there, or do not fire: of each table, and of each of its parts.
+/// The triggers that keep the past as it is and are not there, do not fire always, or call something else: of each table, and of each
+/// of its parts. 27 is before an UPDATE or DELETE of each row, 34 before a TRUNCATE.
 const MISSING_GUARDS: &str = "
 WITH tables AS (
   SELECT n AS name, n::regclass AS id FROM unnest($1::text[]) n
   UNION SELECT n, p.relid FROM unnest($1::text[]) n CROSS JOIN LATERAL pg_partition_tree(n::regclass) p
 )
 SELECT format('%s%s on %s', t.name, kind, t.id)
-  FROM tables t CROSS JOIN (VALUES ('_immutable'), ('_no_truncate')) k (kind)
- WHERE NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = t.id AND g.tgname = t.name || kind AND g.tgenabled IN ('O', 'A'))
+  FROM tables t CROSS JOIN (VALUES ('_immutable', 27), ('_no_truncate', 34)) k (kind, occasion)
+ WHERE NOT EXISTS (SELECT FROM pg_trigger g
+                    WHERE g.tgrelid = t.id AND g.tgname = t.name || kind AND g.tgenabled IN ('O', 'A') AND g.tgtype = occasion
+                      AND g.tgfoid = to_regprocedure('public.refuse_change()') AND g.tgqual IS NULL AND g.tgattr = '')
  ORDER BY 1";
 
 /// What the login may do beyond what the functions need. Roles that own what is in the schema, and those of the server that
@@ -95,6 +98,8 @@ pub struct DatabaseSession {
     pub protocol: Option<String>,
     /// The address of the server, as the server has it.
     pub address: Option<String>,
+    /// The port of the server, as the server has it: a pooler has another.
+    pub port: Option<i32>,
 }
 
 /// What a server does with a connection in clear text.
@@ -104,6 +109,19 @@ pub enum ClearText {
     Refused,
     /// It goes on.
     Accepted,
+    /// It refuses it for another reason, as a server does that is busy or starting: what it does with others is not seen.
+    Unclear,
+}
+
+/// What came of trying to change the past.
+#[derive(Clone, Debug, Default)]
+pub struct Attempts {
+    /// The statements that were not refused.
+    pub done: Vec<String>,
+    /// How many were refused.
+    pub refused: usize,
+    /// The tables without a row, of which nothing can be tried.
+    pub empty: Vec<&'static str>,
 }
 
 /// Active super admins.
@@ -121,11 +139,16 @@ impl Store {
         let client = self.connection().await?;
         let row = client
             .query_one(
-                "SELECT s.ssl, s.version, host(inet_server_addr()) FROM pg_stat_ssl s WHERE s.pid = pg_backend_pid()",
+                "SELECT s.ssl, s.version, host(inet_server_addr()), inet_server_port() FROM pg_stat_ssl s WHERE s.pid = pg_backend_pid()",
                 &[],
             )
             .await?;
-        Ok(DatabaseSession { encrypted: row.try_get(0)?, protocol: row.try_get(1)?, address: row.try_get(2)? })
+        Ok(DatabaseSession {
+            encrypted: row.try_get(0)?,
+            protocol: row.try_get(1)?,
+            address: row.try_get(2)?,
+            port: row.try_get(3)?,
+        })
     }
 
     /// Settings of the server as the functions' login has them. One that the server does not know is not in the answer.
@@ -201,29 +224,33 @@ pub(crate) async fn definitions_by(client: &Client) -> Result<BTreeMap<String, S
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// Tries to change the past as the owner: the statements that were not refused. Each is tried on one row, if there is one,
-/// and taken back.
-pub async fn owners_changes_of_the_past(owner: &DatabaseConfig) -> Result<Vec<String>, LoginError> {
+/// Tries to change the past as the owner. Each statement is tried on one row, if there is one, and taken back.
+pub async fn owners_changes_of_the_past(owner: &DatabaseConfig) -> Result<Attempts, LoginError> {
     let mut client = connect_owner(owner).await?;
     let attempts = async {
         let mut transaction = client.transaction().await?;
         // Requests hold locks for moments; to wait for longer would hold them up.
         transaction.batch_execute("SET LOCAL lock_timeout = '2s'").await?;
-        let mut done = Vec::new();
+        let mut attempts = Attempts::default();
         for (table, column, key) in PAST {
+            if transaction.query_opt(&format!("SELECT FROM {table} LIMIT 1"), &[]).await?.is_none() {
+                attempts.empty.push(table);
+                continue;
+            }
             let newest = key.replace(", ", " DESC, ");
             let row = format!("WHERE ({key}) IN (SELECT {key} FROM {table} ORDER BY {newest} DESC LIMIT 1)");
             for statement in
                 [format!("UPDATE {table} SET {column} = {column} {row}"), format!("DELETE FROM {table} {row}")]
             {
-                let exists = transaction.query_opt(&format!("SELECT FROM {table} LIMIT 1"), &[]).await?.is_some();
-                if exists && !is_refused(&mut transaction, &statement).await? {
-                    done.push(statement);
+                if is_refused(&mut transaction, &statement).await? {
+                    attempts.refused += 1;
+                } else {
+                    attempts.done.push(statement);
                 }
             }
         }
         transaction.rollback().await?;
-        Ok::<_, StoreError>(done)
+        Ok::<_, StoreError>(attempts)
     };
     Ok(attempts.await?)
 }
@@ -247,11 +274,47 @@ pub async fn clear_text(config: &DatabaseConfig) -> Result<ClearText, LoginError
     let clear = DatabaseConfig { ssl_mode: crate::SslMode::Disable, password: None, ..config.clone() };
     match driver_config(&clear).connect(tls::connector(&clear)?).await {
         Ok(_) => Ok(ClearText::Accepted),
-        Err(error) if error.as_db_error().is_some() => Ok(ClearText::Refused),
-        Err(error) => match StoreError::from(error) {
-            StoreError::Unavailable(error) => Err(StoreError::Unavailable(error).into()),
-            // The driver has no password to give: so one was asked for.
-            _ => Ok(ClearText::Accepted),
+        Err(error) => match error.as_db_error() {
+            Some(refusal) => Ok(meaning(refusal.code(), refusal.message())),
+            None => match StoreError::from(error) {
+                StoreError::Unavailable(error) => Err(StoreError::Unavailable(error).into()),
+                // The driver has no password to give: so one was asked for.
+                _ => Ok(ClearText::Accepted),
+            },
         },
+    }
+}
+
+/// What a refusal means. PostgreSQL has 28000 for who may not come in this way; poolers and proxies have codes of their own, and name
+/// what they want. Whether there is such a database, and who may connect to it, is asked of those alone who were let in.
+fn meaning(code: &SqlState, message: &str) -> ClearText {
+    let names_tls = message.contains("TLS") || message.contains("SSL");
+    match *code {
+        SqlState::INVALID_CATALOG_NAME | SqlState::INSUFFICIENT_PRIVILEGE | SqlState::INVALID_PASSWORD => {
+            ClearText::Accepted
+        }
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION => ClearText::Refused,
+        _ if names_tls => ClearText::Refused,
+        _ => ClearText::Unclear,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_is_refused_for_want_of_tls_is_refused() {
+        for (code, message, expected) in [
+            (SqlState::INVALID_AUTHORIZATION_SPECIFICATION, "no pg_hba.conf entry for host", ClearText::Refused),
+            (SqlState::PROTOCOL_VIOLATION, "SSL required", ClearText::Refused),
+            (SqlState::PROTOCOL_VIOLATION, "no such database: jhe", ClearText::Unclear),
+            (SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already", ClearText::Unclear),
+            (SqlState::CANNOT_CONNECT_NOW, "the database system is starting up", ClearText::Unclear),
+            (SqlState::INVALID_CATALOG_NAME, "database \"jhe\" does not exist", ClearText::Accepted),
+            (SqlState::INSUFFICIENT_PRIVILEGE, "permission denied for database", ClearText::Accepted),
+        ] {
+            assert_eq!(meaning(&code, message), expected, "{message}");
+        }
     }
 }

@@ -17,6 +17,7 @@ mod config;
 mod consent;
 mod containment;
 mod data_source;
+mod deletion;
 pub mod demo;
 mod directory;
 mod dpop;
@@ -48,6 +49,8 @@ mod pushed_request;
 mod rate_limit;
 mod refusal;
 mod restoration;
+mod retention;
+mod retention_rules;
 mod seal;
 mod session;
 mod setting;
@@ -82,6 +85,7 @@ pub use consent::{
 };
 pub use containment::{AccountName, Containment, Incident, Measure, contain};
 pub use data_source::{DataSource, Scope, SourceParts};
+pub use deletion::{Certificate, DueLane, Progress, set_retention_floor};
 pub use directory::{DirectoryFilter, DirectoryPage};
 pub use drill::{AccessCase, Turn, access_cases, take_turn};
 pub use enrolment::Enrolment;
@@ -90,7 +94,9 @@ pub use exposure::{Exposure, ExposureContact, ExposureQuery};
 pub use factor::{Authenticator, Factor, FirstStep, NewAuthenticator, NewChallenge, Removal};
 pub use fhir_source::{FhirSource, FhirSourceChange, SourceChanged};
 pub use idempotency::{Earlier, KeyClaim, KeyOwner};
-pub use inspection::{ClearText, DatabaseSession, SuperAdmins, clear_text, definitions, owners_changes_of_the_past};
+pub use inspection::{
+    Attempts, ClearText, DatabaseSession, SuperAdmins, clear_text, definitions, owners_changes_of_the_past,
+};
 pub use invitation::{
     Invitation, InvitationCode, InvitationFilter, InvitationOf, InvitationPage, Issue, IssuedInvitation, NewInvitation,
     Rate, Redemption,
@@ -127,6 +133,8 @@ pub use practitioner::{Practitioner, PractitionerAccount, PractitionerPage};
 pub use pushed_request::{Bound, NewPushedRequest, Push};
 pub use refusal::{Ending, Leftover};
 pub use restoration::{Restoration, RestoreError};
+pub use retention::RetentionRun;
+pub use retention_rules::{Days, Held, PolicyInForce, PolicyOf, RetentionList, Rows};
 pub use seal::{After, Change, SealedEvent, StoredSeal};
 pub use session::{GrantEntry, LoginSession, NewSession, Origin, SessionEntry};
 pub use setting::{NewSetting, RecordHolder, Setting, SettingChange};

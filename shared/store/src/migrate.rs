@@ -63,7 +63,41 @@ pub async fn migrate(owner: &DatabaseConfig) -> Result<usize, LoginError> {
         check_history(&versions(&applied), &versions(runner.get_migrations()))?;
     }
     let report = runner.run_async(&mut client).await.map_err(failed)?;
+    index(&client).await?;
     Ok(report.applied_migrations().len())
+}
+
+/// Indexes of tables that are written all the time, each with what it is on. They are made while others write, which no
+/// transaction can, so no migration has them.
+const INDEXES: [(&str, &str); 4] = [
+    ("observation_identifier_observation", "observation_identifier (observation_id)"),
+    ("access_token_grant", "access_token (grant_id)"),
+    ("refresh_token_grant", "refresh_token (grant_id)"),
+    ("oauth_code_grant", "oauth_code (grant_id)"),
+];
+
+/// Makes the [`INDEXES`] that are not there. Nothing depends on them but how quick something is: one that cannot be made, since a
+/// transaction lasts that it has to wait for, is made by the next call.
+async fn index(client: &Client) -> Result<(), LoginError> {
+    const MADE: &str = "SELECT FROM pg_index WHERE indexrelid = to_regclass($1) AND indisvalid";
+    for (name, on) in INDEXES {
+        if client.query_opt(MADE, &[&name]).await.map_err(StoreError::from)?.is_some() {
+            continue;
+        }
+        // What was interrupted is there, and not valid. Each statement is sent alone: together they would be one transaction.
+        let statements = [
+            "SET statement_timeout = '5min'".to_owned(),
+            format!("DROP INDEX CONCURRENTLY IF EXISTS {name}"),
+            format!("CREATE INDEX CONCURRENTLY {name} ON {on}"),
+        ];
+        for statement in statements {
+            if let Err(error) = client.batch_execute(&statement).await.map_err(StoreError::from) {
+                tracing::warn!(index = name, %error, "an index is not made yet");
+                break;
+            }
+        }
+    }
+    Ok(client.batch_execute("RESET statement_timeout").await.map_err(StoreError::from)?)
 }
 
 fn versions(migrations: &[Migration]) -> BTreeSet<i32> {
@@ -122,7 +156,8 @@ pub async fn create_backup_login(
 }
 
 /// What a login can be a member of, by its name: what all functions may do, or what one group of them may.
-pub const ROLES: [&str; 5] = ["jhe_app", "jhe_fhir_read", "jhe_fhir_write", "jhe_identity", "jhe_people"];
+pub const ROLES: [&str; 6] =
+    ["jhe_app", "jhe_fhir_read", "jhe_fhir_write", "jhe_identity", "jhe_people", "jhe_retention"];
 
 /// Makes, or gives a new password to, a login that may do what a role of [`ROLES`] may do and nothing else.
 ///

@@ -4,7 +4,10 @@ use super::{DATABASE, Result, app, environment, home, owner_config, prepare, var
 use runtime::App;
 use standalone::{
     embedded::{Embedded, EmbeddedError},
-    verify::{Given, Subject, Target, catalogue, report::Report},
+    verify::{
+        Given, Subject, Target, catalogue,
+        report::{Report, Signature},
+    },
 };
 use std::{
     fs,
@@ -34,6 +37,7 @@ impl Options {
                 "--report" => report = Some(PathBuf::from(value)),
                 "--ca-file" => given.authorities = Some(PathBuf::from(value)),
                 "--clear-url" => given.clear_url = Some((*value).to_owned()),
+                "--credentials" => given.credentials = Some(PathBuf::from(value)),
                 "--data-directory" => given.data_directory = Some(PathBuf::from(value)),
                 "--facts" => given.facts = Some(facts(Path::new(value))?),
                 other => return Err(format!("{other} is no option of verify").into()),
@@ -52,14 +56,30 @@ fn facts(path: &Path) -> Result<serde_json::Value> {
     serde_json::from_str(&text).map_err(|_| format!("{} is not JSON", path.display()).into())
 }
 
+/// How it ends when nothing was found to be wrong, but it could not look, or its evidence is not whole: a check that fails ends with 1.
+const NOT_DONE: u8 = 2;
+
 /// Runs the checks. Fails when one does.
 pub async fn run(words: &[&str]) -> Result<ExitCode> {
+    // What it takes is not part of every future around it.
+    Ok(Box::pin(look(words)).await.unwrap_or_else(|error| {
+        eprintln!("jhe: {}", super::explain(error.as_ref()));
+        ExitCode::from(NOT_DONE)
+    }))
+}
+
+async fn look(words: &[&str]) -> Result<ExitCode> {
     let options = Options::parse(words)?;
-    if environment("DB_HOST").is_some() {
+    if environment("DB_HOST").is_some_and(|host| !host.is_empty()) {
         let database = DatabaseConfig::from_env(environment, None, super::pool_size())?;
         let owner = environment("DB_OWNER_USER").is_some().then(owner_config).transpose()?;
         let site_url = environment("SITE_URL").ok_or("SITE_URL is not set")?;
         return examine(options, app(Vec::new(), &site_url)?, database, owner).await;
+    }
+    // The private database of this host is nobody's deployment: what it shows would be said of another.
+    if options.target != Target::Local {
+        let why = "DB_HOST is not set: say where the database of the deployment is. Only the target local has one here";
+        return Err(why.into());
     }
     let site_url = environment("SITE_URL").unwrap_or_else(|| "http://localhost:8000".to_owned());
     let of_private =
@@ -103,25 +123,37 @@ async fn examine(
     }
     let counts = report.counts;
     println!("{} pass, {} fail, {} not checkable", counts.pass, counts.fail, counts.not_checkable);
-    if let Some(directory) = &options.report {
-        write(directory, &report, app).await?;
-    }
-    Ok(if counts.fail == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let is_whole = match &options.report {
+        Some(directory) => write(directory, &report, &subject).await?,
+        None => true,
+    };
+    Ok(match (counts.fail, is_whole) {
+        (0, true) => ExitCode::SUCCESS,
+        (0, false) => ExitCode::from(NOT_DONE),
+        _ => ExitCode::FAILURE,
+    })
 }
 
-/// Writes the report and its signature.
-async fn write(directory: &Path, report: &Report, app: &App) -> Result<()> {
+/// Writes the report and its signature. False: it is not signed, and says so.
+async fn write(directory: &Path, report: &Report, subject: &Subject) -> Result<bool> {
     fs::create_dir_all(directory)?;
-    let file = |ending: &str, text: &str| {
+    let file = |ending: &str, content: &[u8]| {
         let path = directory.join(format!("{}.{ending}", report.stem()));
         println!("{}", path.display());
-        write_private(&path, text)
+        write_private(&path, content)
     };
-    let evidence = report.evidence();
-    file("json", &evidence.json)?;
-    file("md", &evidence.markdown)?;
-    let signature =
-        report.signature(app, &evidence).await.map_err(|error| format!("the report is not signed: {error}"))?;
-    file("jws", signature.expose())?;
-    Ok(())
+    let evidence = report.evidence(subject).await;
+    file("json", evidence.json.as_bytes())?;
+    file("md", evidence.markdown.as_bytes())?;
+    match evidence.signature {
+        Ok(Signature { sums, bytes }) => {
+            file("sha256", sums.as_bytes())?;
+            file("sig", &bytes)?;
+            Ok(true)
+        }
+        Err(why) => {
+            eprintln!("jhe: the report is not signed: {why}");
+            Ok(false)
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! Backups, and whether one was tried: by what `jhe backup` and `jhe backup verify` remember.
 
-use super::{Subject, Verdict, provider};
+use super::{
+    Subject, Target, Verdict, provider,
+    runs::{asked, untimely},
+};
 use jiff::{SignedDuration, Timestamp};
-use runtime::SetupError;
-use store::{BackupRun, RunKind, StoreError};
+use store::{BackupRun, RunKind};
 
 /// A backup that is older is not the last one: there is one a day.
 const BACKUP: SignedDuration = SignedDuration::from_hours(48);
@@ -11,28 +13,27 @@ const BACKUP: SignedDuration = SignedDuration::from_hours(48);
 /// There is a drill a week.
 const DRILL: SignedDuration = SignedDuration::from_hours(10 * 24);
 
-/// What the store cannot say.
-#[derive(Debug, thiserror::Error)]
-enum Unknown {
-    #[error(transparent)]
-    Setup(#[from] SetupError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 async fn last(subject: &Subject, kind: RunKind) -> Result<Option<BackupRun>, Verdict> {
-    let asked = async { Ok::<_, Unknown>(subject.app.store().await?.last_backup_run(kind).await?) };
-    asked.await.map_err(|error| Verdict::NotCheckable(format!("the runs cannot be read: {error}")))
+    asked(subject, async |store| store.last_backup_run(kind).await).await
 }
 
 /// Whether there is a backup of late: one of ours, or else of the provider.
 pub(super) async fn kept(subject: &Subject) -> Verdict {
-    let by_provider = provider::backups(subject);
-    match (last(subject, RunKind::Backup).await, by_provider) {
-        // What the provider keeps is there even when ours is not.
-        (_, Some(verdict)) | (Err(verdict), None) => verdict,
-        (Ok(None), None) => Verdict::NotCheckable("jhe made none, and no provider describes any".to_owned()),
-        (Ok(Some(run)), None) => judged(&run, run.taken_at, BACKUP, "the last backup", subject.app.now()),
+    let ours = match last(subject, RunKind::Backup).await {
+        Err(verdict) => verdict,
+        Ok(None) => Verdict::NotCheckable("jhe made none, and no provider describes any".to_owned()),
+        Ok(Some(run)) => judged(&run, run.taken_at, BACKUP, "the last backup", subject.app.now()),
+    };
+    either(ours, provider::backups(subject))
+}
+
+/// One that is good will do. Else what the provider says counts, unless it is nothing and ours fails.
+fn either(ours: Verdict, by_provider: Option<Verdict>) -> Verdict {
+    match (ours, by_provider) {
+        (ours, None)
+        | (ours @ Verdict::Pass(_), Some(_))
+        | (ours @ Verdict::Fail(_), Some(Verdict::NotCheckable(_))) => ours,
+        (_, Some(verdict)) => verdict,
     }
 }
 
@@ -40,8 +41,23 @@ pub(super) async fn kept(subject: &Subject) -> Verdict {
 pub(super) async fn drilled(subject: &Subject) -> Verdict {
     match last(subject, RunKind::Drill).await {
         Ok(Some(run)) => judged(&run, run.ended_at, DRILL, "the last drill", subject.app.now()),
-        Ok(None) => Verdict::NotCheckable("no drill is on record".to_owned()),
+        Ok(None) => match last(subject, RunKind::Backup).await {
+            Ok(backup) => never(subject.target, backup.is_some()),
+            Err(verdict) => verdict,
+        },
         Err(verdict) => verdict,
+    }
+}
+
+/// No drill is on record. That of a provider's backup leaves none.
+fn never(target: Target, makes_backups: bool) -> Verdict {
+    match target {
+        Target::Local => Verdict::NotCheckable("no drill is on record; nobody's data belongs in it".to_owned()),
+        Target::Aws | Target::Gcp | Target::Azure if !makes_backups => Verdict::NotCheckable(
+            "no drill is on record, and jhe makes no backups: what was tried with the provider's is not seen"
+                .to_owned(),
+        ),
+        _ => Verdict::Fail("no drill is on record".to_owned()),
     }
 }
 
@@ -50,8 +66,8 @@ fn judged(run: &BackupRun, at: Timestamp, limit: SignedDuration, what: &str, now
     if !run.succeeded {
         return Verdict::Fail(format!("{what}, of {at}, failed: {}", said("why")));
     }
-    if now.duration_since(at) > limit {
-        return Verdict::Fail(format!("{what} is of {at}"));
+    if let Some(verdict) = untimely(what, at, limit, now) {
+        return verdict;
     }
     let details = ["rows", "rpo_seconds", "rto_seconds"].map(|name| (name, said(name)));
     let details = details.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name} {value}"));
@@ -81,5 +97,40 @@ mod tests {
         assert_eq!((word(true, 1), word(true, 48), word(true, 49), word(false, 1)), ("pass", "pass", "fail", "fail"));
         let verdict = judged(&run(false), at(0), BACKUP, "it", at(1));
         assert!(verdict.reason().contains("broken"), "{verdict:?}");
+        assert_eq!(judged(&run(true), at(2), BACKUP, "it", at(0)).word(), "not checkable", "what is to come");
+    }
+
+    #[test]
+    fn without_a_drill_only_who_has_the_providers_backups_alone_may_have_tried_one() {
+        for (target, makes_backups, word) in [
+            (Target::SelfHosted, false, "fail"),
+            (Target::SelfHosted, true, "fail"),
+            (Target::Aws, true, "fail"),
+            (Target::Gcp, false, "not checkable"),
+            (Target::Local, true, "not checkable"),
+        ] {
+            assert_eq!(never(target, makes_backups).word(), word, "{target:?} {makes_backups}");
+        }
+    }
+
+    #[test]
+    fn one_good_backup_will_do_and_none_that_is_not_seen() {
+        let pass = || Verdict::Pass("ours".to_owned());
+        let fail = || Verdict::Fail("ours".to_owned());
+        let unseen = || Verdict::NotCheckable("ours".to_owned());
+        for (ours, theirs, word) in [
+            (pass(), None, "pass"),
+            (fail(), None, "fail"),
+            (unseen(), None, "not checkable"),
+            (pass(), Some(fail()), "pass"),
+            (pass(), Some(unseen()), "pass"),
+            (fail(), Some(pass()), "pass"),
+            (unseen(), Some(pass()), "pass"),
+            (fail(), Some(unseen()), "fail"),
+            (unseen(), Some(fail()), "fail"),
+            (unseen(), Some(unseen()), "not checkable"),
+        ] {
+            assert_eq!(either(ours, theirs).word(), word);
+        }
     }
 }

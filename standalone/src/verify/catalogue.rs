@@ -57,7 +57,7 @@ pub enum Check {
     SecretsAge,
     /// The audit's seals.
     Seals,
-    /// Deletion by policy.
+    /// Deletion of what lapsed.
     Retention,
 }
 
@@ -173,7 +173,7 @@ static CATALOGUE: [Entry; 28] = [
     entry(
         Check::Passwords,
         "database-passwords",
-        "The database keeps passwords as SCRAM-SHA-256",
+        "The database keeps the passwords that it is given from now on as SCRAM-SHA-256",
         "Set password_encryption=scram-sha-256 and give the logins new passwords.",
     ),
     entry(
@@ -186,7 +186,7 @@ static CATALOGUE: [Entry; 28] = [
         Check::Storage,
         "storage-encrypted",
         "The storage of the database is encrypted",
-        "Give the provider's description by --facts (docs/deploy says how), or --data-directory where the database is on this machine.",
+        "Give the provider's description of this one database by --facts (docs/deploy says how), or --data-directory where the database is on this machine.",
     ),
     entry(
         Check::Backups,
@@ -234,7 +234,7 @@ static CATALOGUE: [Entry; 28] = [
         Check::SecretsAge,
         "secrets-age",
         "Signing keys are rotated in time, and no other secret is older than a year",
-        "Run `jhe rotate-keys`, see why the daily call fails, and replace what is named. Keep secrets in files or in Secrets Manager, where their age is seen.",
+        "Run `jhe rotate-keys`, see why the daily call fails, and replace what is named. Keep secrets in files or in Secrets Manager, where their age is seen; of what systemd loads, give --credentials.",
     ),
     entry(
         Check::Seals,
@@ -245,8 +245,8 @@ static CATALOGUE: [Entry; 28] = [
     entry(
         Check::Retention,
         "retention",
-        "What is to be deleted was deleted in time",
-        "Delete by hand what the policy of the deployment names.",
+        "What lapsed was deleted in the last six hours",
+        "See why the hourly call fails, and run `jhe retention run`; `jhe retention report` counts what is to be deleted.",
     ),
 ];
 

@@ -8,7 +8,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
 };
-use store::{ClearText, DatabaseConfig, SslMode, Store};
+use store::{Attempts, ClearText, DatabaseConfig, SslMode, Store};
 use tokio::{
     net::{TcpStream, lookup_host},
     time::timeout,
@@ -58,11 +58,38 @@ pub async fn clear(subject: &Subject) -> Verdict {
         match store::clear_text(config).await {
             Ok(ClearText::Refused) => refused.push(place),
             Ok(ClearText::Accepted) => return Verdict::Fail(format!("{place} goes on without TLS")),
+            Ok(ClearText::Unclear) => {
+                return Verdict::NotCheckable(format!(
+                    "{place} refuses connections for another reason than clear text"
+                ));
+            }
             Err(error) => return unknown(&error),
         }
     }
     let refused = format!("refused by {}", refused.join(" and "));
-    if subject.target == Target::Aws { clear_behind_proxy(subject, &refused).await } else { Verdict::Pass(refused) }
+    if subject.target == Target::Aws {
+        clear_behind_proxy(subject, &refused).await
+    } else {
+        clear_behind_pooler(subject, refused).await
+    }
+}
+
+/// A pooler refuses for itself. The server says at which port it is: was that one asked?
+async fn clear_behind_pooler(subject: &Subject, refused: String) -> Verdict {
+    let session = match store(subject).await {
+        Ok(store) => store.database_session().await,
+        Err(verdict) => return verdict,
+    };
+    match session.map(|session| session.port.and_then(|port| u16::try_from(port).ok())) {
+        Err(error) => unknown(&error),
+        Ok(Some(port)) if ways(subject).any(|config| config.port == port) => Verdict::Pass(refused),
+        Ok(port) => {
+            let place = port.map_or_else(|| "at a socket".to_owned(), |port| format!("at port {port}"));
+            Verdict::NotCheckable(format!(
+                "{refused}; the server behind it, {place}, was not asked: give the owner's way there (DB_OWNER_HOST, DB_OWNER_PORT)"
+            ))
+        }
+    }
 }
 
 /// RDS Proxy refuses for itself. What the database behind it does, its own setting says.
@@ -107,21 +134,31 @@ pub async fn session(subject: &Subject) -> Verdict {
     }
     for config in ways(subject) {
         for old in Old::ALL {
-            if takes(config, old).await {
-                return Verdict::Fail(format!("{}:{} takes {}", config.host, config.port, old.name()));
+            match takes(config, old).await {
+                Ok(false) => {}
+                Ok(true) => return Verdict::Fail(format!("{}:{} takes {}", config.host, config.port, old.name())),
+                Err(why) => {
+                    return Verdict::NotCheckable(format!(
+                        "the session is encrypted by {protocol}; {}: {why}",
+                        old.name()
+                    ));
+                }
             }
         }
     }
     Verdict::Pass(format!("the session is encrypted by {protocol}; TLS 1.0 and 1.1 are refused"))
 }
 
-/// Whether a server goes on in an old version. One that cuts the connection or keeps silent does not.
-async fn takes(config: &DatabaseConfig, old: Old) -> bool {
+/// Whether a server goes on in an old version. One that cuts the connection does not; of one that is not reached, or keeps silent, it is
+/// not seen.
+async fn takes(config: &DatabaseConfig, old: Old) -> Result<bool, String> {
+    let place = format!("{}:{}", config.host, config.port);
     let exchange = async {
-        let stream = TcpStream::connect((config.host.as_str(), config.port)).await?;
-        is_taken_by_postgres(stream, old, &config.host).await
+        let stream = TcpStream::connect((config.host.as_str(), config.port)).await;
+        let stream = stream.map_err(|error| format!("{place} is not reached: {error}"))?;
+        Ok(is_taken_by_postgres(stream, old, &config.host).await.unwrap_or(false))
     };
-    timeout(config.connect_timeout, exchange).await.is_ok_and(|taken| taken.unwrap_or(false))
+    timeout(config.connect_timeout, exchange).await.unwrap_or_else(|_| Err(format!("{place} does not answer")))
 }
 
 fn is_new_tls(version: &str) -> bool {
@@ -153,7 +190,13 @@ pub async fn private(subject: &Subject) -> Verdict {
     let mut addresses = BTreeSet::new();
     for config in ways(subject) {
         match lookup_host((config.host.as_str(), config.port)).await {
-            Ok(found) => addresses.extend(found.map(|address| address.ip())),
+            Ok(found) => {
+                let found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+                if found.is_empty() {
+                    return Verdict::NotCheckable(format!("{} has no address", config.host));
+                }
+                addresses.extend(found);
+            }
             Err(error) => return Verdict::NotCheckable(format!("{} is not resolved: {error}", config.host)),
         }
     }
@@ -282,22 +325,37 @@ pub async fn audit_immutable(subject: &Subject) -> Verdict {
     match store.missing_guards().await {
         Err(error) => return unknown(&error),
         Ok(missing) if !missing.is_empty() => {
-            return Verdict::Fail(format!("these triggers do not fire: {}", missing.join(", ")));
+            return Verdict::Fail(format!("these triggers do not refuse every change: {}", missing.join(", ")));
         }
         Ok(_) => {}
     }
     let Some(owner) = &subject.owner else {
-        return Verdict::Pass(
+        return Verdict::NotCheckable(
             "the functions' login was refused, and the triggers fire; the owner's login is not known, so nothing was tried by it"
                 .to_owned(),
         );
     };
     match store::owners_changes_of_the_past(owner).await {
         Err(error) => unknown(&error),
-        Ok(done) if done.is_empty() => {
-            Verdict::Pass("UPDATE and DELETE were refused to the functions' login and to the owner".to_owned())
-        }
-        Ok(done) => Verdict::Fail(format!("{} may: {}", owner.user, done.join("; "))),
+        Ok(attempts) => tried(&owner.user, &attempts),
+    }
+}
+
+/// What the owner's attempts say. The triggers of all tables call the same function, so of an empty one it is tried by the others; but
+/// not where all are empty.
+fn tried(owner: &str, attempts: &Attempts) -> Verdict {
+    let Attempts { done, refused, empty } = attempts;
+    if !done.is_empty() {
+        Verdict::Fail(format!("{owner} may: {}", done.join("; ")))
+    } else if *refused == 0 {
+        Verdict::NotCheckable("there is no record yet that the owner could try to change".to_owned())
+    } else if empty.is_empty() {
+        Verdict::Pass("UPDATE and DELETE were refused to the functions' login and to the owner".to_owned())
+    } else {
+        Verdict::Pass(format!(
+            "UPDATE and DELETE were refused to the functions' login and to the owner; the same triggers are at {}, without a record yet",
+            empty.join(", ")
+        ))
     }
 }
 
@@ -312,6 +370,7 @@ pub async fn second_factors(subject: &Subject) -> Verdict {
     };
     match admins {
         Err(error) => unknown(&error),
+        Ok(admins) if admins.all == 0 => Verdict::Pass("it is needed, and there is no super admin".to_owned()),
         Ok(admins) if admins.without_factor.is_empty() => {
             Verdict::Pass(format!("it is needed, and each of the {} has one", admins.all))
         }
@@ -319,5 +378,45 @@ pub async fn second_factors(subject: &Subject) -> Verdict {
             let ids: Vec<String> = admins.without_factor.iter().map(ToString::to_string).collect();
             Verdict::Fail(format!("none has been enrolled by user {}", ids.join(", ")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_owner_could_not_try_does_not_pass() {
+        let attempts = |done: &[&str], refused, empty: &[&'static str]| Attempts {
+            done: done.iter().map(ToString::to_string).collect(),
+            refused,
+            empty: empty.to_vec(),
+        };
+        for (attempts, word) in [
+            (attempts(&[], 4, &[]), "pass"),
+            (attempts(&[], 2, &["audit_seal"]), "pass"),
+            (attempts(&[], 0, &["audit_event", "audit_seal"]), "not checkable"),
+            (attempts(&["DELETE"], 3, &[]), "fail"),
+        ] {
+            assert_eq!(tried("jhe_owner", &attempts).word(), word, "{attempts:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_old_version_is_not_refused_by_who_is_not_reached() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let lookup = |name: &str| match name {
+            "DB_HOST" => Some("127.0.0.1".to_owned()),
+            "DB_PORT" => Some(port.clone()),
+            "DB_NAME" | "DB_USER" => Some("jhe".to_owned()),
+            "DB_CONNECT_TIMEOUT" => Some("1".to_owned()),
+            _ => None,
+        };
+        let config = DatabaseConfig::from_env(lookup, None, 1).unwrap();
+        // It is connected to, and nobody answers.
+        assert!(takes(&config, Old::Tls10).await.unwrap_err().contains("does not answer"));
+        drop(listener);
+        assert!(takes(&config, Old::Tls10).await.unwrap_err().contains("is not reached"));
     }
 }

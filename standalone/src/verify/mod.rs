@@ -9,6 +9,8 @@ mod database;
 mod old_tls;
 pub mod provider;
 pub mod report;
+mod retention;
+mod runs;
 mod sealed;
 mod secrets_age;
 pub mod site;
@@ -132,6 +134,8 @@ pub struct Given {
     pub authorities: Option<PathBuf>,
     /// The site in clear text, where that is not port 80 of the same host.
     pub clear_url: Option<String>,
+    /// Where the credentials of systemd come from: those that a unit is given are copies, made when it starts.
+    pub credentials: Option<PathBuf>,
     /// The directory of the database, where it is on this machine.
     pub data_directory: Option<PathBuf>,
 }
@@ -193,12 +197,7 @@ impl Subject {
             Check::SecretsAge => secrets_age::age(self).await,
             Check::RestoreDrill => backups::drilled(self).await,
             Check::Seals => sealed::verify(self).await,
-            Check::Retention => absent("has no job that deletes by a retention policy"),
+            Check::Retention => retention::ran(self).await,
         }
     }
-}
-
-/// What this version of the exchange does not have.
-fn absent(what: &str) -> Verdict {
-    Verdict::NotCheckable(format!("this version {what}"))
 }

@@ -29,14 +29,21 @@ fn description(subject: &Subject) -> Result<&Value, Verdict> {
     let Some(facts) = &subject.given.facts else {
         return Err(Verdict::NotCheckable(format!("no session sees it; give --facts with the output of `{tool}`")));
     };
-    let described = match subject.target {
+    described(subject.target, facts)
+        .ok_or_else(|| Verdict::NotCheckable(format!("--facts is no output of `{tool}`, of one database")))
+}
+
+/// The one database of a description. Of several nobody knows which one is looked at.
+fn described(target: Target, facts: &Value) -> Option<&Value> {
+    let one = match target {
         // Aurora keeps storage and backups for the cluster.
-        Target::Aws => facts.pointer("/DBInstances/0").or_else(|| facts.pointer("/DBClusters/0")),
-        _ => Some(facts),
+        Target::Aws => match facts.get("DBInstances").or_else(|| facts.get("DBClusters"))?.as_array()?.as_slice() {
+            [one] => one,
+            _ => return None,
+        },
+        _ => facts,
     };
-    described
-        .filter(|described| described.is_object())
-        .ok_or_else(|| Verdict::NotCheckable(format!("--facts is no output of `{tool}`")))
+    one.is_object().then_some(one)
 }
 
 /// Encryption at rest.
@@ -53,21 +60,28 @@ pub fn encrypted_by(target: Target, facts: &Value) -> Verdict {
             Some(Value::Bool(true)) => {
                 Verdict::Pass(format!("StorageEncrypted is true, by {}", text("/KmsKeyId").unwrap_or("an unnamed key")))
             }
-            other => Verdict::Fail(format!("StorageEncrypted is {}", said(other))),
+            Some(Value::Bool(false)) => Verdict::Fail("StorageEncrypted is false".to_owned()),
+            other => Verdict::NotCheckable(format!("StorageEncrypted is {}", said(other))),
         },
-        // These encrypt always; the choice is whose key it is.
-        Target::Gcp => match (text("/diskEncryptionConfiguration/kmsKeyName"), text("/databaseVersion")) {
-            (Some(key), _) => Verdict::Pass(format!("by the customer's key {key}")),
-            (None, Some(_)) => Verdict::Pass("by Google's key, as every instance is".to_owned()),
-            (None, None) => Verdict::NotCheckable("--facts describes no instance of Cloud SQL".to_owned()),
+        // These encrypt always; the choice is whose key it is. Google says it only of a customer's.
+        Target::Gcp => match (facts.get("diskEncryptionConfiguration"), text("/databaseVersion")) {
+            (None | Some(Value::Null), Some(version)) if version.starts_with("POSTGRES_") => {
+                Verdict::Pass("by Google's key, as every instance is that names none".to_owned())
+            }
+            (Some(_), Some(version)) if version.starts_with("POSTGRES_") => {
+                match text("/diskEncryptionConfiguration/kmsKeyName") {
+                    Some(key) => Verdict::Pass(format!("by the customer's key {key}")),
+                    None => Verdict::NotCheckable("diskEncryptionConfiguration names no key".to_owned()),
+                }
+            }
+            _ => Verdict::NotCheckable("--facts describes no PostgreSQL of Cloud SQL".to_owned()),
         },
         Target::Azure => match text("/dataEncryption/type") {
             Some("AzureKeyVault") => Verdict::Pass("by the customer's key".to_owned()),
-            Some("SystemManaged") => Verdict::Pass("by Microsoft's key, as every server is".to_owned()),
-            _ if text("/fullyQualifiedDomainName").is_some() => {
-                Verdict::Pass("by Microsoft's key, as every server is".to_owned())
+            Some("SystemManaged") => Verdict::Pass("by Microsoft's key".to_owned()),
+            _ => {
+                Verdict::NotCheckable(format!("dataEncryption.type is {}", said(facts.pointer("/dataEncryption/type"))))
             }
-            _ => Verdict::NotCheckable("--facts describes no flexible server".to_owned()),
         },
         Target::SelfHosted | Target::Local => Verdict::NotCheckable("no provider describes this database".to_owned()),
     }
@@ -82,20 +96,26 @@ pub(super) fn private(subject: &Subject) -> Option<Verdict> {
 /// Whether a database has no address on the internet, by a description.
 #[must_use]
 pub fn private_by(target: Target, facts: &Value) -> Verdict {
-    let (pointer, public) = match target {
-        Target::Aws => ("/PubliclyAccessible", Value::Bool(true)),
-        Target::Gcp => ("/settings/ipConfiguration/ipv4Enabled", Value::Bool(true)),
-        Target::Azure => ("/network/publicNetworkAccess", Value::from("Enabled")),
+    let pointer = match target {
+        Target::Aws => "/PubliclyAccessible",
+        Target::Gcp => "/settings/ipConfiguration/ipv4Enabled",
+        Target::Azure => "/network/publicNetworkAccess",
         Target::SelfHosted | Target::Local => {
             return Verdict::NotCheckable("no provider describes this database".to_owned());
         }
     };
     let name = pointer.trim_start_matches('/').replace('/', ".");
-    match facts.pointer(pointer) {
-        Some(value) if *value == public => Verdict::Fail(format!("the provider says {name} is {}", said(Some(value)))),
-        Some(value) => Verdict::Pass(format!("the provider says {name} is {}", said(Some(value)))),
+    let value = facts.pointer(pointer);
+    let says = format!("the provider says {name} is {}", said(value));
+    match value {
+        Some(Value::Bool(false)) => Verdict::Pass(says),
+        Some(Value::Bool(true)) => Verdict::Fail(says),
+        // Azure says it in words.
+        Some(Value::String(word)) if target == Target::Azure && word == "Disabled" => Verdict::Pass(says),
+        Some(Value::String(word)) if target == Target::Azure && word == "Enabled" => Verdict::Fail(says),
         // A cluster of Aurora does not say it; its instances do.
         None => Verdict::NotCheckable(format!("--facts does not say {name}: describe the instance, not the cluster")),
+        Some(_) => Verdict::NotCheckable(says),
     }
 }
 
@@ -108,14 +128,24 @@ pub(super) fn backups(subject: &Subject) -> Option<Verdict> {
 /// Automated backups, by a description.
 #[must_use]
 pub fn backups_by(target: Target, facts: &Value, now: Timestamp) -> Verdict {
-    let number = |pointer: &str| facts.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
-    let days = match target {
-        Target::Aws => number("/BackupRetentionPeriod"),
-        Target::Gcp if facts.pointer("/settings/backupConfiguration/enabled") == Some(&Value::Bool(true)) => {
-            number("/settings/backupConfiguration/backupRetentionSettings/retainedBackups")
+    let kept = match target {
+        Target::Aws => "/BackupRetentionPeriod",
+        Target::Gcp => "/settings/backupConfiguration/backupRetentionSettings/retainedBackups",
+        Target::Azure => "/backup/backupRetentionDays",
+        Target::SelfHosted | Target::Local => {
+            return Verdict::NotCheckable("no provider describes this database".to_owned());
         }
-        Target::Azure => number("/backup/backupRetentionDays"),
-        Target::Gcp | Target::SelfHosted | Target::Local => 0,
+    };
+    if target == Target::Gcp {
+        match facts.pointer("/settings/backupConfiguration/enabled") {
+            Some(Value::Bool(true)) => {}
+            Some(Value::Bool(false)) => return Verdict::Fail("automated backups are off".to_owned()),
+            other => return Verdict::NotCheckable(format!("backupConfiguration.enabled is {}", said(other))),
+        }
+    }
+    let Some(days) = facts.pointer(kept).and_then(Value::as_i64) else {
+        let name = kept.trim_start_matches('/').replace('/', ".");
+        return Verdict::NotCheckable(format!("{name} is {}", said(facts.pointer(kept))));
     };
     if days < LEAST_DAYS {
         return Verdict::Fail(format!("backups are kept for {days} days"));
@@ -183,14 +213,59 @@ mod tests {
         assert_eq!(backups_by(Target::Aws, &aws(), noon()).word(), "pass");
     }
 
+    type Check = fn(Target, &Value) -> Verdict;
+
     #[test]
     fn what_a_description_does_not_say_never_passes() {
         for (target, _) in ALL {
             assert_eq!(private_by(target, &json!({})).word(), "not checkable", "{target:?}");
+            assert_eq!(encrypted_by(target, &json!({})).word(), "not checkable", "{target:?}");
+            assert_eq!(backups_by(target, &json!({}), noon()).word(), "not checkable", "{target:?}");
         }
+        let backed_up: Check = |target, facts| backups_by(target, facts, noon());
+        let encrypted: Check = encrypted_by;
+        let private: Check = private_by;
+        for (target, facts, pointer, check) in [
+            (Target::Aws, aws(), "/PubliclyAccessible", private),
+            (Target::Gcp, gcp(), "/settings/ipConfiguration/ipv4Enabled", private),
+            (Target::Azure, azure(), "/network/publicNetworkAccess", private),
+            (Target::Aws, aws(), "/StorageEncrypted", encrypted),
+            (Target::Gcp, gcp(), "/databaseVersion", encrypted),
+            (Target::Azure, azure(), "/dataEncryption/type", encrypted),
+            (Target::Aws, aws(), "/BackupRetentionPeriod", backed_up),
+            (Target::Gcp, gcp(), "/settings/backupConfiguration/enabled", backed_up),
+            (Target::Azure, azure(), "/backup/backupRetentionDays", backed_up),
+        ] {
+            for unknown in [Value::Null, json!({}), json!(""), json!("Sometimes")] {
+                let verdict = check(target, &with(facts.clone(), pointer, unknown));
+                assert_eq!(verdict.word(), "not checkable", "{pointer}: {verdict:?}");
+            }
+        }
+        let unnamed = json!({ "databaseVersion": "POSTGRES_16", "diskEncryptionConfiguration": {} });
+        assert_eq!(encrypted_by(Target::Gcp, &unnamed).word(), "not checkable");
+        assert_eq!(
+            private_by(Target::Azure, &with(azure(), "/network/publicNetworkAccess", json!(false))).word(),
+            "pass"
+        );
         for (target, facts) in [(Target::Gcp, gcp()), (Target::Azure, azure())] {
             assert_eq!(backups_by(target, &facts, noon()).word(), "not checkable", "{target:?}");
         }
+    }
+
+    #[test]
+    fn of_several_databases_none_is_described() {
+        let one = || json!({ "DBInstances": [aws()] });
+        assert_eq!(described(Target::Aws, &one()), Some(&aws()));
+        assert_eq!(described(Target::Aws, &json!({ "DBClusters": [aws()] })), Some(&aws()));
+        for facts in [
+            json!({ "DBInstances": [aws(), aws()] }),
+            json!({ "DBInstances": [] }),
+            json!([]),
+            json!({ "DBInstances": [1] }),
+        ] {
+            assert_eq!(described(Target::Aws, &facts), None, "{facts}");
+        }
+        assert_eq!(described(Target::Gcp, &json!([gcp()])), None);
     }
 
     #[test]

@@ -1,12 +1,11 @@
-//! The evidence: what was found, when and of what, as JSON and as Markdown, and the signature of both.
+//! The evidence: what was found, when and of what, as JSON and as Markdown, and the signature of both by the key that signs the
+//! audit's seals.
 
-use super::{Finding, Target};
+use super::{Finding, Subject, Target, sealed};
 use jiff::Timestamp;
-use oauth::{Secret, token::sha256};
-use runtime::{App, VERSION};
+use oauth::token::sha256;
+use runtime::VERSION;
 use serde::Serialize;
-use serde_json::json;
-use signing_keys::KeysError;
 use std::fmt::Write as _;
 
 /// What was found.
@@ -48,12 +47,40 @@ impl Counts {
     }
 }
 
+/// Who signs a report: a part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Signatory {
+    /// The key with this SHA-256, of its DER.
+    Key(String),
+    /// Nobody, for this reason.
+    Nobody(String),
+}
+
+/// A report with who signs it.
+#[derive(Serialize)]
+struct Signed<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    signed_by: &'a Signatory,
+}
+
 /// The files of a report.
 pub struct Evidence {
     /// The report for programs.
     pub json: String,
     /// The report for people.
     pub markdown: String,
+    /// The signature, or why there is none.
+    pub signature: Result<Signature, String>,
+}
+
+/// What is signed, and its signature.
+pub struct Signature {
+    /// The SHA-256 of both files, as `sha256sum` writes and checks it. No seal is such a text.
+    pub sums: String,
+    /// The signature of that: ECDSA on P-384 with SHA-384, in DER.
+    pub bytes: Vec<u8>,
 }
 
 impl Report {
@@ -63,33 +90,52 @@ impl Report {
         format!("jhe-verify-{}-{}", self.target.name(), self.at.strftime("%Y%m%dT%H%M%SZ"))
     }
 
-    /// The report as files.
-    #[must_use]
-    pub fn evidence(&self) -> Evidence {
-        Evidence { json: serde_json::to_string_pretty(self).unwrap_or_default(), markdown: self.markdown() }
+    /// The report as files, signed if that can be.
+    pub async fn evidence(&self, subject: &Subject) -> Evidence {
+        match self.signed(subject).await {
+            Ok(evidence) => evidence,
+            Err(why) => {
+                let nobody = Signatory::Nobody(why.clone());
+                Evidence { json: self.json(&nobody), markdown: self.markdown(&nobody), signature: Err(why) }
+            }
+        }
     }
 
-    /// A JWS of the digests of both files (RFC 7515 3.1), by the key that signs `id_token`s.
-    pub async fn signature(&self, app: &App, evidence: &Evidence) -> Result<Secret, KeysError> {
-        let digest = |text: &str| secrets::hex(&sha256(text.as_bytes()));
-        // It has no issuer, subject and audience, so nobody can take it for an id_token.
-        let claims = json!({
-            "kind": "jhe verify",
-            "at": self.at,
-            "target": self.target,
-            "fail": self.counts.fail,
-            "sha256": { "json": digest(&evidence.json), "markdown": digest(&evidence.markdown) },
+    async fn signed(&self, subject: &Subject) -> Result<Evidence, String> {
+        // There is no other key for the seals of AWS: one of this host would not be theirs.
+        if let Some(unset) = sealed::unset(subject, &["AUDIT_SEAL_KEY_ID"]) {
+            return Err(unset);
+        }
+        let signer = seals::signer(&subject.app).await.map_err(|error| error.to_string())?;
+        let signer = signer.ok_or("there is no key of the audit yet: `jhe audit seal` makes it")?;
+        let key = Signatory::Key(secrets::hex(&signer.public.id()));
+        let (json, markdown) = (self.json(&key), self.markdown(&key));
+        let sums = [(&json, "json"), (&markdown, "md")].into_iter().fold(String::new(), |mut sums, (text, ending)| {
+            // Writing to a String does not fail.
+            let _ = writeln!(sums, "{}  {}.{ending}", secrets::hex(&sha256(text.as_bytes())), self.stem());
+            sums
         });
-        signing_keys::keys(app).await?.sign(app, &claims).await
+        let bytes = signer.sign(sums.as_bytes()).await.map_err(|error| error.to_string())?;
+        Ok(Evidence { json, markdown, signature: Ok(Signature { sums, bytes }) })
+    }
+
+    /// For programs.
+    #[must_use]
+    pub fn json(&self, signed_by: &Signatory) -> String {
+        serde_json::to_string_pretty(&Signed { report: self, signed_by }).unwrap_or_default()
     }
 
     /// For people.
     #[must_use]
-    pub fn markdown(&self) -> String {
+    pub fn markdown(&self, signed_by: &Signatory) -> String {
         let Counts { pass, fail, not_checkable } = self.counts;
+        let signed = match signed_by {
+            Signatory::Key(id) => format!("signed by: the key of the audit's seals, {id}"),
+            Signatory::Nobody(why) => format!("**not signed**: {}", cell(why)),
+        };
         let mut text = format!(
             "# Evidence: {}\n\n- when: {}\n- target: {}\n- database: {}\n- version: {}\n- result: {pass} pass, {fail} fail, \
-             {not_checkable} not checkable\n\n| check | what has to be so | result | what was seen | what to do |\n\
+             {not_checkable} not checkable\n- {signed}\n\n| check | what has to be so | result | what was seen | what to do |\n\
              | --- | --- | --- | --- | --- |\n",
             cell(&self.site),
             self.at,
@@ -134,6 +180,7 @@ fn cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn finding(id: &'static str, verdict: &'static str, reason: &str) -> Finding {
         Finding {
@@ -156,14 +203,20 @@ mod tests {
         let report = Report::new("https://jhe.example", Target::Gcp, "db/jhe".to_owned(), at, findings);
         assert_eq!(report.counts, Counts { pass: 1, fail: 1, not_checkable: 1 });
         assert_eq!(report.stem(), "jhe-verify-gcp-20260301T120000Z");
-        let markdown = report.markdown();
+        let key = Signatory::Key("5f1c".to_owned());
+        let markdown = report.markdown(&key);
         let rows: Vec<&str> = markdown.lines().filter(|line| line.starts_with("| ")).collect();
         assert_eq!(rows.len(), 2 + 3, "{markdown}");
         assert_eq!(rows[2], "| a | it is so | pass | good |  |");
         assert_eq!(rows[3], "| b | it is so | fail | x \\| y \\| c \\| z | Do. |");
         assert!(!markdown.contains("<script>"));
-        let json = serde_json::to_value(&report).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&report.json(&key)).unwrap();
         assert_eq!((&json["target"], &json["counts"]["fail"]), (&json!("gcp"), &json!(1)));
         assert!(json["findings"][0].get("remedy").is_none());
+        assert!(markdown.contains("\n- signed by: the key of the audit's seals, 5f1c\n"), "{markdown}");
+        assert_eq!(json["signed_by"], json!({ "key": "5f1c" }));
+        let nobody = Signatory::Nobody("no key".to_owned());
+        assert!(report.markdown(&nobody).contains("\n- **not signed**: no key\n"));
+        assert!(report.json(&nobody).contains("\"nobody\": \"no key\""));
     }
 }

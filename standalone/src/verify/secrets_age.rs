@@ -3,11 +3,11 @@
 use super::{Subject, Target, Verdict};
 use jiff::{SignedDuration, Timestamp};
 use oauth::ring::Turn;
-use secrets::{Part, VARIABLES, last_changed};
+use secrets::{Part, VARIABLES, current_since};
 use signing_keys::rotation::Rotator;
 use std::{
     collections::BTreeSet,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -66,11 +66,42 @@ async fn overdue(subject: &Subject) -> Result<bool, Verdict> {
 fn files(subject: &Subject) -> Vec<Secret> {
     let named = VARIABLES.iter().filter_map(|name| subject.app.variable(&format!("{name}_FILE")));
     let named = named.filter(|path| !path.is_empty()).map(PathBuf::from);
-    let own = subject.app.secret_directory().and_then(|directory| fs::read_dir(directory).ok());
-    let own = own.into_iter().flatten().flatten().map(|entry| entry.path());
+    let loaded = subject.app.variable("CREDENTIALS_DIRECTORY").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let source = subject.given.credentials.as_deref();
+    let mut known: Vec<Secret> = named.map(|path| of_file(&path, loaded.as_deref(), source)).collect();
+    // On AWS no function has a directory: what is here is of this host alone, and may have been made just now.
+    if let Some(directory) = subject.app.secret_directory().filter(|_| subject.target != Target::Aws) {
+        known.extend(of_directory(directory));
+    }
+    known
+}
+
+/// A file that a variable names. systemd copies what it loads when it starts a unit: the copy says nothing, its source does.
+fn of_file(path: &Path, loaded: Option<&Path>, source: Option<&Path>) -> Secret {
+    let since = match loaded.and_then(|loaded| path.strip_prefix(loaded).ok()) {
+        None => written(path),
+        Some(name) => source.and_then(|source| written(&source.join(name))),
+    };
+    (path.display().to_string(), since)
+}
+
+/// The secrets of the host itself. A directory that cannot be read may have any.
+fn of_directory(directory: &Path) -> Vec<Secret> {
+    let unseen = || (directory.display().to_string(), None);
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        Err(_) => return vec![unseen()],
+    };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
     // The ring has its own times. The key of the seals is not replaced: what it signed has to be verified for years.
-    let own = own.filter(|path| path.extension().is_none_or(|ending| ending == "pem"));
-    named.chain(own).map(|path| (path.display().to_string(), written(&path))).collect()
+    let kept = |path: &io::Result<PathBuf>| {
+        path.as_ref().map_or(true, |path| path.extension().is_none_or(|ending| ending == "pem"))
+    };
+    paths
+        .filter(kept)
+        .map(|path| path.map_or_else(|_| unseen(), |path| (path.display().to_string(), written(&path))))
+        .collect()
 }
 
 fn written(path: &Path) -> Option<Timestamp> {
@@ -86,7 +117,7 @@ async fn in_secrets_manager(subject: &Subject) -> Vec<Secret> {
         .collect();
     let mut known = Vec::new();
     for name in named {
-        let since = last_changed(subject.app.variables(), &name).await.ok().flatten();
+        let since = current_since(subject.app.variables(), &name).await.ok().flatten();
         known.push((name, since.and_then(|second| Timestamp::from_second(second).ok())));
     }
     known
@@ -102,6 +133,33 @@ fn in_variables(subject: &Subject) -> Vec<Secret> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_that_was_loaded_is_as_old_as_its_source() {
+        let (loaded, source) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (copy, own) = (loaded.path().join("key"), source.path().join("other"));
+        fs::write(&copy, "x").unwrap();
+        fs::write(&own, "x").unwrap();
+        let since = |path: &Path, source: Option<&Path>| of_file(path, Some(loaded.path()), source).1;
+        assert_eq!(since(&copy, None), None, "its time is that of the start");
+        assert_eq!(since(&copy, Some(source.path())), None, "there is no such source");
+        assert!(since(&own, None).is_some(), "this one was not loaded");
+        let first = source.path().join("key");
+        fs::File::create(&first).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+        assert_eq!(since(&copy, Some(source.path())), Some(Timestamp::UNIX_EPOCH));
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_read_may_have_any_secret() {
+        let place = tempfile::tempdir().unwrap();
+        assert_eq!(of_directory(&place.path().join("nothing")), []);
+        let file = place.path().join("link_key");
+        fs::write(&file, "x").unwrap();
+        fs::write(place.path().join("audit_seal.key"), "x").unwrap();
+        let found = of_directory(place.path());
+        assert!(matches!(found.as_slice(), [(path, Some(_))] if *path == file.display().to_string()), "{found:?}");
+        assert!(matches!(of_directory(&file).as_slice(), [(_, None)]), "it is no directory");
+    }
 
     #[test]
     fn what_is_old_fails_and_what_is_not_seen_never_passes() {

@@ -28,6 +28,9 @@ const YEAR: u64 = 31_536_000;
 const GUARDED: [&str; 4] =
     ["/FHIR/R5/Observation", "/FHIR/R5/Patient", "/api/v1/patients?page=1", "/api/v1/users/profile"];
 
+/// What is asked in clear text: a page of each kind.
+const CLEAR: [&str; 3] = ["/health", "/accounts/login/", "/FHIR/R5/Observation"];
+
 /// Why there was no answer.
 enum Silence {
     /// Nothing listens there: the connection was refused.
@@ -90,7 +93,7 @@ impl<'a> Place<'a> {
         let handshake = TlsConnector::from(Arc::new(config)).connect(name, self.connect().await?);
         match timeout(PATIENCE, handshake).await {
             Ok(stream) => stream.map_err(|error| broken(error.to_string())),
-            Err(_) => Err(broken("it takes too long".to_owned())),
+            Err(_) => Err(Silence::Mute(format!("TLS with {} takes too long", self.host))),
         }
     }
 }
@@ -130,7 +133,7 @@ async fn ask(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, uri: 
     let connection = tokio::spawn(connection);
     let answer = timeout(PATIENCE, sender.send_request(request)).await;
     connection.abort();
-    let response = answer.map_err(|_| Silence::Broken("the answer takes too long".to_owned()))?.map_err(broken)?;
+    let response = answer.map_err(|_| Silence::Mute("the answer takes too long".to_owned()))?.map_err(broken)?;
     Ok(Answer { status: response.status(), headers: response.headers().clone() })
 }
 
@@ -138,7 +141,9 @@ async fn ask(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, uri: 
 fn silent(subject: &Subject, silence: &Silence) -> Verdict {
     match (subject.target, silence) {
         (Target::Local, Silence::Closed(why)) => Verdict::NotCheckable(format!("{why}: start it by `make run`")),
-        (_, Silence::Unseen(why)) => Verdict::NotCheckable(format!("{why}; ask it from where its users are")),
+        (_, Silence::Unseen(why) | Silence::Mute(why)) => {
+            Verdict::NotCheckable(format!("{why}; ask it from where its users are"))
+        }
         (_, silence) => Verdict::Fail(silence.text().to_owned()),
     }
 }
@@ -173,19 +178,30 @@ pub async fn redirect(subject: &Subject) -> Verdict {
         Some(format!("http://{}", uri.host()?))
     });
     let Some(url) = url else { return Verdict::NotCheckable(format!("{site} has no host")) };
-    match get(subject, &format!("{url}/health")).await {
-        Err(Silence::Closed(why)) => Verdict::Pass(why),
-        // A firewall that drops what comes, when the site itself is reached from here.
-        Err(Silence::Mute(why)) if is_reached(site).await => Verdict::Pass(why),
-        Err(Silence::Mute(why) | Silence::Unseen(why)) => Verdict::NotCheckable(why),
-        Err(Silence::Broken(why)) => Verdict::Fail(why),
-        Ok(answer) => {
-            let location = answer.headers.get(header::LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("-");
-            let what = format!("{url}/health is answered {} with Location {location}", answer.status.as_u16());
-            let leads = answer.status.is_redirection() && location.starts_with("https://");
-            if leads { Verdict::Pass(what) } else { Verdict::Fail(what) }
+    let mut seen = Vec::new();
+    for path in CLEAR {
+        match get(subject, &format!("{url}{path}")).await {
+            // By a machine that serves the site: another one, or one that is down, says nothing of it.
+            Err(Silence::Closed(why)) if is_reached(site).await => {
+                return Verdict::Pass(format!("nothing listens for clear text: {why}"));
+            }
+            Err(Silence::Closed(why)) => return Verdict::NotCheckable(format!("{why}, and no more is {site}")),
+            Err(Silence::Mute(why) | Silence::Unseen(why)) => {
+                return Verdict::NotCheckable(format!("{why}; ask it from where its users are"));
+            }
+            Err(Silence::Broken(why)) => return Verdict::Fail(why),
+            Ok(answer) => {
+                let location =
+                    answer.headers.get(header::LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("-");
+                let what = format!("{path} {} with Location {location}", answer.status.as_u16());
+                if !answer.status.is_redirection() || !location.starts_with("https://") {
+                    return Verdict::Fail(format!("{url} answers {what}"));
+                }
+                seen.push(what);
+            }
         }
     }
+    Verdict::Pass(format!("{url} redirects to TLS: {}", seen.join(", ")))
 }
 
 /// Whether anything listens where a URL leads.
@@ -215,15 +231,15 @@ pub async fn tls_versions(subject: &Subject) -> Verdict {
     }
     let authorities = subject.given.authorities.as_deref();
     let mut taken = Vec::new();
-    let mut refusal = String::new();
+    let mut refusal = None;
     for (version, name) in [(&version::TLS12, "TLS 1.2"), (&version::TLS13, "TLS 1.3")] {
         match place.secure(authorities, &[version]).await {
             Ok(_) => taken.push(name),
-            Err(silence) => silence.text().clone_into(&mut refusal),
+            Err(silence) => refusal = Some(silence),
         }
     }
-    if taken.is_empty() {
-        return Verdict::Fail(refusal);
+    if let (true, Some(refusal)) = (taken.is_empty(), refusal) {
+        return silent(subject, &refusal);
     }
     Verdict::Pass(format!("TLS 1.0 and 1.1 are refused; {} taken, with a valid certificate", taken.join(" and ")))
 }
@@ -231,8 +247,11 @@ pub async fn tls_versions(subject: &Subject) -> Verdict {
 /// Whether a server goes on in an old version.
 async fn takes(place: &Place<'_>, old: Old) -> Result<bool, Silence> {
     let stream = place.connect().await?;
-    // A connection that is cut, or kept silent, is refused as well.
-    Ok(timeout(PATIENCE, old_tls::is_taken_by(stream, old, place.host)).await.is_ok_and(|taken| taken.unwrap_or(false)))
+    // A connection that is cut is refused as well. One that is kept silent is not seen to be.
+    match timeout(PATIENCE, old_tls::is_taken_by(stream, old, place.host)).await {
+        Ok(taken) => Ok(taken.unwrap_or(false)),
+        Err(_) => Err(Silence::Mute(format!("{} does not answer to {}", place.host, old.name()))),
+    }
 }
 
 /// HSTS.
@@ -270,8 +289,9 @@ pub async fn cookies(subject: &Subject) -> Verdict {
         Err(silence) => return silent(subject, &silence),
         Ok(answer) => answer,
     };
-    let cookies: Vec<&str> =
-        answer.headers.get_all(header::SET_COOKIE).iter().filter_map(|value| value.to_str().ok()).collect();
+    // One that is not text is looked at too.
+    let cookies = answer.headers.get_all(header::SET_COOKIE).iter();
+    let cookies: Vec<_> = cookies.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     if cookies.is_empty() {
         return Verdict::Fail(format!("the page of sign-ins sets none (status {})", answer.status.as_u16()));
     }
