@@ -3,8 +3,7 @@
 //! Functions keep the secret for minutes, so at any time some know the version before. That is why a key is in the secret as
 //! `_next` one rotation before it is used, and as `_previous` one rotation after: what a function makes with it, every other
 //! takes. What `factor_key` encrypted is in the database for years, and what `payload_key` wrapped in the vault, so all earlier ones
-//! stay. What is
-//! put in by hand is never replaced; nor is `origin_key`, for `CloudFront` has to know it first.
+//! stay. What is put in by hand is never replaced; nor is `origin_key`, for `CloudFront` has to know it first.
 
 use crate::unavailable;
 use oauth::{RandomError, Secret};

@@ -64,12 +64,13 @@ pub(crate) fn smtp_password(lookup: &impl Fn(&str) -> Option<String>) -> Result<
     secret(lookup, SMTP_PASSWORD)
 }
 
-/// The key for single sign-on, if one is set.
+/// The key that wraps the keys of patients, if one is set.
 pub(crate) fn payload_key(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option<Key>, SecretsError> {
     let text = value(lookup, PAYLOAD_KEY)?;
     text.map(|text| Key::parse(&text).ok_or(SecretsError::NotAKey(PAYLOAD_KEY))).transpose()
 }
 
+/// The key for single sign-on, if one is set.
 pub(crate) fn saml_key(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option<SecretString>, SecretsError> {
     Ok(value(lookup, SAML_KEY)?.map(|text| pem(&text)))
 }
