@@ -24,7 +24,8 @@ async fn what_is_stored_holds_no_payload_and_what_is_read_is_what_was_sent() {
     let world = World::new().await;
     let (status, stored) = upload(&world, "sealed-1").await;
     assert_eq!(status, StatusCode::CREATED, "{stored}");
-    let (_, read) = world.get("viewer_victor", &format!("/FHIR/R5/Observation/{}", stored["id"].as_str().unwrap())).await;
+    let (_, read) =
+        world.get("viewer_victor", &format!("/FHIR/R5/Observation/{}", stored["id"].as_str().unwrap())).await;
     assert_eq!(read, stored);
     for word in WORDS {
         assert_eq!(world.rows_with(word).await, 0, "{word}");
@@ -43,7 +44,11 @@ async fn a_payload_opens_in_no_other_row_and_for_no_other_patient() {
     let (first, second): (i64, i64) = (rows[0].get(0), rows[1].get(0));
     let read = async |id: i64| world.get("admin", &format!("/FHIR/R5/Observation/{id}")).await.0;
     assert_eq!(read(first).await, StatusCode::OK);
-    world.sql(&format!("UPDATE observation SET payload = (SELECT payload FROM observation WHERE id = {second}) WHERE id = {first}")).await;
+    world
+        .sql(&format!(
+            "UPDATE observation SET payload = (SELECT payload FROM observation WHERE id = {second}) WHERE id = {first}"
+        ))
+        .await;
     assert_eq!((read(first).await, read(second).await), (StatusCode::INTERNAL_SERVER_ERROR, StatusCode::OK));
     world.sql(&format!("UPDATE observation SET patient_id = 40002 WHERE id = {second}")).await;
     assert_eq!(read(second).await, StatusCode::INTERNAL_SERVER_ERROR);
@@ -155,7 +160,9 @@ async fn in_the_clear(world: &World) -> Vec<Value> {
         let held = world.vault().held(&BTreeSet::from([key]), std::time::Instant::now()).await.expect("a vault");
         let payload::Held::Key(key) = &held[&key] else { panic!("no key") };
         let text = payload::open(key, payload::Place::Observation { patient, id }, &payload).expect("opened");
-        world.as_owner().await
+        world
+            .as_owner()
+            .await
             .execute("UPDATE observation SET payload = NULL, content = $2 WHERE id = $1", &[&id, &text])
             .await
             .expect("written");
@@ -171,13 +178,14 @@ async fn what_was_stored_in_the_clear_is_encrypted_in_batches_and_reads_the_same
         .sql("INSERT INTO observation (patient_id, scope_id, data_source_id, status, last_updated, effective_start, effective_end, content)
               SELECT 40001, 50002, 70001, 'final', now(), now(), now(), '{\"n\":' || n || '}' FROM generate_series(1, 450) n")
         .await;
-    let count = async |which: &str| {
-        world.count(&format!("SELECT count(*) FROM observation WHERE {which} IS NOT NULL")).await
-    };
+    let count =
+        async |which: &str| world.count(&format!("SELECT count(*) FROM observation WHERE {which} IS NOT NULL")).await;
     assert_eq!(count("content").await, 450);
     // Stopped after no time at all, nothing is done and it is said.
     let owner = world.owner_config();
-    let run = async |patience| world.app.encrypt_payloads(&owner, Duration::ZERO, patience).await.expect("run").expect("a vault");
+    let run = async |patience| {
+        world.app.encrypt_payloads(&owner, Duration::ZERO, patience).await.expect("run").expect("a vault")
+    };
     assert_eq!(run(Duration::ZERO).await, Encrypted { rows: 0, is_complete: false });
     assert_eq!(run(Duration::from_secs(60)).await, Encrypted { rows: 450, is_complete: true });
     assert_eq!((count("content").await, count("payload").await), (0, 459));
@@ -197,7 +205,11 @@ async fn the_clock_encrypts_when_no_function_of_the_version_before_runs_and_says
     assert_eq!(call(json!({})).await, json!({ "outcome": "not yet" }));
     assert_eq!(call(json!({ "now": true })).await, json!({ "outcome": "complete", "rows": 9 }));
     assert_eq!(call(json!({})).await, json!({ "outcome": "complete", "rows": 0 }));
-    let rows = world.sql(&format!("SELECT detail::text, actor_type FROM audit_event WHERE id > {end} AND resource_type = 'Payload'")).await;
+    let rows = world
+        .sql(&format!(
+            "SELECT detail::text, actor_type FROM audit_event WHERE id > {end} AND resource_type = 'Payload'"
+        ))
+        .await;
     let rows: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     assert_eq!(rows, [(r#"{"rows": 9}"#.to_owned(), "system".to_owned())]);
 }
@@ -259,7 +271,8 @@ async fn resources_and_their_versions_are_encrypted() {
         world.sql(statement).await;
     }
     assert_eq!(ids(&world.get("ll_patient_peter", SOURCE).await.1).len(), 1);
-    let ran = world.app.encrypt_payloads(&world.owner_config(), Duration::ZERO, Duration::from_secs(60)).await.expect("run");
+    let ran =
+        world.app.encrypt_payloads(&world.owner_config(), Duration::ZERO, Duration::from_secs(60)).await.expect("run");
     assert_eq!(ran, Some(Encrypted { rows: 2, is_complete: true }));
     assert_eq!(world.rows_with("unheard-of").await, 0);
     assert_eq!(world.get("ll_patient_peter", &one).await.1["status"], "completed");

@@ -133,12 +133,8 @@ impl Service {
             .time(now)
             .settings(SigningSettings::default())
             .build()?;
-        let signable = SignableRequest::new(
-            "POST",
-            &self.endpoint,
-            headers.into_iter(),
-            SignableBody::Bytes(body.as_bytes()),
-        )?;
+        let signable =
+            SignableRequest::new("POST", &self.endpoint, headers.into_iter(), SignableBody::Bytes(body.as_bytes()))?;
         let (instructions, _) = sign(signable, &parameters.into())?.into_parts();
         let mut request = Request::post(&self.endpoint).header(header::CONTENT_LENGTH, body.len());
         for (name, value) in headers {
@@ -182,7 +178,9 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_again_is_what_may_pass() {
-        for (name, may_pass) in [("ThrottlingException", true), ("InternalServerError", true), ("AccessDeniedException", false)] {
+        for (name, may_pass) in
+            [("ThrottlingException", true), ("InternalServerError", true), ("AccessDeniedException", false)]
+        {
             assert_eq!(ServiceError::Refused(name.to_owned()).may_pass(), may_pass, "{name}");
         }
         assert!(ServiceError::Timeout.may_pass());

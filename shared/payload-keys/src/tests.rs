@@ -1,9 +1,9 @@
 //! The vault in a directory and in a table, by the same tests.
 
 use super::*;
+use aws::Service;
 use aws::testing::Moto;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use aws::Service;
 use payload::{Place as At, open, seal};
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
@@ -141,7 +141,10 @@ async fn a_table_is_a_vault() {
     let elsewhere = |name: &str| if name == PLACE { Some("dynamodb:other".to_owned()) } else { moto.variable(name) };
     let vault = Vault::open(elsewhere, None, secrets(1)).unwrap().unwrap();
     let error = vault.held(&only(1), Instant::now()).await.unwrap_err();
-    assert!(matches!(&error, VaultError::Table(_, aws::ServiceError::Refused(name)) if name == "ResourceNotFoundException"), "{error:?}");
+    assert!(
+        matches!(&error, VaultError::Table(_, aws::ServiceError::Refused(name)) if name == "ResourceNotFoundException"),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]

@@ -62,9 +62,7 @@ impl Place {
     /// What the tag covers. Each number has a fixed length and each kind a letter of its own, so no two places give the same bytes.
     fn bytes(self) -> Vec<u8> {
         match self {
-            Self::Observation { patient, id } => {
-                [b"o".as_slice(), &patient.to_be_bytes(), &id.to_be_bytes()].concat()
-            }
+            Self::Observation { patient, id } => [b"o".as_slice(), &patient.to_be_bytes(), &id.to_be_bytes()].concat(),
             Self::Auxiliary { patient, scope, source } => {
                 [b"a".as_slice(), &patient.to_be_bytes(), &scope.to_be_bytes(), &source.to_be_bytes()].concat()
             }

@@ -16,7 +16,8 @@ const SMTP_PASSWORD: &str = "SMTP_PASSWORD";
 const SAML_KEY: &str = "SAML_SP_PRIVATE_KEY";
 
 /// The variables that hold secrets. Each can instead be given with `_FILE` and the name of a file.
-pub const VARIABLES: [&str; 7] = [LINK_KEY, FORM_KEY, FACTOR_KEY, PAYLOAD_KEY, DATABASE_PASSWORD, SMTP_PASSWORD, SAML_KEY];
+pub const VARIABLES: [&str; 7] =
+    [LINK_KEY, FORM_KEY, FACTOR_KEY, PAYLOAD_KEY, DATABASE_PASSWORD, SMTP_PASSWORD, SAML_KEY];
 
 /// Whether the environment means to give the keys. Then it must give all of them.
 pub(crate) fn gives_keys(lookup: &impl Fn(&str) -> Option<String>) -> bool {

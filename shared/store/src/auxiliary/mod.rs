@@ -2,6 +2,7 @@
 
 mod read;
 mod search;
+mod statement;
 mod write;
 
 pub use read::{AuxiliaryRead, AuxiliaryResource};

@@ -125,9 +125,7 @@ impl Store {
         let row = client.query_one(&statement, &[&Json(context), &id, &who(reader), &kind]).await?;
         drop(client);
         if let Some(refused) = row.try_get::<_, Option<&str>>("refused_by")? {
-            return RefusedBy::from_name(refused)
-                .map(AuxiliaryRead::Refused)
-                .ok_or(StoreError::Corrupt("refused_by"));
+            return RefusedBy::from_name(refused).map(AuxiliaryRead::Refused).ok_or(StoreError::Corrupt("refused_by"));
         }
         match self.opened_one(raw(&row)?).await? {
             Some(text) => resource(&row, text).map(AuxiliaryRead::Found),

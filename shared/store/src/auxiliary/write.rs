@@ -4,12 +4,12 @@
 //! A trigger of the database keeps what a resource was before.
 
 use super::{
-    COLUMNS, TARGET,
-    read::{AuxiliaryResource, layers, raw, resource, who},
+    read::{AuxiliaryResource, raw, resource, who},
+    statement,
 };
 use crate::{
     Reader, Store, StoreError, WhenRevoked,
-    observation::create::{FACTS, LOCK, granted_now, uploads_for},
+    observation::create::{FACTS, LOCK, uploads_for},
     payloads::{key_id, sealed},
     refusal,
 };
@@ -17,7 +17,7 @@ use audit::{Action, Context, RefusedBy, Target};
 use authz::{Actor, Layer, Permission, Principal, Refusal, Role, permit};
 use deadpool_postgres::Transaction;
 use payload::{KeyId, Place};
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::collections::BTreeMap;
 use tokio_postgres::types::{Json, Type};
 
 /// A resource to store.
@@ -75,89 +75,6 @@ pub enum AuxiliaryChange {
 /// What is to become of a resource, given what it is.
 pub type AuxiliaryUpsert<'a, E> = &'a (dyn Fn(&AuxiliaryResource) -> Result<ChangedContent, E> + Sync);
 
-const SOURCE: &str = "SELECT patient_id FROM fhir_source WHERE id = $1";
-
-/// What the audit tells of `x`: the organizations of the patient's for which the caller, `$2`, may upload.
-const ORGANIZATIONS: &str = "ARRAY(SELECT o.organization_id FROM patient_organization o
-             WHERE o.patient_id = x.patient_id
-               AND ($2::int IS NULL
-                    OR EXISTS (SELECT FROM organization_member m
-                                WHERE m.organization_id = o.organization_id AND m.practitioner_id = $2 AND m.role >= 'member'))
-             ORDER BY 1)";
-
-/// 1 audit context, 2 practitioner, 3 role. The audit has the id and the version, never the content.
-fn recorded(done: &str) -> String {
-    format!(
-        "{done}
-SELECT {COLUMNS},
-       audit_record($1 || jsonb_build_object('detail', jsonb_build_object('ids', jsonb_build_array(x.id), 'version', x.version)),
-                    'allowed', NULL, {ORGANIZATIONS}, '{{}}', ARRAY[x.patient_id], '{{}}', $3::text::member_role) AS event_id
-  FROM done x JOIN patient p ON p.id = x.patient_id"
-    )
-}
-
-/// 1 source, 2 scope, 3 id there.
-const PRESENT: &str = "SELECT id::text FROM auxiliary WHERE source_id = $1 AND scope_id = $2 AND upstream_id = $3";
-
-/// 4 patient, 5 scope, 6 source, 7 id there, 8 payload, 9 whether it is there and may be changed. What came in meanwhile is not
-/// overwritten: nobody has judged that.
-static STORE: LazyLock<String> = LazyLock::new(|| {
-    recorded(
-        "
-WITH done AS (
-  INSERT INTO auxiliary (patient_id, scope_id, source_id, upstream_id, payload) VALUES ($4, $5, $6, $7, $8)
-  ON CONFLICT (source_id, scope_id, upstream_id) DO UPDATE
-    SET version = auxiliary.version + 1, last_updated = clock_timestamp(), content = NULL, payload = EXCLUDED.payload
-    WHERE $9
-  RETURNING *
-)",
-    )
-});
-
-/// 4 number, 5 version, 6 payload.
-static CHANGE: LazyLock<String> = LazyLock::new(|| {
-    recorded(
-        "
-WITH done AS (
-  UPDATE auxiliary SET version = version + 1, last_updated = clock_timestamp(), content = NULL, payload = $6
-   WHERE number = $4 AND version = $5 RETURNING *
-)",
-    )
-});
-
-/// 4 number, 5 version.
-static DELETE: LazyLock<String> = LazyLock::new(|| {
-    recorded(
-        "
-WITH done AS (
-  DELETE FROM auxiliary WHERE number = $4 AND version = $5 RETURNING *
-)",
-    )
-});
-
-const PATIENT: &str = "
-SELECT a.patient_id FROM auxiliary a JOIN scope s ON s.id = a.scope_id
- WHERE a.id = $1::text::uuid AND s.system = 'http://hl7.org/fhir/resource-types' AND s.code = $2";
-
-/// A resource that is to be changed, and what decides whether it may be.
-fn current(reader: Reader) -> String {
-    let role = match reader {
-        Reader::Practitioner(_) => "(SELECT max(role)::text FROM permit)",
-        Reader::Patient(_) | Reader::Privileged => "NULL::text",
-    };
-    format!(
-        "{TARGET}{layers}
-SELECT v.refused_by, {role} AS role,
-       EXISTS (SELECT FROM target t JOIN consent_event e ON e.patient_id = t.patient_id AND e.scope_id = t.scope_id
-                WHERE e.decision = 'granted') AS ever_granted,
-       EXISTS (SELECT FROM target t WHERE {granted_now}) AS granted_now, {COLUMNS}
-  FROM verdict v
-  LEFT JOIN (target t JOIN auxiliary x ON x.number = t.id JOIN patient p ON p.id = x.patient_id) ON v.refused_by IS NULL",
-        layers = layers(reader),
-        granted_now = granted_now("t.patient_id", "t.scope_id")
-    )
-}
-
 /// Who writes, and by which setting.
 struct Writer<'a> {
     store: &'a Store,
@@ -187,7 +104,7 @@ impl Store {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
         let writer = Writer { store: self, context, actor, when_revoked: Some(when_revoked) };
-        let statement = transaction.prepare_typed_cached(SOURCE, &[Type::INT4]).await?;
+        let statement = transaction.prepare_typed_cached(statement::SOURCE, &[Type::INT4]).await?;
         let found = transaction.query_opt(&statement, &[&new.source]).await?;
         let patient: Option<i32> = found.map(|row| row.try_get(0)).transpose()?;
         let outcome = match patient {
@@ -327,7 +244,7 @@ impl Writer<'_> {
             Type::BYTEA,
             Type::BOOL,
         ];
-        let statement = transaction.prepare_typed_cached(&STORE, &types).await?;
+        let statement = transaction.prepare_typed_cached(&statement::STORE, &types).await?;
         let row = transaction
             .query_opt(
                 &statement,
@@ -369,7 +286,7 @@ impl Writer<'_> {
         new: &NewAuxiliary<'_>,
     ) -> Result<Option<String>, StoreError> {
         let types = [Type::INT4, Type::INT4, Type::TEXT];
-        let statement = transaction.prepare_typed_cached(PRESENT, &types).await?;
+        let statement = transaction.prepare_typed_cached(statement::PRESENT, &types).await?;
         let found = transaction.query_opt(&statement, &[&new.source, &scope, &new.upstream_id]).await?;
         Ok(found.map(|row| row.try_get(0)).transpose()?)
     }
@@ -390,7 +307,7 @@ impl Writer<'_> {
         let mut client = self.store.connection().await?;
         for _ in 0..ATTEMPTS {
             let transaction = client.transaction().await?;
-            let statement = transaction.prepare_typed_cached(PATIENT, &[Type::TEXT, Type::TEXT]).await?;
+            let statement = transaction.prepare_typed_cached(statement::PATIENT, &[Type::TEXT, Type::TEXT]).await?;
             let found = transaction.query_opt(&statement, &[&target.1, &target.0]).await?;
             let patient: Option<i32> = found.map(|row| row.try_get(0)).transpose()?;
             let outcome = match patient {
@@ -455,7 +372,7 @@ impl Writer<'_> {
     ) -> Result<Result<Current, Refusal>, StoreError> {
         let reader = Reader::from(self.actor);
         let types = [Type::JSONB, Type::TEXT, Type::INT4, Type::TEXT];
-        let statement = transaction.prepare_typed_cached(&current(reader), &types).await?;
+        let statement = transaction.prepare_typed_cached(&statement::current(reader), &types).await?;
         let row = transaction.query_one(&statement, &[&Json(self.context), &id, &who(reader), &kind]).await?;
         if let Some(refused) = row.try_get::<_, Option<&str>>("refused_by")? {
             // Deleted meanwhile, it is as one that the caller may not see.
@@ -495,13 +412,13 @@ impl Writer<'_> {
             let place = Place::Auxiliary { patient, scope: current.scope, source };
             let Some(payload) = self.sealed(transaction, current.key, place, &text).await? else { return Ok(None) };
             types.push(Type::BYTEA);
-            let statement = transaction.prepare_typed_cached(&CHANGE, &types).await?;
+            let statement = transaction.prepare_typed_cached(&statement::CHANGE, &types).await?;
             let changed = transaction
                 .query_opt(&statement, &[&audited, &practitioner, &role, &number, &version, &payload])
                 .await?;
             (changed, text)
         } else {
-            let statement = transaction.prepare_typed_cached(&DELETE, &types).await?;
+            let statement = transaction.prepare_typed_cached(&statement::DELETE, &types).await?;
             let deleted =
                 transaction.query_opt(&statement, &[&audited, &practitioner, &role, &number, &version]).await?;
             (deleted, current.resource.content.clone())

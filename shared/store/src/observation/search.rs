@@ -116,7 +116,11 @@ impl Store {
     }
 
     /// The observations of rows.
-    async fn page_of(&self, rows: &[Row], order: Order) -> Result<(ObservationPage, Option<(Timestamp, i64)>), StoreError> {
+    async fn page_of(
+        &self,
+        rows: &[Row],
+        order: Order,
+    ) -> Result<(ObservationPage, Option<(Timestamp, i64)>), StoreError> {
         let more = rows.first().map(|row| row.try_get("more")).transpose()?.unwrap_or_default();
         let mut unopened = Vec::with_capacity(rows.len());
         let mut raw = Vec::with_capacity(rows.len());

@@ -85,7 +85,8 @@ pub struct Encrypted {
 }
 
 /// Whether the tables are so for long enough that no function runs any more that knows them otherwise.
-const IS_TIME: &str = "SELECT coalesce(min(made_at) <= now() - make_interval(secs => $1), true) FROM payload_walk WHERE NOT is_done";
+const IS_TIME: &str =
+    "SELECT coalesce(min(made_at) <= now() - make_interval(secs => $1), true) FROM payload_walk WHERE NOT is_done";
 
 /// Encrypts what is stored in the clear, until it is all done or the time has come. For the owner, when no function runs any more
 /// that reads payloads in the clear only: none, when that is possible for less than `since`.

@@ -62,9 +62,7 @@ fn not_in_vault() -> StoreError {
 fn text(held: &HashMap<KeyId, Held>, place: Place, sealed: &[u8]) -> Result<Option<String>, StoreError> {
     let id = payload::key_of(sealed).map_err(|_| StoreError::Corrupt("payload"))?;
     match held.get(&id) {
-        Some(Held::Key(key)) => {
-            payload::open(key, place, sealed).map(Some).map_err(|_| StoreError::Corrupt("payload"))
-        }
+        Some(Held::Key(key)) => payload::open(key, place, sealed).map(Some).map_err(|_| StoreError::Corrupt("payload")),
         Some(Held::Destroyed) => Ok(None),
         Some(Held::Missing) | None => Err(not_in_vault()),
     }
@@ -135,11 +133,8 @@ impl Store {
                 ids.insert(payload::key_of(sealed).map_err(|_| StoreError::Corrupt("payload"))?);
             }
         }
-        let held = if ids.is_empty() {
-            HashMap::new()
-        } else {
-            self.keys()?.held(&ids).await.map_err(StoreError::Keys)?
-        };
+        let held =
+            if ids.is_empty() { HashMap::new() } else { self.keys()?.held(&ids).await.map_err(StoreError::Keys)? };
         let opened = raw.iter().map(|one| match one {
             Raw::Clear(text) => Ok(Some(text.clone())),
             Raw::Sealed(place, sealed) => text(&held, *place, sealed),
