@@ -108,8 +108,18 @@ class World:
 
     def share_vault(self) -> None:
         """What functions put into the directory is in the table, too: both wrap with the same key."""
+        self.put_keys(Path(self.vault.name, "keys"))
+
+    def take_vault(self, secrets: Path) -> None:
+        """The vault of a host, by its secrets: what wraps its keys, and the keys. For functions on a database that the host wrote."""
+        text = json.dumps({"payload_key": (secrets / "payload_key").read_text()})
+        self.client("secretsmanager").put_secret_value(SecretId="jhe/PAYLOAD_SECRET_ARN", SecretString=text)
+        self.put_keys(secrets / "payload_keys")
+
+    def put_keys(self, directory: Path) -> None:
+        """The keys of a directory in the table. Drafts have other names."""
         client = self.client("dynamodb")
-        for key in Path(self.vault.name, "keys").glob("*"):
+        for key in directory.glob("[!.]*"):
             client.put_item(TableName=VAULT, Item={"id": {"S": key.name}, "wrapped": {"B": key.read_bytes()}})
 
     def copy_of_secret(self, name: str, more: dict[str, str]) -> str:

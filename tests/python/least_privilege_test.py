@@ -62,6 +62,9 @@ SIGNED_OUT = "accounts-logout"
 # The steps have no identity provider; saml_test.py has one, on a host.
 NO_PROVIDER = "signs what it sends to an identity provider"
 
+# In the steps patients have keys already, or get them from the first function that uploads for them.
+NO_NEW_PATIENT = "makes a key with the first payload of a patient"
+
 # Actions that the steps do not reach, by action and function, and why.
 REASONS = {
     "ses:SendRawEmail": {
@@ -77,6 +80,11 @@ REASONS = {
     },
     "secretsmanager:GetSecretValue FactorSecret": {
         "accounts-factor": "checks a code of an authenticator, which takes a person with one",
+    },
+    "dynamodb:PutItem VaultTable": {
+        "fhir-auxiliary-write": NO_NEW_PATIENT,
+        "fhir-bundle": NO_NEW_PATIENT,
+        "fhir-import": NO_NEW_PATIENT,
     },
     "secretsmanager:GetSecretValue SamlSecret": {
         "accounts-logout": NO_PROVIDER,
