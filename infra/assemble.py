@@ -267,10 +267,10 @@ class Assembly:
 
     def _has(self, function: dict, statement: str) -> bool:
         """Whether a function's role has a statement of infra/function.yaml."""
-        said = function["Metadata"].get(statement)
         if statement == "Origin":
             return bool(routes(function))
-        return said == "used" if statement in self.parts["Metadata"]["Asked"] else said != "none"
+        asked = next((word for word in self.parts["Metadata"]["Asked"] if statement.startswith(word)), None)
+        return function["Metadata"].get(asked) == "used" if asked else function["Metadata"].get(statement) != "none"
 
 
 def sid(statement: dict) -> str | None:

@@ -162,6 +162,27 @@ class Functions(unittest.TestCase):
         for nothing in ("Health", "LandingPage", "ApiSchema", "FhirMetadata", "FhirObservationRead"):
             self.assertNotIn(nothing, read["KeysApplicationSecret"])
 
+    def test_only_who_reads_or_writes_payloads_has_the_vault_and_who_reads_makes_no_key(self):
+        found: dict[str, set[str]] = {}
+        for name, properties, beside in self.resources():
+            for statement in statements_of(beside, name):
+                for action in listed(statement["Action"]):
+                    if action.startswith("dynamodb:"):
+                        self.assertEqual(statement["Resource"], {"Ref": "VaultVaultTable"}, name)
+                        found.setdefault(action, set()).add(name)
+                if statement.get("Sid") == "PayloadsSecret":
+                    found.setdefault("secret", set()).add(name)
+            has_place = "PAYLOAD_KEYS" in properties.get("Environment", {}).get("Variables", {})
+            self.assertEqual(has_place, name in found.get("dynamodb:BatchGetItem", set()), name)
+        reads = {"FhirAuxiliaryRead", "FhirAuxiliarySearch", "FhirObservationRead", "FhirObservationSearch", "Observations"}
+        writes = {"FhirAuxiliaryWrite", "FhirBundle", "FhirImport", "FhirObservationCreate", "PayloadsEncrypt"}
+        self.assertEqual(found, {"dynamodb:BatchGetItem": reads | writes, "dynamodb:PutItem": writes, "secret": reads | writes})
+
+    def test_the_vault_keeps_nothing_of_what_is_destroyed(self):
+        table = load(ROOT / "infra" / "vault.yaml")["Resources"]["Keys"]["Properties"]
+        self.assertEqual(table["PointInTimeRecoverySpecification"], {"PointInTimeRecoveryEnabled": False})
+        self.assertFalse({"StreamSpecification", "KinesisStreamSpecification", "ReplicaSpecification", "TimeToLiveSpecification"} & set(table))
+
     def test_the_key_of_secrets_is_for_who_reads_one(self):
         keyless = set()
         for name, _, beside in self.resources():
@@ -201,7 +222,7 @@ class Functions(unittest.TestCase):
         beside = STACKS["IdentityFunctions"]["Resources"]
         denied = [statement for statement in statements_of(beside, "OauthRotateKeys") if statement["Effect"] == "Deny" and "kms:TagResource" in statement["Action"]]
         keys = load(ROOT / "infra" / "keys-and-secrets.yaml")["Resources"]
-        named = {f"Keys{name}" for name, resource in keys.items() if resource["Type"] == "AWS::KMS::Key"}
+        named = {f"Keys{name}" for name, resource in keys.items() if resource["Type"] == "AWS::KMS::Key"} | {"VaultVaultKey"}
         self.assertGreater(len(named), 4)
         self.assertEqual({resource["Ref"] for resource in denied[0]["Resource"]}, named)
         self.assertIn("kms:ScheduleKeyDeletion", denied[0]["Action"])
@@ -248,7 +269,7 @@ class Functions(unittest.TestCase):
                     login = statement["Resource"]["Fn::Sub"].rpartition("/")[2]
                     self.assertTrue(login.startswith(("${DatabaseUser}", "${DatabaseOwner}")), name)
                     owners |= {name} if login == "${DatabaseOwner}" else set()
-        self.assertEqual(owners, {"BackupCreate", "BackupVerify", "Contain", "DatabaseMigrate", "SecretsRotate"})
+        self.assertEqual(owners, {"BackupCreate", "BackupVerify", "Contain", "DatabaseMigrate", "PayloadsEncrypt", "SecretsRotate"})
 
     def test_snapshots_are_made_with_a_mark_and_only_those_with_it_are_deleted(self):
         found: dict[str, dict] = {}

@@ -20,6 +20,7 @@ CLOUDFRONT_REQUESTS, CLOUDFRONT_GB = 1.00, 0.085  # a million; a GB
 WAF_ACL, WAF_RULE, WAF_REQUESTS = 5.00, 1.00, 0.60  # each; each; a million
 SECRET, SECRET_CALLS = 0.40, 5.00  # each; a million
 KEY, KEY_CALLS, RSA_CALLS = 1.00, 3.00, 15.00  # each; a million; a million signatures
+VAULT_READS = 0.125  # a million keys of patients
 LOG_IN, LOG_KEPT = 0.50, 0.03  # a GB
 ALARM, DASHBOARD, METRIC = 0.10, 3.00, 0.30
 TRACES = 5.00  # a million
@@ -29,7 +30,7 @@ MONTH = HOURS * 3600
 
 # What is in the templates.
 STACKS = assemble()
-OURS = [load(path) for path in [*sorted((ROOT / "infra" / "monitoring").iterdir()), *(ROOT / "infra" / f"{name}.yaml" for name in ("keys-and-secrets", "firewall"))]]
+OURS = [load(path) for path in [*sorted((ROOT / "infra" / "monitoring").iterdir()), *(ROOT / "infra" / f"{name}.yaml" for name in ("keys-and-secrets", "vault", "firewall"))]]
 RESOURCES = [resource["Type"] for stack in OURS + [child.template for child in STACKS.children.values()] for resource in stack["Resources"].values()]
 # In tens, so that one function more is no other price.
 ALARMS = round(RESOURCES.count("AWS::CloudWatch::Alarm"), -1)
@@ -85,6 +86,11 @@ class Deployment:
         return self.studies * 100 * 30 + self.patients * 30
 
     @property
+    def keys_read(self) -> float:
+        """A month, if no function had any of them in memory: each page of a study is of all of its patients."""
+        return self.studies * 100 * 30 * 100 + self.patients * 30 + self.uploads
+
+    @property
     def requests(self) -> float:
         return self.uploads + self.reads + self.sign_ins * 4
 
@@ -126,7 +132,7 @@ def costs(of: Deployment) -> dict[str, float]:
         "endpoints": ENDPOINT * of.endpoints * int(parameters["Zones"]) * HOURS,
         "functions": millions * LAMBDA_REQUESTS + gb_seconds / 1e6 * LAMBDA_SECONDS,
         "API, CloudFront, WAF": millions * (API + CLOUDFRONT_REQUESTS + WAF_REQUESTS) + gb_out * CLOUDFRONT_GB + WAF_ACL + WAF_RULES * WAF_RULE,
-        "secrets and keys": SECRETS * SECRET + KEYS * KEY + millions * 0.1 * (SECRET_CALLS + KEY_CALLS) + of.sign_ins / 1e6 * RSA_CALLS,
+        "secrets and keys": SECRETS * SECRET + KEYS * KEY + millions * 0.1 * (SECRET_CALLS + KEY_CALLS) + of.sign_ins / 1e6 * RSA_CALLS + of.keys_read / 1e6 * VAULT_READS,
         # Logs are kept for LogDays: what is paid once that many are there.
         "logs, alarms, traces": log_gb * LOG_IN + log_gb * months * LOG_KEPT + ALARMS * ALARM + 2 * DASHBOARD + (METRICS if of.studies else METRICS_IDLE) * METRIC + of.traces / 1e6 * TRACES,
     }

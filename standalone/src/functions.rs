@@ -124,6 +124,7 @@ pub const SCHEDULED: &[Scheduled] = &[
     backup_create::FUNCTION,
     backup_verify::FUNCTION,
     oauth_rotate_keys::FUNCTION,
+    payloads_encrypt::FUNCTION,
     rds_snapshots::FUNCTION,
     retention::FUNCTION,
     security_monitor::FUNCTION,

@@ -21,6 +21,7 @@ from audit import audit_cost, audit_search
 from host import JHE, ROOT, Host, best, logged  # It makes `database` known.
 from database import libpq, psql
 from detection import detection
+from encryption import encryption
 from identity import identity
 from lists import lists
 
@@ -64,6 +65,7 @@ def pgbench(host: Host, statement: tuple[str, dict[str, str]], mode: str) -> flo
 def search() -> None:
     """Search, 100 per page, at 100,000 rows; and the same statement by pgbench."""
     host = Host(100_000)
+    host.encrypt()
     for name, path in (("patient", BY_PATIENT), ("study", BY_STUDY)):
         host.wrk(path, 4, 2)
         medians = {}
@@ -184,6 +186,7 @@ def upload() -> None:
 
 BENCHES = {
     "search": search,
+    "encryption": encryption,
     "depth": depth,
     "upload": upload,
     "identity": identity,

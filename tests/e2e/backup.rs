@@ -7,9 +7,9 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 
 /// Rows for several chunks: copies of an observation.
 const MANY: &str = "
-INSERT INTO observation (patient_id, scope_id, data_source_id, status, effective_start, effective_end, last_updated, content)
+INSERT INTO observation (patient_id, scope_id, data_source_id, status, effective_start, effective_end, last_updated, payload)
 SELECT o.patient_id, o.scope_id, o.data_source_id, o.status, o.effective_start + make_interval(secs => n), o.effective_end + make_interval(secs => n), o.last_updated,
-       o.content
+       o.payload
   FROM (SELECT * FROM observation ORDER BY id LIMIT 1) o, generate_series(1, 16000) n";
 
 #[tokio::test]

@@ -108,6 +108,7 @@ const NOT_BY_TEMPLATE: [(&str, &[&str]); 7] = [
             "FACTOR_KEY",
             "FORM_KEY",
             "LINK_KEY",
+            "PAYLOAD_KEY",
             "SMTP_PASSWORD",
             "SAML_SP_PRIVATE_KEY",
             "PATIENT_AUTHORIZATION_CODE_VERIFIER",

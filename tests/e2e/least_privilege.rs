@@ -113,6 +113,8 @@ async fn who_cares_for_people_and_studies_changes_no_health_data_and_sees_no_pay
         &[
             "SELECT content FROM observation",
             "SELECT content FROM auxiliary",
+            "SELECT payload FROM observation",
+            "SELECT payload FROM auxiliary",
             "SELECT * FROM observation",
             "INSERT INTO observation SELECT * FROM observation",
             "DELETE FROM auxiliary",

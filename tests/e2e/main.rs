@@ -104,6 +104,7 @@ mod patients_apps;
 mod patients_change;
 mod patients_import;
 mod patients_organizations;
+mod payloads;
 mod pinning;
 mod practitioner_clients;
 mod practitioners;

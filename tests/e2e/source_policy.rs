@@ -4,7 +4,8 @@ use crate::template::{names, root, text};
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 /// The crates that decide and compute, and do nothing else.
-const PURE: [&str; 9] = ["anomaly", "audit", "authz", "backup", "ecdsa", "fhir", "oauth", "omh", "webauthn"];
+const PURE: [&str; 10] =
+    ["anomaly", "audit", "authz", "backup", "ecdsa", "fhir", "oauth", "omh", "payload", "webauthn"];
 
 /// No file is longer.
 const MAX_LINES: usize = 500;

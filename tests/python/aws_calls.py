@@ -20,7 +20,7 @@ SEND_PATH = "/v2/email/outbound-emails"
 SNS_VERSION = b"2010-03-31"
 RDS_VERSION = b"2014-10-31"
 # How requests name these services, and how policies do.
-TARGETS = {"secretsmanager": "secretsmanager", "TrentService": "kms"}
+TARGETS = {"secretsmanager": "secretsmanager", "TrentService": "kms", "DynamoDB_20120810": "dynamodb"}
 # Requests to S3 do not say their operation; its name is in the code all the same.
 IN_CODE = {**TARGETS, "S3": "s3"}
 # Operations of S3 that policies call otherwise.
@@ -37,6 +37,9 @@ def actions_of(service: str, method: str, path: str, target: str, body: bytes) -
     operation = target.rpartition(".")[2]
     if service == "secretsmanager":
         return {f"secretsmanager:{operation} {json.loads(body).get('SecretId', '')}"}
+    if service == "dynamodb":
+        asked = json.loads(body)
+        return {f"dynamodb:{operation} {table}" for table in asked.get("RequestItems", [asked.get("TableName", "")])}
     if service == "kms":
         # A key that is made with tags.
         tagging = {f"kms:TagResource {ANY_KEY}"} if operation == "CreateKey" and json.loads(body).get("Tags") else set()

@@ -88,6 +88,7 @@ class Deployment:
         psql("postgres", "-c", f"CREATE DATABASE {DATABASE}")
         self.application = self.secret("deploy/application", "application", {"more": "by hand"})
         self.factors = self.secret("deploy/factors", "factors", {})
+        self.payloads = self.secret("deploy/payloads", "payloads", {})
         self.login = self.secret("deploy/login", "database-user", {"username": LOGIN, "password": secrets.token_urlsafe(24)})
         reader = {"username": READER, "password": secrets.token_urlsafe(24), "role": "jhe_fhir_read"}
         self.reader = self.secret("deploy/reader", "database-user", reader)
@@ -195,15 +196,15 @@ def application(process: FunctionProcess, deployment: Deployment, check: Check) 
     check("what is put in meanwhile is not lost", "changed meanwhile" in str(late), late)
 
 
-def factors(process: FunctionProcess, deployment: Deployment, check: Check) -> None:
-    """The key of second factors: what an earlier one encrypted still opens."""
-    first = rotate(process, deployment.factors)
-    made = deployment.read(deployment.factors)
-    check("the first rotation makes the key", set(made) == {"factor_key", "factor_key_next"}, first)
-    rotate(process, deployment.factors)
-    second = deployment.read(deployment.factors)
-    kept = second["factor_keys_earlier"] == [made["factor_key"]] and second["factor_key"] == made["factor_key_next"]
-    check("the key moves up, and the one before stays", kept, list(second))
+def kept_for_good(process: FunctionProcess, secret: str, name: str, deployment: Deployment, check: Check) -> None:
+    """A key of which all earlier ones stay: what one of them encrypted still opens."""
+    first = rotate(process, secret)
+    made = deployment.read(secret)
+    check(f"the first rotation makes {name}_key", set(made) == {f"{name}_key", f"{name}_key_next"}, first)
+    rotate(process, secret)
+    second = deployment.read(secret)
+    kept = second[f"{name}_keys_earlier"] == [made[f"{name}_key"]] and second[f"{name}_key"] == made[f"{name}_key_next"]
+    check(f"{name}_key moves up, and the one before stays", kept, list(second))
 
 
 def database_user(process: FunctionProcess, deployment: Deployment, check: Check) -> None:
@@ -227,7 +228,8 @@ def database_user(process: FunctionProcess, deployment: Deployment, check: Check
 def rotation(binary: Path, deployment: Deployment, check: Check) -> None:
     with FunctionProcess(binary, deployment.environment) as process:
         application(process, deployment, check)
-        factors(process, deployment, check)
+        kept_for_good(process, deployment.factors, "factor", deployment, check)
+        kept_for_good(process, deployment.payloads, "payload", deployment, check)
         database_user(process, deployment, check)
         for kind in ("", "something"):
             stranger = deployment.secret(f"deploy/stranger{kind}", kind, {"key": "x"})

@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote
 
 import yaml
@@ -117,13 +118,19 @@ class Gateway(BaseHTTPRequestHandler):
 class Functions:
     """The functions of each world, started when they are first called, one call at a time."""
 
-    def __init__(self, environment: dict[str, str]):
+    def __init__(self, world: World, environment: dict[str, str]):
+        self.world = world
         self.environment = environment
+        self.has_vault = False
         self.lock = threading.Lock()
         self.running: dict[tuple[str, tuple[str, str]], tuple[FunctionProcess, threading.Lock]] = {}
 
     def invoke(self, function: str, world: tuple[str, str], event: dict) -> dict:
         with self.lock:
+            if not self.has_vault:
+                # All worlds are copies of one, which is there when the first is called.
+                self.world.take_vault(Path(os.environ["JHE_SCRATCH"], "secrets-of-tests"))
+                self.has_vault = True
             if (function, world) not in self.running:
                 database, site = world
                 environment = {**self.environment, "DB_NAME": database, "SITE_URL": site}
@@ -152,7 +159,7 @@ def main() -> int:
     world = World("lambda_matrix")
     # As over HTTP: without single sign-on.
     settings = {name: value for name, value in world.by_secret.items() if not name.startswith(("SAML_", "SSO_"))}
-    functions = Functions(settings)
+    functions = Functions(world, settings)
     with FunctionProcess(BINARIES / "oauth-rotate-keys", settings) as rotation:
         rotation.invoke({})
     server = Server(functions)

@@ -25,6 +25,7 @@ import lambda_deploy
 import lambda_keys
 import lambda_logs
 import lambda_origin
+import lambda_payloads
 import lambda_retention
 import lambda_seals
 import lambda_security
@@ -190,7 +191,8 @@ def recorded(world: World, count: Count) -> None:
 
 
 def complete(count: Count) -> None:
-    ours = {lambda_contain.FUNCTION, lambda_keys.FUNCTION, lambda_retention.FUNCTION, lambda_security.FUNCTION, lambda_snapshots.FUNCTION}
+    ours = {lambda_contain.FUNCTION, lambda_keys.FUNCTION, lambda_payloads.FUNCTION, lambda_retention.FUNCTION, lambda_security.FUNCTION}
+    ours |= {lambda_snapshots.FUNCTION}
     ours |= lambda_audit.FUNCTIONS | lambda_backups.FUNCTIONS | lambda_seals.FUNCTIONS | lambda_deploy.FUNCTIONS
     used = {step.event for step in FHIR + REST} | ours
     files = {path.stem for path in EVENTS.glob("*.json")}
@@ -224,6 +226,7 @@ def main() -> int:
                 run(step, hosts.invoke, values, count)
         finally:
             hosts.close()
+        world.share_vault()
     recorded(world, count)
     lambda_origin.run(BINARIES, world, lambda name: load(name, values), count.check)
     seals = lambda_seals.run(lambda name, environment: FunctionProcess(BINARIES / name, environment), JHE, world, count.check)
@@ -231,6 +234,8 @@ def main() -> int:
     lambda_canary.run(BINARIES, world, lambda name: load(name, values), count.check)
     lambda_backups.everything(world, seals, BINARIES, count.check)
     lambda_snapshots.everything(world, BINARIES, count.check)
+    with FunctionProcess(BINARIES / lambda_payloads.FUNCTION, lambda_contain.environment(world.by_secret)) as process:
+        lambda_payloads.run(process, world, count.check)
     # The last: what it ends, no token opens any more.
     with FunctionProcess(BINARIES / lambda_contain.FUNCTION, lambda_contain.environment(world.by_secret)) as process:
         lambda_contain.run(process, world, count.check)

@@ -8,6 +8,8 @@ import json
 import os
 import secrets
 import subprocess
+import tempfile
+from pathlib import Path
 
 from database import issue_token, psql
 from instance import ROOT
@@ -21,8 +23,10 @@ PARTS = {
     "FACTOR_SECRET_ARN": ("factor_key",),
     "MAIL_SECRET_ARN": (),
     "SAML_SECRET_ARN": ("saml_key",),
+    "PAYLOAD_SECRET_ARN": ("payload_key",),
 }
 RING_NAME = "jhe/signing-keys"
+VAULT = "jhe-vault"
 AWS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -50,7 +54,10 @@ class World:
         # A deployment with TLS asks before it sends a code to an app on the device, as the demo's is.
         psql(database, "-c", "UPDATE oauth_client SET redirect_uris = '{https://app.example/auth/callback}'")
         self.database = database
-        self.keys = {"link_key": random_key(), "form_key": random_key(), "factor_key": random_key(), "saml_key": rsa_key()}
+        self.keys = {"link_key": random_key(), "form_key": random_key(), "factor_key": random_key()}
+        self.keys |= {"payload_key": random_key(), "saml_key": rsa_key()}
+        # The keys of patients, as a host has them.
+        self.vault = tempfile.TemporaryDirectory()
         names = ("DB_HOST", "DB_PORT", "DB_SSL_MODE", "DB_SSL_ROOT_CERT", "PATH")
         self.common = {
             **{name: os.environ[name] for name in names},
@@ -70,6 +77,8 @@ class World:
             "LINK_KEY": self.keys["link_key"],
             "FORM_KEY": self.keys["form_key"],
             "FACTOR_KEY": self.keys["factor_key"],
+            "PAYLOAD_KEY": self.keys["payload_key"],
+            "PAYLOAD_KEYS": f"{self.vault.name}/keys",
         }
         self.by_secret = {**self.common, **AWS, **self.start_secrets_manager()}
 
@@ -86,13 +95,32 @@ class World:
         client = self.client("secretsmanager")
         parts = {variable: json.dumps({name: document[name] for name in names}) for variable, names in PARTS.items()}
         self.ring = client.create_secret(Name=RING_NAME)["ARN"]
+        table = {"AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}], "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}]}
+        self.client("dynamodb").create_table(TableName=VAULT, BillingMode="PAY_PER_REQUEST", **table)
         return {
             "AWS_ENDPOINT_URL": self.url,
             **{variable: client.create_secret(Name=f"jhe/{variable}", SecretString=text)["ARN"] for variable, text in parts.items()},
+            "PAYLOAD_KEYS": f"dynamodb:{VAULT}",
             "SIGNING_KEYS_SECRET_ID": self.ring,
             "SIGNING_KEY_KIND": "kms",
             "SIGNING_KEY_BITS": "2048",
         }
+
+    def share_vault(self) -> None:
+        """What functions put into the directory is in the table, too: both wrap with the same key."""
+        self.put_keys(Path(self.vault.name, "keys"))
+
+    def take_vault(self, secrets: Path) -> None:
+        """The vault of a host, by its secrets: what wraps its keys, and the keys. For functions on a database that the host wrote."""
+        text = json.dumps({"payload_key": (secrets / "payload_key").read_text()})
+        self.client("secretsmanager").put_secret_value(SecretId="jhe/PAYLOAD_SECRET_ARN", SecretString=text)
+        self.put_keys(secrets / "payload_keys")
+
+    def put_keys(self, directory: Path) -> None:
+        """The keys of a directory in the table. Drafts have other names."""
+        client = self.client("dynamodb")
+        for key in directory.glob("[!.]*"):
+            client.put_item(TableName=VAULT, Item={"id": {"S": key.name}, "wrapped": {"B": key.read_bytes()}})
 
     def copy_of_secret(self, name: str, more: dict[str, str]) -> str:
         """Another secret with the keys of links and forms, with the same and more in it."""
@@ -120,4 +148,5 @@ class World:
 
     def close(self) -> None:
         self.moto.stop()
+        self.vault.cleanup()
         psql("postgres", "-c", f"DROP DATABASE {self.database} WITH (FORCE)")

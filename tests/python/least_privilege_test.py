@@ -14,6 +14,7 @@ import lambda_backups
 import lambda_contain
 import lambda_deploy
 import lambda_keys
+import lambda_payloads
 import lambda_retention
 import lambda_seals
 import lambda_security
@@ -23,7 +24,7 @@ from instance import ROOT
 from lambda_deploy import MIGRATE, ROTATE
 from lambda_steps import FHIR, REST, Answer
 from lambda_test import BINARIES, JHE, USERS, Count, modulus, run
-from lambda_world import World
+from lambda_world import VAULT, World
 from least_steps import beside
 from roles import OF_GROUPS, Role, roles
 from runtime_api import FunctionProcess
@@ -32,6 +33,7 @@ from runtime_api import FunctionProcess
 ON_BEHALF = {
     "secretsmanager:GetSecretValue": {"kms:Decrypt SecretsKey by secretsmanager"},
     "secretsmanager:PutSecretValue": {f"kms:{action} SecretsKey by secretsmanager" for action in ("GenerateDataKey", "Decrypt")},
+    **{f"dynamodb:{action}": {"kms:Decrypt VaultKey by dynamodb"} for action in ("BatchGetItem", "PutItem", "Scan", "UpdateItem")},
     "sns:Publish": {f"kms:{action} OperationsKey by sns" for action in ("GenerateDataKey", "Decrypt")},
     "s3:GetObject": {"kms:Decrypt BackupKey by s3"},
     "s3:PutObject": {"kms:GenerateDataKey BackupKey by s3"},
@@ -47,6 +49,7 @@ SECRETS = {
     "FACTOR_SECRET_ARN": "FactorSecret",
     "MAIL_SECRET_ARN": "MailSecret",
     "SAML_SECRET_ARN": "SamlSecret",
+    "PAYLOAD_SECRET_ARN": "PayloadSecret",
 }
 
 APPLICATION = "secretsmanager:GetSecretValue ApplicationSecret"
@@ -58,6 +61,9 @@ SIGNED_OUT = "accounts-logout"
 
 # The steps have no identity provider; saml_test.py has one, on a host.
 NO_PROVIDER = "signs what it sends to an identity provider"
+
+# In the steps patients have keys already, or get them from the first function that uploads for them.
+NO_NEW_PATIENT = "makes a key with the first payload of a patient"
 
 # Actions that the steps do not reach, by action and function, and why.
 REASONS = {
@@ -75,6 +81,11 @@ REASONS = {
     "secretsmanager:GetSecretValue FactorSecret": {
         "accounts-factor": "checks a code of an authenticator, which takes a person with one",
     },
+    "dynamodb:PutItem VaultTable": {
+        "fhir-auxiliary-write": NO_NEW_PATIENT,
+        "fhir-bundle": NO_NEW_PATIENT,
+        "fhir-import": NO_NEW_PATIENT,
+    },
     "secretsmanager:GetSecretValue SamlSecret": {
         "accounts-logout": NO_PROVIDER,
         "saml2-acs": NO_PROVIDER,
@@ -85,8 +96,9 @@ REASONS = {
 }
 UNREACHED = {(function, action): why for action, functions in REASONS.items() for function, why in functions.items()}
 
-# What the runtime has the code for in every function: a database that shows a token, or has its password in a secret.
-BY_RUNTIME = {CONNECT, "secretsmanager:GetSecretValue"}
+# What the runtime has the code for in every function: a database that shows a token, or has its password in a secret; and keys of
+# what is in it.
+BY_RUNTIME = {CONNECT, "secretsmanager:GetSecretValue", "dynamodb:BatchGetItem", "dynamodb:PutItem"}
 
 
 class Recorded:
@@ -120,7 +132,7 @@ def deploy(world: World, calls: Calls, count: Count) -> dict[str, str]:
     finally:
         deployment.close()
     logins = {deployment.login: "DatabaseUserSecret", deployment.reader: OF_GROUPS}
-    return {deployment.application: "ApplicationSecret", deployment.factors: "FactorSecret", **logins}
+    return {deployment.application: "ApplicationSecret", deployment.factors: "FactorSecret", deployment.payloads: "PayloadSecret", **logins}
 
 
 def record(world: World, count: Count) -> dict[str, set[str]]:
@@ -161,11 +173,15 @@ def record(world: World, count: Count) -> dict[str, set[str]]:
     instance = lambda_snapshots.Instance(world)
     snapshots = calls.environment(lambda_snapshots.FUNCTION, {**environment, **instance.environment})
     lambda_snapshots.run(BINARIES / lambda_snapshots.FUNCTION, instance, snapshots, count.check)
+    encrypts = calls.environment(lambda_payloads.FUNCTION, lambda_contain.environment(environment))
+    with FunctionProcess(BINARIES / lambda_payloads.FUNCTION, encrypts) as process:
+        lambda_payloads.run(process, world, count.check)
     contains = calls.environment(lambda_contain.FUNCTION, lambda_contain.environment(environment))
     with FunctionProcess(BINARIES / lambda_contain.FUNCTION, contains) as process:
         lambda_contain.run(process, world, count.check)
     names = {environment[variable]: secret for variable, secret in SECRETS.items()}
     names |= {world.ring: "SigningKeysSecret", **deploy(world, calls, count)}
+    names |= {VAULT: "VaultTable"}
     names |= {signs.key: "SealKey", seals.key: "SealKey", lambda_seals.BUCKET: "Seals", topic.arn: "Topic"}
     names |= {place.key: "BackupKey", place.signs: "SealKey", lambda_backups.BUCKET: "Backups"}
     calls.close()

@@ -16,9 +16,9 @@ ATTACH |= {"AssignPrivateIpAddresses", "UnassignPrivateIpAddresses"}
 GROUPS, OF_GROUPS = re.compile("^(FhirRead|FhirWrite|Identity|People|Retention)UserSecret$"), "GroupUserSecret"
 # The services whose resources are compared. A function's login of the database is in the template's own tests, and the sender of
 # a mail is a condition.
-NAMED = {"kms", "s3", "secretsmanager", "sns"}
+NAMED = {"dynamodb", "kms", "s3", "secretsmanager", "sns"}
 # Other stacks come by parameters, whose names begin with theirs.
-STACK = re.compile("^(Keys|Backup|Monitoring)")
+STACK = re.compile("^(Keys|Backup|Monitoring|Vault(?=Vault))")
 STACK_IN_TEXT = re.compile(r"\$\{(?:Keys|Backup|Monitoring)(\w+)\}")
 # What Lambda itself does with a function's role, by the property of the function that asks for it.
 BY_LAMBDA = {

@@ -68,7 +68,7 @@ def secrets_in_secrets_manager_are_as_old_as_it_says_and_those_in_variables_are_
         access = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
         manager = boto3.client("secretsmanager", "us-east-1", endpoint_url=access["AWS_ENDPOINT_URL"], aws_access_key_id="test", aws_secret_access_key="test")
         key = base64.b64encode(bytes(32)).decode()
-        keys = {"link_key": key, "form_key": key, "factor_key": key, "db_username": "jhe_service", "db_password": SERVICE_PASSWORD}
+        keys = {"link_key": key, "form_key": key, "factor_key": key, "payload_key": key, "db_username": "jhe_service", "db_password": SERVICE_PASSWORD}
         secret = manager.create_secret(Name="verify", SecretString=json.dumps(keys))["ARN"]
         access |= {"SECRET_ARN": secret, "DB_PASSWORD_FILE": ""}
         assert quickly(site, **access).verdicts["secrets-age"] == "pass"

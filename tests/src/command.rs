@@ -13,11 +13,19 @@ pub fn program() -> PathBuf {
     tests.ancestors().nth(2).expect("the target directory").join("jhe")
 }
 
+/// The variables that lead to the vault that all worlds share.
+#[must_use]
+pub fn vault() -> [(&'static str, PathBuf); 2] {
+    let secrets = crate::secrets();
+    [("PAYLOAD_KEYS", secrets.join("payload_keys")), ("PAYLOAD_KEY_FILE", secrets.join("payload_key"))]
+}
+
 impl World {
     /// A command of the host on this world's database. Its files are in `home`.
     pub fn command(&self, home: &Path, words: &[&str]) -> Command {
         let mut command = Command::new(program());
         command.args(words).env("DB_NAME", &self.database).env("SITE_URL", &self.base).env("JHE_HOME", home);
+        command.envs(vault());
         command
     }
 

@@ -31,6 +31,7 @@ pub mod sealed;
 pub mod sentinel;
 pub mod snapshot;
 pub mod totp;
+pub mod vault;
 
 use reply::Reply;
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
@@ -40,6 +41,7 @@ use signing_keys::rotation::Rotator;
 use standalone::TrustedProxies;
 use std::{
     collections::{BTreeSet, HashMap},
+    os::unix::fs::DirBuilderExt as _,
     sync::Arc,
 };
 use store::DatabaseConfig;
@@ -206,6 +208,17 @@ impl World {
     pub fn over(&self, database: &str) -> runtime::App {
         let settings: Vec<_> = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         app(database, &self.base, &secrets(), &settings)
+    }
+
+    /// Copies the vault that all worlds share, so that a test can have one of its own.
+    pub fn copy_vault(to: &std::path::Path) {
+        std::fs::DirBuilder::new().mode(0o700).create(to).expect("a directory");
+        let keys = std::fs::read_dir(secrets().join("payload_keys")).expect("a vault");
+        for key in keys.map(|key| key.expect("a key").path()) {
+            // Drafts of others come and go.
+            let Some(name) = key.file_name().filter(|name| !name.to_string_lossy().starts_with('.')) else { continue };
+            std::fs::copy(&key, to.join(name)).expect("copied");
+        }
     }
 
     /// A user's access token.

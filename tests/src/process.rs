@@ -1,6 +1,9 @@
 //! A host of a world in a process of its own, with all that it says.
 
-use crate::{World, command::program};
+use crate::{
+    World,
+    command::{program, vault},
+};
 use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader, Read as _},
@@ -39,6 +42,8 @@ impl Process {
         let log = File::create(home.path().join("log")).expect("a file");
         let mut command = Command::new(program());
         command.arg("serve").envs([("JHE_HOME", home.path().to_str().expect("a path")), ("DB_NAME", &world.database)]);
+        // What the world's payloads were encrypted with, unless the settings say otherwise.
+        command.envs(vault());
         command.envs([("PORT", "0"), ("LOG_LEVEL", "trace"), ("RUST_LOG", "trace"), ("RUST_BACKTRACE", "1")]);
         // What goes through a pooler instead of straight to PostgreSQL.
         command

@@ -2,8 +2,8 @@
 //!
 //! Functions keep the secret for minutes, so at any time some know the version before. That is why a key is in the secret as
 //! `_next` one rotation before it is used, and as `_previous` one rotation after: what a function makes with it, every other
-//! takes. What `factor_key` encrypted is in the database for years, so all earlier ones stay. What is
-//! put in by hand is never replaced; nor is `origin_key`, for `CloudFront` has to know it first.
+//! takes. What `factor_key` encrypted is in the database for years, and what `payload_key` wrapped in the vault, so all earlier ones
+//! stay. What is put in by hand is never replaced; nor is `origin_key`, for `CloudFront` has to know it first.
 
 use crate::unavailable;
 use oauth::{RandomError, Secret};
@@ -32,6 +32,9 @@ pub const APPLICATION: &[Turned] = &[
 
 /// What encrypts second factors.
 pub const FACTORS: &[Turned] = &[("factor_key", "factor_key_next", Earlier::All("factor_keys_earlier"))];
+
+/// What wraps the keys of patients.
+pub const PAYLOADS: &[Turned] = &[("payload_key", "payload_key_next", Earlier::All("payload_keys_earlier"))];
 
 type Fields = Map<String, Value>;
 
@@ -101,7 +104,7 @@ mod tests {
 
     /// The keys of all secrets, as one secret may hold them.
     fn all() -> Vec<Turned> {
-        [APPLICATION, FACTORS].concat()
+        [APPLICATION, FACTORS, PAYLOADS].concat()
     }
 
     fn fields(value: &Value) -> Fields {
@@ -127,7 +130,7 @@ mod tests {
         let made = turn(&json!({ "origin_key": "o", "smtp_password": "s" }));
         let expected = json!({
             "origin_key": "o", "smtp_password": "s", "link_key": "n1", "link_key_next": "n2", "form_key": "n3",
-            "form_key_next": "n4", "factor_key": "n5", "factor_key_next": "n6"
+            "form_key_next": "n4", "factor_key": "n5", "factor_key_next": "n6", "payload_key": "n7", "payload_key_next": "n8"
         });
         assert_eq!(made, expected);
     }
@@ -137,6 +140,7 @@ mod tests {
         for (keys, expected) in [
             (APPLICATION, &["form_key", "form_key_next", "link_key", "link_key_next"][..]),
             (FACTORS, &["factor_key", "factor_key_next"]),
+            (PAYLOADS, &["payload_key", "payload_key_next"]),
         ] {
             let made = parse(&next(keys, &text(&json!({}))).unwrap()).unwrap();
             let names: std::collections::BTreeSet<_> = made.keys().map(String::as_str).collect();
@@ -163,12 +167,12 @@ mod tests {
         let start = json!({
             "link_key": "a1", "link_key_next": "a2", "link_key_previous": "a0", "form_key": "b1", "form_key_next": "b2",
             "factor_key": "c1", "factor_key_next": "c2", "factor_keys_earlier": ["c0"], "origin_key": "o",
-            "origin_key_previous": "p", "saml_key": "PEM", "db_password": "d", "more": { "x": 1 }
+            "payload_key": "d1", "payload_key_next": "d2", "payload_keys_earlier": ["d0"], "origin_key_previous": "p", "saml_key": "PEM", "db_password": "d", "more": { "x": 1 }
         });
         let expected = json!({
             "link_key": "a2", "link_key_next": "n1", "link_key_previous": "a1", "form_key": "b2", "form_key_next": "n2",
             "form_key_previous": "b1", "factor_key": "c2", "factor_key_next": "n3", "factor_keys_earlier": ["c0", "c1"],
-            "origin_key": "o", "origin_key_previous": "p", "saml_key": "PEM", "db_password": "d", "more": { "x": 1 }
+            "payload_key": "d2", "payload_key_next": "n4", "payload_keys_earlier": ["d0", "d1"], "origin_key": "o", "origin_key_previous": "p", "saml_key": "PEM", "db_password": "d", "more": { "x": 1 }
         });
         assert_eq!(turn(&start), expected);
     }
@@ -181,6 +185,7 @@ mod tests {
             test(&all(), &current, &next).unwrap();
             let secrets = Secrets::from_json(next.expose_secret()).unwrap();
             assert_eq!(secrets.factor_key().unwrap().others().count(), 1 + round, "all earlier ones and the next");
+            assert_eq!(secrets.payload_key().unwrap().others().count(), 1 + round, "all earlier ones and the next");
             assert_eq!(secrets.link_key().unwrap().others().count(), 1 + round.min(1));
             current = next;
         }

@@ -53,9 +53,10 @@ impl Kind {
         match name {
             Some("application") => Ok(Self::Keys(keys::APPLICATION)),
             Some("factors") => Ok(Self::Keys(keys::FACTORS)),
+            Some("payloads") => Ok(Self::Keys(keys::PAYLOADS)),
             Some("database-user") => Ok(Self::DatabaseUser),
             _ => Err(Failure::Invalid(
-                "The secret's tag jhe-rotates is none of application, factors and database-user.".to_owned(),
+                "The secret's tag jhe-rotates is none of application, factors, payloads and database-user.".to_owned(),
             )),
         }
     }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// Connections are kept for the next request, whichever client of the SDK makes it.
 #[derive(Clone, Debug)]
-struct Connector(Client<HttpsConnector<TcpConnector>, SdkBody>);
+struct Connector(Connections);
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
@@ -32,8 +32,17 @@ impl HttpConnector for Connector {
     }
 }
 
+/// Connections over which HTTP is spoken.
+pub(crate) type Connections = Client<HttpsConnector<TcpConnector>, SdkBody>;
+
 /// A client that gives up connecting after `patience`.
 pub(crate) fn client(patience: Duration) -> Result<SharedHttpClient, rustls::Error> {
+    let connector = SharedHttpConnector::new(Connector(connections(patience)?));
+    Ok(http_client_fn(move |_, _| connector.clone()))
+}
+
+/// The connections of such a client.
+pub(crate) fn connections(patience: Duration) -> Result<Connections, rustls::Error> {
     let tls = tls::client(tls::authorities_of_the_web())?;
     let mut tcp = TcpConnector::new();
     tcp.set_connect_timeout(Some(patience));
@@ -41,6 +50,5 @@ pub(crate) fn client(patience: Duration) -> Result<SharedHttpClient, rustls::Err
     // The HTTPS around it connects to both.
     tcp.enforce_http(false);
     let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
-    let connector = SharedHttpConnector::new(Connector(Client::builder(TokioExecutor::new()).build(https)));
-    Ok(http_client_fn(move |_, _| connector.clone()))
+    Ok(Client::builder(TokioExecutor::new()).build(https))
 }

@@ -3,11 +3,13 @@
 mod database_token;
 mod http;
 mod presigned;
+mod service;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use database_token::{DatabaseTokens, TOKEN_LIFETIME};
 pub use presigned::{PresignError, presigned};
+pub use service::{Service, ServiceError};
 
 use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;

@@ -1,9 +1,11 @@
 //! What a process holds between requests: settings, secrets, the store and the keys. Made once, outside the handlers.
 
-use crate::{KeySets, Settings, database, metrics::Metrics, rate::Rates};
+use crate::{KeySets, Settings, database, metrics::Metrics, payloads::KeysOfVault, rate::Rates};
 use fhir::cursor::CursorKey;
+use futures_util::future::{BoxFuture, FutureExt as _};
 use jiff::Timestamp;
 use oauth::{csrf::FormKey, factor::FactorKey, redirect};
+use payload_keys::{Vault, VaultError};
 use secrets::{Part, SecretStore, Secrets, SecretsError};
 use std::{
     any::Any,
@@ -25,6 +27,9 @@ pub enum SetupError {
     /// The secrets cannot be had.
     #[error("the secrets cannot be read")]
     Secrets(#[from] SecretsError),
+    /// The vault with the keys of patients is not usable.
+    #[error("the vault is not usable")]
+    Vault(#[from] VaultError),
 }
 
 type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -37,6 +42,7 @@ pub struct App {
     pool_size: usize,
     secrets: Arc<SecretStore>,
     store: OnceCell<Store>,
+    vault: Option<Arc<Vault>>,
     secret_directory: Option<PathBuf>,
     parts: Mutex<http::Extensions>,
     key_sets: KeySets,
@@ -67,9 +73,12 @@ impl App {
                  alone"
             );
         }
+        let secrets = Arc::new(SecretStore::open(&lookup, secret_directory)?);
+        let vault = Vault::open(&lookup, secret_directory, Arc::clone(&secrets))?.map(Arc::new);
         Ok(Self {
             settings,
-            secrets: Arc::new(SecretStore::open(&lookup, secret_directory)?),
+            secrets,
+            vault,
             lookup: Box::new(lookup),
             pool_size,
             store: OnceCell::new(),
@@ -133,7 +142,19 @@ impl App {
 
     /// The database. The pool is made at the first use.
     pub async fn store(&self) -> Result<&Store, SetupError> {
-        self.store.get_or_try_init(|| database::store(&self.lookup, &self.secrets, self.pool_size)).await
+        self.store.get_or_try_init(|| self.connected()).await
+    }
+
+    /// What connecting takes is not part of every future around it.
+    fn connected(&self) -> BoxFuture<'_, Result<Store, SetupError>> {
+        async {
+            let store = database::store(&self.lookup, &self.secrets, self.pool_size).await?;
+            Ok(match &self.vault {
+                Some(vault) => store.with_payload_keys(Arc::new(KeysOfVault(Arc::clone(vault)))),
+                None => store,
+            })
+        }
+        .boxed()
     }
 
     /// The database as its owner sees it, for what the functions may not do: see [`crate::owner`].
@@ -144,6 +165,12 @@ impl App {
     /// The database as backups see it: as `DB_BACKUP_USER`, or as the owner where there is no such login.
     pub fn backup_login(&self) -> Result<DatabaseConfig, SetupError> {
         database::backup_login(&self.lookup)
+    }
+
+    /// The vault with the keys of patients, where this process has one.
+    #[must_use]
+    pub const fn vault(&self) -> Option<&Arc<Vault>> {
+        self.vault.as_ref()
     }
 
     /// The database as who deletes by the policies sees it: as `DB_RETENTION_USER`, or as the owner, or as the functions where neither is
@@ -160,7 +187,7 @@ impl App {
         database::retention_floor(&self.lookup)
     }
 
-    /// Another database of the same server, as the functions see it.
+    /// Another database of the same server, as the functions see it; what is encrypted there stays so.
     pub async fn store_over(&self, other: &DatabaseConfig) -> Result<Store, SetupError> {
         let (name, host, port) = (other.name.clone(), other.host.clone(), other.port.to_string());
         let lookup = |variable: &str| match variable {

@@ -297,7 +297,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) | StoreError::Timeout | StoreError::Contention => {
+            StoreError::Unavailable(_) | StoreError::Timeout | StoreError::Contention | StoreError::Keys(_) => {
                 Self::Unavailable(Box::new(error))
             }
             StoreError::Unstorable => Self::Invalid("A value cannot be stored.".to_owned()),
@@ -320,7 +320,7 @@ impl From<SetupError> for Failure {
     fn from(error: SetupError) -> Self {
         match error {
             SetupError::Secrets(_) => Self::Unavailable(Box::new(error)),
-            SetupError::Config(_) => Self::Internal(Box::new(error)),
+            SetupError::Config(_) | SetupError::Vault(_) => Self::Internal(Box::new(error)),
         }
     }
 }

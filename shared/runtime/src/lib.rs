@@ -29,6 +29,7 @@ mod named;
 mod origin;
 pub mod pages;
 pub mod patient;
+mod payloads;
 mod permit;
 mod proof;
 mod rate;

@@ -28,6 +28,7 @@ impl Secrets {
             link_key: Some(key(&path.join("link_key"), "link_key")?.into()),
             form_key: Some(key(&path.join("form_key"), "form_key")?.into()),
             factor_key: Some(key(&path.join("factor_key"), "factor_key")?.into()),
+            payload_key: Some(key(&path.join("payload_key"), "payload_key")?.into()),
             origin_keys: Vec::new(),
             smtp_password: None,
             saml_key: Some(

@@ -10,12 +10,14 @@ use crate::{Key, Secrets, SecretsError};
 const LINK_KEY: &str = "LINK_KEY";
 const FORM_KEY: &str = "FORM_KEY";
 const FACTOR_KEY: &str = "FACTOR_KEY";
+const PAYLOAD_KEY: &str = "PAYLOAD_KEY";
 const DATABASE_PASSWORD: &str = "DB_PASSWORD";
 const SMTP_PASSWORD: &str = "SMTP_PASSWORD";
 const SAML_KEY: &str = "SAML_SP_PRIVATE_KEY";
 
 /// The variables that hold secrets. Each can instead be given with `_FILE` and the name of a file.
-pub const VARIABLES: [&str; 6] = [LINK_KEY, FORM_KEY, FACTOR_KEY, DATABASE_PASSWORD, SMTP_PASSWORD, SAML_KEY];
+pub const VARIABLES: [&str; 7] =
+    [LINK_KEY, FORM_KEY, FACTOR_KEY, PAYLOAD_KEY, DATABASE_PASSWORD, SMTP_PASSWORD, SAML_KEY];
 
 /// Whether the environment means to give the keys. Then it must give all of them.
 pub(crate) fn gives_keys(lookup: &impl Fn(&str) -> Option<String>) -> bool {
@@ -34,6 +36,8 @@ impl Secrets {
             link_key: Some(key(lookup, LINK_KEY)?.into()),
             form_key: Some(key(lookup, FORM_KEY)?.into()),
             factor_key: Some(key(lookup, FACTOR_KEY)?.into()),
+            // A process that touches no payload has no need of it; one that does is told that it is missing.
+            payload_key: payload_key(lookup)?.map(Into::into),
             origin_keys: Vec::new(),
             smtp_password: smtp_password(lookup)?,
             saml_key: saml_key(lookup)?,
@@ -59,6 +63,12 @@ pub(crate) fn database_password(
 /// The password at the SMTP server, if one is set.
 pub(crate) fn smtp_password(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option<SecretString>, SecretsError> {
     secret(lookup, SMTP_PASSWORD)
+}
+
+/// The key that wraps the keys of patients, if one is set.
+pub(crate) fn payload_key(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option<Key>, SecretsError> {
+    let text = value(lookup, PAYLOAD_KEY)?;
+    text.map(|text| Key::parse(&text).ok_or(SecretsError::NotAKey(PAYLOAD_KEY))).transpose()
 }
 
 /// The key for single sign-on, if one is set.

@@ -51,6 +51,7 @@ pub struct Secrets {
     pub(crate) link_key: Option<Keys>,
     pub(crate) form_key: Option<Keys>,
     pub(crate) factor_key: Option<Keys>,
+    pub(crate) payload_key: Option<Keys>,
     /// The password at the SMTP server, if mail is sent by one that asks for it.
     pub smtp_password: Option<SecretString>,
     /// What a proxy says to prove that a request came through it, and what it said before, if there is such a proxy.
@@ -73,5 +74,10 @@ impl Secrets {
     /// Encrypts the secrets of authenticators in the database.
     pub fn factor_key(&self) -> Result<&Keys, SecretsError> {
         self.factor_key.as_ref().ok_or(SecretsError::Missing("factor_key"))
+    }
+
+    /// Wraps the keys with which the payloads of patients are encrypted.
+    pub fn payload_key(&self) -> Result<&Keys, SecretsError> {
+        self.payload_key.as_ref().ok_or(SecretsError::Missing("payload_key"))
     }
 }

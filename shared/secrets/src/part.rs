@@ -16,12 +16,21 @@ pub enum Part {
     Mail,
     /// The key that signs requests for single sign-on.
     SingleSignOn,
+    /// The key that wraps the keys of patients.
+    Payloads,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Application, Self::Database, Self::Origin, Self::Factors, Self::Mail, Self::SingleSignOn];
+    pub const ALL: [Self; 7] = [
+        Self::Application,
+        Self::Database,
+        Self::Origin,
+        Self::Factors,
+        Self::Mail,
+        Self::SingleSignOn,
+        Self::Payloads,
+    ];
 
     /// The variable that names the part's secret in Secrets Manager. What is not named is in that of the application.
     #[must_use]
@@ -33,6 +42,7 @@ impl Part {
             Self::Factors => "FACTOR_SECRET_ARN",
             Self::Mail => "MAIL_SECRET_ARN",
             Self::SingleSignOn => "SAML_SECRET_ARN",
+            Self::Payloads => "PAYLOAD_SECRET_ARN",
         }
     }
 }

@@ -30,6 +30,10 @@ struct Document {
     factor_key_next: Option<SecretString>,
     #[serde(default)]
     factor_keys_earlier: Vec<SecretString>,
+    payload_key: Option<SecretString>,
+    payload_key_next: Option<SecretString>,
+    #[serde(default)]
+    payload_keys_earlier: Vec<SecretString>,
     origin_key: Option<SecretString>,
     origin_key_previous: Option<SecretString>,
     smtp_password: Option<SecretString>,
@@ -87,6 +91,7 @@ impl Secrets {
     /// Reads the text of such a secret.
     pub fn from_json(text: &str) -> Result<Self, SecretsError> {
         let document: Document = serde_json::from_str(text).map_err(|_| SecretsError::Shape)?;
+        let payloads = document.payload_key_next.iter().chain(&document.payload_keys_earlier);
         let factors = document.factor_key_next.iter().chain(&document.factor_keys_earlier);
         let origin_keys: Vec<_> = [document.origin_key, document.origin_key_previous].into_iter().flatten().collect();
         // It would let everybody through who says nothing.
@@ -107,6 +112,7 @@ impl Secrets {
                 "form_key",
             )?,
             factor_key: keys(document.factor_key.as_ref(), factors, "factor_key")?,
+            payload_key: keys(document.payload_key.as_ref(), payloads, "payload_key")?,
             origin_keys,
             smtp_password: document.smtp_password,
             saml_key: document.saml_key,
@@ -168,13 +174,16 @@ mod tests {
         assert!([one.link_key(), one.form_key(), one.factor_key()].into_iter().all(alone));
         let more = format!(
             r#""link_key_next":"{after}","link_key_previous":"{before}","form_key_previous":"{before}",
-               "factor_key_next":"{after}","factor_keys_earlier":["{before}","{before}"]"#
+               "factor_key_next":"{after}","factor_keys_earlier":["{before}","{before}"],
+               "payload_key":"{after}","payload_key_next":"{before}","payload_keys_earlier":["{after}"]"#
         );
         let secrets = with(&more).unwrap();
         let firsts = |keys: Result<&Keys, SecretsError>| keys.unwrap().others().map(|key| key[0]).collect::<Vec<_>>();
         assert_eq!(secrets.link_key().unwrap().expose(), &[1; 32]);
         assert_eq!((firsts(secrets.link_key()), firsts(secrets.form_key())), (vec![9, 8], vec![8]));
         assert_eq!(firsts(secrets.factor_key()), [9, 8, 8]);
+        assert_eq!(secrets.payload_key().unwrap().expose(), &[9; 32]);
+        assert_eq!(firsts(secrets.payload_key()), [8, 9]);
         for wrong in ["\"link_key_next\":\"x\"", "\"factor_keys_earlier\":[\"\"]"] {
             assert!(matches!(with(wrong), Err(SecretsError::NotAKey(_))), "{wrong}");
         }

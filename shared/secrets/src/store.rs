@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::cache::Cache;
-use crate::environment::{database_password, gives_keys, saml_key, smtp_password};
+use crate::environment::{database_password, gives_keys, payload_key, saml_key, smtp_password};
 use crate::{Part, Secrets, SecretsError, secrets_manager};
 use aws_sdk_secretsmanager::Client;
 
@@ -53,7 +53,9 @@ impl SecretStore {
             Some(path) if !gives_keys(&lookup) => {
                 let own = Secrets::from_directory(path, database_password(&lookup)?)?;
                 let saml_key = saml_key(&lookup)?.or_else(|| own.saml_key.clone());
-                Secrets { smtp_password: smtp_password(&lookup)?, saml_key, ..own }
+                // That of another host, whose vault this one uses.
+                let payload_key = payload_key(&lookup)?.map(Into::into).or(own.payload_key);
+                Secrets { smtp_password: smtp_password(&lookup)?, saml_key, payload_key, ..own }
             }
             _ => Secrets::from_environment(&lookup)?,
         };

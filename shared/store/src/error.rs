@@ -24,6 +24,9 @@ pub enum StoreError {
     /// A row holds something that this version does not understand.
     #[error("unexpected content of column {0}")]
     Corrupt(&'static str),
+    /// The keys with which payloads are encrypted cannot be had: nothing of them is read or written.
+    #[error("the keys of payloads cannot be had")]
+    Keys(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Any other refusal by the database: a defect of ours.
     #[error("the database refused the statement (SQLSTATE {0})")]
     Refused(String),

@@ -43,6 +43,7 @@ mod organization;
 mod page;
 mod passkey;
 mod patient;
+mod payloads;
 mod pool;
 mod practitioner;
 mod pushed_request;
@@ -127,6 +128,7 @@ pub use patient::{
     OrganizationRequest, Patient, PatientChange, PatientChanged, PatientClient, PatientFilter, PatientImport,
     PatientPage, TextFilter,
 };
+pub use payloads::{Encrypted, KeysError, PayloadKeys, encrypt_payloads};
 pub use pool::Store;
 pub use practitioner::{Practitioner, PractitionerAccount, PractitionerPage};
 pub use pushed_request::{Bound, NewPushedRequest, Push};

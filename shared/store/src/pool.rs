@@ -1,7 +1,7 @@
 //! The pool of connections: made once per process, connected when first used.
 
 use crate::{
-    ConfigError, DatabaseConfig, Logins, SslMode, StoreError,
+    ConfigError, DatabaseConfig, Logins, PayloadKeys, SslMode, StoreError,
     login::{ConnectAs, Renewed, is_refused},
     meter, tls,
 };
@@ -19,6 +19,7 @@ const RECYCLING: ManagerConfig = ManagerConfig { recycling_method: RecyclingMeth
 pub struct Store {
     pool: Pool,
     renewed: Option<Renewed>,
+    pub(crate) payload_keys: Option<Arc<dyn PayloadKeys>>,
 }
 
 impl Store {
@@ -45,7 +46,7 @@ impl Store {
             .recycle_timeout(Some(config.connect_timeout))
             .build()
             .map_err(|_| ConfigError::Invalid("DB_POOL_SIZE", "the pool cannot be built"))?;
-        Ok(Self { pool, renewed })
+        Ok(Self { pool, renewed, payload_keys: None })
     }
 
     /// A connection from the pool.

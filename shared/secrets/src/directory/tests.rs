@@ -29,7 +29,7 @@ fn the_first_start_makes_private_files() {
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort_unstable();
-    assert_eq!(names, ["factor_key", "form_key", "link_key", "saml_key.pem"], "no draft is left");
+    assert_eq!(names, ["factor_key", "form_key", "link_key", "payload_key", "saml_key.pem"], "no draft is left");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod read;
 mod search;
+mod statement;
 mod write;
 
 pub use read::{AuxiliaryRead, AuxiliaryResource};
@@ -18,4 +19,5 @@ WITH target AS MATERIALIZED (
 
 /// The columns of a resource `x` and its patient `p`, as [`read::resource`] takes them.
 const COLUMNS: &str = "x.id::text AS id, x.number, x.version, x.last_updated, x.source_id, x.patient_id,
-       concat_ws(' ', p.name_given, p.name_family) AS patient_name, x.content";
+       concat_ws(' ', p.name_given, p.name_family) AS patient_name, x.content, x.payload, x.scope_id,
+       uuid_send(p.payload_key) AS payload_key";

@@ -4,9 +4,11 @@ use super::{COLUMNS, TARGET};
 use crate::{
     Reader, Store, StoreError,
     observation::read::{PRACTITIONER_LAYERS, UNCONDITIONAL_LAYERS},
+    payloads::Raw,
 };
 use audit::{Context, RefusedBy};
 use jiff::Timestamp;
+use payload::Place;
 use std::sync::LazyLock;
 use tokio_postgres::{
     Row,
@@ -34,8 +36,8 @@ pub struct AuxiliaryResource {
     pub content: String,
 }
 
-/// A row with the columns of [`COLUMNS`].
-pub(super) fn resource(row: &Row) -> Result<AuxiliaryResource, StoreError> {
+/// The resource of a row with the columns of [`COLUMNS`], whose payload says this.
+pub(super) fn resource(row: &Row, content: String) -> Result<AuxiliaryResource, StoreError> {
     Ok(AuxiliaryResource {
         id: row.try_get("id")?,
         number: row.try_get("number")?,
@@ -44,8 +46,14 @@ pub(super) fn resource(row: &Row) -> Result<AuxiliaryResource, StoreError> {
         source: row.try_get("source_id")?,
         patient: row.try_get("patient_id")?,
         patient_name: row.try_get("patient_name")?,
-        content: row.try_get("content")?,
+        content,
     })
+}
+
+/// The payload of such a row.
+pub(super) fn raw(row: &Row) -> Result<Raw, StoreError> {
+    let (patient, scope, source) = (row.try_get("patient_id")?, row.try_get("scope_id")?, row.try_get("source_id")?);
+    Raw::of(row, Place::Auxiliary { patient, scope, source })
 }
 
 /// What came of a read.
@@ -115,11 +123,14 @@ impl Store {
         let types = [Type::JSONB, Type::TEXT, Type::INT4, Type::TEXT];
         let statement = client.prepare_typed_cached(text, &types).await?;
         let row = client.query_one(&statement, &[&Json(context), &id, &who(reader), &kind]).await?;
-        match row.try_get::<_, Option<&str>>("refused_by")? {
-            Some(refused) => {
-                RefusedBy::from_name(refused).map(AuxiliaryRead::Refused).ok_or(StoreError::Corrupt("refused_by"))
-            }
-            None => resource(&row).map(AuxiliaryRead::Found),
+        drop(client);
+        if let Some(refused) = row.try_get::<_, Option<&str>>("refused_by")? {
+            return RefusedBy::from_name(refused).map(AuxiliaryRead::Refused).ok_or(StoreError::Corrupt("refused_by"));
+        }
+        match self.opened_one(raw(&row)?).await? {
+            Some(text) => resource(&row, text).map(AuxiliaryRead::Found),
+            // Whose key was destroyed is no patient any more.
+            None => Ok(AuxiliaryRead::Refused(RefusedBy::NotFound)),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::{
     COLUMNS,
-    read::{AuxiliaryResource, resource},
+    read::{AuxiliaryResource, raw, resource},
 };
 use crate::{
     Filter, Reader, Store, StoreError,
@@ -181,12 +181,22 @@ impl Store {
                 return Ok(Err(layer));
             }
             page.more = row.try_get("more")?;
-            // One row of nulls stands for an empty page: the audit's half of the join.
-            if row.try_get::<_, Option<i64>>("number")?.is_some() {
-                page.rows.push(resource(row)?);
+        }
+        // One row of nulls stands for an empty page: the audit's half of the join.
+        let is_there = |row: &&Row| row.try_get::<_, Option<i64>>("number").is_ok_and(|number| number.is_some());
+        let rows: Vec<&Row> = rows.iter().filter(is_there).collect();
+        let payloads = rows.iter().map(|row| raw(row)).collect::<Result<Vec<_>, _>>()?;
+        for (row, text) in rows.iter().zip(self.opened(&payloads).await?) {
+            page.rows.extend(text.map(|text| resource(row, text)).transpose()?);
+        }
+        // What cannot be opened any more is passed over: a page without anything would be taken for the last one.
+        match rows.last().filter(|_| page.rows.is_empty() && page.more) {
+            None => Ok(Ok(page)),
+            Some(last) => {
+                let further = AuxiliaryQuery { after: Some(last.try_get("number")?), ..query.clone() };
+                Box::pin(self.search_auxiliary(context, &further)).await
             }
         }
-        Ok(Ok(page))
     }
 
     /// How many resources a search finds in all, and its audit record, in one statement.

@@ -4,18 +4,20 @@
 //! A trigger of the database keeps what a resource was before.
 
 use super::{
-    COLUMNS, TARGET,
-    read::{AuxiliaryResource, layers, resource, who},
+    read::{AuxiliaryResource, raw, resource, who},
+    statement,
 };
 use crate::{
     Reader, Store, StoreError, WhenRevoked,
-    observation::create::{FACTS, LOCK, granted_now, uploads_for},
+    observation::create::{FACTS, LOCK, uploads_for},
+    payloads::{key_id, sealed},
     refusal,
 };
 use audit::{Action, Context, RefusedBy, Target};
 use authz::{Actor, Layer, Permission, Principal, Refusal, Role, permit};
 use deadpool_postgres::Transaction;
-use std::sync::LazyLock;
+use payload::{KeyId, Place};
+use std::collections::BTreeMap;
 use tokio_postgres::types::{Json, Type};
 
 /// A resource to store.
@@ -73,91 +75,9 @@ pub enum AuxiliaryChange {
 /// What is to become of a resource, given what it is.
 pub type AuxiliaryUpsert<'a, E> = &'a (dyn Fn(&AuxiliaryResource) -> Result<ChangedContent, E> + Sync);
 
-const SOURCE: &str = "SELECT patient_id FROM fhir_source WHERE id = $1";
-
-/// What the audit tells of `x`: the organizations of the patient's for which the caller, `$2`, may upload.
-const ORGANIZATIONS: &str = "ARRAY(SELECT o.organization_id FROM patient_organization o
-             WHERE o.patient_id = x.patient_id
-               AND ($2::int IS NULL
-                    OR EXISTS (SELECT FROM organization_member m
-                                WHERE m.organization_id = o.organization_id AND m.practitioner_id = $2 AND m.role >= 'member'))
-             ORDER BY 1)";
-
-/// 1 audit context, 2 practitioner, 3 role. The audit has the id and the version, never the content.
-fn recorded(done: &str) -> String {
-    format!(
-        "{done}
-SELECT {COLUMNS},
-       audit_record($1 || jsonb_build_object('detail', jsonb_build_object('ids', jsonb_build_array(x.id), 'version', x.version)),
-                    'allowed', NULL, {ORGANIZATIONS}, '{{}}', ARRAY[x.patient_id], '{{}}', $3::text::member_role) AS event_id
-  FROM done x JOIN patient p ON p.id = x.patient_id"
-    )
-}
-
-/// 1 source, 2 scope, 3 id there.
-const PRESENT: &str = "SELECT id::text FROM auxiliary WHERE source_id = $1 AND scope_id = $2 AND upstream_id = $3";
-
-/// 4 patient, 5 scope, 6 source, 7 id there, 8 content, 9 whether it is there and may be changed. What came in meanwhile is not
-/// overwritten: nobody has judged that.
-static STORE: LazyLock<String> = LazyLock::new(|| {
-    recorded(
-        "
-WITH done AS (
-  INSERT INTO auxiliary (patient_id, scope_id, source_id, upstream_id, content) VALUES ($4, $5, $6, $7, $8)
-  ON CONFLICT (source_id, scope_id, upstream_id) DO UPDATE
-    SET version = auxiliary.version + 1, last_updated = clock_timestamp(), content = EXCLUDED.content
-    WHERE $9
-  RETURNING *
-)",
-    )
-});
-
-/// 4 number, 5 version, 6 content.
-static CHANGE: LazyLock<String> = LazyLock::new(|| {
-    recorded(
-        "
-WITH done AS (
-  UPDATE auxiliary SET version = version + 1, last_updated = clock_timestamp(), content = $6
-   WHERE number = $4 AND version = $5 RETURNING *
-)",
-    )
-});
-
-/// 4 number, 5 version.
-static DELETE: LazyLock<String> = LazyLock::new(|| {
-    recorded(
-        "
-WITH done AS (
-  DELETE FROM auxiliary WHERE number = $4 AND version = $5 RETURNING *
-)",
-    )
-});
-
-const PATIENT: &str = "
-SELECT a.patient_id FROM auxiliary a JOIN scope s ON s.id = a.scope_id
- WHERE a.id = $1::text::uuid AND s.system = 'http://hl7.org/fhir/resource-types' AND s.code = $2";
-
-/// A resource that is to be changed, and what decides whether it may be.
-fn current(reader: Reader) -> String {
-    let role = match reader {
-        Reader::Practitioner(_) => "(SELECT max(role)::text FROM permit)",
-        Reader::Patient(_) | Reader::Privileged => "NULL::text",
-    };
-    format!(
-        "{TARGET}{layers}
-SELECT v.refused_by, {role} AS role,
-       EXISTS (SELECT FROM target t JOIN consent_event e ON e.patient_id = t.patient_id AND e.scope_id = t.scope_id
-                WHERE e.decision = 'granted') AS ever_granted,
-       EXISTS (SELECT FROM target t WHERE {granted_now}) AS granted_now, {COLUMNS}
-  FROM verdict v
-  LEFT JOIN (target t JOIN auxiliary x ON x.number = t.id JOIN patient p ON p.id = x.patient_id) ON v.refused_by IS NULL",
-        layers = layers(reader),
-        granted_now = granted_now("t.patient_id", "t.scope_id")
-    )
-}
-
 /// Who writes, and by which setting.
 struct Writer<'a> {
+    store: &'a Store,
     context: &'a Context,
     actor: &'a Actor,
     when_revoked: Option<WhenRevoked>,
@@ -166,6 +86,8 @@ struct Writer<'a> {
 /// A resource that the caller may change.
 struct Current {
     resource: AuxiliaryResource,
+    scope: i32,
+    key: KeyId,
     role: Option<Role>,
 }
 
@@ -181,8 +103,8 @@ impl Store {
     ) -> Result<AuxiliaryUpload, StoreError> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
-        let writer = Writer { context, actor, when_revoked: Some(when_revoked) };
-        let statement = transaction.prepare_typed_cached(SOURCE, &[Type::INT4]).await?;
+        let writer = Writer { store: self, context, actor, when_revoked: Some(when_revoked) };
+        let statement = transaction.prepare_typed_cached(statement::SOURCE, &[Type::INT4]).await?;
         let found = transaction.query_opt(&statement, &[&new.source]).await?;
         let patient: Option<i32> = found.map(|row| row.try_get(0)).transpose()?;
         let outcome = match patient {
@@ -213,8 +135,8 @@ impl Store {
         expected: Option<&[i32]>,
         change: AuxiliaryUpsert<'_, E>,
     ) -> Result<Result<AuxiliaryChange, E>, StoreError> {
-        let writer = Writer { context, actor, when_revoked: Some(when_revoked) };
-        writer.alter(self, target, expected, Some(change)).await
+        let writer = Writer { store: self, context, actor, when_revoked: Some(when_revoked) };
+        writer.alter(target, expected, Some(change)).await
     }
 
     /// Deletes a resource, with its audit record, if the caller may.
@@ -225,8 +147,8 @@ impl Store {
         target: (&'static str, &str),
         expected: Option<&[i32]>,
     ) -> Result<AuxiliaryChange, StoreError> {
-        let writer = Writer { context, actor, when_revoked: None };
-        match writer.alter::<std::convert::Infallible>(self, target, expected, None).await? {
+        let writer = Writer { store: self, context, actor, when_revoked: None };
+        match writer.alter::<std::convert::Infallible>(target, expected, None).await? {
             Ok(outcome) => Ok(outcome),
             Err(never) => match never {},
         }
@@ -304,6 +226,11 @@ impl Writer<'_> {
                 return Ok(AuxiliaryUpload::Refused(refusal.layer));
             }
         }
+        let place = Place::Auxiliary { patient, scope, source: new.source };
+        let key = key_id(&facts)?.ok_or(StoreError::Corrupt("payload_key"))?;
+        let Some(payload) = self.sealed(transaction, key, place, new.content).await? else {
+            return Ok(AuxiliaryUpload::Refused(stranger(self.actor)));
+        };
         let action = if present.is_some() { Action::Update } else { self.context.action };
         let context = Context { action, ..self.context.clone() };
         let types = [
@@ -314,10 +241,10 @@ impl Writer<'_> {
             Type::INT4,
             Type::INT4,
             Type::TEXT,
-            Type::TEXT,
+            Type::BYTEA,
             Type::BOOL,
         ];
-        let statement = transaction.prepare_typed_cached(&STORE, &types).await?;
+        let statement = transaction.prepare_typed_cached(&statement::STORE, &types).await?;
         let row = transaction
             .query_opt(
                 &statement,
@@ -329,13 +256,26 @@ impl Writer<'_> {
                     &scope,
                     &new.source,
                     &new.upstream_id,
-                    &new.content,
+                    &payload,
                     &present.is_some(),
                 ],
             )
             .await?
             .ok_or(StoreError::Contention)?;
-        resource(&row).map(AuxiliaryUpload::Stored)
+        resource(&row, new.content.to_owned()).map(AuxiliaryUpload::Stored)
+    }
+
+    /// A text as it is stored; none for a patient whose key was destroyed.
+    async fn sealed(
+        &self,
+        transaction: &Transaction<'_>,
+        key: KeyId,
+        place: Place,
+        text: &str,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let (Place::Observation { patient, .. } | Place::Auxiliary { patient, .. }) = place;
+        let held = self.store.keys_to_seal(transaction, &BTreeMap::from([(key, patient)])).await?;
+        sealed(&held, key, place, text)
     }
 
     /// The id of what came from the source before under the same id.
@@ -346,7 +286,7 @@ impl Writer<'_> {
         new: &NewAuxiliary<'_>,
     ) -> Result<Option<String>, StoreError> {
         let types = [Type::INT4, Type::INT4, Type::TEXT];
-        let statement = transaction.prepare_typed_cached(PRESENT, &types).await?;
+        let statement = transaction.prepare_typed_cached(statement::PRESENT, &types).await?;
         let found = transaction.query_opt(&statement, &[&new.source, &scope, &new.upstream_id]).await?;
         Ok(found.map(|row| row.try_get(0)).transpose()?)
     }
@@ -358,17 +298,16 @@ impl Writer<'_> {
     /// Changes a resource, or deletes it.
     async fn alter<E>(
         &self,
-        store: &Store,
         target: (&'static str, &str),
         expected: Option<&[i32]>,
         change: Option<AuxiliaryUpsert<'_, E>>,
     ) -> Result<Result<AuxiliaryChange, E>, StoreError> {
         /// Somebody else can change it between the look and the change; then it is looked at again.
         const ATTEMPTS: usize = 4;
-        let mut client = store.connection().await?;
+        let mut client = self.store.connection().await?;
         for _ in 0..ATTEMPTS {
             let transaction = client.transaction().await?;
-            let statement = transaction.prepare_typed_cached(PATIENT, &[Type::TEXT, Type::TEXT]).await?;
+            let statement = transaction.prepare_typed_cached(statement::PATIENT, &[Type::TEXT, Type::TEXT]).await?;
             let found = transaction.query_opt(&statement, &[&target.1, &target.0]).await?;
             let patient: Option<i32> = found.map(|row| row.try_get(0)).transpose()?;
             let outcome = match patient {
@@ -433,7 +372,7 @@ impl Writer<'_> {
     ) -> Result<Result<Current, Refusal>, StoreError> {
         let reader = Reader::from(self.actor);
         let types = [Type::JSONB, Type::TEXT, Type::INT4, Type::TEXT];
-        let statement = transaction.prepare_typed_cached(&current(reader), &types).await?;
+        let statement = transaction.prepare_typed_cached(&statement::current(reader), &types).await?;
         let row = transaction.query_one(&statement, &[&Json(self.context), &id, &who(reader), &kind]).await?;
         if let Some(refused) = row.try_get::<_, Option<&str>>("refused_by")? {
             // Deleted meanwhile, it is as one that the caller may not see.
@@ -448,7 +387,12 @@ impl Writer<'_> {
         if !self.consented(row.try_get("ever_granted")?, row.try_get("granted_now")?) {
             return Ok(Err(Refusal::known(Layer::Consent)));
         }
-        Ok(Ok(Current { resource: resource(&row)?, role }))
+        // Whose key was destroyed is no patient any more.
+        let Some(text) = self.store.opened_one(raw(&row)?).await? else {
+            return Ok(Err(Refusal::concealed(Layer::Consent)));
+        };
+        let key = key_id(&row)?.ok_or(StoreError::Corrupt("payload_key"))?;
+        Ok(Ok(Current { resource: resource(&row, text)?, scope: row.try_get("scope_id")?, key, role }))
     }
 
     /// Makes the change: none when somebody else was faster.
@@ -463,15 +407,23 @@ impl Writer<'_> {
         let role = current.role.map(Role::name);
         let (number, version) = (current.resource.number, current.resource.version);
         let mut types = vec![Type::JSONB, Type::INT4, Type::TEXT, Type::INT8, Type::INT4];
-        let row = if let Some(ChangedContent { content: text, .. }) = becomes {
-            types.push(Type::TEXT);
-            let statement = transaction.prepare_typed_cached(&CHANGE, &types).await?;
-            transaction.query_opt(&statement, &[&audited, &practitioner, &role, &number, &version, &text]).await?
+        let (row, text) = if let Some(ChangedContent { content: text, .. }) = becomes {
+            let (patient, source) = (current.resource.patient, current.resource.source);
+            let place = Place::Auxiliary { patient, scope: current.scope, source };
+            let Some(payload) = self.sealed(transaction, current.key, place, &text).await? else { return Ok(None) };
+            types.push(Type::BYTEA);
+            let statement = transaction.prepare_typed_cached(&statement::CHANGE, &types).await?;
+            let changed = transaction
+                .query_opt(&statement, &[&audited, &practitioner, &role, &number, &version, &payload])
+                .await?;
+            (changed, text)
         } else {
-            let statement = transaction.prepare_typed_cached(&DELETE, &types).await?;
-            transaction.query_opt(&statement, &[&audited, &practitioner, &role, &number, &version]).await?
+            let statement = transaction.prepare_typed_cached(&statement::DELETE, &types).await?;
+            let deleted =
+                transaction.query_opt(&statement, &[&audited, &practitioner, &role, &number, &version]).await?;
+            (deleted, current.resource.content.clone())
         };
-        row.as_ref().map(resource).transpose()
+        row.map(|row| resource(&row, text)).transpose()
     }
 }
 

@@ -5,12 +5,17 @@
 //! the study's feed.
 
 use super::insert::{Accepted, insert};
-use crate::{Store, StoreError, meter, refusal};
+use crate::{
+    Store, StoreError, meter,
+    payloads::{key_id, sealed},
+    refusal,
+};
 use audit::{Context, RefusedBy, Target};
 use authz::{Actor, Layer, Permission, Principal, Role, permit};
 use deadpool_postgres::Transaction;
-use futures_util::future::try_join;
+use futures_util::future::try_join3;
 use jiff::Timestamp;
+use payload::{KeyId, Place};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
 use tokio_postgres::types::Type;
@@ -114,6 +119,7 @@ struct Facts {
     display: String,
     source_known: bool,
     user_id: Option<i32>,
+    key: Option<KeyId>,
     role: Option<Role>,
     ever_granted: bool,
     granted_now: bool,
@@ -144,7 +150,7 @@ pub(crate) fn granted_now(patient: &str, scope: &str) -> String {
 pub(crate) static FACTS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
-SELECT i.n, s.id AS scope_id, coalesce(s.text, '') AS display, l.user_id,
+SELECT i.n, s.id AS scope_id, coalesce(s.text, '') AS display, l.user_id, uuid_send(l.payload_key) AS payload_key,
        EXISTS (SELECT FROM data_source d WHERE d.id = i.data_source_id AND d.deleted_at IS NULL) AS source_known,
        (SELECT max(m.role)::text FROM patient_organization o
           JOIN organization_member m ON m.organization_id = o.organization_id
@@ -158,6 +164,9 @@ SELECT i.n, s.id AS scope_id, coalesce(s.text, '') AS display, l.user_id,
         granted_now = granted_now("i.patient_id", "s.id")
     )
 });
+
+/// As many ids as there are observations. Those of what is not stored are never used.
+const IDS: &str = "SELECT next_observation_id() FROM generate_series(1, $1)";
 
 const DUPLICATES: &str = "
 SELECT DISTINCT i.n
@@ -185,7 +194,7 @@ impl Store {
         let mut attempt = 1;
         loop {
             let transaction = client.transaction().await?;
-            let upload = Upload { context, actor, when_revoked, all_or_nothing, observations };
+            let upload = Upload { store: self, context, actor, when_revoked, all_or_nothing, observations };
             match upload.run(transaction, &render).await {
                 Err(StoreError::Duplicate(_) | StoreError::Contention) if attempt < ATTEMPTS => attempt += 1,
                 Err(StoreError::Duplicate(_)) => return Err(StoreError::Contention),
@@ -197,11 +206,22 @@ impl Store {
 
 /// One attempt at an upload.
 struct Upload<'a> {
+    store: &'a Store,
     context: &'a Context,
     actor: &'a Actor,
     when_revoked: WhenRevoked,
     all_or_nothing: bool,
     observations: &'a [NewObservation],
+}
+
+/// An observation that passed every layer.
+struct Passed<'a> {
+    position: usize,
+    id: i64,
+    scope: i32,
+    user: i32,
+    key: KeyId,
+    display: &'a str,
 }
 
 impl<'a> Upload<'a> {
@@ -211,9 +231,10 @@ impl<'a> Upload<'a> {
         render: &(impl Fn(usize, &str, i32) -> String + Sync),
     ) -> Result<Vec<UploadVerdict>, StoreError> {
         self.lock(&transaction).await?;
-        let (facts, duplicates) = try_join(self.facts(&transaction), self.duplicates(&transaction)).await?;
+        let (facts, duplicates, ids) =
+            try_join3(self.facts(&transaction), self.duplicates(&transaction), self.ids(&transaction)).await?;
         let mut verdicts = Vec::with_capacity(self.observations.len());
-        let mut accepted = Vec::with_capacity(self.observations.len());
+        let mut passed = Vec::with_capacity(self.observations.len());
         let mut claimed = HashSet::new();
         let mut role = None;
         for (position, observation) in self.observations.iter().enumerate() {
@@ -224,21 +245,27 @@ impl<'a> Upload<'a> {
                 Ok(_) if duplicates.contains(&position) || !claim(&mut claimed, observation) => {
                     UploadVerdict::Duplicate
                 }
-                Ok((scope_id, user_id)) => {
-                    let content = render(position, &facts.display, user_id);
-                    accepted.push(Accepted { position, scope_id, content, observation });
+                Ok((scope, user)) => {
+                    let id = *ids.get(position).ok_or(StoreError::Corrupt("id"))?;
+                    let key = facts.key.ok_or(StoreError::Corrupt("payload_key"))?;
+                    passed.push(Passed { position, id, scope, user, key, display: &facts.display });
                     UploadVerdict::NotStored
                 }
             });
         }
-        let complete = accepted.len() == self.observations.len();
-        if !accepted.is_empty() && (complete || !self.all_or_nothing) {
+        let is_whole = |count: usize| count == self.observations.len() || !self.all_or_nothing;
+        let accepted = if is_whole(passed.len()) {
+            self.encrypted(&transaction, &passed, render, &mut verdicts).await?
+        } else {
+            Vec::new()
+        };
+        if !accepted.is_empty() && is_whole(accepted.len()) {
             let practitioner = self.actor.practitioner().map(|id| id.0);
             let mut places = insert(&transaction, self.context, practitioner, &accepted, role).await?;
             for (number, one) in accepted.into_iter().enumerate() {
-                let (id, last_updated) = places.remove(&number).ok_or(StoreError::Corrupt("n"))?;
+                let last_updated = places.remove(&number).ok_or(StoreError::Corrupt("n"))?;
                 if let Some(verdict) = verdicts.get_mut(one.position) {
-                    let source = one.observation.source;
+                    let (id, source) = (one.id, one.observation.source);
                     *verdict = UploadVerdict::Stored(Stored { id, last_updated, source, content: one.content });
                 }
             }
@@ -249,6 +276,44 @@ impl<'a> Upload<'a> {
             verdicts.iter().filter(|verdict| matches!(verdict, UploadVerdict::Stored(_))).count(),
         );
         Ok(verdicts)
+    }
+
+    /// What passed, encrypted. Whose key was destroyed is no patient any more.
+    async fn encrypted(
+        &self,
+        transaction: &Transaction<'_>,
+        passed: &[Passed<'_>],
+        render: &(impl Fn(usize, &str, i32) -> String + Sync),
+        verdicts: &mut [UploadVerdict],
+    ) -> Result<Vec<Accepted<'a>>, StoreError> {
+        if passed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let of = |one: &Passed<'_>| self.observations.get(one.position).ok_or(StoreError::Corrupt("n"));
+        let patients = passed.iter().map(|one| Ok((one.key, of(one)?.patient)));
+        let patients = patients.collect::<Result<BTreeMap<_, _>, StoreError>>()?;
+        let held = self.store.keys_to_seal(transaction, &patients).await?;
+        let mut accepted = Vec::with_capacity(passed.len());
+        for one in passed {
+            let observation = of(one)?;
+            let content = render(one.position, one.display, one.user);
+            let place = Place::Observation { patient: observation.patient, id: one.id };
+            if let Some(payload) = sealed(&held, one.key, place, &content)? {
+                let (position, id, scope_id) = (one.position, one.id, one.scope);
+                accepted.push(Accepted { position, scope_id, id, content, payload, observation });
+            } else if let Some(verdict) = verdicts.get_mut(one.position) {
+                *verdict = UploadVerdict::Refused(Layer::Organization);
+            }
+        }
+        Ok(accepted)
+    }
+
+    /// An id for each of the observations.
+    async fn ids(&self, transaction: &Transaction<'_>) -> Result<Vec<i64>, StoreError> {
+        let count = i32::try_from(self.observations.len()).map_err(|_| StoreError::Unstorable)?;
+        let statement = transaction.prepare_typed_cached(IDS, &[Type::INT4]).await?;
+        let rows = transaction.query(&statement, &[&count]).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
     async fn lock(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
@@ -288,6 +353,7 @@ impl<'a> Upload<'a> {
                     display: row.try_get("display")?,
                     source_known: row.try_get("source_known")?,
                     user_id: row.try_get("user_id")?,
+                    key: key_id(&row)?,
                     role: role.map_err(|_| StoreError::Corrupt("role"))?,
                     ever_granted: row.try_get("ever_granted")?,
                     granted_now: row.try_get("granted_now")?,

@@ -13,7 +13,10 @@ use tokio_postgres::types::{Json, Type};
 pub(super) struct Accepted<'a> {
     pub(super) position: usize,
     pub(super) scope_id: i32,
+    pub(super) id: i64,
+    /// As it is answered with, and as it is stored.
     pub(super) content: String,
+    pub(super) payload: Vec<u8>,
     pub(super) observation: &'a NewObservation,
 }
 
@@ -23,13 +26,13 @@ const INSERT: &str = "
 WITH moment AS MATERIALIZED (
   SELECT clock_timestamp() AS at
 ), numbered AS MATERIALIZED (
-  SELECT next_observation_id() AS id, i.*
-    FROM unnest($2::int[], $3::int[], $4::int[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::text[], $9::bigint[],
-                $15::int[])
-      AS i(patient_id, scope_id, data_source_id, status, effective_start, effective_end, content, n, source_id)
+  SELECT i.*
+    FROM unnest($2::int[], $3::int[], $4::int[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::bytea[], $9::bigint[],
+                $15::int[], $16::bigint[])
+      AS i(patient_id, scope_id, data_source_id, status, effective_start, effective_end, payload, n, source_id, id)
 ), stored AS (
-  INSERT INTO observation (id, patient_id, scope_id, data_source_id, status, last_updated, effective_start, effective_end, content, source_id)
-  SELECT id, patient_id, scope_id, data_source_id, status, at, effective_start, effective_end, content, source_id
+  INSERT INTO observation (id, patient_id, scope_id, data_source_id, status, last_updated, effective_start, effective_end, payload, source_id)
+  SELECT id, patient_id, scope_id, data_source_id, status, at, effective_start, effective_end, payload, source_id
     FROM numbered CROSS JOIN moment
 ), identified AS (
   INSERT INTO observation_identifier (patient_id, value, system, observation_id)
@@ -37,7 +40,7 @@ WITH moment AS MATERIALIZED (
     FROM numbered JOIN unnest($10::bigint[], $11::text[], $12::text[]) AS i(n, system, value) ON i.n = numbered.n
    ORDER BY 1, 2, 3
 )
-SELECT numbered.n, numbered.id, moment.at, a.event_id
+SELECT numbered.n, moment.at, a.event_id
   FROM (SELECT audit_record($1, 'allowed', NULL,
                             ARRAY(SELECT DISTINCT o.organization_id
                                     FROM (SELECT DISTINCT patient_id FROM numbered) n
@@ -49,14 +52,14 @@ SELECT numbered.n, numbered.id, moment.at, a.event_id
                             ARRAY(SELECT DISTINCT patient_id FROM numbered), ARRAY(SELECT id FROM numbered), $13::text::member_role) AS event_id) a
  CROSS JOIN moment CROSS JOIN numbered";
 
-/// Stores what is accepted: for each, by its place among them, its id and when it was stored.
+/// Stores what is accepted: for each, by its place among them, when it was stored.
 pub(super) async fn insert(
     transaction: &Transaction<'_>,
     context: &Context,
     practitioner: Option<i32>,
     accepted: &[Accepted<'_>],
     role: Option<Role>,
-) -> Result<HashMap<usize, (i64, Timestamp)>, StoreError> {
+) -> Result<HashMap<usize, Timestamp>, StoreError> {
     let column =
         |value: fn(&NewObservation) -> i32| -> Vec<i32> { accepted.iter().map(|one| value(one.observation)).collect() };
     let time = |value: fn(&NewObservation) -> Timestamp| -> Vec<Timestamp> {
@@ -64,7 +67,8 @@ pub(super) async fn insert(
     };
     let scopes: Vec<i32> = accepted.iter().map(|one| one.scope_id).collect();
     let statuses: Vec<&str> = accepted.iter().map(|one| one.observation.status.as_str()).collect();
-    let contents: Vec<&str> = accepted.iter().map(|one| one.content.as_str()).collect();
+    let payloads: Vec<&[u8]> = accepted.iter().map(|one| one.payload.as_slice()).collect();
+    let ids: Vec<i64> = accepted.iter().map(|one| one.id).collect();
     let brought_by: Vec<Option<i32>> = accepted.iter().map(|one| one.observation.source).collect();
     let numbers: Vec<i64> = (0_i64..).zip(accepted).map(|(number, _)| number).collect();
     let mut identified = Vec::new();
@@ -88,7 +92,7 @@ pub(super) async fn insert(
                 Type::TEXT_ARRAY,
                 Type::TIMESTAMPTZ_ARRAY,
                 Type::TIMESTAMPTZ_ARRAY,
-                Type::TEXT_ARRAY,
+                Type::BYTEA_ARRAY,
                 Type::INT8_ARRAY,
                 Type::INT8_ARRAY,
                 Type::TEXT_ARRAY,
@@ -96,6 +100,7 @@ pub(super) async fn insert(
                 Type::TEXT,
                 Type::INT4,
                 Type::INT4_ARRAY,
+                Type::INT8_ARRAY,
             ],
         )
         .await?;
@@ -110,7 +115,7 @@ pub(super) async fn insert(
                 &statuses,
                 &time(|o| o.effective_start),
                 &time(|o| o.effective_end),
-                &contents,
+                &payloads,
                 &numbers,
                 &identified,
                 &systems,
@@ -118,6 +123,7 @@ pub(super) async fn insert(
                 &role.map(Role::name),
                 &practitioner,
                 &brought_by,
+                &ids,
             ],
         )
         .await;
@@ -130,7 +136,7 @@ pub(super) async fn insert(
         .map(|row| {
             let number: i64 = row.try_get(0)?;
             let number = usize::try_from(number).map_err(|_| StoreError::Corrupt("n"))?;
-            Ok((number, (row.try_get(1)?, row.try_get(2)?)))
+            Ok((number, row.try_get(1)?))
         })
         .collect()
 }

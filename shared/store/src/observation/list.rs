@@ -5,10 +5,10 @@
 use super::{
     query::{ObservationQuery, Reader},
     read, search,
-    search::Found,
+    search::{Found, Unopened, found},
     statement::PARAMETERS,
 };
-use crate::{Store, StoreError, meter};
+use crate::{Store, StoreError, meter, payloads::Raw};
 use audit::{Context, RefusedBy};
 use authz::Layer;
 use futures_util::future::try_join;
@@ -55,7 +55,7 @@ pub struct NamedObservationPage {
 fn with_names(statement: &str) -> String {
     format!(
         "
-SELECT s.*, o.patient_id, p.name_family, p.name_given, p.user_id, o.scope_id, c.system, c.code, c.text
+SELECT s.*, p.name_family, p.name_given, p.user_id, o.scope_id, c.system, c.code, c.text
   FROM ({statement}) s
   LEFT JOIN (observation o JOIN patient p ON p.id = o.patient_id JOIN scope c ON c.id = o.scope_id) ON o.id = s.id
  ORDER BY s.last_updated DESC, s.id DESC"
@@ -70,22 +70,24 @@ impl Store {
         context: &Context,
         query: &ObservationQuery,
     ) -> Result<Result<NamedObservationPage, Layer>, StoreError> {
-        let client = self.connection().await?;
-        let values = search::Values::new(context, query).counting_as_lists_do();
-        let text = with_names(&search::page_text(query));
-        let page = async {
-            let statement = client.prepare_typed_cached(&text, &PARAMETERS).await?;
-            Ok(client.query(&statement, &values.parameters()).await?)
+        let (rows, total) = {
+            let client = self.connection().await?;
+            let values = search::Values::new(context, query).counting_as_lists_do();
+            let text = with_names(&search::page_text(query));
+            let page = async {
+                let statement = client.prepare_typed_cached(&text, &PARAMETERS).await?;
+                Ok(client.query(&statement, &values.parameters()).await?)
+            };
+            try_join(page, search::count(&client, query, &values)).await?
         };
-        let (rows, total) = try_join(page, search::count(&client, query, &values)).await?;
         let mut page = NamedObservationPage::default();
         for row in &rows {
             if let Some(refused) = row.try_get::<_, Option<&str>>("refused_by")? {
                 return Ok(Err(Layer::from_name(refused).ok_or(StoreError::Corrupt("refused_by"))?));
             }
             page.more = row.try_get("more")?;
-            page.rows.extend(named(row)?);
         }
+        page.rows = self.named(&rows).await?;
         meter::observations_read(page.rows.len());
         Ok(total.map(|total| NamedObservationPage { total, ..page }))
     }
@@ -104,22 +106,34 @@ impl Store {
         if let Some(refused) = row.try_get::<_, Option<&str>>("refused_by")? {
             return Ok(Err(RefusedBy::from_name(refused).ok_or(StoreError::Corrupt("refused_by"))?));
         }
+        drop(client);
+        // Whose key was destroyed is no patient any more.
+        let Some(named) = self.named(&[row]).await?.pop() else { return Ok(Err(RefusedBy::NotFound)) };
         meter::observations_read(1);
-        Ok(Ok(named(&row)?.ok_or(StoreError::Corrupt("id"))?))
+        Ok(Ok(named))
+    }
+
+    /// The observations of rows, of which one may hold none.
+    async fn named(&self, rows: &[Row]) -> Result<Vec<NamedObservation>, StoreError> {
+        let mut unopened = Vec::with_capacity(rows.len());
+        let mut raw = Vec::with_capacity(rows.len());
+        for row in rows {
+            if row.try_get::<_, Option<i64>>("id")?.is_some() {
+                let one = found(row)?;
+                raw.push(Raw::of(row, one.place)?);
+                unopened.push((row, one));
+            }
+        }
+        let opened = self.opened(&raw).await?.into_iter();
+        let named = unopened.into_iter().zip(opened).filter_map(|((row, one), text)| Some(named(row, one, text?)));
+        named.collect()
     }
 }
 
-/// The observation of a row that may hold none.
-fn named(row: &Row) -> Result<Option<NamedObservation>, StoreError> {
-    let Some(id) = row.try_get("id")? else { return Ok(None) };
-    Ok(Some(NamedObservation {
-        found: Found {
-            id,
-            last_updated: row.try_get("last_updated")?,
-            effective_start: row.try_get("effective_start")?,
-            content: row.try_get("content")?,
-            source: row.try_get("source_id")?,
-        },
+/// The observation of a row.
+fn named(row: &Row, one: Unopened, content: String) -> Result<NamedObservation, StoreError> {
+    Ok(NamedObservation {
+        found: one.with(content),
         patient: row.try_get("patient_id")?,
         name_family: row.try_get("name_family")?,
         name_given: row.try_get("name_given")?,
@@ -128,5 +142,5 @@ fn named(row: &Row) -> Result<Option<NamedObservation>, StoreError> {
         system: row.try_get("system")?,
         code: row.try_get("code")?,
         text: row.try_get("text")?,
-    }))
+    })
 }

@@ -1,7 +1,10 @@
 //! Reading one observation by its id.
 
-use super::{query::Reader, search::Found};
-use crate::{Store, StoreError, meter};
+use super::{
+    query::Reader,
+    search::{Found, found},
+};
+use crate::{Store, StoreError, meter, payloads::Raw};
 use audit::{Context, RefusedBy};
 use std::sync::LazyLock;
 use tokio_postgres::types::{Json, Type};
@@ -46,7 +49,7 @@ pub(crate) const PRACTITIONER_LAYERS: &str = "permit AS MATERIALIZED (
 
 /// The audit with the verdict, and the content only when all layers allow.
 const PRACTITIONER_READ: &str = "
-SELECT a.event_id, a.refused_by, o.id, o.last_updated, o.effective_start, o.content, o.source_id
+SELECT a.event_id, a.refused_by, o.id, o.last_updated, o.effective_start, o.content, o.payload, o.patient_id, o.source_id
   FROM (SELECT v.refused_by,
                audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
                             ARRAY(SELECT DISTINCT organization_id FROM permit),
@@ -67,7 +70,7 @@ pub(crate) const UNCONDITIONAL_LAYERS: &str = "verdict AS MATERIALIZED (
 
 /// The same without the permit.
 const UNCONDITIONAL_READ: &str = "
-SELECT a.event_id, a.refused_by, o.id, o.last_updated, o.effective_start, o.content, o.source_id
+SELECT a.event_id, a.refused_by, o.id, o.last_updated, o.effective_start, o.content, o.payload, o.patient_id, o.source_id
   FROM (SELECT v.refused_by,
                audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
                             '{}', '{}', ARRAY(SELECT patient_id FROM target), ARRAY(SELECT id FROM target)) AS event_id
@@ -103,13 +106,13 @@ impl Store {
             let reason = RefusedBy::from_name(refused).ok_or(StoreError::Corrupt("refused_by"))?;
             return Ok(ReadOutcome::Refused(reason));
         }
+        let found = found(&row)?;
+        drop(client);
+        // Whose key was destroyed is no patient any more.
+        let Some(found) = self.opened_one(Raw::of(&row, found.place)?).await?.map(|text| found.with(text)) else {
+            return Ok(ReadOutcome::Refused(RefusedBy::NotFound));
+        };
         meter::observations_read(1);
-        Ok(ReadOutcome::Found(Found {
-            id: row.try_get(2)?,
-            last_updated: row.try_get(3)?,
-            effective_start: row.try_get(4)?,
-            content: row.try_get(5)?,
-            source: row.try_get(6)?,
-        }))
+        Ok(ReadOutcome::Found(found))
     }
 }

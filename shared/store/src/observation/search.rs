@@ -1,17 +1,21 @@
 //! Searching observations.
 
 use super::{
-    query::{BroughtBy, Column, Filter, ObservationQuery, PageSize, Reader},
+    query::{BroughtBy, Column, Filter, ObservationQuery, Order, PageSize, Reader},
     statement::{PARAMETERS, Source, Times, count_statement, page_statement},
 };
-use crate::{ALL, COUNTED, Store, StoreError, meter};
+use crate::{ALL, COUNTED, Store, StoreError, meter, payloads::Raw};
 use audit::Context;
 use authz::Layer;
 use deadpool_postgres::Client;
 use futures_util::future::try_join;
 use jiff::Timestamp;
+use payload::Place;
 use std::borrow::Cow;
-use tokio_postgres::types::{Json, ToSql};
+use tokio_postgres::{
+    Row,
+    types::{Json, ToSql},
+};
 
 /// One observation as stored.
 #[derive(Clone, Debug)]
@@ -26,6 +30,33 @@ pub struct Found {
     pub source: Option<i32>,
     /// The FHIR resource without `resourceType`, `id` and `meta`, as JSON text.
     pub content: String,
+}
+
+/// An observation whose payload is not opened yet.
+pub(super) struct Unopened {
+    found: Found,
+    pub(super) place: Place,
+}
+
+impl Unopened {
+    pub(super) fn with(self, content: String) -> Found {
+        Found { content, ..self.found }
+    }
+}
+
+/// The observation of a row.
+pub(super) fn found(row: &Row) -> Result<Unopened, StoreError> {
+    let id = row.try_get("id")?;
+    Ok(Unopened {
+        found: Found {
+            id,
+            last_updated: row.try_get("last_updated")?,
+            effective_start: row.try_get("effective_start")?,
+            source: row.try_get("source_id")?,
+            content: String::new(),
+        },
+        place: Place::Observation { patient: row.try_get("patient_id")?, id },
+    })
 }
 
 /// A page of a search.
@@ -49,16 +80,67 @@ impl Store {
         query: &ObservationQuery,
         with_total: bool,
     ) -> Result<Result<ObservationPage, Layer>, StoreError> {
+        let (rows, total) = {
+            let client = self.connection().await?;
+            let values = Values::new(context, query);
+            try_join(page(&client, query, &values), async {
+                if with_total { count(&client, query, &values).await.map(Some) } else { Ok(None) }
+            })
+            .await?
+        };
+        let (rows, total) = match (rows, total) {
+            (Err(layer), _) | (_, Some(Err(layer))) => return Ok(Err(layer)),
+            (Ok(rows), total) => (rows, total.and_then(Result::ok)),
+        };
+        let (mut page, last) = self.page_of(&rows, query.order).await?;
+        page.total = total;
+        // What cannot be opened any more is passed over: a page without anything would be taken for the last one.
+        match last.filter(|_| page.rows.is_empty() && page.more) {
+            None => Ok(Ok(page)),
+            Some(last) => {
+                let further = ObservationQuery { after: Some(last), ..query.clone() };
+                let further = Box::pin(self.search_observations(context, &further, false)).await?;
+                Ok(further.map(|page| ObservationPage { total, ..page }))
+            }
+        }
+    }
+
+    /// Whether a search finds something. No payload is opened.
+    pub async fn finds_observations(&self, context: &Context, query: &ObservationQuery) -> Result<bool, StoreError> {
         let client = self.connection().await?;
-        let values = Values::new(context, query);
-        let (page, total) = try_join(page(&client, query, &values), async {
-            if with_total { count(&client, query, &values).await.map(Some) } else { Ok(None) }
-        })
-        .await?;
-        Ok(match (page, total) {
-            (Err(layer), _) | (_, Some(Err(layer))) => Err(layer),
-            (Ok(page), total) => Ok(ObservationPage { total: total.and_then(Result::ok), ..page }),
-        })
+        let rows = page(&client, query, &Values::new(context, query)).await?;
+        // A layer that refuses shows nothing.
+        let Ok(rows) = rows else { return Ok(false) };
+        let first = rows.first().map(|row| row.try_get::<_, Option<i64>>("id")).transpose()?;
+        Ok(first.flatten().is_some())
+    }
+
+    /// The observations of rows.
+    async fn page_of(
+        &self,
+        rows: &[Row],
+        order: Order,
+    ) -> Result<(ObservationPage, Option<(Timestamp, i64)>), StoreError> {
+        let more = rows.first().map(|row| row.try_get("more")).transpose()?.unwrap_or_default();
+        let mut unopened = Vec::with_capacity(rows.len());
+        let mut raw = Vec::with_capacity(rows.len());
+        for row in rows {
+            // One row of nulls stands for an empty page: the audit's half of the join.
+            if row.try_get::<_, Option<i64>>("id")?.is_some() {
+                let one = found(row)?;
+                raw.push(Raw::of(row, one.place)?);
+                unopened.push(one);
+            }
+        }
+        let last = unopened.last().map(|one| match order.column() {
+            Column::LastUpdated => (one.found.last_updated, one.found.id),
+            Column::EffectiveStart => (one.found.effective_start, one.found.id),
+        });
+        let opened = self.opened(&raw).await?;
+        let rows: Vec<Found> =
+            unopened.into_iter().zip(opened).filter_map(|(one, text)| Some(one.with(text?))).collect();
+        meter::observations_read(rows.len());
+        Ok((ObservationPage { rows, more, total: None }, last))
     }
 
     /// How many observations a search finds in all, and its audit record, in one statement.
@@ -72,32 +154,18 @@ impl Store {
     }
 }
 
+/// The rows of a page, or the layer that refuses.
 async fn page(
     client: &Client,
     query: &ObservationQuery,
     values: &Values<'_>,
-) -> Result<Result<ObservationPage, Layer>, StoreError> {
+) -> Result<Result<Vec<Row>, Layer>, StoreError> {
     let statement = client.prepare_typed_cached(&page_text(query), &PARAMETERS).await?;
     let rows = client.query(&statement, &values.parameters()).await?;
-    let mut page = ObservationPage { rows: Vec::with_capacity(rows.len()), ..ObservationPage::default() };
-    for row in &rows {
-        if let Some(refused) = row.try_get::<_, Option<&str>>(1)? {
-            return Ok(Err(layer(refused)?));
-        }
-        page.more = row.try_get(2)?;
-        // One row of nulls stands for an empty page: the audit's half of the join.
-        if let Some(id) = row.try_get(3)? {
-            page.rows.push(Found {
-                id,
-                last_updated: row.try_get(4)?,
-                effective_start: row.try_get(5)?,
-                content: row.try_get(6)?,
-                source: row.try_get(7)?,
-            });
-        }
+    match rows.first().map(|row| row.try_get::<_, Option<&str>>("refused_by")).transpose()?.flatten() {
+        Some(refused) => Ok(Err(layer(refused)?)),
+        None => Ok(Ok(rows)),
     }
-    meter::observations_read(page.rows.len());
-    Ok(Ok(page))
 }
 
 /// The statement for a page of a query.
