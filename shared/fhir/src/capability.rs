@@ -49,11 +49,12 @@ pub fn statement(base_url: &str, version: &str, date: &str) -> String {
 fn resources() -> Vec<Value> {
     let mapped = [
         resource("AuditEvent", &["read", "search-type"], AUDIT_EVENT_PARAMETERS),
+        resource("Consent", &["read"], &[]),
         resource("Device", &["read", "search-type"], DIRECTORY_PARAMETERS),
         resource("Group", &["read", "search-type"], GROUP_PARAMETERS),
         resource("Observation", &["create", "read", "search-type"], OBSERVATION_PARAMETERS),
         resource("Organization", &["read", "search-type"], DIRECTORY_PARAMETERS),
-        resource("Patient", &["read", "search-type"], PATIENT_PARAMETERS),
+        with_everything(resource("Patient", &["read", "search-type"], PATIENT_PARAMETERS)),
         resource("Practitioner", &["read", "search-type"], DIRECTORY_PARAMETERS),
     ];
     let kept = TYPES.map(|kind| resource(kind, &KEPT_INTERACTIONS, AUXILIARY_PARAMETERS));
@@ -78,6 +79,16 @@ fn security(base_url: &str) -> Value {
     })
 }
 
+/// The same type with the operation that gives all resources of one.
+fn with_everything(mut patient: Value) -> Value {
+    patient["operation"] = json!([{
+        "name": "everything",
+        "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+        "documentation": "Takes _type, _since and _count, and pages as searches do. A practitioner gets what is consented to.",
+    }]);
+    patient
+}
+
 fn resource(resource_type: &str, interactions: &[&str], parameters: &[Parameter]) -> Value {
     let interactions: Vec<Value> = interactions.iter().map(|code| json!({ "code": code })).collect();
     let parameters: Vec<Value> = COMMON_PARAMETERS
@@ -85,10 +96,10 @@ fn resource(resource_type: &str, interactions: &[&str], parameters: &[Parameter]
         .chain(parameters)
         .map(|parameter| json!({ "name": parameter.name, "type": parameter.kind }))
         .collect();
-    json!({
-        "type": resource_type,
-        "interaction": interactions,
-        "versioning": "versioned",
-        "searchParam": parameters,
-    })
+    let mut resource = json!({ "type": resource_type, "interaction": interactions, "versioning": "versioned" });
+    // What is not searched has no parameters; FHIR has no empty lists.
+    if interactions.iter().any(|interaction| interaction["code"] == "search-type") {
+        resource["searchParam"] = parameters.into();
+    }
+    resource
 }

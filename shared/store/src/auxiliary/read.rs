@@ -35,7 +35,7 @@ pub struct AuxiliaryResource {
 }
 
 /// A row with the columns of [`COLUMNS`].
-pub(super) fn resource(row: &Row) -> Result<AuxiliaryResource, StoreError> {
+pub(crate) fn resource(row: &Row) -> Result<AuxiliaryResource, StoreError> {
     Ok(AuxiliaryResource {
         id: row.try_get("id")?,
         number: row.try_get("number")?,
