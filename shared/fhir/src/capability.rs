@@ -49,7 +49,8 @@ pub fn statement(base_url: &str, version: &str, date: &str) -> String {
 fn resources() -> Vec<Value> {
     let mapped = [
         resource("AuditEvent", &["read", "search-type"], AUDIT_EVENT_PARAMETERS),
-        resource("Consent", &["read"], &[]),
+        // What is only read has no parameters, and FHIR has no empty lists.
+        json!({ "type": "Consent", "interaction": [{ "code": "read" }], "versioning": "versioned" }),
         resource("Device", &["read", "search-type"], DIRECTORY_PARAMETERS),
         resource("Group", &["read", "search-type"], GROUP_PARAMETERS),
         resource("Observation", &["create", "read", "search-type"], OBSERVATION_PARAMETERS),
@@ -81,11 +82,14 @@ fn security(base_url: &str) -> Value {
 
 /// The same type with the operation that gives all resources of one.
 fn with_everything(mut patient: Value) -> Value {
-    patient["operation"] = json!([{
+    let operation = json!([{
         "name": "everything",
         "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
         "documentation": "Takes _type, _since and _count, and pages as searches do. A practitioner gets what is consented to.",
     }]);
+    if let Some(members) = patient.as_object_mut() {
+        members.insert("operation".to_owned(), operation);
+    }
     patient
 }
 
@@ -96,10 +100,10 @@ fn resource(resource_type: &str, interactions: &[&str], parameters: &[Parameter]
         .chain(parameters)
         .map(|parameter| json!({ "name": parameter.name, "type": parameter.kind }))
         .collect();
-    let mut resource = json!({ "type": resource_type, "interaction": interactions, "versioning": "versioned" });
-    // What is not searched has no parameters; FHIR has no empty lists.
-    if interactions.iter().any(|interaction| interaction["code"] == "search-type") {
-        resource["searchParam"] = parameters.into();
-    }
-    resource
+    json!({
+        "type": resource_type,
+        "interaction": interactions,
+        "versioning": "versioned",
+        "searchParam": parameters,
+    })
 }

@@ -7,7 +7,7 @@ use crate::json::Object;
 use crate::resource::reference;
 use crate::{SOURCE, USER_ID_SYSTEM, datetime};
 
-/// The actions of R5's RESTful API (<https://hl7.org/fhir/R5/codesystem-restful-interaction.html>).
+/// The actions of R5's REST interface (<https://hl7.org/fhir/R5/codesystem-restful-interaction.html>).
 const INTERACTION: &str = "http://hl7.org/fhir/restful-interaction";
 
 const CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/consentcategorycodes";
@@ -36,10 +36,8 @@ pub struct Consent<'a> {
     pub text: &'a str,
     /// Whether the study may have the data.
     pub permits: bool,
-    /// Whether data may be read by id.
-    pub reads: bool,
-    /// Whether data may be searched.
-    pub searches: bool,
+    /// What may be done with them: codes of R5's interactions.
+    pub actions: Vec<&'static str>,
     /// The account of who decided on behalf of the patient, and the reference of the patient's authorization.
     pub on_behalf: Option<(i32, &'a str)>,
     /// Whether the decision counts; another may have taken its place.
@@ -97,10 +95,10 @@ impl Consent<'_> {
             .finish();
         let recipient = concept(&Object::new().string("system", PARTICIPATION).string("code", "IRCP").finish());
         let actor = Object::new().raw("role", &recipient).raw("reference", &study).finish();
-        let actions: Vec<String> = [(self.reads, "read"), (self.searches, "search-type")]
-            .into_iter()
-            .filter(|(may, _)| *may)
-            .map(|(_, code)| concept(&Object::new().string("system", INTERACTION).string("code", code).finish()))
+        let actions: Vec<String> = self
+            .actions
+            .iter()
+            .map(|code| concept(&Object::new().string("system", INTERACTION).string("code", code).finish()))
             .collect();
         let data = Object::new()
             .string("system", self.system)

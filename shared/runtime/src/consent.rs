@@ -16,8 +16,11 @@ pub fn resource(record: &ConsentRecord) -> fhir::consent::Consent<'_> {
         code: &record.code,
         text: &record.text,
         permits: record.decision == ConsentDecision::Granted,
-        reads: record.actions.contains('r'),
-        searches: record.actions.contains('s'),
+        actions: [('r', "read"), ('s', "search-type")]
+            .into_iter()
+            .filter(|(letter, _)| record.actions.contains(*letter))
+            .map(|(_, code)| code)
+            .collect(),
         on_behalf: record.authorization_reference.as_deref().map(|reference| (record.decided_by, reference)),
         in_force: record.in_force,
     }

@@ -67,6 +67,8 @@ fn it_says_what_we_serve() {
     expected.sort_unstable();
     assert_eq!(types, expected);
     for resource in resources() {
+        let operation = &resource["operation"][0];
+        assert_eq!(operation["name"] == "everything", resource["type"] == "Patient");
         let creates = resource["interaction"].to_string().contains("create");
         let kept = resource["type"].as_str().is_some_and(|name| TYPES.contains(&name));
         assert_eq!(creates, kept || resource["type"] == "Observation");
