@@ -174,7 +174,7 @@ class Functions(unittest.TestCase):
                     found.setdefault("secret", set()).add(name)
             has_place = "PAYLOAD_KEYS" in properties.get("Environment", {}).get("Variables", {})
             self.assertEqual(has_place, name in found.get("dynamodb:BatchGetItem", set()), name)
-        reads = {"FhirAuxiliaryRead", "FhirAuxiliarySearch", "FhirObservationRead", "FhirObservationSearch", "Observations"}
+        reads = {"FhirAuxiliaryRead", "FhirAuxiliarySearch", "FhirObservationRead", "FhirObservationSearch", "FhirPatientEverything", "Observations"}
         writes = {"FhirAuxiliaryWrite", "FhirBundle", "FhirImport", "FhirObservationCreate", "PayloadsEncrypt"}
         self.assertEqual(found, {"dynamodb:BatchGetItem": reads | writes, "dynamodb:PutItem": writes, "secret": reads | writes})
 

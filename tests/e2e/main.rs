@@ -50,6 +50,7 @@ mod directories;
 mod dpop;
 mod end_of_time;
 mod enrolment_races;
+mod everything;
 mod exposure;
 mod faults;
 mod fhir_import;

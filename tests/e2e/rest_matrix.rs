@@ -75,6 +75,7 @@ pub fn path(route: &Route) -> String {
         _ if name(route) == "DELETE /api/v1/data_sources/{id}" => "70006",
         _ if under("/api/v1/data_sources") => "70001",
         Some("Observation") => "60001",
+        Some("Consent") => "1",
         // What is read is the one that can be invited; what is deleted is needed by nobody.
         Some("clients") => {
             if route.method == "DELETE" {
@@ -104,7 +105,12 @@ pub fn path(route: &Route) -> String {
         _ if route.path.starts_with("/api/v1/organizations") => "20003",
         _ => "40001",
     };
-    let path = route.path.replace("{id}", id).replace("{invitation}", "101").replace("{type}", "QuestionnaireResponse");
+    let path = route
+        .path
+        .replace("{id}", id)
+        .replace("{invitation}", "101")
+        .replace("{type}", "QuestionnaireResponse")
+        .replace("{operation}", "$everything");
     match (route.method.as_str(), path.rsplit('/').next()) {
         ("GET", Some("AuditEvent" | "Observation" | "QuestionnaireResponse")) => format!("{path}?patient=40001"),
         ("GET", Some("global_lookup")) => format!("{path}?email=ll_patient_peter%40example.com"),

@@ -156,6 +156,9 @@ def read_and_search(check: Check, statement: dict) -> None:
     for user in check.jhe.demo["users"]:
         for entry in statement["rest"][0]["resource"]:
             kind = entry["type"]
+            if "searchParam" not in entry:
+                # What is only read by its id is found by $everything.
+                continue
             for path in searches(kind):
                 resources = check.walk(user, with_query(path, "_count=1"))
                 for query in ("_summary=count", "_total=accurate", "_id=99999", "_count=1000&favourite=1"):
@@ -169,10 +172,25 @@ def read_and_search(check: Check, statement: dict) -> None:
             check.ask(user, "GET", f"/FHIR/R5/{kind}/abc", 404)
 
 
+def everything(check: Check) -> None:
+    """Every user asks for everything of every patient, whole and in pages, and reads each resource by its URL."""
+    for user in check.jhe.demo["users"]:
+        for patient in PATIENTS:
+            path = f"/FHIR/R5/Patient/{patient}/$everything"
+            page = check.ask(user, "GET", f"{path}?_count=1000", (200, 404))
+            if page["resourceType"] != "Bundle":
+                continue
+            resources = [entry["resource"] for entry in page["entry"]]
+            check.report(f"{user} {path} in pages", [] if check.walk(user, f"{path}?_count=9")[:50] == resources[:50] else ["they differ"])
+            for resource in resources:
+                read = check.ask(user, "GET", f"/FHIR/R5/{resource['resourceType']}/{resource['id']}", 200)
+                check.report(f"{user} {resource['resourceType']}/{resource['id']}: read and found", [] if read == resource else ["they differ"])
+
+
 def declared(check: Check, statement: dict) -> None:
     """What the capability statement says is offered is offered: each search parameter, strictly."""
     for entry in statement["rest"][0]["resource"]:
-        for parameter in entry["searchParam"]:
+        for parameter in entry.get("searchParam", []):
             value = SAMPLES_BY_NAME.get(parameter["name"], SAMPLES[parameter["type"]])
             query = {parameter["name"]: value}
             if entry["type"] == "Observation" and parameter["name"] in ("identifier", "date"):
@@ -344,10 +362,11 @@ def main() -> int:
         uploads(check)
         of_any_code(check)
         read_and_search(check, statement)
+        everything(check)
         declared(check, statement)
         refusals(check)
         # Resources that are kept as they come are as valid as their source sent them.
-        expected = {"CapabilityStatement", "OperationOutcome", "Bundle", "Observation"} | DIRECTORY
+        expected = {"CapabilityStatement", "OperationOutcome", "Bundle", "Consent", "Observation"} | DIRECTORY
         check.report("every type was seen", [f"never seen: {kind}" for kind in sorted(expected - check.types)])
     print(f"{check.passed} passed, {check.failed} failed")
     return 1 if check.failed else 0

@@ -137,6 +137,7 @@ FHIR = [
     Step("fhir-patient-search-post", 200, found(40001)),
     Step("fhir-patient-search-lower", 200, found(40001)),
     Step("fhir-patient-read", 200, resource("Patient", 40001)),
+    Step("fhir-consent-read", 200, lambda a, v: a.json["resourceType"] == "Consent" and a.json["decision"] == "permit"),
     Step("fhir-group-search", 200, found(30001, 30002)),
     Step("fhir-group-read", 200, resource("Group", 30001)),
     Step("fhir-device-search", 200, found(*range(70001, 70007))),
@@ -154,6 +155,7 @@ FHIR = [
     ),
     Step("fhir-auxiliary-read", 200, lambda a, v: a.json["id"] == v["auxiliary"]),
     Step("fhir-auxiliary-search", 200, lambda a, v: a.ids() == {v["auxiliary"]}),
+    Step("fhir-patient-everything", 200, lambda a, v: {"40001", v["observation"], v["second"], v["auxiliary"]} < a.ids()),
     Step(
         "fhir-audit-event-search",
         200,

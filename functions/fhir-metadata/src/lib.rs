@@ -9,7 +9,7 @@ pub const FUNCTION: Function = Function::new("fhir-metadata", Protocol::Fhir, Ne
 });
 
 /// When this statement last changed in substance.
-const DATE: &str = "2026-11-21";
+const DATE: &str = "2026-11-23";
 
 fn handle(app: &App) -> Response {
     let base = format!("{}/FHIR/R5", app.settings.site_url);

@@ -49,11 +49,13 @@ pub fn statement(base_url: &str, version: &str, date: &str) -> String {
 fn resources() -> Vec<Value> {
     let mapped = [
         resource("AuditEvent", &["read", "search-type"], AUDIT_EVENT_PARAMETERS),
+        // What is only read has no parameters, and FHIR has no empty lists.
+        json!({ "type": "Consent", "interaction": [{ "code": "read" }], "versioning": "versioned" }),
         resource("Device", &["read", "search-type"], DIRECTORY_PARAMETERS),
         resource("Group", &["read", "search-type"], GROUP_PARAMETERS),
         resource("Observation", &["create", "read", "search-type"], OBSERVATION_PARAMETERS),
         resource("Organization", &["read", "search-type"], DIRECTORY_PARAMETERS),
-        resource("Patient", &["read", "search-type"], PATIENT_PARAMETERS),
+        with_everything(resource("Patient", &["read", "search-type"], PATIENT_PARAMETERS)),
         resource("Practitioner", &["read", "search-type"], DIRECTORY_PARAMETERS),
     ];
     let kept = TYPES.map(|kind| resource(kind, &KEPT_INTERACTIONS, AUXILIARY_PARAMETERS));
@@ -76,6 +78,19 @@ fn security(base_url: &str) -> Value {
             { "url": "token", "valueUri": format!("{origin}/o/token/") },
         ]}],
     })
+}
+
+/// The same type with the operation that gives all resources of one.
+fn with_everything(mut patient: Value) -> Value {
+    let operation = json!([{
+        "name": "everything",
+        "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+        "documentation": "Takes _type, _since and _count, and pages as searches do. A practitioner gets what is consented to.",
+    }]);
+    if let Some(members) = patient.as_object_mut() {
+        members.insert("operation".to_owned(), operation);
+    }
+    patient
 }
 
 fn resource(resource_type: &str, interactions: &[&str], parameters: &[Parameter]) -> Value {

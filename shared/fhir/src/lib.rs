@@ -7,6 +7,7 @@ pub mod audit_event;
 pub mod auxiliary;
 pub mod bundle;
 pub mod capability;
+pub mod consent;
 pub mod cursor;
 mod datetime;
 pub mod device;

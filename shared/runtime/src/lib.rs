@@ -12,6 +12,7 @@ pub mod auxiliary;
 pub mod browser;
 pub mod ceremony;
 pub mod client;
+pub mod consent;
 pub mod cors;
 mod database;
 pub mod directory;
@@ -57,6 +58,7 @@ pub use rate::RateLimit;
 pub use request::{Request, RequestParts};
 pub use response::{
     Response, empty, html, json, no_content, protect, read_response, record_response, redirect, text_json,
+    version_response,
 };
 pub use scheduled::{Occasion, Scheduled};
 pub use secrets::Part;

@@ -24,7 +24,8 @@ const REST: [(&str, &str); 14] = [
 ];
 
 /// The resource types of FHIR routes that have functions of their own.
-const FHIR: [&str; 7] = ["AuditEvent", "Device", "Group", "Observation", "Organization", "Patient", "Practitioner"];
+const FHIR: [&str; 8] =
+    ["AuditEvent", "Consent", "Device", "Group", "Observation", "Organization", "Patient", "Practitioner"];
 
 impl Request {
     /// What is done: a search that is sent by POST is a search.

@@ -1,6 +1,10 @@
 //! The consent ledger: decisions are appended; the present and the past are read from it.
 
 mod read;
+mod record;
+
+pub use record::ConsentRecord;
+pub(crate) use record::{CONSENT, known_to};
 
 use crate::{DataSource, Named, Patient, Scope, Store, StoreError, study::status};
 use audit::{Context, RefusedBy};

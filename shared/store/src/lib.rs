@@ -25,6 +25,7 @@ mod dpop;
 mod drill;
 mod enrolment;
 mod error;
+mod everything;
 mod exposure;
 mod factor;
 mod fhir_source;
@@ -81,8 +82,8 @@ pub use client::{
 };
 pub use config::{ConfigError, DatabaseConfig, SslMode};
 pub use consent::{
-    ConsentChange, ConsentDecision, ConsentEvent, ConsentFacts, ConsentHistory, ConsentOutcome, ConsentState,
-    DecidedBy, ScopeState, StudyConsents,
+    ConsentChange, ConsentDecision, ConsentEvent, ConsentFacts, ConsentHistory, ConsentOutcome, ConsentRecord,
+    ConsentState, DecidedBy, ScopeState, StudyConsents,
 };
 pub use containment::{AccountName, Containment, Incident, Measure, contain};
 pub use data_source::{DataSource, Scope, SourceParts};
@@ -91,6 +92,7 @@ pub use directory::{DirectoryFilter, DirectoryPage};
 pub use drill::{AccessCase, Turn, access_cases, take_turn};
 pub use enrolment::Enrolment;
 pub use error::StoreError;
+pub use everything::{EverythingAfter, EverythingPage, EverythingQuery, EverythingRow};
 pub use exposure::{Exposure, ExposureContact, ExposureQuery};
 pub use factor::{Authenticator, Factor, FirstStep, NewAuthenticator, NewChallenge, Removal};
 pub use fhir_source::{FhirSource, FhirSourceChange, SourceChanged};

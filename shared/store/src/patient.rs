@@ -78,22 +78,36 @@ pub struct NewPatient {
     pub identifiers: Vec<(String, String)>,
 }
 
-/// A patient's record as one JSON object; `p` is the patient, `$1` the practitioner, `$2` the patient who asks, `$3`
-/// whether the reader is privileged. Only the organizations that the reader may see are listed.
-pub(crate) const RECORD: &str = "
-jsonb_build_object(
+/// What is of the patient `p` alone.
+macro_rules! person {
+    () => {
+        "
   'id', p.id, 'user_id', p.user_id, 'family', p.name_family, 'given', p.name_given, 'birth_date', p.birth_date,
   'phone', p.telecom_phone, 'email', p.telecom_email, 'last_updated', p.last_updated,
   'identifiers', coalesce((SELECT jsonb_agg(jsonb_build_object('id', i.id, 'system', i.system, 'value', i.value) ORDER BY i.id)
-                             FROM patient_identifier i WHERE i.patient_id = p.id), '[]'),
+                             FROM patient_identifier i WHERE i.patient_id = p.id), '[]')"
+    };
+}
+
+/// A patient's record as one JSON object without organizations; `p` is the patient. FHIR's resource is made of it.
+pub(crate) const PERSON: &str = concat!("jsonb_build_object(", person!(), ", 'organizations', '[]'::jsonb)");
+
+/// A patient's record as one JSON object; `p` is the patient, `$1` the practitioner, `$2` the patient who asks, `$3`
+/// whether the reader is privileged. Only the organizations that the reader may see are listed.
+pub(crate) const RECORD: &str = concat!(
+    "
+jsonb_build_object(",
+    person!(),
+    ",
   'organizations', coalesce((SELECT jsonb_agg(jsonb_build_object('id', o.id, 'name', o.name, 'type', o.type, 'partOf', o.part_of,
                                        'currentUserRole', CASE WHEN $3 THEN 'super_user' ELSE m.role::text END,
                                        'lastUpdated', o.last_updated) ORDER BY o.id)
                                FROM patient_organization po JOIN organization o ON o.id = po.organization_id
                                LEFT JOIN organization_member m ON m.organization_id = o.id AND m.practitioner_id = $1
-                              WHERE po.patient_id = p.id AND ($3 OR m.role IS NOT NULL OR p.id = $2)), '[]'))";
+                              WHERE po.patient_id = p.id AND ($3 OR m.role IS NOT NULL OR p.id = $2)), '[]'))"
+);
 
-/// The same fields, for reading the JSON of [`RECORD`].
+/// The same fields, for reading the JSON of [`RECORD`] and of [`PERSON`].
 #[derive(Deserialize)]
 pub(crate) struct Record {
     id: i32,

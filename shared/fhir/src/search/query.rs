@@ -55,6 +55,11 @@ impl Query {
         if self.page.take(name, value, self.handling)? { Ok(()) } else { self.unknown(name) }
     }
 
+    /// Takes what is no parameter here, whatever it is elsewhere: ignored, or refused.
+    pub(super) fn foreign(&self, name: &str) -> Result<(), Rejection> {
+        self.unknown(name)
+    }
+
     fn unknown(&self, name: &str) -> Result<(), Rejection> {
         let shown = quotable(name).unwrap_or("(a name that is not plain)");
         if self.has_modifier(name) {

@@ -33,7 +33,7 @@ fn every_parameter_it_lists_is_accepted() {
     let mut listed = 0;
     for resource in resources() {
         let resource_type = resource["type"].as_str().unwrap();
-        for parameter in resource["searchParam"].as_array().unwrap() {
+        for parameter in resource["searchParam"].as_array().into_iter().flatten() {
             let name = parameter["name"].as_str().unwrap();
             let value = match (name, parameter["type"].as_str().unwrap()) {
                 ("action", _) => "R",
@@ -62,11 +62,13 @@ fn it_says_what_we_serve() {
     assert!(text.contains("https://h.example/o/authorize/") && text.contains("https://h.example/o/token/"));
     let types: Vec<Value> = resources().iter().map(|resource| resource["type"].clone()).collect();
     let mut expected =
-        ["AuditEvent", "Device", "Group", "Observation", "Organization", "Patient", "Practitioner"].to_vec();
+        ["AuditEvent", "Consent", "Device", "Group", "Observation", "Organization", "Patient", "Practitioner"].to_vec();
     expected.extend(TYPES);
     expected.sort_unstable();
     assert_eq!(types, expected);
     for resource in resources() {
+        let operation = &resource["operation"][0];
+        assert_eq!(operation["name"] == "everything", resource["type"] == "Patient");
         let creates = resource["interaction"].to_string().contains("create");
         let kept = resource["type"].as_str().is_some_and(|name| TYPES.contains(&name));
         assert_eq!(creates, kept || resource["type"] == "Observation");

@@ -1,6 +1,6 @@
 //! Resources that are kept as they come: of one patient and one scope, by the same rule as observations.
 
-mod read;
+pub(crate) mod read;
 mod search;
 mod statement;
 mod write;

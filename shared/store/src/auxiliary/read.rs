@@ -37,7 +37,7 @@ pub struct AuxiliaryResource {
 }
 
 /// The resource of a row with the columns of [`COLUMNS`], whose payload says this.
-pub(super) fn resource(row: &Row, content: String) -> Result<AuxiliaryResource, StoreError> {
+pub(crate) fn resource(row: &Row, content: String) -> Result<AuxiliaryResource, StoreError> {
     Ok(AuxiliaryResource {
         id: row.try_get("id")?,
         number: row.try_get("number")?,
@@ -51,7 +51,7 @@ pub(super) fn resource(row: &Row, content: String) -> Result<AuxiliaryResource, 
 }
 
 /// The payload of such a row.
-pub(super) fn raw(row: &Row) -> Result<Raw, StoreError> {
+pub(crate) fn raw(row: &Row) -> Result<Raw, StoreError> {
     let (patient, scope, source) = (row.try_get("patient_id")?, row.try_get("scope_id")?, row.try_get("source_id")?);
     Raw::of(row, Place::Auxiliary { patient, scope, source })
 }

@@ -4,7 +4,7 @@ pub(crate) mod create;
 mod insert;
 pub(crate) mod lanes;
 mod list;
-mod query;
+pub(crate) mod query;
 pub(crate) mod read;
 mod search;
 mod statement;

@@ -122,7 +122,7 @@ impl PageSize {
     }
 
     /// One more than the largest page of the class: the extra row tells that there is a next page.
-    pub(super) const fn limit(self) -> u16 {
+    pub(crate) const fn limit(self) -> u16 {
         match self {
             Self::Small => 21,
             Self::Medium => 101,
@@ -158,7 +158,7 @@ impl Default for Filter {
 }
 
 /// 0001-01-01: before every time that an observation can have.
-pub(super) fn earliest() -> Timestamp {
+pub(crate) fn earliest() -> Timestamp {
     Timestamp::constant(-62_135_596_800, 0)
 }
 
