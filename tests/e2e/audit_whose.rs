@@ -267,6 +267,7 @@ async fn a_search_that_nothing_is_consented_for_is_of_the_organization_whose_pat
         "Observation?patient=40001&code=https://w3id.org/openmhealth|omh:blood-glucose:4.0&_summary=count",
         "Observation?patient=40001&_id=60003",
         "QuestionnaireResponse?patient=40001",
+        "Patient?_id=40001&family=Nobody",
     ] {
         let end = world.audit_end().await;
         let (status, bundle) = world.get("viewer_victor", &format!("/FHIR/R5/{query}")).await;

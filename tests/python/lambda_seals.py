@@ -1,6 +1,7 @@
 """The functions that seal and check the audit, under the Lambda runtime, with the key in KMS and the seals in S3 under Object Lock;
 and a proof, checked by the script that strangers get."""
 
+import base64
 import json
 import os
 import subprocess
@@ -169,3 +170,14 @@ def proofs(jhe: Path, place: Place, check: Check) -> None:
         for what, document in wrong.items():
             check(f"with {what} it is no proof", document != proof and not holds(document), document)
         check("with another key it is no proof", not holds(proof, theirs), proof)
+        secret = Path(directory, "theirs.key")
+        secret.write_bytes(private)
+
+        def by_them(changed: dict) -> dict:
+            """The same, of a seal that they signed."""
+            text = json.dumps({**head, **changed}, separators=(",", ":"))
+            made = subprocess.run(["openssl", "dgst", "-sha384", "-sign", secret], input=text.encode(), capture_output=True, check=True)
+            return {**proof, "seal": {"head": text, "signature": base64.b64encode(made.stdout).decode()}}
+
+        check("who trusts their key believes their seal", holds(by_them({}), theirs), proof)
+        check("a seal of another form is none", not holds(by_them({"form": "jhe-audit-seal/2"}), theirs), head)

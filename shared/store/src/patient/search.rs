@@ -252,7 +252,8 @@ WITH verdict AS MATERIALIZED (
   SELECT id FROM page WHERE (SELECT refused_by FROM verdict) IS NULL ORDER BY id LIMIT $17 OFFSET $23
 ), through AS MATERIALIZED (
   SELECT DISTINCT m.organization_id, m.role
-    FROM shown s JOIN patient_organization o ON o.patient_id = s.id
+    FROM (SELECT id FROM shown UNION SELECT unnest($5::int[]) WHERE (SELECT refused_by FROM verdict) IS NULL) s
+    JOIN patient_organization o ON o.patient_id = s.id
     JOIN organization_member m ON m.organization_id = o.organization_id AND m.practitioner_id = $1
 )
 SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $17 + $23 AS more,
