@@ -187,9 +187,9 @@ async fn what_was_stored_in_the_clear_is_encrypted_in_batches_and_reads_the_same
         world.app.encrypt_payloads(&owner, Duration::ZERO, patience).await.expect("run").expect("a vault")
     };
     assert_eq!(run(Duration::ZERO).await, Encrypted { rows: 0, is_complete: false });
-    assert_eq!(run(Duration::from_secs(60)).await, Encrypted { rows: 450, is_complete: true });
+    assert_eq!(run(Duration::from_mins(1)).await, Encrypted { rows: 450, is_complete: true });
     assert_eq!((count("content").await, count("payload").await), (0, 459));
-    assert_eq!(run(Duration::from_secs(60)).await, Encrypted { rows: 0, is_complete: true });
+    assert_eq!(run(Duration::from_mins(1)).await, Encrypted { rows: 0, is_complete: true });
     let (_, last) = world.get("admin", "/FHIR/R5/Observation?patient=40001&_count=1").await;
     assert_eq!(last["entry"][0]["resource"]["n"], 450, "{last}");
 }
@@ -219,7 +219,7 @@ async fn rows_in_the_clear_are_read_until_they_are_encrypted() {
     let world = World::new().await;
     let before: Vec<Value> = in_the_clear(&world).await;
     let again: Vec<Value> = {
-        let ran = world.app.encrypt_payloads(&world.owner_config(), Duration::ZERO, Duration::from_secs(60)).await;
+        let ran = world.app.encrypt_payloads(&world.owner_config(), Duration::ZERO, Duration::from_mins(1)).await;
         assert_eq!(ran.expect("run"), Some(Encrypted { rows: 9, is_complete: true }));
         let mut read = Vec::new();
         for one in &before {
@@ -272,7 +272,7 @@ async fn resources_and_their_versions_are_encrypted() {
     }
     assert_eq!(ids(&world.get("ll_patient_peter", SOURCE).await.1).len(), 1);
     let ran =
-        world.app.encrypt_payloads(&world.owner_config(), Duration::ZERO, Duration::from_secs(60)).await.expect("run");
+        world.app.encrypt_payloads(&world.owner_config(), Duration::ZERO, Duration::from_mins(1)).await.expect("run");
     assert_eq!(ran, Some(Encrypted { rows: 2, is_complete: true }));
     assert_eq!(world.rows_with("unheard-of").await, 0);
     assert_eq!(world.get("ll_patient_peter", &one).await.1["status"], "completed");

@@ -59,12 +59,12 @@ impl World {
     pub async fn rows_with(&self, word: &str) -> i64 {
         let tables = "SELECT c.oid::regclass::text FROM pg_class c
                        WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace";
-        let hex = word.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
         let mut found = 0;
         for table in self.sql(tables).await {
             let table: String = table.get(0);
             let counts = format!(
-                "SELECT count(*) FROM {table} t WHERE strpos(t::text, '{word}') > 0 OR strpos(t::text, '{hex}') > 0"
+                "SELECT count(*) FROM {table} t
+                  WHERE strpos(t::text, '{word}') > 0 OR strpos(t::text, encode(convert_to('{word}', 'UTF8'), 'hex')) > 0"
             );
             found += self.count(&counts).await;
         }

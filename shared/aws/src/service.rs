@@ -14,7 +14,7 @@ use http_body_util::{BodyExt as _, Limited};
 use serde::Deserialize;
 use std::{error::Error, time::Duration, time::SystemTime};
 
-/// A larger answer is none of such a service: DynamoDB's are 16 MB at most.
+/// A larger answer is none of such a service: those of `DynamoDB` are 16 MB at most.
 const LARGEST: usize = 20 * 1024 * 1024;
 
 /// The service did not do it.

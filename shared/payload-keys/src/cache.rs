@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_key_is_known_for_a_while_and_then_not_in_memory() {
-        let cache = Cache::new(Duration::from_secs(300));
+        let cache = Cache::new(Duration::from_mins(5));
         let key = Arc::new(PatientKey::new(&[1; 32]).unwrap());
         let began = Instant::now();
         cache.keep(id(1), &Held::Key(Arc::clone(&key)), began);
@@ -69,14 +69,14 @@ mod tests {
         assert_eq!((known(0), known(299)), (2, 2));
         assert_eq!(Arc::strong_count(&key), 2);
         // Somebody else's key is asked for.
-        cache.known(&BTreeSet::from([id(9)]), began + Duration::from_secs(300));
+        cache.known(&BTreeSet::from([id(9)]), began + Duration::from_mins(5));
         assert_eq!(Arc::strong_count(&key), 1);
         assert_eq!(known(0), 0);
     }
 
     #[test]
     fn no_more_than_so_many_are_known() {
-        let cache = Cache::new(Duration::from_secs(300));
+        let cache = Cache::new(Duration::from_mins(5));
         let now = Instant::now();
         for number in 0..=u32::try_from(MOST).unwrap() {
             cache.keep(id(number), &Held::Destroyed, now);
@@ -90,7 +90,7 @@ mod tests {
         let none = Cache::new(Duration::ZERO);
         none.keep(id(1), &Held::Destroyed, now);
         assert_eq!(none.known.lock().unwrap().len(), 0);
-        let cache = Cache::new(Duration::from_secs(300));
+        let cache = Cache::new(Duration::from_mins(5));
         cache.keep(id(1), &Held::Destroyed, now);
         cache.forget(id(1));
         assert_eq!(cache.known(&BTreeSet::from([id(1)]), now).len(), 0);

@@ -1,4 +1,4 @@
-//! The vault: the keys of patients, apart from the database and its backups. A table of DynamoDB, or a directory.
+//! The vault: the keys of patients, apart from the database and its backups. A table of `DynamoDB`, or a directory.
 //!
 //! Each key is kept wrapped with one key of the deployment, which is among its secrets: who has the vault alone has nothing. A
 //! key that was destroyed leaves a [`Tombstone`] in its place, so that it is never made again, and so that a database that comes
@@ -99,7 +99,7 @@ enum Entry {
 #[derive(Debug)]
 enum Place {
     Directory(Directory),
-    Table(Table),
+    Table(Box<Table>),
 }
 
 /// The vault, and what of it this process knows for a while.
@@ -127,7 +127,7 @@ impl Vault {
             (None, None) => return Ok(None),
             (None, Some(directory)) => Place::Directory(Directory::at(directory.join(DIRECTORY))),
             (Some(named), _) => match named.strip_prefix("dynamodb:") {
-                Some(name) => Place::Table(Table::open(name, &lookup)?),
+                Some(name) => Place::Table(Box::new(Table::open(name, &lookup)?)),
                 None if named.contains(':') => return Err(VaultError::Place),
                 None => Place::Directory(Directory::at(named)),
             },
@@ -178,7 +178,7 @@ impl Vault {
             match &self.place {
                 Place::Directory(directory) => directory.add(id, wrapped).await?,
                 Place::Table(table) => table.add(id, &wrapped).await?,
-            };
+            }
         }
         // Whoever was first: what is in the vault counts.
         self.held(ids, now).await
