@@ -64,6 +64,7 @@ async fn everything(world: &World) -> Vec<StatusCode> {
         "/FHIR/R5/Observation/60001",
         "/api/v1/observations?patient_id=40001",
         "/api/v1/observations/60001",
+        "/FHIR/R5/Patient/40001/$everything",
     ] {
         found.push(world.get("admin", path).await.0);
     }
@@ -149,6 +150,27 @@ async fn pages_go_on_behind_what_cannot_be_opened() {
     for sort in ["-_lastUpdated", "_lastUpdated", "-date", "date"] {
         assert_eq!(find(sort).await, left, "{sort}");
     }
+}
+
+#[tokio::test]
+async fn everything_of_a_patient_goes_on_behind_what_cannot_be_opened() {
+    let (world, _place) = OwnVault::world("0").await;
+    let types = async |path: &str| {
+        let (mut found, mut next) = (BTreeSet::new(), Some(path.to_owned()));
+        while let Some(path) = next {
+            let (status, bundle) = world.get("ll_patient_peter", &path).await;
+            assert_eq!(status, StatusCode::OK, "{bundle}");
+            let entries = bundle["entry"].as_array().into_iter().flatten();
+            found.extend(entries.map(|entry| entry["resource"]["resourceType"].as_str().expect("a type").to_owned()));
+            next = end_to_end::link(&world, &bundle, "next").map(str::to_owned);
+        }
+        found
+    };
+    let path = "/FHIR/R5/Patient/40001/$everything?_count=1";
+    assert!(types(path).await.is_superset(&["Patient", "Consent", "Observation"].map(str::to_owned).into()));
+    world.destroy_key(PETER).await;
+    assert_eq!(types(path).await, ["Patient", "Consent"].map(str::to_owned).into());
+    assert_eq!(types(&format!("{path}&_type=Observation")).await, BTreeSet::new());
 }
 
 /// Rows as the version before stored them, and their resources.
