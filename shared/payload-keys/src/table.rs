@@ -81,7 +81,9 @@ impl Table {
         let update = json!({
             "TableName": self.name,
             "Key": { "id": { "S": id.to_string() } },
-            "UpdateExpression": "REMOVE wrapped SET tombstone = :tombstone",
+            // `wrapped` is a word of the language of expressions.
+            "UpdateExpression": "REMOVE #wrapped SET tombstone = :tombstone",
+            "ExpressionAttributeNames": { "#wrapped": "wrapped" },
             "ConditionExpression": "attribute_not_exists(tombstone)",
             "ExpressionAttributeValues": { ":tombstone": { "S": text } },
         });

@@ -8,6 +8,7 @@ fn all() -> Vec<(&'static str, String)> {
         (LINK_KEY, key_text(1)),
         (FORM_KEY, key_text(2)),
         (FACTOR_KEY, key_text(3)),
+        (PAYLOAD_KEY, key_text(4)),
         (DATABASE_PASSWORD, "pw".to_owned()),
         (SMTP_PASSWORD, "pw-2".to_owned()),
         (SAML_KEY, "c\\nd".to_owned()),
@@ -20,6 +21,7 @@ fn variables_give_the_secrets() {
     assert_eq!(secrets.link_key().unwrap().expose(), &[1; 32]);
     assert_eq!(secrets.form_key().unwrap().expose(), &[2; 32]);
     assert_eq!(secrets.factor_key().unwrap().expose(), &[3; 32]);
+    assert_eq!(secrets.payload_key().unwrap().expose(), &[4; 32]);
     assert_eq!(secrets.database_password.unwrap().expose_secret(), "pw");
     assert_eq!(secrets.smtp_password.unwrap().expose_secret(), "pw-2");
     assert_eq!(secrets.saml_key.unwrap().expose_secret(), "c\nd");
@@ -49,6 +51,14 @@ fn a_missing_variable_is_named() {
     }
     let kept = all().into_iter().filter(|(name, _)| *name != DATABASE_PASSWORD);
     assert!(Secrets::from_environment(&lookup(kept)).unwrap().database_password.is_none());
+}
+
+/// Who touches no payload starts without the key that wraps; who asks for it is told.
+#[test]
+fn what_wraps_the_keys_of_patients_may_be_missing() {
+    let kept = all().into_iter().filter(|(name, _)| *name != PAYLOAD_KEY);
+    let secrets = Secrets::from_environment(&lookup(kept)).unwrap();
+    assert!(matches!(secrets.payload_key(), Err(SecretsError::Missing("payload_key"))));
 }
 
 #[test]
