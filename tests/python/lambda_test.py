@@ -191,7 +191,7 @@ def recorded(world: World, count: Count) -> None:
 
 
 def complete(count: Count) -> None:
-    ours = {lambda_contain.FUNCTION, lambda_keys.FUNCTION, lambda_payloads.FUNCTION, lambda_retention.FUNCTION, lambda_security.FUNCTION}
+    ours = {lambda_contain.FUNCTION, lambda_erasure.FUNCTION, lambda_keys.FUNCTION, lambda_payloads.FUNCTION, lambda_retention.FUNCTION, lambda_security.FUNCTION}
     ours |= {lambda_snapshots.FUNCTION}
     ours |= lambda_audit.FUNCTIONS | lambda_backups.FUNCTIONS | lambda_seals.FUNCTIONS | lambda_deploy.FUNCTIONS
     used = {step.event for step in FHIR + REST} | ours
