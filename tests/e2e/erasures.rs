@@ -11,11 +11,15 @@ use end_to_end::{
 use reqwest::{Method, StatusCode};
 use runtime::{App, Occasion};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 const PETER: i32 = 40001;
+const HOLDS: &str = "/api/v1/organizations/20003/legal-holds";
 const OWN: &str = "/api/v1/patients/me/erasure";
 const ON_BEHALF: &str = "/api/v1/patients/40001/erasure";
 const OF_PETER: &str = "/FHIR/R5/Observation?patient=40001";
+const EVERYTHING: &str = "/FHIR/R5/Patient/40001/$everything";
+const LOOKUP: &str = "/api/v1/patients/global_lookup?email=ll_patient_peter%40example.com";
 const OF_STUDY: &str = "/FHIR/R5/Observation?patient._has:Group:member:_id=30001";
 
 async fn erase(app: &App) -> Value {
@@ -58,6 +62,10 @@ async fn finds_nothing(world: &World) {
     assert!(!bundle.to_string().contains("Patient/40001"), "{bundle}");
     assert_eq!(world.get("viewer_victor", "/FHIR/R5/Observation/60001").await.0, StatusCode::NOT_FOUND);
     assert_eq!(world.get("manager_mary", "/api/v1/patients/40001").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(world.get("viewer_victor", EVERYTHING).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(world.get("ll_patient_peter", EVERYTHING).await.0, StatusCode::UNAUTHORIZED);
+    let (status, found) = world.get("manager_mary", LOOKUP).await;
+    assert!(!found.to_string().contains("40001"), "{status} {found}");
 }
 
 #[tokio::test]
@@ -74,7 +82,7 @@ async fn from_the_request_on_nobody_finds_the_patient_and_afterwards_nothing_is_
     let report = erase(&world.app).await;
     assert_eq!(report["erased"].as_array().map(Vec::len), Some(1), "{report}");
     finds_nothing(&world).await;
-    for path in ["/FHIR/R5/Observation/60001", "/FHIR/R5/Patient/40001", "/api/v1/patients/40001"] {
+    for path in ["/FHIR/R5/Observation/60001", "/FHIR/R5/Patient/40001", EVERYTHING, "/api/v1/patients/40001"] {
         assert_eq!(world.get("admin", path).await.0, StatusCode::NOT_FOUND, "{path}");
     }
     assert_eq!(ids(&world.get("viewer_victor", OF_STUDY).await.1).len(), before - of_peter);
@@ -295,4 +303,109 @@ async fn without_the_vault_nothing_is_deleted_before_its_key_is_destroyed() {
     let occasion = Occasion::new("without", Value::Null);
     assert!(erasure::FUNCTION.run(&world.app, &occasion).await.is_err());
     assert_eq!(world.count("SELECT count(*) FROM patient WHERE id = 40001").await, 1);
+}
+
+/// Places a hold, and says where it is released.
+async fn hold(world: &World, body: &Value) -> String {
+    let (status, placed) = world.post("manager_mary", HOLDS, body).await;
+    assert_eq!(status, StatusCode::CREATED, "{placed}");
+    format!("{HOLDS}/{}", placed["id"])
+}
+
+#[tokio::test]
+async fn a_legal_hold_keeps_what_there_is_until_it_is_released_and_then_the_clock_erases() {
+    for body in [
+        json!({ "patientId": PETER, "reason": "The dispute with Peter" }),
+        json!({ "studyId": 30001, "reason": "An audit" }),
+        json!({ "reason": "An order" }),
+    ] {
+        let (world, _vault) = OwnVault::world("0").await;
+        let stored = "SELECT count(*) FROM observation WHERE patient_id = 40001";
+        let before = world.count(stored).await;
+        assert_eq!(world.get("ll_patient_peter", OWN).await.1["held"], Value::Null);
+        let hold = hold(&world, &body).await;
+        // The patient is told before and after.
+        let (_, told) = world.get("ll_patient_peter", OWN).await;
+        let accepted = ask(&world).await;
+        for said in [&told, &accepted] {
+            assert!(said["held"].as_str().is_some_and(|held| held.contains("17(3)(b) and (e)")), "{said}");
+        }
+        // It works all the same that nobody finds them, and nothing is deleted, however often the clock calls.
+        finds_nothing(&world).await;
+        for _ in 0..2 {
+            let report = erase(&world.app).await;
+            assert_eq!((&report["erased"], &report["held"]), (&json!([]), &json!(1)), "{body}: {report}");
+        }
+        assert_eq!(world.count(stored).await, before, "{body}");
+        assert_eq!(world.vault().tombstones().await.expect("tombstones").len(), 0, "{body}");
+        // Who asks on behalf is told, too.
+        let (_, again) = world.post("admin", ON_BEHALF, &json!({ "authorizationReference": "letter 7" })).await;
+        assert!(again["held"].as_str().is_some_and(|held| held.starts_with("A legal hold")), "{again}");
+        assert_eq!(world.send("manager_mary", Method::DELETE, &hold, &Value::Null).await.0, StatusCode::NO_CONTENT);
+        let report = erase(&world.app).await;
+        assert_eq!((report["erased"].as_array().map(Vec::len), &report["held"]), (Some(1), &json!(0)), "{body}: {report}");
+        assert_eq!((world.count(stored).await, world.rows_with("The dispute with Peter").await), (0, 0), "{body}");
+        // The hold is in its list still, by number.
+        let (_, list) = world.get("manager_mary", HOLDS).await;
+        assert_eq!((&list["count"], &list["results"][0]["patientId"]), (&json!(1), &body["patientId"]), "{list}");
+    }
+}
+
+#[tokio::test]
+async fn a_hold_of_others_keeps_nothing_of_the_patient() {
+    let (world, _vault) = OwnVault::world("0").await;
+    for body in [json!({ "patientId": 40002, "reason": "A dispute" }), json!({ "studyId": 30002, "reason": "An audit" })] {
+        hold(&world, &body).await;
+    }
+    world.sql("DELETE FROM consent_current WHERE patient_id = 40001 AND study_id = 30002").await;
+    world.sql("DELETE FROM study_patient WHERE patient_id = 40001 AND study_id = 30002").await;
+    world.sql("DELETE FROM enrolment_end WHERE patient_id = 40001 AND study_id = 30002").await;
+    assert_eq!(ask(&world).await["held"], Value::Null);
+    assert_eq!(erase(&world.app).await["erased"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn a_hold_comes_before_the_beginning_of_an_erasure_or_after_it() {
+    // It is being placed while the clock calls: the call waits for it, and finds it.
+    let (world, _vault) = OwnVault::world("0").await;
+    ask(&world).await;
+    let owner = world.as_owner().await;
+    let place = "INSERT INTO legal_hold (kind, organization_id, reason, placed_by) VALUES ('organization', 20003, 'An order', 10001)";
+    owner.batch_execute(&format!("BEGIN; {place}")).await.expect("placed, and not committed");
+    let app = Arc::clone(&world.app);
+    let call = tokio::spawn(async move { erase(&app).await });
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+                    WHERE datname = current_database() AND wait_event_type = 'Lock' AND state = 'active'";
+    while world.count(waiting).await == 0 {
+        assert!(!call.is_finished(), "the call did not wait for the hold");
+        tokio::task::yield_now().await;
+    }
+    owner.batch_execute("COMMIT").await.expect("committed");
+    assert_eq!(call.await.expect("a report")["held"], 1);
+    // Once it is begun, the key may be gone: a hold that is placed then keeps nothing, and the rest follows.
+    owner.batch_execute("UPDATE legal_hold SET released_by = 10001, released_at = now()").await.expect("released");
+    let store = world.app.store().await.expect("a store");
+    let asked = store.erasures_to_carry_out().await.expect("one");
+    assert!(store.begin_erasure(&asked[0]).await.expect("an answer"));
+    owner.batch_execute(place).await.expect("placed");
+    assert_eq!(erase(&world.app).await["erased"].as_array().map(Vec::len), Some(1));
+    // And nothing is deleted that was not begun.
+    let context = Occasion::new("not-begun", Value::Null).audit(audit::Action::Delete, "Patient");
+    owner.batch_execute("INSERT INTO erasure (patient_id, user_id, payload_key, why) SELECT id, user_id, payload_key, 'left' FROM patient WHERE id = 40002").await.expect("asked");
+    let asked = store.erasures_to_carry_out().await.expect("one");
+    assert!(store.carry_out_erasure(&context, &asked[0]).await.is_err());
+    assert_eq!(world.count("SELECT count(*) FROM patient WHERE id = 40002").await, 1);
+}
+
+#[tokio::test]
+async fn who_left_long_ago_and_is_held_stays_as_they_are_until_the_hold_ends() {
+    let (world, _vault) = OwnVault::world("0").await;
+    hold(&world, &json!({ "reason": "An order" })).await;
+    world.sql("DELETE FROM patient_organization WHERE patient_id = 40001").await;
+    world.sql("UPDATE patient SET left_at = now() - interval '31 days' WHERE id = 40001").await;
+    let report = erase(&world.app).await;
+    assert_eq!((&report["left"], &report["erased"], &report["held"]), (&json!(0), &json!([]), &json!(0)), "{report}");
+    assert_eq!(world.get("ll_patient_peter", "/api/v1/patients/me").await.0, StatusCode::OK);
+    world.sql("UPDATE legal_hold SET released_by = 10001, released_at = now()").await;
+    assert_eq!(erase(&world.app).await["left"], 1);
 }

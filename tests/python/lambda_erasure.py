@@ -19,7 +19,7 @@ def run(process: FunctionProcess, world: World, check: Callable[..., None]) -> N
     asked = json.loads((ROOT / "events" / f"{FUNCTION}.json").read_text())
     key = psql(world.database, "-c", f"SELECT replace(payload_key::text, '-', '') FROM patient WHERE id = {PATIENT}")
     early = process.invoke(asked)
-    check("nobody is erased who neither asked nor left", early == {"outcome": "done", "erased": [], "again": 0, "left": 0}, early)
+    check("nobody is erased who neither asked nor left", early == {"outcome": "done", "erased": [], "held": 0, "again": 0, "left": 0}, early)
     psql(world.database, "-c", LEAVES, "-c", LONG_AGO)
     done = process.invoke(asked)
     left = psql(world.database, "-c", f"SELECT count(*) FROM patient WHERE id = {PATIENT}")

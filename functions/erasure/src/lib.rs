@@ -3,7 +3,8 @@
 //! the same end.
 //!
 //! The key goes first. From then on nothing that it encrypted can be read, in no backup either, and the tombstone in its place says
-//! whom this and every older database has to forget, whatever happens to the rest.
+//! whom this and every older database has to forget, whatever happens to the rest. Before it goes, it is looked whether a legal hold
+//! covers the patient: then the erasure waits, and a later call carries it out.
 
 use audit::Action;
 use payload_keys::{Tombstone, Vault};
@@ -38,11 +39,16 @@ async fn handle(app: &App, occasion: &Occasion) -> Result<Value, Failure> {
         days => store.request_erasures_of_left(&occasion.audit(Action::Execute, RESOURCE), days).await?,
     };
     let mut erased = Vec::new();
+    let mut held = 0;
     for erasure in store.erasures_to_carry_out().await? {
-        let event = carry_out(app, store, vault, &erasure, occasion).await?;
-        erased.push(json!({ "erasure": erasure.id, "event": event }));
+        if store.begin_erasure(&erasure).await? {
+            let event = carry_out(app, store, vault, &erasure, occasion).await?;
+            erased.push(json!({ "erasure": erasure.id, "event": event }));
+        } else {
+            held += 1;
+        }
     }
-    Ok(json!({ "outcome": "done", "erased": erased, "again": again, "left": left }))
+    Ok(json!({ "outcome": "done", "erased": erased, "held": held, "again": again, "left": left }))
 }
 
 /// None for `0`: then nobody is erased who did not ask for it.

@@ -2,7 +2,8 @@
 //! said, so that nobody is erased by one request too many.
 //! `POST /api/v1/patients/{id}/erasure`: to ask for it on behalf of a patient, whose request is documented.
 //!
-//! What is accepted takes effect at once: the account is closed, and nobody finds the patient. The data is deleted by `erasure`, within the hour.
+//! What is accepted takes effect at once: the account is closed, and nobody finds the patient. The data is deleted by `erasure`, within the
+//! hour; where a legal hold covers the patient, when that ends. Who asks is told so.
 
 use api::{Completeness, Content, Kind, Operation, Shape, required};
 use audit::{Action, RefusedBy, Target};
@@ -39,11 +40,22 @@ const KEPT: [&str; 4] = [
     "Your name and address, and when you measured what kind of thing, in backups that exist already: until those end. What researchers have copied is theirs to erase: ask them.",
 ];
 
+/// What the patient is told while a legal hold covers them.
+const HELD: &str = "The law keeps your data for now: it is needed for a legal claim or duty (GDPR, Article 17(3)(b) and (e)). Your request is \
+                    accepted: your account is closed, and your data is shown to nobody who uses it for research or care. It is erased when \
+                    the hold ends; you do not have to ask again.";
+
+/// What who asks on behalf of a patient is told then.
+const PATIENT_HELD: &str = "A legal hold covers the patient, so the data is kept for now (GDPR, Article 17(3)(b) and (e)). The request is \
+                            accepted: the account is closed, and nobody finds the patient. It is carried out when the hold ends.";
+
 const EXPLAINED: Shape = Shape {
     name: "ErasureExplained",
     fields: &[
         required("erased", Kind::List(&Kind::AnyText, 10)).about("What is gone afterwards."),
         required("kept", Kind::List(&Kind::AnyText, 10)).about("What stays, and why."),
+        required("held", Kind::OrNull(&Kind::AnyText))
+            .about("Why the data is kept for now, when a legal hold covers the patient."),
         required("confirmation", Kind::AnyText).about("To be sent back within ten minutes."),
     ],
 };
@@ -65,6 +77,8 @@ const ACCEPTED: Shape = Shape {
         required("id", Kind::AnyText),
         required("patientId", Kind::Integer),
         required("requestedAt", Kind::Instant),
+        required("held", Kind::OrNull(&Kind::AnyText))
+            .about("Why it waits, when a legal hold covers the patient. It is carried out when that ends."),
         required("erasedAt", Kind::OrNull(&Kind::Instant)).about("Null until it was carried out, within the hour."),
     ],
 };
@@ -103,12 +117,14 @@ async fn explain(app: &App, request: &Request, actor: &Actor) -> Result<Response
     struct Explained {
         erased: [&'static str; ERASED.len()],
         kept: [&'static str; KEPT.len()],
+        held: Option<&'static str>,
         confirmation: String,
     }
     let patient = patient(app, request, actor, Action::Read).await?;
     let until = Position { at: app.now().checked_add(VALID).unwrap_or(app.now()).as_microsecond(), id: 0 };
     let confirmation = app.cursor_key().await?.seal(&subject(actor, patient), &until);
-    Ok(json(StatusCode::OK, &Explained { erased: ERASED, kept: KEPT, confirmation })?)
+    let held = app.store().await?.is_held(patient).await?.then_some(HELD);
+    Ok(json(StatusCode::OK, &Explained { erased: ERASED, kept: KEPT, held, confirmation })?)
 }
 
 /// The patient who asks. Others are refused, on record.
@@ -155,7 +171,7 @@ async fn accept(
     let store = app.store().await?;
     let context = request.audit(Some(actor), Action::Execute, "Patient");
     match store.request_erasure(&context, patient, reference).await? {
-        ErasureRequest::Accepted(erasure) => Ok(json(StatusCode::ACCEPTED, &Accepted::new(&erasure))?),
+        ErasureRequest::Accepted(erasure) => Ok(json(StatusCode::ACCEPTED, &Accepted::new(&erasure, reference.map_or(HELD, |_| PATIENT_HELD)))?),
         ErasureRequest::Elsewhere => {
             store.record_refusal(&context, &Target::patient(patient), RefusedBy::Layer(Layer::Role)).await?;
             Err(Failure::Forbidden("The patient is of an organization that you do not manage. Ask a super admin."))
@@ -173,15 +189,17 @@ struct Accepted<'a> {
     id: &'a str,
     patient_id: i32,
     requested_at: Timestamp,
+    held: Option<&'static str>,
     erased_at: Option<Timestamp>,
 }
 
 impl<'a> Accepted<'a> {
-    fn new(erasure: &'a Erasure) -> Self {
+    fn new(erasure: &'a Erasure, why_held: &'static str) -> Self {
         Self {
             id: &erasure.id,
             patient_id: erasure.patient,
             requested_at: erasure.requested_at,
+            held: erasure.held.then_some(why_held),
             erased_at: erasure.erased_at,
         }
     }

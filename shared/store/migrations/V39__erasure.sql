@@ -1,6 +1,6 @@
 -- Erasure: who wants to be forgotten, and who left the last organization long ago. What is asked for takes effect at once: nobody finds the
 -- patient any more and the account is closed. What there is of them is deleted by the one function that may destroy their key, in one
--- transaction.
+-- transaction, unless a legal hold keeps it: then when that ends.
 
 -- Numbers, times and a reference: what is left to show that somebody was erased, and when. It names nobody.
 CREATE TABLE erasure (
@@ -12,10 +12,12 @@ CREATE TABLE erasure (
   requested_by            int, -- NULL: nobody, the time was over
   authorization_reference text CHECK (authorization_reference <> ''),
   requested_at            timestamptz NOT NULL DEFAULT clock_timestamp(),
-  erased_at               timestamptz, -- NULL: it is being carried out
+  begun_at                timestamptz, -- from here on no legal hold stops it: the key goes
+  erased_at               timestamptz, -- NULL: it is held, or being carried out
   event_id                bigint, -- of the audit: that it was carried out
   CHECK ((why = 'request_on_behalf') = (authorization_reference IS NOT NULL)),
-  CHECK ((erased_at IS NULL) = (event_id IS NULL))
+  CHECK ((erased_at IS NULL) = (event_id IS NULL)),
+  CHECK (erased_at IS NULL OR begun_at IS NOT NULL)
 );
 GRANT SELECT ON erasure TO jhe_app, jhe_people;
 
@@ -57,14 +59,43 @@ REVOKE ALL ON FUNCTION consent_event_refers() FROM PUBLIC;
 -- After consent_event_order, which has locked the patient.
 CREATE TRIGGER consent_event_refers BEFORE INSERT ON consent_event FOR EACH ROW EXECUTE FUNCTION consent_event_refers();
 
--- Whether a number is of a patient who is being erased.
+-- A hold outlives the patient, too, by number. Who places one for a patient has to be of their organization at that time: the statement
+-- that does it looks.
+ALTER TABLE legal_hold DROP CONSTRAINT legal_hold_patient_id_fkey;
+
+-- Whether a legal hold covers a patient: their own, or one for everybody who is or was in a study or with an organization. Also of who
+-- left it: asking to be erased is leaving.
+CREATE FUNCTION is_held(of_patient int) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT EXISTS (
+    SELECT FROM legal_hold h
+     WHERE h.released_at IS NULL AND CASE h.kind
+       WHEN 'patient' THEN h.patient_id = of_patient
+       WHEN 'study' THEN EXISTS (SELECT FROM study_patient e WHERE e.patient_id = of_patient AND e.study_id = h.study_id)
+                      OR EXISTS (SELECT FROM enrolment_end e WHERE e.patient_id = of_patient AND e.study_id = h.study_id)
+                      OR EXISTS (SELECT FROM consent_current c WHERE c.patient_id = of_patient AND c.study_id = h.study_id)
+       ELSE EXISTS (SELECT FROM patient_organization_ever o WHERE o.patient_id = of_patient AND o.organization_id = h.organization_id)
+         OR EXISTS (SELECT FROM consent_current c JOIN study s ON s.id = c.study_id
+                     WHERE c.patient_id = of_patient AND s.organization_id = h.organization_id) END)
+$$;
+REVOKE ALL ON FUNCTION is_held FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION is_held TO jhe_app, jhe_people;
+
+-- Policies of retention keep what is held by the same rule. Theirs did not know who was with an organization and in none of its studies.
+ALTER FUNCTION retention_cut(int, int, timestamptz) RENAME TO retention_cut_by_policy;
+CREATE FUNCTION retention_cut(of_patient int, of_scope int, at timestamptz) RETURNS timestamptz LANGUAGE sql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT CASE WHEN is_held(of_patient) THEN '-infinity' ELSE retention_cut_by_policy(of_patient, of_scope, at) END
+$$;
+REVOKE ALL ON FUNCTION retention_cut FROM PUBLIC;
+
+-- Whether a number is of a patient who is being erased: from then on nothing stops it.
 CREATE FUNCTION is_being_erased(number int) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT EXISTS (SELECT FROM erasure e JOIN patient p ON p.id = e.patient_id AND p.payload_key = e.payload_key
-                  WHERE e.patient_id = number AND e.erased_at IS NULL)
+                  WHERE e.patient_id = number AND e.begun_at IS NOT NULL AND e.erased_at IS NULL)
 $$;
 REVOKE ALL ON FUNCTION is_being_erased FROM PUBLIC;
 
--- As in V32; and those of a patient who is being erased go.
+-- As in V38; and those of a patient who is being erased go.
 CREATE OR REPLACE FUNCTION refuse_change_but_encryption() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF TG_OP = 'UPDATE' AND OLD.payload IS NULL AND NEW.content IS NULL
@@ -160,7 +191,7 @@ CREATE FUNCTION close_erased(person patient) RETURNS void LANGUAGE sql SET searc
 $$;
 REVOKE ALL ON FUNCTION close_erased FROM PUBLIC;
 
--- Who is of no organization for so many days, one erasure for each, and how many they are now. No days: nobody.
+-- Who is of no organization for so many days, one erasure for each, and how many they are now. Whoever is held stays as they are.
 CREATE FUNCTION request_erasures_of_left(context jsonb, days int) RETURNS int LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -170,7 +201,8 @@ DECLARE
 BEGIN
   FOR person IN
     SELECT p.* FROM patient p
-     WHERE p.left_at <= clock_timestamp() - make_interval(days => greatest(days, 1)) AND NOT is_being_erased(p.id)
+     WHERE p.left_at <= clock_timestamp() - make_interval(days => greatest(days, 1))
+       AND NOT EXISTS (SELECT FROM erasure e WHERE e.payload_key = p.payload_key) AND NOT is_held(p.id)
        AND NOT EXISTS (SELECT FROM patient_organization o WHERE o.patient_id = p.id)
      ORDER BY p.id LIMIT 100 FOR UPDATE SKIP LOCKED
   LOOP
@@ -188,7 +220,7 @@ END
 $$;
 
 -- A patient whose key has a tombstone is one who was erased: this database comes from a backup of before. False: it is nobody here, or
--- is being erased already.
+-- is being erased already. No hold stops it: what was held then was released before the key went, or is of no use without it.
 CREATE FUNCTION erase_again(context jsonb, patient int, key uuid, why text, requested_by int, requested_at timestamptz) RETURNS boolean
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -199,10 +231,11 @@ BEGIN
   IF NOT FOUND THEN
     RETURN false;
   END IF;
-  INSERT INTO erasure (patient_id, user_id, payload_key, why, requested_by, authorization_reference, requested_at)
+  INSERT INTO erasure (patient_id, user_id, payload_key, why, requested_by, authorization_reference, requested_at, begun_at)
   VALUES (person.id, person.user_id, key, erase_again.why, erase_again.requested_by,
-          CASE WHEN erase_again.why = 'request_on_behalf' THEN 'before the backup was restored' END, erase_again.requested_at)
-  ON CONFLICT (payload_key) DO NOTHING
+          CASE WHEN erase_again.why = 'request_on_behalf' THEN 'before the backup was restored' END, erase_again.requested_at, clock_timestamp())
+  -- That backup is of between the request and its end.
+  ON CONFLICT (payload_key) DO UPDATE SET begun_at = clock_timestamp() WHERE erasure.begun_at IS NULL
   RETURNING id INTO made;
   IF made IS NULL THEN
     RETURN false;
@@ -212,6 +245,16 @@ BEGIN
                        '{}', ARRAY[person.id], '{}');
   PERFORM close_erased(person);
   RETURN true;
+END
+$$;
+
+-- Says whether an erasure may be carried out: from then on it is, whoever places a hold. False: a hold keeps what there is. Who places one
+-- writes under the lock that this reads under, so it is there before this or comes after it.
+CREATE FUNCTION begin_erasure(of_erasure uuid) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+  PERFORM FROM retention_floor FOR SHARE;
+  UPDATE erasure e SET begun_at = clock_timestamp() WHERE e.id = of_erasure AND e.begun_at IS NULL AND NOT is_held(e.patient_id);
+  RETURN EXISTS (SELECT FROM erasure e WHERE e.id = of_erasure AND e.begun_at IS NOT NULL);
 END
 $$;
 
@@ -225,7 +268,7 @@ DECLARE
   more bigint;
 BEGIN
   SELECT p.id INTO person FROM erasure e JOIN patient p ON p.id = e.patient_id AND p.payload_key = e.payload_key
-   WHERE e.id = of_erasure AND e.erased_at IS NULL FOR UPDATE;
+   WHERE e.id = of_erasure AND e.begun_at IS NOT NULL AND e.erased_at IS NULL FOR UPDATE;
   WITH rows AS (
     DELETE FROM observation o WHERE o.id IN (SELECT i.id FROM observation i WHERE i.patient_id = person LIMIT most)
     RETURNING o.id, o.scope_id, o.last_updated
@@ -264,6 +307,8 @@ BEGIN
   SELECT e.* INTO asked FROM erasure e WHERE e.id = of_erasure FOR UPDATE;
   IF asked.erased_at IS NOT NULL THEN
     RETURN asked.event_id;
+  ELSIF asked.begun_at IS NULL THEN
+    RAISE EXCEPTION 'an erasure is begun before it is ended' USING ERRCODE = 'object_not_in_prerequisite_state';
   END IF;
   SELECT p.* INTO person FROM patient p WHERE p.id = asked.patient_id AND p.payload_key = asked.payload_key FOR UPDATE;
   IF person.id IS NOT NULL THEN
@@ -271,6 +316,7 @@ BEGIN
     DELETE FROM fhir_source s WHERE s.patient_id = person.id;
     DELETE FROM consent_current c WHERE c.patient_id = person.id;
     UPDATE consent_event c SET authorization_reference = 'erased' WHERE c.patient_id = person.id AND c.authorization_reference IS NOT NULL;
+    UPDATE legal_hold h SET reason = 'erased' WHERE h.patient_id = person.id AND h.reason <> 'erased'; -- what a manager wrote about them
     DELETE FROM idempotency_key k USING audit_event a WHERE a.id = ANY (k.audit_ids) AND a.patient_ids @> ARRAY[person.id];
     DELETE FROM audit_change c USING audit_event a
      WHERE (a.occurred_at, a.id) = (c.occurred_at, c.event_id) AND a.patient_ids @> ARRAY[person.id];
@@ -287,5 +333,5 @@ END
 $$;
 
 -- For the function that erases, which is in no group.
-REVOKE ALL ON FUNCTION request_erasures_of_left, erase_again, erase_rows, erase_patient FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION request_erasures_of_left, erase_again, erase_rows, erase_patient TO jhe_app;
+REVOKE ALL ON FUNCTION request_erasures_of_left, erase_again, begin_erasure, erase_rows, erase_patient FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION request_erasures_of_left, erase_again, begin_erasure, erase_rows, erase_patient TO jhe_app;

@@ -28,6 +28,8 @@ pub struct Erasure {
     pub requested_by: Option<i32>,
     /// When it was asked for.
     pub requested_at: Timestamp,
+    /// Whether a legal hold keeps what there is, so that it waits.
+    pub held: bool,
     /// When it was carried out.
     pub erased_at: Option<Timestamp>,
     /// The event of the audit that says so.
@@ -46,7 +48,7 @@ pub enum ErasureRequest {
 }
 
 const COLUMNS: &str = "e.id::text AS id, e.patient_id, uuid_send(e.payload_key) AS payload_key, e.why, e.requested_by, e.requested_at, \
-                       e.erased_at, e.event_id";
+                       e.begun_at IS NULL AND is_held(e.patient_id) AS held, e.erased_at, e.event_id";
 
 fn erasure(row: &Row) -> Result<Erasure, StoreError> {
     Ok(Erasure {
@@ -56,6 +58,7 @@ fn erasure(row: &Row) -> Result<Erasure, StoreError> {
         why: row.try_get("why")?,
         requested_by: row.try_get("requested_by")?,
         requested_at: row.try_get("requested_at")?,
+        held: row.try_get("held")?,
         erased_at: row.try_get("erased_at")?,
         event: row.try_get("event_id")?,
     })
@@ -121,8 +124,22 @@ impl Store {
         client.query(&statement, &[]).await?.iter().map(erasure).collect()
     }
 
+    /// Whether a legal hold covers a patient.
+    pub async fn is_held(&self, patient: PatientId) -> Result<bool, StoreError> {
+        let client = self.connection().await?;
+        let statement = client.prepare_typed_cached("SELECT is_held($1)", &[Type::INT4]).await?;
+        Ok(client.query_one(&statement, &[&patient.0]).await?.try_get(0)?)
+    }
+
+    /// Whether an erasure may be carried out: from then on it has to be, and no legal hold stops it. False: one keeps what there is.
+    pub async fn begin_erasure(&self, erasure: &Erasure) -> Result<bool, StoreError> {
+        let client = self.connection().await?;
+        let statement = client.prepare_typed_cached("SELECT begin_erasure($1::text::uuid)", &[Type::TEXT]).await?;
+        Ok(client.query_one(&statement, &[&erasure.id]).await?.try_get(0)?)
+    }
+
     /// Deletes all that there is of the patient, in one transaction, with the audit record: the number of that event, which is the
-    /// same when it is done again. Call it when the key is destroyed: what it encrypted has to be gone whatever happens here.
+    /// same when it is done again. Call it when it is begun and the key is destroyed: what it encrypted has to be gone whatever happens here.
     pub async fn carry_out_erasure(&self, context: &Context, erasure: &Erasure) -> Result<i64, StoreError> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
