@@ -177,7 +177,8 @@ class Functions(unittest.TestCase):
             self.assertEqual(has_place, any(name in found.get(action, set()) for action in uses), name)
         reads = {"FhirAuxiliaryRead", "FhirAuxiliarySearch", "FhirObservationRead", "FhirObservationSearch", "FhirPatientEverything", "Observations"}
         writes = {"FhirAuxiliaryWrite", "FhirBundle", "FhirImport", "FhirObservationCreate", "PayloadsEncrypt"}
-        self.assertEqual(found, {"dynamodb:BatchGetItem": reads | writes, "dynamodb:PutItem": writes, "secret": reads | writes})
+        destroys = {"dynamodb:UpdateItem": {"Erasure"}, "dynamodb:Scan": {"Erasure"}}
+        self.assertEqual(found, {"dynamodb:BatchGetItem": reads | writes, "dynamodb:PutItem": writes, "secret": reads | writes} | destroys)
 
     def test_the_vault_keeps_nothing_of_what_is_destroyed(self):
         table = load(ROOT / "infra" / "vault.yaml")["Resources"]["Keys"]["Properties"]
