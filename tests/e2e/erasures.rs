@@ -30,7 +30,8 @@ async fn erase(app: &App) -> Value {
 async fn ask(world: &World) -> Value {
     let (status, told) = world.get("ll_patient_peter", OWN).await;
     assert_eq!(status, StatusCode::OK, "{told}");
-    let (status, accepted) = world.post("ll_patient_peter", OWN, &json!({ "confirmation": told["confirmation"] })).await;
+    let (status, accepted) =
+        world.post("ll_patient_peter", OWN, &json!({ "confirmation": told["confirmation"] })).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{accepted}");
     accepted
 }
@@ -39,7 +40,10 @@ async fn ask(world: &World) -> Value {
 async fn a_patient_is_told_what_happens_and_has_to_say_so_again() {
     let (world, _vault) = OwnVault::world("0").await;
     let (_, told) = world.get("ll_patient_peter", OWN).await;
-    assert!(told["erased"].as_array().is_some_and(|it| it.len() > 3) && told["kept"].as_array().is_some_and(|it| it.len() > 2));
+    assert!(
+        told["erased"].as_array().is_some_and(|it| it.len() > 3)
+            && told["kept"].as_array().is_some_and(|it| it.len() > 2)
+    );
     let (_, of_another) = world.get("ll_patient_pamela", OWN).await;
     for wrong in [json!({}), json!({ "confirmation": "yes" }), json!({ "confirmation": of_another["confirmation"] })] {
         let (status, answer) = world.post("ll_patient_peter", OWN, &wrong).await;
@@ -86,9 +90,17 @@ async fn from_the_request_on_nobody_finds_the_patient_and_afterwards_nothing_is_
         assert_eq!(world.get("admin", path).await.0, StatusCode::NOT_FOUND, "{path}");
     }
     assert_eq!(ids(&world.get("viewer_victor", OF_STUDY).await.1).len(), before - of_peter);
-    assert_eq!(world.post("admin", ON_BEHALF, &json!({ "authorizationReference": "letter 7" })).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(
+        world.post("admin", ON_BEHALF, &json!({ "authorizationReference": "letter 7" })).await.0,
+        StatusCode::NOT_FOUND
+    );
     // Lists and logs that had them are shown.
-    for path in ["/api/v1/studies/30001/patients", "/api/v1/patients", "/api/v1/studies/30001", "/api/v1/organizations/20003/audit-events"] {
+    for path in [
+        "/api/v1/studies/30001/patients",
+        "/api/v1/patients",
+        "/api/v1/studies/30001",
+        "/api/v1/organizations/20003/audit-events",
+    ] {
         let (status, answer) = world.get("manager_mary", path).await;
         assert_eq!(status, StatusCode::OK, "{path}: {answer}");
     }
@@ -98,8 +110,15 @@ async fn from_the_request_on_nobody_finds_the_patient_and_afterwards_nothing_is_
 }
 
 /// Words that only Peter has.
-const WORDS: [&str; 7] =
-    ["Unmistakable", "Formerly", "unmistakable@example.com", "555-0199", "unmistakable-mrn", "unmistakable-point", "unmistakable-form"];
+const WORDS: [&str; 7] = [
+    "Unmistakable",
+    "Formerly",
+    "unmistakable@example.com",
+    "555-0199",
+    "unmistakable-mrn",
+    "unmistakable-point",
+    "unmistakable-form",
+];
 
 /// Puts the words wherever somebody can put them.
 async fn mark(world: &World) {
@@ -109,7 +128,11 @@ async fn mark(world: &World) {
     };
     change("member_megan", json!({ "nameFamily": "Formerly" })).await;
     let identifiers = json!([{ "system": "https://mrn.example", "value": "unmistakable-mrn" }]);
-    change("member_megan", json!({ "nameFamily": "Unmistakable", "telecomPhone": "555-0199", "identifiers": identifiers })).await;
+    change(
+        "member_megan",
+        json!({ "nameFamily": "Unmistakable", "telecomPhone": "555-0199", "identifiers": identifiers }),
+    )
+    .await;
     world.sql("UPDATE app_user SET email = 'unmistakable@example.com' WHERE id = (SELECT user_id FROM patient WHERE id = 40001)").await;
     let body = point::heart_rate(61, "2026-02-02T08:00:00Z");
     let observation = point::observation(PETER, 70001, &body, "unmistakable-point");
@@ -117,7 +140,8 @@ async fn mark(world: &World) {
     assert_eq!(status, StatusCode::CREATED, "{answer}");
     let decision = json!({ "authorizationReference": "unmistakable-form", "studyScopeConsents": [{ "studyId": 30001, "scopeConsents": [
         { "codingSystem": "https://w3id.org/openmhealth", "codingCode": "omh:heart-rate:2.0", "consented": true }] }] });
-    let (status, answer) = world.send("member_megan", Method::PATCH, "/api/v1/patients/40001/consents", &decision).await;
+    let (status, answer) =
+        world.send("member_megan", Method::PATCH, "/api/v1/patients/40001/consents", &decision).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
     for word in WORDS {
         assert!(world.rows_with(word).await > 0, "{word} is nowhere");
@@ -149,7 +173,11 @@ async fn nothing_that_names_the_patient_is_left_and_what_is_left_proves_what_was
     let event = report["erased"][0]["event"].to_string();
     let proved = sealed.command(&["audit", "prove", &event]).output().expect("run");
     let text = String::from_utf8_lossy(&proved.stdout);
-    assert!(proved.status.success() && text.contains("own_request"), "{text} {}", String::from_utf8_lossy(&proved.stderr));
+    assert!(
+        proved.status.success() && text.contains("own_request"),
+        "{text} {}",
+        String::from_utf8_lossy(&proved.stderr)
+    );
     // What somebody else takes out is found all the same.
     let client = world.as_owner().await;
     let refused = client.batch_execute("DELETE FROM audit_change").await.expect_err("refused");
@@ -182,7 +210,13 @@ async fn on_behalf_of_a_patient_it_takes_a_documented_request_and_every_organiza
     assert_eq!(report["erased"].as_array().map(Vec::len), Some(2), "{report}");
     let rows = world.sql("SELECT why, authorization_reference FROM erasure ORDER BY patient_id").await;
     let why: Vec<(String, Option<String>)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-    assert_eq!(why, [("request_on_behalf".to_owned(), Some("letter of 2026-11-20".to_owned())), ("request_on_behalf".to_owned(), Some("letter of 2026-11-20".to_owned()))]);
+    assert_eq!(
+        why,
+        [
+            ("request_on_behalf".to_owned(), Some("letter of 2026-11-20".to_owned())),
+            ("request_on_behalf".to_owned(), Some("letter of 2026-11-20".to_owned()))
+        ]
+    );
 }
 
 #[tokio::test]
@@ -192,10 +226,12 @@ async fn who_left_the_last_organization_long_ago_is_erased_unless_they_join_agai
         world.count(&format!("SELECT count(*) FROM patient WHERE id = {patient} AND left_at IS NOT NULL")).await
     };
     world.sql("INSERT INTO patient_organization VALUES (40001, 20004)").await;
-    let (status, _) = world.send("manager_mary", Method::DELETE, "/api/v1/patients/40001?organization_id=20003", &json!({})).await;
+    let (status, _) =
+        world.send("manager_mary", Method::DELETE, "/api/v1/patients/40001?organization_id=20003", &json!({})).await;
     assert_eq!((status, left(PETER).await), (StatusCode::NO_CONTENT, 0), "one is left");
     world.sql("DELETE FROM patient_organization WHERE patient_id = 40001").await;
-    let (status, _) = world.send("manager_mary", Method::DELETE, "/api/v1/patients/40002?organization_id=20003", &json!({})).await;
+    let (status, _) =
+        world.send("manager_mary", Method::DELETE, "/api/v1/patients/40002?organization_id=20003", &json!({})).await;
     assert_eq!(status, StatusCode::NO_CONTENT);
     assert_eq!((left(PETER).await, left(40002).await), (1, 1));
     world.sql("UPDATE patient SET left_at = now() - interval '29 days' WHERE left_at IS NOT NULL").await;
@@ -223,7 +259,9 @@ async fn after_an_older_backup_is_restored_the_erased_stay_unreadable_and_are_er
     erase(&kept.world.app).await;
     let empty = Empty::new(&kept.world).await;
     kept.restore(&backup, &empty, &[]).await.expect("restored");
-    let count = async |what: &str| empty.texts(&format!("SELECT count(*)::text FROM {what}")).await[0].parse::<i64>().expect("a number");
+    let count = async |what: &str| {
+        empty.texts(&format!("SELECT count(*)::text FROM {what}")).await[0].parse::<i64>().expect("a number")
+    };
     assert_eq!(count("patient WHERE id = 40001").await, 1, "the backup is of before");
     assert!(count("observation WHERE patient_id = 40001 AND payload IS NOT NULL").await > 0);
 
@@ -233,14 +271,19 @@ async fn after_an_older_backup_is_restored_the_erased_stay_unreadable_and_are_er
     let store = restored.store().await.expect("a store");
     let read = store.read_observation(&context, store::Reader::Privileged, 60001).await.expect("an answer");
     assert!(matches!(read, store::ReadOutcome::Refused(_)), "{read:?}");
-    let of_others = empty.texts("SELECT min(id)::text FROM observation WHERE patient_id = 40002").await[0].parse().expect("an id");
+    let of_others =
+        empty.texts("SELECT min(id)::text FROM observation WHERE patient_id = 40002").await[0].parse().expect("an id");
     let read = store.read_observation(&context, store::Reader::Privileged, of_others).await.expect("an answer");
     assert!(matches!(read, store::ReadOutcome::Found(_)), "{read:?}");
 
     // And what calls the clock erases them again.
     let report = erase(&restored).await;
     assert_eq!((&report["again"], report["erased"].as_array().map(Vec::len)), (&json!(1), Some(1)), "{report}");
-    for what in ["patient WHERE id = 40001", "observation WHERE patient_id = 40001", "observation_identifier WHERE patient_id = 40001"] {
+    for what in [
+        "patient WHERE id = 40001",
+        "observation WHERE patient_id = 40001",
+        "observation_identifier WHERE patient_id = 40001",
+    ] {
         assert_eq!(count(what).await, 0, "{what}");
     }
     assert!(count("erasure WHERE why = 'own_request' AND patient_id = 40001 AND erased_at IS NOT NULL").await == 1);
@@ -251,8 +294,17 @@ async fn after_an_older_backup_is_restored_the_erased_stay_unreadable_and_are_er
 async fn left(world: &World) -> Vec<i64> {
     let mut found = Vec::new();
     for what in [
-        "patient", "app_user", "observation", "observation_identifier", "study_observation", "consent_current", "consent_event",
-        "patient_organization", "study_patient", "erasure WHERE erased_at IS NOT NULL", "audit_event WHERE action = 'delete'",
+        "patient",
+        "app_user",
+        "observation",
+        "observation_identifier",
+        "study_observation",
+        "consent_current",
+        "consent_event",
+        "patient_organization",
+        "study_patient",
+        "erasure WHERE erased_at IS NOT NULL",
+        "audit_event WHERE action = 'delete'",
     ] {
         found.push(world.count(&format!("SELECT count(*) FROM {what}")).await);
     }
@@ -343,7 +395,11 @@ async fn a_legal_hold_keeps_what_there_is_until_it_is_released_and_then_the_cloc
         assert!(again["held"].as_str().is_some_and(|held| held.starts_with("A legal hold")), "{again}");
         assert_eq!(world.send("manager_mary", Method::DELETE, &hold, &Value::Null).await.0, StatusCode::NO_CONTENT);
         let report = erase(&world.app).await;
-        assert_eq!((report["erased"].as_array().map(Vec::len), &report["held"]), (Some(1), &json!(0)), "{body}: {report}");
+        assert_eq!(
+            (report["erased"].as_array().map(Vec::len), &report["held"]),
+            (Some(1), &json!(0)),
+            "{body}: {report}"
+        );
         assert_eq!((world.count(stored).await, world.rows_with("The dispute with Peter").await), (0, 0), "{body}");
         // The hold is in its list still, by number.
         let (_, list) = world.get("manager_mary", HOLDS).await;
@@ -354,7 +410,9 @@ async fn a_legal_hold_keeps_what_there_is_until_it_is_released_and_then_the_cloc
 #[tokio::test]
 async fn a_hold_of_others_keeps_nothing_of_the_patient() {
     let (world, _vault) = OwnVault::world("0").await;
-    for body in [json!({ "patientId": 40002, "reason": "A dispute" }), json!({ "studyId": 30002, "reason": "An audit" })] {
+    for body in
+        [json!({ "patientId": 40002, "reason": "A dispute" }), json!({ "studyId": 30002, "reason": "An audit" })]
+    {
         hold(&world, &body).await;
     }
     world.sql("DELETE FROM consent_current WHERE patient_id = 40001 AND study_id = 30002").await;

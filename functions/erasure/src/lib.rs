@@ -40,13 +40,17 @@ async fn handle(app: &App, occasion: &Occasion) -> Result<Value, Failure> {
     };
     let mut erased = Vec::new();
     let mut held = 0;
+    let mut failure = None;
     for erasure in store.erasures_to_carry_out().await? {
-        if store.begin_erasure(&erasure).await? {
-            let event = carry_out(app, store, vault, &erasure, occasion).await?;
-            erased.push(json!({ "erasure": erasure.id, "event": event }));
-        } else {
-            held += 1;
+        // One that fails does not keep the others waiting.
+        match carry_out(app, store, vault, &erasure, occasion).await {
+            Ok(Some(event)) => erased.push(json!({ "erasure": erasure.id, "event": event })),
+            Ok(None) => held += 1,
+            Err(error) => failure = failure.or(Some(error)),
         }
+    }
+    if let Some(failure) = failure {
+        return Err(failure);
     }
     Ok(json!({ "outcome": "done", "erased": erased, "held": held, "again": again, "left": left }))
 }
@@ -70,17 +74,21 @@ async fn again(store: &Store, vault: &Vault, occasion: &Occasion) -> Result<usiz
     Ok(again)
 }
 
+/// The number of the event that says that it was done. None: a legal hold keeps what there is.
 async fn carry_out(
     app: &App,
     store: &Store,
     vault: &Vault,
     erasure: &Erasure,
     occasion: &Occasion,
-) -> Result<i64, Failure> {
+) -> Result<Option<i64>, Failure> {
+    if !store.begin_erasure(erasure).await? {
+        return Ok(None);
+    }
     let tombstone =
         Tombstone { patient: erasure.patient, at: app.now(), why: erasure.why.clone(), by: erasure.requested_by };
     vault.destroy(erasure.key, &tombstone).await.map_err(unavailable)?;
-    Ok(store.carry_out_erasure(&occasion.audit(Action::Delete, RESOURCE), erasure).await?)
+    Ok(Some(store.carry_out_erasure(&occasion.audit(Action::Delete, RESOURCE), erasure).await?))
 }
 
 fn unavailable(error: payload_keys::VaultError) -> Failure {

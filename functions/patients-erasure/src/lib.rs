@@ -60,10 +60,8 @@ const EXPLAINED: Shape = Shape {
     ],
 };
 
-const CONFIRMED: Shape = Shape {
-    name: "ErasureConfirmed",
-    fields: &[required("confirmation", Kind::Text(64)).about("What `GET` said.")],
-};
+const CONFIRMED: Shape =
+    Shape { name: "ErasureConfirmed", fields: &[required("confirmation", Kind::Text(64)).about("What `GET` said.")] };
 
 const ON_BEHALF: Shape = Shape {
     name: "ErasureOnBehalf",
@@ -171,7 +169,9 @@ async fn accept(
     let store = app.store().await?;
     let context = request.audit(Some(actor), Action::Execute, "Patient");
     match store.request_erasure(&context, patient, reference).await? {
-        ErasureRequest::Accepted(erasure) => Ok(json(StatusCode::ACCEPTED, &Accepted::new(&erasure, reference.map_or(HELD, |_| PATIENT_HELD)))?),
+        ErasureRequest::Accepted(erasure) => {
+            Ok(json(StatusCode::ACCEPTED, &Accepted::new(&erasure, reference.map_or(HELD, |_| PATIENT_HELD)))?)
+        }
         ErasureRequest::Elsewhere => {
             store.record_refusal(&context, &Target::patient(patient), RefusedBy::Layer(Layer::Role)).await?;
             Err(Failure::Forbidden("The patient is of an organization that you do not manage. Ask a super admin."))
