@@ -19,6 +19,7 @@ CREATE TABLE erasure (
   CHECK ((erased_at IS NULL) = (event_id IS NULL)),
   CHECK (erased_at IS NULL OR begun_at IS NOT NULL)
 );
+CREATE INDEX erasure_patient ON erasure (patient_id);
 GRANT SELECT ON erasure TO jhe_app, jhe_people;
 
 -- Since when a patient is of no organization, of those who were of one. Who joins again stays.
