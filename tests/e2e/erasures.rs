@@ -12,6 +12,7 @@ use reqwest::{Method, StatusCode};
 use runtime::{App, Occasion};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tokio_postgres::error::SqlState;
 
 const PETER: i32 = 40001;
 const HOLDS: &str = "/api/v1/organizations/20003/legal-holds";
@@ -181,7 +182,7 @@ async fn nothing_that_names_the_patient_is_left_and_what_is_left_proves_what_was
     // What somebody else takes out is found all the same.
     let client = world.as_owner().await;
     let refused = client.batch_execute("DELETE FROM audit_change").await.expect_err("refused");
-    assert_eq!(refused.code().map(|code| code.code()), Some("42501"));
+    assert_eq!(refused.code().map(SqlState::code), Some("42501"));
 }
 
 #[tokio::test]
