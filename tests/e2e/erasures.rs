@@ -155,6 +155,9 @@ async fn nothing_that_names_the_patient_is_left_and_what_is_left_proves_what_was
     let sealed = Sealed::set(&[("PAYLOAD_KEYS", &vault.place()), ("PAYLOAD_KEY_CACHE_SECONDS", "0")]).await;
     let world = &sealed.world;
     mark(world).await;
+    let of_another = json!({ "telecomPhone": "555-0111" });
+    let (status, answer) = world.send("member_megan", Method::PATCH, "/api/v1/patients/40002", &of_another).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
     let decisions = "SELECT string_agg(concat_ws(' ', id, decided_at, study_id, scope_id, decision, decided_by), ',' ORDER BY id) FROM consent_event WHERE patient_id = 40001";
     let decided: String = world.sql(decisions).await[0].get(0);
     let events = world.count("SELECT count(*) FROM audit_event WHERE patient_ids @> '{40001}'").await;
