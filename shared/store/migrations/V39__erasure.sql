@@ -20,7 +20,9 @@ CREATE TABLE erasure (
   CHECK (erased_at IS NULL OR begun_at IS NOT NULL)
 );
 CREATE INDEX erasure_patient ON erasure (patient_id);
+CREATE INDEX erasure_user ON erasure (user_id);
 GRANT SELECT ON erasure TO jhe_app, jhe_people;
+GRANT SELECT (user_id) ON erasure TO jhe_fhir_read; -- the log names nobody who is to be erased
 
 -- Since when a patient is of no organization, of those who were of one. Who joins again stays.
 ALTER TABLE patient ADD COLUMN left_at timestamptz;
@@ -36,7 +38,13 @@ END
 $$;
 CREATE FUNCTION patient_joins() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
-  UPDATE patient p SET left_at = NULL WHERE p.id IN (SELECT j.patient_id FROM joined j) AND p.left_at IS NOT NULL;
+  -- Who accepts while somebody asks for their erasure waits for it here, and joins nothing then.
+  PERFORM FROM patient p WHERE p.id IN (SELECT j.patient_id FROM joined j) ORDER BY p.id FOR KEY SHARE;
+  DELETE FROM patient_organization o USING joined j, erasure e, patient p
+   WHERE p.id = j.patient_id AND e.payload_key = p.payload_key AND (o.patient_id, o.organization_id) = (j.patient_id, j.organization_id);
+  UPDATE patient p SET left_at = NULL
+   WHERE p.id IN (SELECT j.patient_id FROM joined j) AND p.left_at IS NOT NULL
+     AND NOT EXISTS (SELECT FROM erasure e WHERE e.payload_key = p.payload_key);
   RETURN NULL;
 END
 $$;
@@ -191,6 +199,48 @@ CREATE FUNCTION close_erased(person patient) RETURNS void LANGUAGE sql SET searc
                         last_updated = clock_timestamp() WHERE u.id = person.user_id;
 $$;
 REVOKE ALL ON FUNCTION close_erased FROM PUBLIC;
+
+-- As in V27; and nobody makes the account active again of a patient who is to be erased.
+CREATE OR REPLACE FUNCTION change_standing(context jsonb, account int, super_admin boolean, active boolean, expected timestamptz[])
+RETURNS text LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+  acting int := (context->>'actor_user_id')::int;
+  was app_user;
+  is_now app_user;
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtextextended('standing of accounts', 0));
+  IF acting = account OR NOT EXISTS (SELECT FROM app_user u WHERE u.id = acting AND u.is_superuser AND u.is_active) THEN
+    RETURN 'refused';
+  END IF;
+  SELECT * INTO was FROM app_user u WHERE u.id = account FOR UPDATE;
+  IF NOT FOUND THEN
+    RETURN 'missing';
+  ELSIF was.last_updated <> ALL (expected) THEN
+    RETURN 'stale';
+  ELSIF super_admin AND was.user_type = 'patient' THEN
+    RETURN 'patient';
+  ELSIF active AND was.contained_by <> '{}' THEN
+    RETURN 'contained';
+  ELSIF active AND EXISTS (SELECT FROM erasure e WHERE e.user_id = account AND e.erased_at IS NULL) THEN
+    RETURN 'erasure';
+  END IF;
+  UPDATE app_user u
+     SET is_superuser = coalesce(super_admin, u.is_superuser), is_active = coalesce(active, u.is_active),
+         active_after_release = CASE WHEN u.contained_by <> '{}' THEN coalesce(active, u.active_after_release) END,
+         last_updated = clock_timestamp()
+   WHERE u.id = account
+  RETURNING u.* INTO is_now;
+  DELETE FROM login_session s WHERE s.user_id = account;
+  DELETE FROM login_challenge c WHERE c.user_id = account;
+  UPDATE oauth_grant g SET revoked_at = clock_timestamp() WHERE g.user_id = account AND g.revoked_at IS NULL;
+  IF NOT is_now.is_active THEN
+    UPDATE account_link l SET used_at = clock_timestamp() WHERE l.user_id = account AND l.used_at IS NULL;
+  END IF;
+  PERFORM audit_record(context, 'allowed', NULL, '{}', '{}', ARRAY(SELECT p.id FROM patient p WHERE p.user_id = account), '{}',
+                       NULL, to_jsonb(was) - 'password_hash', to_jsonb(is_now) - 'password_hash');
+  RETURN 'done';
+END
+$$;
 
 -- Who is of no organization for so many days, one erasure for each, and how many they are now. Whoever is held stays as they are.
 CREATE FUNCTION request_erasures_of_left(context jsonb, days int) RETURNS int LANGUAGE plpgsql SECURITY DEFINER
