@@ -50,6 +50,8 @@ mod directories;
 mod dpop;
 mod end_of_time;
 mod enrolment_races;
+mod erasures;
+mod erasures_hostile;
 mod everything;
 mod exposure;
 mod faults;
