@@ -21,9 +21,8 @@ CREATE TABLE export_job (
   after_class     smallint,
   after_time      timestamptz,
   after_number    bigint,
-  patients        int NOT NULL, -- enrolled when it was asked for
-  patients_done   int NOT NULL DEFAULT 0,
   files           int NOT NULL DEFAULT 0,
+  attempts        int NOT NULL DEFAULT 0, -- since it last got further
   -- Who works on it, until when. Who comes with another name changes nothing.
   holder          uuid,
   held_until      timestamptz,
@@ -41,6 +40,7 @@ CREATE TABLE export_file (
   job_id uuid NOT NULL REFERENCES export_job (id) ON DELETE CASCADE,
   number int NOT NULL,
   type   text NOT NULL,
+  code   text, -- of all observations in it, where there is a table for each kind of data
   object uuid NOT NULL, -- its name in the archive, below that of the job
   PRIMARY KEY (job_id, number)
 );
@@ -60,9 +60,9 @@ CREATE INDEX export_part_patient ON export_part (patient_id);
 
 GRANT SELECT ON export_job, export_file, export_part TO jhe_app, jhe_fhir_read, jhe_fhir_write;
 -- Who asks and who is asked.
-GRANT INSERT (user_id, practitioner_id, client_id, study_id, request_id, request_url, types, since, format, expires_at, patients), DELETE
+GRANT INSERT (user_id, practitioner_id, client_id, study_id, request_id, request_url, types, since, format, expires_at), DELETE
    ON export_job TO jhe_app, jhe_fhir_read;
 -- Who carries it out.
-GRANT UPDATE (state, ended_at, at_patient, after_class, after_time, after_number, patients_done, files, holder, held_until), DELETE
+GRANT UPDATE (state, ended_at, at_patient, after_class, after_time, after_number, files, attempts, holder, held_until), DELETE
    ON export_job TO jhe_app, jhe_fhir_write;
 GRANT INSERT ON export_file, export_part TO jhe_app, jhe_fhir_write;
