@@ -115,6 +115,10 @@ mod tests {
         assert_eq!(archive.names("seals", "").await.unwrap(), ["seals/1", "seals/2"]);
         assert_eq!(archive.names("seals", "seals/1").await.unwrap(), ["seals/2"]);
         assert_eq!(archive.groups().await.unwrap(), ["events", "seals"]);
+        archive.remove("events").await.unwrap();
+        archive.remove("events").await.unwrap();
+        assert_eq!(archive.groups().await.unwrap(), ["seals"]);
+        assert!(archive.remove("../kept").await.is_err());
         let mode = |name| fs::metadata(place.path().join("kept").join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode("seals/1"), mode("seals")), (0o400, 0o700));
     }

@@ -26,6 +26,7 @@ mod drill;
 mod enrolment;
 mod error;
 mod everything;
+mod export;
 mod exposure;
 mod factor;
 mod fhir_source;
@@ -93,6 +94,10 @@ pub use drill::{AccessCase, Turn, access_cases, take_turn};
 pub use enrolment::Enrolment;
 pub use error::StoreError;
 pub use everything::{EverythingAfter, EverythingPage, EverythingQuery, EverythingRow};
+pub use export::{
+    ExportCursor, ExportFile, ExportJob, ExportListed, ExportOf, ExportPart, ExportStart, ExportState, ExportStatus,
+    ExportTidied, ExportedFile, ExportedPart, NewExport, SealedFile,
+};
 pub use exposure::{Exposure, ExposureContact, ExposureQuery};
 pub use factor::{Authenticator, Factor, FirstStep, NewAuthenticator, NewChallenge, Removal};
 pub use fhir_source::{FhirSource, FhirSourceChange, SourceChanged};
