@@ -26,6 +26,7 @@ impl World {
         let mut command = Command::new(program());
         command.args(words).env("DB_NAME", &self.database).env("SITE_URL", &self.base).env("JHE_HOME", home);
         command.envs(vault());
+        command.envs(self.settings.iter().filter(|(name, _)| name == "EXPORTS").cloned());
         command
     }
 

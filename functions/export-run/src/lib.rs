@@ -4,7 +4,7 @@
 
 use audit::{Action, Context};
 use exports::{Files, Gathered, Lines};
-use fhir::search::Everything;
+use fhir::search::{Everything, is_uuid};
 use runtime::{App, Failure, Needs, Occasion, Scheduled};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -41,7 +41,8 @@ async fn handle(app: &App, _occasion: &Occasion) -> Result<Value, Failure> {
     // First what is there: what is begun after this is of an export that the database has by then.
     let groups = files.0.groups().await.map_err(exports::unavailable)?;
     let tidied = store.tidy_exports().await?;
-    for group in groups.iter().filter(|group| !tidied.there.contains(*group)) {
+    // What is not named as an export is somebody else's.
+    for group in groups.iter().filter(|group| is_uuid(group) && !tidied.there.contains(*group)) {
         files.0.remove(group).await.map_err(exports::unavailable)?;
     }
     let until = Instant::now() + TIME;
