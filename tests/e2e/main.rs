@@ -51,6 +51,7 @@ mod dpop;
 mod end_of_time;
 mod enrolment_races;
 mod everything;
+mod exports;
 mod exposure;
 mod faults;
 mod fhir_import;
