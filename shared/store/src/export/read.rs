@@ -20,6 +20,8 @@ use tokio_postgres::{
 pub struct ExportedFile {
     /// Its name in the archive, below that of the export.
     pub object: String,
+    /// The type of its resources.
+    pub kind: String,
     /// The code of its observations, where there is a table for each.
     pub code: Option<String>,
     /// The parts of which something may be seen, in order.
@@ -139,8 +141,12 @@ impl Store {
         if let Some(refused) = first.try_get::<_, Option<&str>>("refused_by")? {
             return Ok(Err(RefusedBy::from_name(refused).ok_or(StoreError::Corrupt("refused_by"))?));
         }
-        let mut file =
-            ExportedFile { object: first.try_get("object")?, code: first.try_get("code")?, parts: Vec::new() };
+        let mut file = ExportedFile {
+            object: first.try_get("object")?,
+            kind: kind.to_owned(),
+            code: first.try_get("code")?,
+            parts: Vec::new(),
+        };
         for row in &rows {
             // One row without a part stands for a file of which nothing may be seen.
             if row.try_get::<_, Option<i32>>("part")?.is_some() {
@@ -167,7 +173,9 @@ impl Store {
             let lines = text.lines().enumerate().filter(|(number, _)| part.lines.contains(number));
             shown.extend(lines.map(|(_, line)| line.to_owned()));
         }
-        meter::observations_read(shown.len());
+        if file.kind == "Observation" {
+            meter::observations_read(shown.len());
+        }
         Ok(shown)
     }
 }
