@@ -212,7 +212,13 @@ async fn types_and_a_time_narrow_it() {
 #[tokio::test]
 async fn what_is_not_understood_is_refused() {
     let one = Exporting::new().await;
-    for query in ["_typeFilter=Observation%3Fstatus%3Dfinal", "_type=Nothing", "_outputFormat=text/html", "_since=x", "patient=1"] {
+    for query in [
+        "_typeFilter=Observation%3Fstatus%3Dfinal",
+        "_type=Nothing",
+        "_outputFormat=text/html",
+        "_since=x",
+        "patient=1",
+    ] {
         one.ask(VICTOR, &format!("{STUDY}?{query}")).await.refusal(400, query);
     }
     Reply::to(one.world.request(VICTOR, Method::GET, STUDY)).await.refusal(400, "no Prefer");
@@ -308,7 +314,7 @@ async fn what_lies_there_says_nothing_and_a_destroyed_key_takes_it_away() {
             assert!(!bytes.windows(word.len()).any(|window| window == word.as_bytes()), "{object}: {word}");
         }
     }
-    for word in ["valueAttachment", "ndjson\""] {
+    for word in ["valueAttachment"] {
         assert_eq!(one.world.rows_with(word).await, 0, "{word}");
     }
     one.world.destroy_key(40001).await;

@@ -62,7 +62,7 @@ fn is_asynchronous(request: &Request) -> bool {
 
 /// The types that are asked for, each of which the token must open; none named: those that it opens.
 async fn open_types(app: &App, request: &Request, named: Vec<&'static str>) -> Result<Vec<&'static str>, Failure> {
-    for kind in &named {
+    for kind in named.iter().copied() {
         request.fhir_actor(app, kind, Interaction::Search).await?;
     }
     if !named.is_empty() {

@@ -37,7 +37,10 @@ impl Caller {
     }
 }
 
-/// The export of the route: a UUID.
+/// The export of the route: a UUID as we write it, which is a name in the archive, too.
 pub fn job(request: &Request) -> Result<&str, Failure> {
-    request.variable("job").filter(|id| is_uuid(id)).ok_or(Failure::NotFound)
+    request
+        .variable("job")
+        .filter(|id| is_uuid(id) && !id.bytes().any(|byte| byte.is_ascii_uppercase()))
+        .ok_or(Failure::NotFound)
 }

@@ -110,14 +110,15 @@ mod tests {
     #[test]
     fn a_row_has_what_its_data_point_says_and_nothing_of_another() {
         let rate = line("60001", &json!({ "heart_rate": { "unit": "beats/min", "value": 60 }, "list": [1, "a,b"] }));
-        let other = line("60002", &json!({ "heart_rate": { "unit": "beats/min", "value": -1.50 }, "note": "a \"b\"\nc" }));
+        let other =
+            line("60002", &json!({ "heart_rate": { "unit": "beats/min", "value": -1.5 }, "note": "a \"b\"\nc" }));
         let head = FIRST.join(",");
         let common = "2026-01-02T00:00:00Z,final,omh:heart-rate:2.0,2026-01-01T00:00:00Z,,70001,beats/min";
         assert_eq!(
             table(&[rate, other]),
             format!(
                 "{head},heart_rate.unit,heart_rate.value,list,note\r\n40001,60001,{common},60,\"[1,\"\"a,b\"\"]\",\r\n\
-                 40001,60002,{common},-1.50,,\"a \"\"b\"\"\nc\"\r\n"
+                 40001,60002,{common},-1.5,,\"a \"\"b\"\"\nc\"\r\n"
             )
         );
     }

@@ -82,20 +82,26 @@ fn security(base_url: &str) -> Value {
 
 /// The same type with the operation that gives all resources of one.
 fn with_everything(patient: Value) -> Value {
-    with_operation(patient, json!([{
-        "name": "everything",
-        "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
-        "documentation": "Takes _type, _since and _count, and pages as searches do. A practitioner gets what is consented to.",
-    }]))
+    with_operation(
+        patient,
+        json!([{
+            "name": "everything",
+            "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+            "documentation": "Takes _type, _since and _count, and pages as searches do. A practitioner gets what is consented to.",
+        }]),
+    )
 }
 
 /// The same type with the operation that exports what one was given.
 fn with_export(group: Value) -> Value {
-    with_operation(group, json!([{
-        "name": "export",
-        "definition": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export",
-        "documentation": "Takes _type, _since and _outputFormat (application/fhir+ndjson, text/csv). What is consented to, when it is written and when it is downloaded.",
-    }]))
+    with_operation(
+        group,
+        json!([{
+            "name": "export",
+            "definition": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export",
+            "documentation": "Takes _type, _since and _outputFormat (application/fhir+ndjson, text/csv). What is consented to, when it is written and when it is downloaded.",
+        }]),
+    )
 }
 
 fn with_operation(mut resource: Value, operation: Value) -> Value {

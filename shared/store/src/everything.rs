@@ -407,7 +407,15 @@ mod tests {
         let types = ["Condition", "Consent", "Observation", "Patient"];
         let left = |after| {
             let reader = Reader::Privileged;
-            let left = Left::of(&EverythingQuery { reader, patient: 1, study: None, types: &types, since: None, count: 1, after });
+            let left = Left::of(&EverythingQuery {
+                reader,
+                patient: 1,
+                study: None,
+                types: &types,
+                since: None,
+                count: 1,
+                after,
+            });
             (left.patient, left.consents, left.observations.0, left.observations.2, left.kinds.1)
         };
         let at = Timestamp::UNIX_EPOCH;

@@ -161,8 +161,7 @@ SELECT e.patient_id FROM study_patient e
 
 const KEYS: &str = "SELECT id, uuid_send(payload_key) AS payload_key FROM patient WHERE id = ANY ($1)";
 
-const OBJECTS: &str =
-    "SELECT n.id::text AS name, uuid_send(n.id) AS bytes FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, $1)) n";
+const OBJECTS: &str = "SELECT n.id::text AS name, uuid_send(n.id) AS bytes FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, $1)) n";
 
 /// 1 job, 2 holder, 3 patient, 4 class, 5 time, 6 number, 7 how many files, 8 whether all is done, 9 for how many seconds.
 const MOVE: &str = "
@@ -321,17 +320,8 @@ impl Store {
         let statement = transaction.prepare_typed_cached(MOVE, &types).await?;
         let (class, time, number) = at.columns();
         let count = i32::try_from(files.len()).map_err(|_| StoreError::Corrupt("files"))?;
-        let parameters: [&(dyn ToSql + Sync); 9] = [
-            &job.id,
-            &job.holder,
-            &at.patient,
-            &class,
-            &time,
-            &number,
-            &count,
-            &is_done,
-            &lease.as_secs_f64(),
-        ];
+        let parameters: [&(dyn ToSql + Sync); 9] =
+            [&job.id, &job.holder, &at.patient, &class, &time, &number, &count, &is_done, &lease.as_secs_f64()];
         let Some(row) = transaction.query_opt(&statement, &parameters).await? else { return Ok(false) };
         let first: i32 = row.try_get("first")?;
         if !files.is_empty() {
@@ -342,8 +332,7 @@ impl Store {
             let statement = transaction.prepare_typed_cached(FILES, &types).await?;
             transaction.execute(&statement, &[&job.id, &first, &kinds, &codes, &objects]).await?;
             let parts: Vec<&SealedPart> = files.iter().flat_map(|file| &file.parts).collect();
-            let statement =
-                transaction.prepare_typed_cached(PARTS, &[Type::TEXT, Type::INT4, Type::JSONB]).await?;
+            let statement = transaction.prepare_typed_cached(PARTS, &[Type::TEXT, Type::INT4, Type::JSONB]).await?;
             transaction.execute(&statement, &[&job.id, &first, &Json(parts)]).await?;
         }
         transaction.commit().await?;
@@ -358,4 +347,3 @@ impl Store {
         Ok(())
     }
 }
-

@@ -179,9 +179,7 @@ impl Store {
         Ok(match row.try_get::<_, Option<&str>>("refused_by")? {
             None => ExportStart::Started(row.try_get("job")?),
             Some("invalid") => ExportStart::Running,
-            Some(name) => {
-                ExportStart::Refused(RefusedBy::from_name(name).ok_or(StoreError::Corrupt("refused_by"))?)
-            }
+            Some(name) => ExportStart::Refused(RefusedBy::from_name(name).ok_or(StoreError::Corrupt("refused_by"))?),
         })
     }
 
