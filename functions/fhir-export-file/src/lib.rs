@@ -39,7 +39,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
             }
             text.into_bytes()
         }
-        ExportFormat::Csv => exports::csv(&lines)?,
+        ExportFormat::Csv => exports::csv(&lines, file.code.as_deref())?,
     };
     let mut response = Response::new(body.into());
     let media_type = HeaderValue::from_static(format.media_type());

@@ -12,16 +12,21 @@ const FIRST: [&str; 8] =
 /// What a spreadsheet would take for a formula begins like this.
 const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
-/// Observations, a resource on each line, as CSV (RFC 4180) with a line of names. The columns after the first are the members of the data
-/// points' bodies that the file has, by their paths.
-pub fn csv(lines: &[String]) -> Result<Vec<u8>, Failure> {
-    let (mut rows, mut names) = (Vec::with_capacity(lines.len()), BTreeSet::new());
+/// Observations of a kind, a resource on each line, as CSV (RFC 4180) with a line of names. The columns after the first are the values of the
+/// data points' bodies, by their paths: those that the schema has, so that they are the same in every file, and then what else there is.
+pub fn csv(lines: &[String], code: Option<&str>) -> Result<Vec<u8>, Failure> {
+    let (mut rows, mut others) = (Vec::with_capacity(lines.len()), BTreeSet::new());
     for line in lines {
         let resource: Value = serde_json::from_str(line).map_err(internal)?;
         let values = values(&resource);
-        names.extend(values.keys().cloned());
+        others.extend(values.keys().cloned());
         rows.push((first(&resource), values));
     }
+    let mut names = code.and_then(omh::columns).unwrap_or_default();
+    for name in &names {
+        others.remove(name);
+    }
+    names.extend(others);
     let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     out.write_record(FIRST.into_iter().chain(names.iter().map(String::as_str))).map_err(internal)?;
     for (first, values) in &rows {
@@ -104,7 +109,18 @@ mod tests {
     }
 
     fn table(lines: &[String]) -> String {
-        String::from_utf8(csv(lines).unwrap()).unwrap()
+        String::from_utf8(csv(lines, None).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_columns_of_a_schema_are_there_whether_a_file_has_them_or_not() {
+        let code = Some("omh:heart-rate:2.0");
+        let one = line("60001", &json!({ "heart_rate": { "unit": "beats/min", "value": 60 }, "of_its_own": 1 }));
+        let text = String::from_utf8(csv(&[one], code).unwrap()).unwrap();
+        let head = text.lines().next().unwrap().to_owned();
+        let empty = String::from_utf8(csv(&[], code).unwrap()).unwrap();
+        assert_eq!(format!("{},of_its_own", empty.trim_end()), head);
+        assert!(head.contains(",effective_time_frame.date_time,"), "{head}");
     }
 
     #[test]
