@@ -64,10 +64,10 @@ shown AS MATERIALIZED (
    WHERE CASE
      WHEN p.type IN ('Patient', 'Consent') THEN p.patient_id IN (SELECT l.patient_id FROM lane l)
      WHEN p.type = 'Observation' THEN
-       EXISTS (SELECT FROM observation o JOIN lane l ON l.patient_id = o.patient_id AND l.scope_id = o.scope_id
-                WHERE o.id = n.id AND o.patient_id = p.patient_id)
-     ELSE EXISTS (SELECT FROM auxiliary x JOIN lane l ON l.patient_id = x.patient_id AND l.scope_id = x.scope_id
-                   WHERE x.number = n.id AND x.patient_id = p.patient_id) END
+       (p.patient_id, (SELECT o.scope_id FROM observation o WHERE o.id = n.id AND o.patient_id = p.patient_id))
+         IN (SELECT l.patient_id, l.scope_id FROM lane l)
+     ELSE (p.patient_id, (SELECT x.scope_id FROM auxiliary x WHERE x.number = n.id AND x.patient_id = p.patient_id))
+            IN (SELECT l.patient_id, l.scope_id FROM lane l) END
 )
 SELECT a.event_id, a.refused_by, f.object::text AS object, f.code, s.part, s.patient_id, s.at, s.length, s.lines
   FROM (SELECT v.refused_by,
