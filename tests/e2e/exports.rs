@@ -16,24 +16,25 @@ use std::{
     path::Path,
 };
 
-const VICTOR: &str = "viewer_victor";
-const PETER: &str = "ll_patient_peter";
-const STUDY: &str = "/FHIR/R5/Group/30001/$export";
-const RATE: &str = "omh:heart-rate:2.0";
+pub const VICTOR: &str = "viewer_victor";
+pub const PETER: &str = "ll_patient_peter";
+pub const STUDY: &str = "/FHIR/R5/Group/30001/$export";
+pub const RATE: &str = "omh:heart-rate:2.0";
 const PRESSURE: &str = "omh:blood-pressure:4.0";
 
 /// A world whose exports have a place of their own.
-struct Exporting {
-    world: World,
+pub struct Exporting {
+    /// The world.
+    pub world: World,
     place: tempfile::TempDir,
 }
 
 impl Exporting {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::with(&[]).await
     }
 
-    async fn with(settings: &[(&str, &str)]) -> Self {
+    pub async fn with(settings: &[(&str, &str)]) -> Self {
         let place = tempfile::tempdir().expect("a directory");
         let exports = place.path().display().to_string();
         let settings: Vec<_> = settings.iter().copied().chain([("EXPORTS", exports.as_str())]).collect();
@@ -41,7 +42,7 @@ impl Exporting {
     }
 
     /// So many observations of Peter's and of Pamela's, of two kinds.
-    async fn upload(&self, count: i32) {
+    pub async fn upload(&self, count: i32) {
         let resources: Vec<Value> = (0..count)
             .map(|number| {
                 let at = format!("2026-04-{:02}T08:00:00Z", 1 + number % 20);
@@ -53,36 +54,36 @@ impl Exporting {
         assert_eq!(status, StatusCode::OK, "{answer}");
     }
 
-    async fn ask(&self, user: &str, path: &str) -> Reply {
+    pub async fn ask(&self, user: &str, path: &str) -> Reply {
         let request = self.world.request(user, Method::GET, path);
         Reply::to(request.header("prefer", "respond-async").header("accept", "application/fhir+json")).await
     }
 
     /// Asks for an export: the path of its status.
-    async fn start(&self, path: &str) -> String {
+    pub async fn start(&self, path: &str) -> String {
         let reply = self.ask(VICTOR, path).await;
         assert_eq!(reply.status, StatusCode::ACCEPTED, "{}", reply.text);
         let place = reply.header("content-location");
         place.strip_prefix(&self.world.base).expect("a URL of this site").to_owned()
     }
 
-    async fn run(&self) -> Value {
+    pub async fn run(&self) -> Value {
         export_run::FUNCTION.run(&self.world.app, &Occasion::new("exports", json!({}))).await.expect("a report")
     }
 
-    async fn manifest(&self, status: &str) -> Value {
+    pub async fn manifest(&self, status: &str) -> Value {
         let (code, manifest) = self.world.get(VICTOR, status).await;
         assert_eq!(code, StatusCode::OK, "{manifest}");
         manifest
     }
 
-    async fn text(&self, user: &str, url: &str) -> Reply {
+    pub async fn text(&self, user: &str, url: &str) -> Reply {
         let path = url.strip_prefix(&self.world.base).unwrap_or(url);
         Reply::to(self.world.request(user, Method::GET, path)).await
     }
 
     /// Every line of every file.
-    async fn lines(&self, manifest: &Value) -> Vec<Value> {
+    pub async fn lines(&self, manifest: &Value) -> Vec<Value> {
         let mut lines = Vec::new();
         for file in manifest["output"].as_array().expect("files") {
             let reply = self.text(VICTOR, file["url"].as_str().expect("a URL")).await;
@@ -98,14 +99,14 @@ impl Exporting {
     }
 
     /// An export from its beginning to its end.
-    async fn export(&self, path: &str) -> (String, Value) {
+    pub async fn export(&self, path: &str) -> (String, Value) {
         let status = self.start(path).await;
         self.run().await;
         let manifest = self.manifest(&status).await;
         (status, manifest)
     }
 
-    fn objects(&self) -> Vec<String> {
+    pub fn objects(&self) -> Vec<String> {
         walk(self.place.path())
     }
 }
@@ -116,7 +117,7 @@ fn walk(place: &Path) -> Vec<String> {
 }
 
 /// Which resources these are, each once.
-fn named(lines: &[Value]) -> BTreeSet<String> {
+pub fn named(lines: &[Value]) -> BTreeSet<String> {
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let names: Vec<String> =
         lines.iter().map(|one| format!("{}/{}", text(&one["resourceType"]), text(&one["id"]))).collect();
@@ -125,12 +126,12 @@ fn named(lines: &[Value]) -> BTreeSet<String> {
     each
 }
 
-fn observations(lines: &[Value]) -> BTreeSet<String> {
+pub fn observations(lines: &[Value]) -> BTreeSet<String> {
     named(lines).into_iter().filter(|name| name.starts_with("Observation/")).collect()
 }
 
 /// What a search by the study finds.
-async fn found(world: &World) -> BTreeSet<String> {
+pub async fn found(world: &World) -> BTreeSet<String> {
     let path = "/FHIR/R5/Observation?patient._has:Group:member:_id=30001&_count=1000";
     let (status, page) = world.get(VICTOR, path).await;
     assert_eq!(status, StatusCode::OK, "{page}");

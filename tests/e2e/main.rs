@@ -53,6 +53,7 @@ mod enrolment_races;
 mod erasures;
 mod everything;
 mod exports;
+mod exports_hostile;
 mod exposure;
 mod faults;
 mod fhir_import;

@@ -8,7 +8,7 @@ use fhir::search::{Everything, is_uuid};
 use runtime::{App, Failure, Needs, Occasion, Scheduled};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use store::{EverythingQuery, ExportCursor, ExportJob, Reader, Store};
+use store::{EverythingQuery, ExportCursor, ExportJob, Reader, SealedFile, Store};
 
 /// The function.
 pub const FUNCTION: Scheduled = Scheduled::new(
@@ -46,6 +46,7 @@ async fn handle(app: &App, _occasion: &Occasion) -> Result<Value, Failure> {
         files.0.remove(group).await.map_err(exports::unavailable)?;
     }
     let until = Instant::now() + TIME;
+    let mended = mend(store, &files, until).await?;
     let (mut done, mut written) = (0_u32, 0_u32);
     while Instant::now() < until
         && let Some(job) = store.claim_export(LEASE).await?
@@ -62,7 +63,25 @@ async fn handle(app: &App, _occasion: &Occasion) -> Result<Value, Failure> {
             }
         }
     }
-    Ok(json!({ "outcome": "done", "exports": done, "files": written, "ended": tidied.ended }))
+    Ok(json!({ "outcome": "done", "exports": done, "files": written, "ended": tidied.ended, "mended": mended }))
+}
+
+/// Takes what was of somebody who was erased out of the files: how many were written anew. Cut off anywhere, the next call finds what is
+/// left to do: the new one is whole or not there, and only then the old one goes.
+async fn mend(store: &Store, files: &Files, until: Instant) -> Result<u32, Failure> {
+    let mut mended = 0_u32;
+    while Instant::now() < until
+        && let Some(file) = store.torn_export_file().await?
+    {
+        let (name, new) = (file.name(), file.new_name());
+        if let Some(bytes) = files.0.get(&name).await.map_err(exports::unavailable)? {
+            files.0.add(&new, file.mended(&bytes)).await.map_err(exports::unavailable)?;
+            files.0.delete(&name).await.map_err(exports::unavailable)?;
+        }
+        store.export_file_is_mended(&file).await?;
+        mended = mended.saturating_add(1);
+    }
+    Ok(mended)
 }
 
 /// An export that this call has taken.
@@ -95,8 +114,8 @@ impl Work<'_> {
             let mut next = ExportCursor { patient: patient.saturating_add(1), after: None };
             // Who left the study, or was erased, since they were found is passed over.
             if let Ok(page) = self.store.everything(&context, &query).await? {
-                if let (true, Some(last)) = (page.more, page.rows.last()) {
-                    next = ExportCursor { patient, after: Some(last.place()) };
+                if page.next.is_some() {
+                    next = ExportCursor { patient, after: page.next };
                 }
                 let lines = Lines::of(&page, self.job.format != "ndjson")?;
                 if !self.gathered.holds(&lines) {
@@ -126,15 +145,22 @@ impl Work<'_> {
     /// Puts what was gathered into files, and moves the export on to here. False: it is no more, or another call has it.
     async fn keep(&mut self, at: ExportCursor, is_done: bool) -> Result<bool, Failure> {
         let mut files = self.store.seal_export(self.gathered.take()).await?;
+        let name = |file: &SealedFile| format!("{}/{}", self.job.id, file.object);
         for file in &mut files {
-            let name = format!("{}/{}", self.job.id, file.object);
             let bytes = std::mem::take(&mut file.bytes);
-            self.files.0.add(&name, bytes).await.map_err(exports::unavailable)?;
+            self.files.0.add(&name(file), bytes).await.map_err(exports::unavailable)?;
         }
-        let is_kept = self.store.advance_export(self.job, at, &files, is_done, LEASE).await?;
-        if is_kept {
+        let kept = self.store.advance_export(self.job, at, &files, is_done, LEASE).await;
+        if let Ok(true) = kept {
             self.files_written = self.files_written.saturating_add(u32::try_from(files.len()).unwrap_or(u32::MAX));
+            return Ok(true);
         }
-        Ok(is_kept)
+        // Somebody else has it, or a patient was erased meanwhile. Unless the answer was lost, nothing names these.
+        if let Ok(false) = kept {
+            for file in &files {
+                self.files.0.delete(&name(file)).await.map_err(exports::unavailable)?;
+            }
+        }
+        Ok(kept?)
     }
 }

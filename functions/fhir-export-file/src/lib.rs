@@ -25,9 +25,12 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let lines = if file.parts.is_empty() {
         Vec::new()
     } else {
-        let bytes = files.0.get(&format!("{job}/{}", file.object)).await.map_err(exports::unavailable)?;
-        let bytes = bytes.ok_or(Failure::Gone("The file is no more: ask for another export."))?;
-        store.open_export(&file, &bytes).await?
+        let bytes = files.0.get(&format!("{job}/{}", file.name)).await.map_err(exports::unavailable)?;
+        match bytes {
+            Some(bytes) => store.open_export(&file, &bytes).await?,
+            None if file.is_torn => return Err(Failure::Unavailable("the file is being written anew".into())),
+            None => return Err(Failure::Gone("The file is no more: ask for another export.")),
+        }
     };
     let body = match format {
         ExportFormat::Ndjson => {

@@ -138,6 +138,18 @@ impl Archive {
         }
     }
 
+    /// Removes an object. It need not be there.
+    pub async fn delete(&self, name: &str) -> Result<(), ArchiveError> {
+        checked(name)?;
+        match self {
+            Self::Directory(directory) => {
+                let (directory, name) = (directory.clone(), name.to_owned());
+                apart(move || directory.delete(&name)).await
+            }
+            Self::Bucket(bucket) => Box::pin(bucket.delete(name)).await,
+        }
+    }
+
     /// The directory, where it is for us to remove what is in it: what is in a bucket ends by the bucket's own rules.
     #[must_use]
     pub const fn removable(&self) -> Option<&Directory> {

@@ -100,10 +100,14 @@ impl Bucket {
     /// One by one: a role that may delete need not be one that may delete many at once.
     pub(crate) async fn remove(&self, group: &str) -> Result<(), ArchiveError> {
         for name in self.names(group, "").await? {
-            let gone = self.client.delete_object().bucket(&self.name).key(self.key(&name)).send().await;
-            gone.map_err(|error| refused("delete", &error))?;
+            self.delete(&name).await?;
         }
         Ok(())
+    }
+
+    pub(crate) async fn delete(&self, name: &str) -> Result<(), ArchiveError> {
+        let gone = self.client.delete_object().bucket(&self.name).key(self.key(name)).send().await;
+        gone.map(drop).map_err(|error| refused("delete", &error))
     }
 
     pub(crate) async fn groups(&self) -> Result<Vec<String>, ArchiveError> {

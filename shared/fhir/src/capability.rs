@@ -11,6 +11,9 @@ use crate::search::{
 /// The SMART extension that tells the OAuth endpoints.
 const OAUTH_URIS: &str = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris";
 
+/// What says that Bulk Data Access is followed (<https://hl7.org/fhir/uv/bulkdata/STU2/CapabilityStatement-bulk-data.html>).
+const BULK_DATA: &str = "http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data";
+
 /// What the types offer that are kept as they come.
 const KEPT_INTERACTIONS: [&str; 6] = ["create", "read", "update", "patch", "delete", "search-type"];
 
@@ -30,6 +33,7 @@ pub fn statement(base_url: &str, version: &str, date: &str) -> String {
         "status": "active",
         "date": date,
         "kind": "instance",
+        "instantiates": [BULK_DATA],
         "software": { "name": "JupyterHealth Exchange", "version": version },
         "implementation": { "description": "JupyterHealth Exchange", "url": base_url },
         "fhirVersion": "5.0.0",

@@ -42,6 +42,8 @@ CREATE TABLE export_file (
   type   text NOT NULL,
   code   text, -- of all observations in it, where there is a table for each kind of data
   object uuid NOT NULL, -- its name in the archive, below that of the job
+  torn   int NOT NULL DEFAULT 0, -- how often a patient was erased who had a part in it
+  mended int NOT NULL DEFAULT 0, -- up to which of these it was written anew, as object.mended
   PRIMARY KEY (job_id, number)
 );
 
@@ -58,6 +60,19 @@ CREATE TABLE export_part (
 );
 CREATE INDEX export_part_patient ON export_part (patient_id);
 
+CREATE INDEX export_file_torn ON export_file (job_id) WHERE torn > mended;
+
+-- A patient who is deleted, which is by an erasure, takes their parts along. The bytes of these go when the file is written anew.
+CREATE FUNCTION patient_leaves_exports() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+  UPDATE export_file f SET torn = f.torn + 1
+   WHERE (f.job_id, f.number) IN (SELECT p.job_id, p.number FROM export_part p WHERE p.patient_id = OLD.id);
+  RETURN OLD;
+END
+$$;
+REVOKE ALL ON FUNCTION patient_leaves_exports() FROM PUBLIC;
+CREATE TRIGGER patient_leaves_exports BEFORE DELETE ON patient FOR EACH ROW EXECUTE FUNCTION patient_leaves_exports();
+
 GRANT SELECT ON export_job, export_file, export_part TO jhe_app, jhe_fhir_read, jhe_fhir_write;
 -- Who asks and who is asked.
 GRANT INSERT (user_id, practitioner_id, client_id, study_id, request_id, request_url, types, since, format, expires_at), DELETE
@@ -66,3 +81,4 @@ GRANT INSERT (user_id, practitioner_id, client_id, study_id, request_id, request
 GRANT UPDATE (state, ended_at, at_patient, after_class, after_time, after_number, files, attempts, holder, held_until), DELETE
    ON export_job TO jhe_app, jhe_fhir_write;
 GRANT INSERT ON export_file, export_part TO jhe_app, jhe_fhir_write;
+GRANT UPDATE (mended) ON export_file TO jhe_app, jhe_fhir_write;

@@ -98,7 +98,7 @@ pub use error::StoreError;
 pub use everything::{EverythingAfter, EverythingPage, EverythingQuery, EverythingRow};
 pub use export::{
     ExportCursor, ExportFile, ExportJob, ExportListed, ExportOf, ExportPart, ExportStart, ExportState, ExportStatus,
-    ExportTidied, ExportedFile, ExportedPart, NewExport, SealedFile,
+    ExportTidied, ExportedFile, ExportedPart, NewExport, SealedFile, TornFile,
 };
 pub use exposure::{Exposure, ExposureContact, ExposureQuery};
 pub use factor::{Authenticator, Factor, FirstStep, NewAuthenticator, NewChallenge, Removal};

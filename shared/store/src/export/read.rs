@@ -1,6 +1,6 @@
 //! A file of an export as it is downloaded: each of its rows is judged again.
 
-use super::ExportOf;
+use super::{ExportOf, mend::object_name};
 use crate::{
     Store, StoreError, meter,
     observation::lanes::{PERMITTED_LANES, WANTED},
@@ -19,7 +19,11 @@ use tokio_postgres::{
 #[derive(Clone, Debug)]
 pub struct ExportedFile {
     /// Its name in the archive, below that of the export.
-    pub object: String,
+    pub name: String,
+    /// Whether it is being written anew, so that it may have another name at any time.
+    pub is_torn: bool,
+    /// The name that it had first: what its parts are bound to.
+    object: String,
     /// The type of its resources.
     pub kind: String,
     /// The code of its observations, where there is a table for each.
@@ -45,7 +49,7 @@ static FILE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
 WITH file AS MATERIALIZED (
-  SELECT f.job_id, f.number, f.type, f.code, f.object
+  SELECT f.job_id, f.number, f.type, f.code, f.object, f.torn, f.mended
     FROM export_job j JOIN export_file f ON f.job_id = j.id
    WHERE j.id = $10::text::uuid AND j.user_id = $12 AND j.client_id = $13 AND j.practitioner_id = $2 AND j.study_id = $6
      AND j.state = 'done' AND j.expires_at > clock_timestamp() AND f.number = $11 AND f.type = $14
@@ -69,7 +73,7 @@ shown AS MATERIALIZED (
      ELSE (p.patient_id, (SELECT x.scope_id FROM auxiliary x WHERE x.number = n.id AND x.patient_id = p.patient_id))
             IN (SELECT l.patient_id, l.scope_id FROM lane l) END
 )
-SELECT a.event_id, a.refused_by, f.object::text AS object, f.code, s.part, s.patient_id, s.at, s.length, s.lines
+SELECT a.event_id, a.refused_by, f.object::text AS object, f.torn > f.mended AS is_torn, f.mended, f.code, s.part, s.patient_id, s.at, s.length, s.lines
   FROM (SELECT v.refused_by,
                audit_record($1 || jsonb_build_object('detail', jsonb_build_object('operation', 'export', 'export', $10::text, 'file', $11::int,
                               'ids', (SELECT coalesce(jsonb_agg(x.id), '[]') FROM shown s JOIN auxiliary x ON x.number = s.id
@@ -142,6 +146,8 @@ impl Store {
             return Ok(Err(RefusedBy::from_name(refused).ok_or(StoreError::Corrupt("refused_by"))?));
         }
         let mut file = ExportedFile {
+            name: object_name(first.try_get("object")?, first.try_get("mended")?),
+            is_torn: first.try_get("is_torn")?,
             object: first.try_get("object")?,
             kind: kind.to_owned(),
             code: first.try_get("code")?,

@@ -14,6 +14,7 @@ use std::{
 };
 use tokio_postgres::{
     Row,
+    error::SqlState,
     types::{Json, ToSql, Type},
 };
 
@@ -294,8 +295,8 @@ impl Store {
         Ok(kept)
     }
 
-    /// Moves an export on together with the files up to there, in one transaction. False: it is no more, or somebody else has taken it,
-    /// and nothing was changed.
+    /// Moves an export on together with the files up to there, in one transaction. False: it is no more, somebody else has taken it, or
+    /// a patient is no more, and nothing was changed.
     pub async fn advance_export(
         &self,
         job: &ExportJob,
@@ -333,7 +334,11 @@ impl Store {
             transaction.execute(&statement, &[&job.id, &first, &kinds, &codes, &objects]).await?;
             let parts: Vec<&SealedPart> = files.iter().flat_map(|file| &file.parts).collect();
             let statement = transaction.prepare_typed_cached(PARTS, &[Type::TEXT, Type::INT4, Type::JSONB]).await?;
-            transaction.execute(&statement, &[&job.id, &first, &Json(parts)]).await?;
+            match transaction.execute(&statement, &[&job.id, &first, &Json(parts)]).await {
+                // A patient was erased since they were read. What is read again is without them.
+                Err(error) if error.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION) => return Ok(false),
+                inserted => drop(inserted?),
+            }
         }
         transaction.commit().await?;
         Ok(true)

@@ -122,7 +122,7 @@ SELECT v.refused_by, (SELECT id::text FROM made) AS job,
                     '{}', '{}', (SELECT role FROM target)) AS event_id
   FROM verdict v";
 
-/// 1 job, 2 user, 3 client, 4 study.
+/// 1 job, 2 user, 3 client, 4 study. Who is no member any more is told nothing, and may end it.
 const STATUS: &str = "
 SELECT j.state, j.requested_at, j.expires_at, j.request_url, j.format,
        (SELECT count(*) FROM study_patient e WHERE e.study_id = j.study_id) AS patients,
@@ -131,7 +131,9 @@ SELECT j.state, j.requested_at, j.expires_at, j.request_url, j.format,
                                   ORDER BY array_position(j.types, f.type), f.code, f.number)
                    FROM export_file f WHERE f.job_id = j.id AND j.state = 'done'), '[]') AS files
   FROM export_job j
- WHERE j.id = $1::text::uuid AND j.user_id = $2 AND j.client_id = $3 AND j.study_id = $4 AND j.expires_at > clock_timestamp()";
+ WHERE j.id = $1::text::uuid AND j.user_id = $2 AND j.client_id = $3 AND j.study_id = $4 AND j.expires_at > clock_timestamp()
+   AND EXISTS (SELECT FROM study s JOIN organization_member m ON m.organization_id = s.organization_id
+                WHERE s.id = j.study_id AND m.practitioner_id = j.practitioner_id)";
 
 /// 1 audit context, 2 job, 3 user, 4 client, 5 study.
 const END: &str = "
