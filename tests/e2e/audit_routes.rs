@@ -17,7 +17,10 @@ const ASKING: [&str; 7] = ["anonymous", "self", "viewer", "member", "manager", "
 const WHY: &str = "Ticket 12: a walk through all routes";
 
 /// What is changed without a before and an after in the audit, and why.
-const WITHOUT_BEFORE_AND_AFTER: [(&str, &str); 17] = [
+const WITHOUT_BEFORE_AND_AFTER: [(&str, &str); 20] = [
+    ("GET /fhir/r5/Group/{id}/{operation}", "an export changes nothing of anybody: the event names it"),
+    ("POST /fhir/r5/Group/{id}/{operation}", "as above"),
+    ("DELETE /fhir/r5/Group/{id}/{operation}/{job}", "as above"),
     ("POST /fhir/r5", "health data is not in the audit: the event has its ids"),
     ("POST /fhir/r5/", "as above"),
     ("POST /fhir/r5/Observation", "as above"),

@@ -53,6 +53,8 @@ mod enrolment_races;
 mod erasures;
 mod erasures_hostile;
 mod everything;
+mod exports;
+mod exports_hostile;
 mod exposure;
 mod faults;
 mod fhir_import;

@@ -9,10 +9,25 @@ use crate::{
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
+const EXPORT: &str = "/FHIR/R5/Group/30001/$export/eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee";
+const EXPORT_FILE: &str = "/FHIR/R5/Group/30001/$export/eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee/Patient-0.ndjson";
+
+/// An export of the member's, with a file of nobody.
+const EXPORTED: &str = "
+    INSERT INTO export_job (id, user_id, practitioner_id, client_id, study_id, request_id, request_url, types, format, expires_at, state, ended_at)
+    SELECT 'eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee', 10003, 80003, id, 30001, 'matrix', 'matrix', '{Patient}', 'ndjson', now() + interval '1 day',
+           'done', now()
+      FROM oauth_client WHERE client_id = 'T6hjXsAUCfU0IAoYwp13FlQFJfAZsotfbyKtyIsL';
+    INSERT INTO export_file (job_id, number, type, object)
+    VALUES ('eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee', 0, 'Patient', gen_random_uuid())";
+
 /// A route, the path of its object, and the statements that make it for the Lifespan Lab, for Peter, or for nobody who calls.
 struct Own(&'static str, &'static str, &'static str);
 
-const OWN: [Own; 14] = [
+const OWN: [Own; 17] = [
+    Own("GET /fhir/r5/Group/{id}/{operation}/{job}", EXPORT, EXPORTED),
+    Own("DELETE /fhir/r5/Group/{id}/{operation}/{job}", EXPORT, EXPORTED),
+    Own("GET /fhir/r5/Group/{id}/{operation}/{job}/{file}", EXPORT_FILE, EXPORTED),
     Own(
         "GET /fhir/r5/AuditEvent/{id}",
         "/FHIR/R5/AuditEvent/999000",

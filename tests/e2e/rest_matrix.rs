@@ -50,7 +50,12 @@ pub fn declared() -> Vec<Route> {
 
 /// Whether a route changes something.
 pub fn writes(route: &Route) -> bool {
-    route.method != "GET" && !route.path.ends_with("/_search")
+    asks_for_export(route) || route.method != "GET" && !route.path.ends_with("/_search")
+}
+
+/// Whether an export is asked for, by either method.
+fn asks_for_export(route: &Route) -> bool {
+    name(route).ends_with(" /fhir/r5/Group/{id}/{operation}")
 }
 
 /// A route with FHIR's base in one spelling.
@@ -110,7 +115,7 @@ pub fn path(route: &Route) -> String {
         .replace("{id}", id)
         .replace("{invitation}", "101")
         .replace("{type}", "QuestionnaireResponse")
-        .replace("{operation}", "$everything");
+        .replace("{operation}", if asks_for_export(route) { "$export" } else { "$everything" });
     match (route.method.as_str(), path.rsplit('/').next()) {
         ("GET", Some("AuditEvent" | "Observation" | "QuestionnaireResponse")) => format!("{path}?patient=40001"),
         ("GET", Some("global_lookup")) => format!("{path}?email=ll_patient_peter%40example.com"),
@@ -141,6 +146,7 @@ pub fn request(world: &World, route: &Route, whose: Whose, caller: &Caller) -> R
         None => request,
         Some(token) => request.bearer_auth(token),
     };
+    let request = if asks_for_export(route) { request.header("prefer", "respond-async") } else { request };
     if route.path.ends_with("/_search") {
         return request.form(&[("patient", whose.of("40001"))]);
     }
@@ -165,6 +171,7 @@ pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
         "POST /fhir/r5/{type}" | "POST /fhir-import/R4" | "POST /fhir-import/R4/{type}" => {
             matrix_objects::response(None)
         }
+        "POST /fhir/r5/Group/{id}/{operation}" => json!({ "resourceType": "Parameters" }),
         "PUT /fhir/r5/{type}/{id}" => matrix_objects::response(Some("aaaaaaaa-0000-4000-8000-000000000001")),
         "PATCH /fhir/r5/{type}/{id}" => json!({ "status": "amended" }),
         "POST /api/v1/fhir_sources" => {

@@ -156,6 +156,8 @@ FHIR = [
     Step("fhir-auxiliary-read", 200, lambda a, v: a.json["id"] == v["auxiliary"]),
     Step("fhir-auxiliary-search", 200, lambda a, v: a.ids() == {v["auxiliary"]}),
     Step("fhir-patient-everything", 200, lambda a, v: {"40001", v["observation"], v["second"], v["auxiliary"]} < a.ids()),
+    Step("fhir-group-export", 202, lambda a, v: "/FHIR/R5/Group/30001/$export/" in a.header("content-location"), lambda a: {"export": a.header("content-location").rsplit("/", 1)[1]}),
+    Step("fhir-export-status", 202, lambda a, v: a.header("x-progress").endswith(" patients")),
     Step(
         "fhir-audit-event-search",
         200,

@@ -23,6 +23,7 @@ import lambda_canary
 import lambda_contain
 import lambda_deploy
 import lambda_erasure
+import lambda_exports
 import lambda_keys
 import lambda_logs
 import lambda_origin
@@ -194,7 +195,7 @@ def recorded(world: World, count: Count) -> None:
 def complete(count: Count) -> None:
     ours = {lambda_contain.FUNCTION, lambda_erasure.FUNCTION, lambda_keys.FUNCTION, lambda_payloads.FUNCTION, lambda_retention.FUNCTION, lambda_security.FUNCTION}
     ours |= {lambda_snapshots.FUNCTION}
-    ours |= lambda_audit.FUNCTIONS | lambda_backups.FUNCTIONS | lambda_seals.FUNCTIONS | lambda_deploy.FUNCTIONS
+    ours |= lambda_exports.FUNCTIONS | lambda_audit.FUNCTIONS | lambda_backups.FUNCTIONS | lambda_seals.FUNCTIONS | lambda_deploy.FUNCTIONS
     used = {step.event for step in FHIR + REST} | ours
     files = {path.stem for path in EVENTS.glob("*.json")}
     count.check("every event file is used", used == files, used ^ files)
@@ -229,6 +230,7 @@ def main() -> int:
             hosts.close()
         world.share_vault()
     recorded(world, count)
+    lambda_exports.run(lambda name: FunctionProcess(BINARIES / name, world.by_secret), load, world, values, count.check)
     lambda_origin.run(BINARIES, world, lambda name: load(name, values), count.check)
     seals = lambda_seals.run(lambda name, environment: FunctionProcess(BINARIES / name, environment), JHE, world, count.check)
     lambda_deploy.run(BINARIES, world, count.check)

@@ -27,6 +27,8 @@ PARTS = {
 }
 RING_NAME = "jhe/signing-keys"
 VAULT = "jhe-vault"
+# A bucket with files of exports.
+EXPORTS = "jhe-exports"
 AWS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -79,6 +81,7 @@ class World:
             "FACTOR_KEY": self.keys["factor_key"],
             "PAYLOAD_KEY": self.keys["payload_key"],
             "PAYLOAD_KEYS": f"{self.vault.name}/keys",
+            "EXPORTS": f"{self.vault.name}/exports",
         }
         self.by_secret = {**self.common, **AWS, **self.start_secrets_manager()}
 
@@ -97,10 +100,12 @@ class World:
         self.ring = client.create_secret(Name=RING_NAME)["ARN"]
         table = {"AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}], "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}]}
         self.client("dynamodb").create_table(TableName=VAULT, BillingMode="PAY_PER_REQUEST", **table)
+        self.client("s3").create_bucket(Bucket=EXPORTS, CreateBucketConfiguration={"LocationConstraint": AWS["AWS_REGION"]})
         return {
             "AWS_ENDPOINT_URL": self.url,
             **{variable: client.create_secret(Name=f"jhe/{variable}", SecretString=text)["ARN"] for variable, text in parts.items()},
             "PAYLOAD_KEYS": f"dynamodb:{VAULT}",
+            "EXPORTS": f"s3://{EXPORTS}/jhe",
             "SIGNING_KEYS_SECRET_ID": self.ring,
             "SIGNING_KEY_KIND": "kms",
             "SIGNING_KEY_BITS": "2048",

@@ -14,6 +14,7 @@ import lambda_backups
 import lambda_contain
 import lambda_deploy
 import lambda_erasure
+import lambda_exports
 import lambda_keys
 import lambda_payloads
 import lambda_retention
@@ -24,8 +25,8 @@ from aws_calls import ANY_KEY, CONNECT, Calls, linked
 from instance import ROOT
 from lambda_deploy import MIGRATE, ROTATE
 from lambda_steps import FHIR, REST, Answer
-from lambda_test import BINARIES, JHE, USERS, Count, modulus, run
-from lambda_world import VAULT, World
+from lambda_test import BINARIES, JHE, USERS, Count, load, modulus, run
+from lambda_world import EXPORTS, VAULT, World
 from least_steps import beside
 from roles import OF_GROUPS, Role, roles
 from runtime_api import FunctionProcess
@@ -86,6 +87,9 @@ REASONS = {
         "fhir-auxiliary-write": NO_NEW_PATIENT,
         "fhir-bundle": NO_NEW_PATIENT,
         "fhir-import": NO_NEW_PATIENT,
+    },
+    "s3:GetObject Exports/jhe/*": {
+        "export-run": "writes files anew without the parts of somebody who was erased: exports_hostile.rs has who is",
     },
     "secretsmanager:GetSecretValue SamlSecret": {
         "accounts-logout": NO_PROVIDER,
@@ -169,6 +173,7 @@ def record(world: World, count: Count) -> dict[str, set[str]]:
             run(step, functions.invoke, values, count)
     finally:
         functions.close()
+    lambda_exports.run(lambda name: start(name, environment), load, world, values, count.check)
     place = lambda_backups.Place(world, seals)
     lambda_backups.run(BINARIES, place, lambda function: calls.environment(function, {**environment, **place.of(function)}), count.check)
     instance = lambda_snapshots.Instance(world)
@@ -184,7 +189,7 @@ def record(world: World, count: Count) -> dict[str, set[str]]:
         lambda_contain.run(process, world, count.check)
     names = {environment[variable]: secret for variable, secret in SECRETS.items()}
     names |= {world.ring: "SigningKeysSecret", **deploy(world, calls, count)}
-    names |= {VAULT: "VaultTable"}
+    names |= {VAULT: "VaultTable", EXPORTS: "Exports"}
     names |= {signs.key: "SealKey", seals.key: "SealKey", lambda_seals.BUCKET: "Seals", topic.arn: "Topic"}
     names |= {place.key: "BackupKey", place.signs: "SealKey", lambda_backups.BUCKET: "Backups"}
     calls.close()

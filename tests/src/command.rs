@@ -26,7 +26,7 @@ impl World {
         let mut command = Command::new(program());
         command.args(words).env("DB_NAME", &self.database).env("SITE_URL", &self.base).env("JHE_HOME", home);
         command.envs(vault());
-        let own = self.settings.iter().filter(|(name, _)| name.starts_with("PAYLOAD_"));
+        let own = self.settings.iter().filter(|(name, _)| name == "EXPORTS" || name.starts_with("PAYLOAD_"));
         command.envs(own.map(|(name, value)| (name, value)));
         command
     }

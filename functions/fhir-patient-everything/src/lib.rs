@@ -37,6 +37,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let query = EverythingQuery {
         reader: Reader::from(&actor),
         patient: id.0,
+        study: None,
         types: if asked.types.is_empty() { &all } else { &asked.types },
         since: asked.since,
         count: asked.page.count,

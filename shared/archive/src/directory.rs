@@ -50,6 +50,14 @@ impl Directory {
         }
     }
 
+    pub(crate) fn delete(&self, name: &str) -> Result<(), ArchiveError> {
+        let path = self.0.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(ArchiveError::File(path, error)),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn names(&self, group: &str) -> Result<Vec<String>, ArchiveError> {
         let names = entries(&self.0.join(group))?.into_iter();
         Ok(names.map(|name| format!("{group}/{name}")).collect())
@@ -115,6 +123,14 @@ mod tests {
         assert_eq!(archive.names("seals", "").await.unwrap(), ["seals/1", "seals/2"]);
         assert_eq!(archive.names("seals", "seals/1").await.unwrap(), ["seals/2"]);
         assert_eq!(archive.groups().await.unwrap(), ["events", "seals"]);
+        archive.delete("seals/2").await.unwrap();
+        archive.delete("seals/2").await.unwrap();
+        assert_eq!(archive.names("seals", "").await.unwrap(), ["seals/1"]);
+        assert!(archive.delete("../kept").await.is_err());
+        archive.remove("events").await.unwrap();
+        archive.remove("events").await.unwrap();
+        assert_eq!(archive.groups().await.unwrap(), ["seals"]);
+        assert!(archive.remove("../kept").await.is_err());
         let mode = |name| fs::metadata(place.path().join("kept").join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode("seals/1"), mode("seals")), (0o400, 0o700));
     }

@@ -126,6 +126,30 @@ impl Archive {
         Ok(groups)
     }
 
+    /// Removes all objects of a group. There need not be any.
+    pub async fn remove(&self, group: &str) -> Result<(), ArchiveError> {
+        checked(group)?;
+        match self {
+            Self::Directory(directory) => {
+                let (directory, group) = (directory.clone(), group.to_owned());
+                apart(move || if directory.has(&group)? { directory.remove(&group) } else { Ok(()) }).await
+            }
+            Self::Bucket(bucket) => Box::pin(bucket.remove(group)).await,
+        }
+    }
+
+    /// Removes an object. It need not be there.
+    pub async fn delete(&self, name: &str) -> Result<(), ArchiveError> {
+        checked(name)?;
+        match self {
+            Self::Directory(directory) => {
+                let (directory, name) = (directory.clone(), name.to_owned());
+                apart(move || directory.delete(&name)).await
+            }
+            Self::Bucket(bucket) => Box::pin(bucket.delete(name)).await,
+        }
+    }
+
     /// The directory, where it is for us to remove what is in it: what is in a bucket ends by the bucket's own rules.
     #[must_use]
     pub const fn removable(&self) -> Option<&Directory> {

@@ -97,6 +97,19 @@ impl Bucket {
         Ok(names)
     }
 
+    /// One by one: a role that may delete need not be one that may delete many at once.
+    pub(crate) async fn remove(&self, group: &str) -> Result<(), ArchiveError> {
+        for name in self.names(group, "").await? {
+            self.delete(&name).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn delete(&self, name: &str) -> Result<(), ArchiveError> {
+        let gone = self.client.delete_object().bucket(&self.name).key(self.key(name)).send().await;
+        gone.map(drop).map_err(|error| refused("delete", &error))
+    }
+
     pub(crate) async fn groups(&self) -> Result<Vec<String>, ArchiveError> {
         let list = self.client.list_objects_v2().bucket(&self.name).prefix(&self.prefix).delimiter("/");
         let mut pages = list.into_paginator().send();

@@ -11,6 +11,9 @@ use crate::search::{
 /// The SMART extension that tells the OAuth endpoints.
 const OAUTH_URIS: &str = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris";
 
+/// What says that Bulk Data Access is followed (<https://hl7.org/fhir/uv/bulkdata/STU2/CapabilityStatement-bulk-data.html>).
+const BULK_DATA: &str = "http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data";
+
 /// What the types offer that are kept as they come.
 const KEPT_INTERACTIONS: [&str; 6] = ["create", "read", "update", "patch", "delete", "search-type"];
 
@@ -30,6 +33,7 @@ pub fn statement(base_url: &str, version: &str, date: &str) -> String {
         "status": "active",
         "date": date,
         "kind": "instance",
+        "instantiates": [BULK_DATA],
         "software": { "name": "JupyterHealth Exchange", "version": version },
         "implementation": { "description": "JupyterHealth Exchange", "url": base_url },
         "fhirVersion": "5.0.0",
@@ -52,7 +56,7 @@ fn resources() -> Vec<Value> {
         // What is only read has no parameters, and FHIR has no empty lists.
         json!({ "type": "Consent", "interaction": [{ "code": "read" }], "versioning": "versioned" }),
         resource("Device", &["read", "search-type"], DIRECTORY_PARAMETERS),
-        resource("Group", &["read", "search-type"], GROUP_PARAMETERS),
+        with_export(resource("Group", &["read", "search-type"], GROUP_PARAMETERS)),
         resource("Observation", &["create", "read", "search-type"], OBSERVATION_PARAMETERS),
         resource("Organization", &["read", "search-type"], DIRECTORY_PARAMETERS),
         with_everything(resource("Patient", &["read", "search-type"], PATIENT_PARAMETERS)),
@@ -81,16 +85,34 @@ fn security(base_url: &str) -> Value {
 }
 
 /// The same type with the operation that gives all resources of one.
-fn with_everything(mut patient: Value) -> Value {
-    let operation = json!([{
-        "name": "everything",
-        "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
-        "documentation": "Takes _type, _since and _count, and pages as searches do. A practitioner gets what is consented to.",
-    }]);
-    if let Some(members) = patient.as_object_mut() {
+fn with_everything(patient: Value) -> Value {
+    with_operation(
+        patient,
+        json!([{
+            "name": "everything",
+            "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+            "documentation": "Takes _type, _since and _count, and pages as searches do. A practitioner gets what is consented to.",
+        }]),
+    )
+}
+
+/// The same type with the operation that exports what one was given.
+fn with_export(group: Value) -> Value {
+    with_operation(
+        group,
+        json!([{
+            "name": "export",
+            "definition": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export",
+            "documentation": "Takes _type, _since and _outputFormat (application/fhir+ndjson, text/csv). What is consented to, when it is written and when it is downloaded.",
+        }]),
+    )
+}
+
+fn with_operation(mut resource: Value, operation: Value) -> Value {
+    if let Some(members) = resource.as_object_mut() {
         members.insert("operation".to_owned(), operation);
     }
-    patient
+    resource
 }
 
 fn resource(resource_type: &str, interactions: &[&str], parameters: &[Parameter]) -> Value {

@@ -14,6 +14,7 @@
 //! Sources: IEEE 1752.1-2021 (<https://w3id.org/ieee/ieee-1752-schema/>) and Open mHealth
 //! (<https://www.openmhealth.org/documentation/>).
 
+mod columns;
 mod duration;
 mod effective;
 mod error;
@@ -24,6 +25,7 @@ mod schema_id;
 #[cfg(test)]
 mod tests;
 
+pub use columns::columns;
 pub use effective::EffectiveTime;
 pub use error::{Invalid, TimeError};
 pub use point::{DataPoint, parse};

@@ -24,6 +24,11 @@ impl Schema {
         self.code
     }
 
+    /// The document.
+    pub(crate) fn document(&self) -> &'static str {
+        self.document
+    }
+
     /// The validator. `None` if the document does not compile, which a test rules out.
     pub(crate) fn validator(&self) -> Option<&Validator> {
         self.validator.get_or_init(|| compile(self.document)).as_ref()
@@ -84,6 +89,11 @@ fn compile(document: &str) -> Option<Validator> {
         .offline()
         .build(&document)
         .ok()
+}
+
+/// The documents that the others refer to, by their URIs.
+pub(crate) fn parts() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PARTS.into_iter()
 }
 
 /// The body schema of this code.

@@ -56,6 +56,15 @@ pub enum Place {
         /// The FHIR Source that it comes from.
         source: i32,
     },
+    /// A part of a file of an export.
+    Part {
+        /// Its patient.
+        patient: i32,
+        /// The file's name in the archive: a UUID, which no other file has.
+        object: [u8; 16],
+        /// Its place in the file.
+        part: i32,
+    },
 }
 
 impl Place {
@@ -65,6 +74,9 @@ impl Place {
             Self::Observation { patient, id } => [b"o".as_slice(), &patient.to_be_bytes(), &id.to_be_bytes()].concat(),
             Self::Auxiliary { patient, scope, source } => {
                 [b"a".as_slice(), &patient.to_be_bytes(), &scope.to_be_bytes(), &source.to_be_bytes()].concat()
+            }
+            Self::Part { patient, object, part } => {
+                [b"p".as_slice(), &patient.to_be_bytes(), &object, &part.to_be_bytes()].concat()
             }
         }
     }
@@ -133,6 +145,7 @@ mod tests {
             Place::Observation { patient: 40001, id: 60002 },
             Place::Observation { patient: 40002, id: 60001 },
             Place::Auxiliary { patient: 40001, scope: 0, source: 60001 },
+            Place::Part { patient: 40001, object: [0; 16], part: 0 },
         ] {
             assert_eq!(open(&key(1), elsewhere, &stored), Err(PayloadError::Refused), "{elsewhere:?}");
         }
@@ -146,6 +159,10 @@ mod tests {
             assert!(seen.insert(Place::Observation { patient, id: i64::from(second) }.bytes()));
             for source in numbers {
                 assert!(seen.insert(Place::Auxiliary { patient, scope: second, source }.bytes()));
+                for object in [[0; 16], [1; 16]] {
+                    let part = Place::Part { patient, object, part: second };
+                    assert!(source != 0 || seen.insert(part.bytes()));
+                }
             }
         }
     }

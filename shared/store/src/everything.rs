@@ -2,7 +2,8 @@
 //! as they come.
 //!
 //! One statement judges, reads and records a page. What may be seen of observations and other resources is decided by the lanes of their
-//! searches, what of decisions by the rule of the ledger's history.
+//! searches, what of decisions by the rule of the ledger's history. For an export it names a study and is judged by that alone: nothing of
+//! a patient is shown who consents to nothing there.
 
 use crate::{
     AuxiliaryResource, ConsentRecord, Found, Patient, Store, StoreError,
@@ -33,6 +34,8 @@ pub struct EverythingQuery<'a> {
     pub reader: Reader,
     /// The patient.
     pub patient: i32,
+    /// Only what this study was given: an export.
+    pub study: Option<i32>,
     /// The types of resources: `Patient`, `Consent`, `Observation`, and those that are kept as they come.
     pub types: &'a [&'static str],
     /// Only what changed since.
@@ -89,6 +92,10 @@ verdict AS MATERIALIZED (
     WHEN NOT EXISTS (SELECT FROM patient WHERE id = ANY ($3::int[])) THEN 'not_found'
     WHEN $11 OR $10::int = ANY ($3::int[]) THEN NULL
     WHEN $10::int IS NOT NULL THEN 'user_type'
+    WHEN $6::int IS NOT NULL AND NOT EXISTS (SELECT FROM study s JOIN organization_member m ON m.organization_id = s.organization_id
+                                              WHERE s.id = $6 AND m.practitioner_id = $2) THEN 'organization'
+    WHEN $6::int IS NOT NULL AND NOT EXISTS (SELECT FROM study_patient e WHERE e.study_id = $6 AND e.patient_id = ANY ($3::int[]))
+      THEN 'enrolment'
     WHEN NOT EXISTS (SELECT FROM patient_organization p JOIN organization_member m ON m.organization_id = p.organization_id
                       WHERE p.patient_id = ANY ($3::int[]) AND m.practitioner_id = $2) THEN 'organization'
   END AS refused_by
@@ -117,12 +124,13 @@ page AS MATERIALIZED (
   SELECT * FROM (
     (SELECT 0 AS class, '-infinity'::timestamptz AS at, 0::bigint AS id, 0 AS bytes
        FROM named n JOIN patient p ON p.id = n.patient_id
-      WHERE (SELECT patient FROM asked) AND p.last_updated >= (SELECT since FROM asked))
+      WHERE (SELECT patient FROM asked) AND p.last_updated >= (SELECT since FROM asked)
+        AND ($6::int IS NULL OR EXISTS (SELECT FROM lane)))
     UNION ALL
     (SELECT 1, '-infinity', c.id, 0
        FROM named n JOIN consent_event c ON c.patient_id = n.patient_id JOIN study y ON y.id = c.study_id
       WHERE (SELECT consents FROM asked) AND c.id > (SELECT consent FROM asked) AND c.decided_at >= (SELECT since FROM asked)
-        AND {known}
+        AND {known} AND ($6::int IS NULL OR c.study_id = $6 AND EXISTS (SELECT FROM lane))
       ORDER BY c.id LIMIT {limit})
     UNION ALL
     (SELECT 2, k.last_updated, k.id, k.bytes
@@ -150,7 +158,7 @@ page AS MATERIALIZED (
     )
 }
 
-/// The parameters: 1 to 9 are those of the lanes, of which only the context, the practitioner and the patient say something; 10 the patient
+/// The parameters: 1 to 9 are those of the lanes, of which only the context, the practitioner, the patient and the study say something; 10 the patient
 /// who reads, 11 whether the reader is privileged, 12 since, 13 whether the record is asked for, 14 and 15 decisions and after which,
 /// 16 to 18 observations and after which, 19 and 20 other types and after which, 21 count.
 fn statement(practitioner: bool, size: PageSize) -> String {
@@ -160,14 +168,15 @@ fn statement(practitioner: bool, size: PageSize) -> String {
             "ARRAY(SELECT m.organization_id FROM named n JOIN patient_organization p ON p.patient_id = n.patient_id
                      JOIN organization_member m ON m.organization_id = p.organization_id AND m.practitioner_id = $2)",
             "ARRAY(SELECT unnest(l.study_ids) FROM lane l WHERE EXISTS (SELECT FROM shown WHERE class > 1)
-                   UNION SELECT c.study_id FROM shown s JOIN consent_event c ON c.id = s.id WHERE s.class = 1)",
+                   UNION SELECT c.study_id FROM shown s JOIN consent_event c ON c.id = s.id WHERE s.class = 1
+                   UNION SELECT id FROM study WHERE id = $6)",
         )
     } else {
         (UNCONDITIONAL_LANES, "'{}'", "'{}'")
     };
     let candidates = candidates(size.limit());
     let noted = asked_with(
-        "jsonb_build_object('operation', 'everything',
+        "jsonb_build_object('operation', CASE WHEN $6::int IS NULL THEN 'everything' ELSE 'export' END,
                               'ids', (SELECT coalesce(jsonb_agg(i.id), '[]') FROM shown s JOIN auxiliary i ON i.number = s.id WHERE s.class = 3),
                               'consents', (SELECT coalesce(jsonb_agg(s.id), '[]') FROM shown s WHERE s.class = 1))",
         "SELECT unnest($3::int[])",
@@ -273,7 +282,7 @@ impl Store {
             &patients,
             &nothing,
             &nothing,
-            &nobody,
+            &query.study,
             &nobody,
             &none.as_slice(),
             &none.as_slice(),
@@ -393,7 +402,15 @@ mod tests {
         let types = ["Condition", "Consent", "Observation", "Patient"];
         let left = |after| {
             let reader = Reader::Privileged;
-            let left = Left::of(&EverythingQuery { reader, patient: 1, types: &types, since: None, count: 1, after });
+            let left = Left::of(&EverythingQuery {
+                reader,
+                patient: 1,
+                study: None,
+                types: &types,
+                since: None,
+                count: 1,
+                after,
+            });
             (left.patient, left.consents, left.observations.0, left.observations.2, left.kinds.1)
         };
         let at = Timestamp::UNIX_EPOCH;

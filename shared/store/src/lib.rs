@@ -27,6 +27,7 @@ mod enrolment;
 mod erasure;
 mod error;
 mod everything;
+mod export;
 mod exposure;
 mod factor;
 mod fhir_source;
@@ -95,6 +96,10 @@ pub use enrolment::Enrolment;
 pub use erasure::{Erasure, ErasureRequest};
 pub use error::StoreError;
 pub use everything::{EverythingAfter, EverythingPage, EverythingQuery, EverythingRow};
+pub use export::{
+    ExportCursor, ExportFile, ExportJob, ExportListed, ExportOf, ExportPart, ExportStart, ExportState, ExportStatus,
+    ExportTidied, ExportedFile, ExportedPart, NewExport, SealedFile, TornFile,
+};
 pub use exposure::{Exposure, ExposureContact, ExposureQuery};
 pub use factor::{Authenticator, Factor, FirstStep, NewAuthenticator, NewChallenge, Removal};
 pub use fhir_source::{FhirSource, FhirSourceChange, SourceChanged};
