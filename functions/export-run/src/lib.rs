@@ -95,8 +95,8 @@ impl Work<'_> {
             let mut next = ExportCursor { patient: patient.saturating_add(1), after: None };
             // Who left the study, or was erased, since they were found is passed over.
             if let Ok(page) = self.store.everything(&context, &query).await? {
-                if let (true, Some(last)) = (page.more, page.rows.last()) {
-                    next = ExportCursor { patient, after: Some(last.place()) };
+                if page.next.is_some() {
+                    next = ExportCursor { patient, after: page.next };
                 }
                 let lines = Lines::of(&page, self.job.format != "ndjson")?;
                 if !self.gathered.holds(&lines) {
