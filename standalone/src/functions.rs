@@ -97,6 +97,7 @@ pub const FUNCTIONS: &[Function] = &[
     patients_list::FUNCTION,
     patients_me::FUNCTION,
     patients_organizations::FUNCTION,
+    patients_package::FUNCTION,
     patients_read::FUNCTION,
     practitioner_clients_list::FUNCTION,
     practitioner_clients_manage::FUNCTION,

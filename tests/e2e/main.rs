@@ -102,6 +102,7 @@ mod openapi;
 mod organization_members;
 mod organizations;
 mod other_codes;
+mod package;
 mod par;
 mod patient_identifiers;
 mod patients;

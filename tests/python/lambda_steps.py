@@ -8,7 +8,9 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import BytesIO
 from urllib.parse import parse_qs, urlsplit
+from zipfile import ZipFile
 
 from joserfc import jwt
 from joserfc.jwk import KeySet
@@ -26,8 +28,12 @@ class Answer:
 
     def __post_init__(self) -> None:
         self.status = self.raw["statusCode"]
+        self.text = self.bytes.decode(errors="replace")
+
+    @property
+    def bytes(self) -> bytes:
         body = self.raw.get("body") or ""
-        self.text = base64.b64decode(body).decode() if self.raw.get("isBase64Encoded") else body
+        return base64.b64decode(body) if self.raw.get("isBase64Encoded") else body.encode()
 
     @property
     def json(self) -> dict:
@@ -291,6 +297,7 @@ REST = [
     Step("consents-decide-delete", 204, lambda a, v: a.text == ""),
     Step("consents-history", 200, lambda a, v: a.json["count"] == 4),
     Step("oauth-token-used", 400, lambda a, v: a.json["error"] == "invalid_grant"),
+    Step("patients-package", 200, lambda a, v: {"index.html", "fhir/1-bundle.json", "who-looked.csv"} < set(ZipFile(BytesIO(a.bytes)).namelist())),
     Step(
         "access-log",
         200,

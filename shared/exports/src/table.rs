@@ -14,10 +14,10 @@ const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 /// Observations of a kind, a resource on each line, as CSV (RFC 4180) with a line of names. The columns after the first are the values of the
 /// data points' bodies, by their paths: those that the schema has, so that they are the same in every file, and then what else there is.
-pub fn csv(lines: &[String], code: Option<&str>) -> Result<Vec<u8>, Failure> {
+pub fn csv<T: AsRef<str>>(lines: &[T], code: Option<&str>) -> Result<Vec<u8>, Failure> {
     let (mut rows, mut others) = (Vec::with_capacity(lines.len()), BTreeSet::new());
     for line in lines {
-        let resource: Value = serde_json::from_str(line).map_err(internal)?;
+        let resource: Value = serde_json::from_str(line.as_ref()).map_err(internal)?;
         let values = values(&resource);
         others.extend(values.keys().cloned());
         rows.push((first(&resource), values));
@@ -118,7 +118,7 @@ mod tests {
         let one = line("60001", &json!({ "heart_rate": { "unit": "beats/min", "value": 60 }, "of_its_own": 1 }));
         let text = String::from_utf8(csv(&[one], code).unwrap()).unwrap();
         let head = text.lines().next().unwrap().to_owned();
-        let empty = String::from_utf8(csv(&[], code).unwrap()).unwrap();
+        let empty = String::from_utf8(csv::<&str>(&[], code).unwrap()).unwrap();
         assert_eq!(format!("{},of_its_own", empty.trim_end()), head);
         assert!(head.contains(",effective_time_frame.date_time,"), "{head}");
     }
