@@ -178,13 +178,13 @@ pub async fn store(
 /// What is known of an observation that was just stored.
 #[must_use]
 pub const fn place(stored: &Stored) -> Place {
-    Place { id: stored.id, last_updated: stored.last_updated, source: stored.source }
+    Place { id: stored.id, version: 1, last_updated: stored.last_updated, source: stored.source }
 }
 
 /// What is known of an observation that was found.
 #[must_use]
 pub const fn found_place(found: &Found) -> Place {
-    Place { id: found.id, last_updated: found.last_updated, source: found.source }
+    Place { id: found.id, version: found.version, last_updated: found.last_updated, source: found.source }
 }
 
 /// Why an observation was not stored.

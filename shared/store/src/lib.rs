@@ -117,7 +117,7 @@ pub use monitor::{
 };
 pub use oauth::{Exchanged, NewAccess, NewCode, NewTokens, Revocation, SignedInElsewhere};
 pub use observation::{
-    BroughtBy, CodeFilter, Filter, Found, NamedObservation, NamedObservationPage, NewObservation, ObservationPage,
+    Amended, Amendment, BroughtBy, CodeFilter, Filter, Found, History, HistoryQuery, NamedObservation, NamedObservationPage, NewObservation, ObservationPage,
     ObservationQuery, Order, PageSize, ReadOutcome, Reader, Stored, UploadVerdict, WhenRevoked,
 };
 pub use organization::{
