@@ -174,8 +174,8 @@ class Functions(unittest.TestCase):
                     found.setdefault("secret", set()).add(name)
             has_place = "PAYLOAD_KEYS" in properties.get("Environment", {}).get("Variables", {})
             self.assertEqual(has_place, name in found.get("dynamodb:BatchGetItem", set()), name)
-        reads = {"FhirAuxiliaryRead", "FhirAuxiliarySearch", "FhirObservationRead", "FhirObservationSearch", "FhirPatientEverything", "Observations"}
-        writes = {"FhirAuxiliaryWrite", "FhirBundle", "FhirImport", "FhirObservationCreate", "PayloadsEncrypt"}
+        reads = {"FhirAuxiliaryRead", "FhirAuxiliarySearch", "FhirObservationHistory", "FhirObservationRead", "FhirObservationSearch", "FhirPatientEverything", "Observations"}
+        writes = {"FhirAuxiliaryWrite", "FhirBundle", "FhirImport", "FhirObservationAmend", "FhirObservationCreate", "PayloadsEncrypt"}
         self.assertEqual(found, {"dynamodb:BatchGetItem": reads | writes, "dynamodb:PutItem": writes, "secret": reads | writes})
 
     def test_the_vault_keeps_nothing_of_what_is_destroyed(self):

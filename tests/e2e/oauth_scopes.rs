@@ -29,6 +29,9 @@ fn fhir_routes() -> Vec<(Route, String, char)> {
                 ("POST", ["FHIR", "R5"]) => ("Observation", 'c'),
                 ("GET", [_, _, resource]) | ("POST", [_, _, resource, "_search"]) => (*resource, 's'),
                 ("GET", [_, _, resource, "{id}"] | [_, _, resource, "{id}", "{operation}"]) => (*resource, 'r'),
+                ("GET", [_, _, resource, "{id}", "_history"] | [_, _, resource, "{id}", "_history", "{version}"]) => {
+                    (*resource, 'r')
+                }
                 ("POST", [_, _, resource]) => (*resource, 'c'),
                 ("PUT" | "PATCH", [_, _, resource, "{id}"]) => (*resource, 'u'),
                 ("DELETE", [_, _, resource, "{id}"]) => (*resource, 'd'),

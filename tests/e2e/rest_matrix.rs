@@ -74,6 +74,7 @@ pub fn path(route: &Route) -> String {
         // What is deleted is needed by nobody.
         _ if name(route) == "DELETE /api/v1/data_sources/{id}" => "70006",
         _ if under("/api/v1/data_sources") => "70001",
+        _ if under("/fhir/r5/Observation/{id}/") || under("/FHIR/R5/Observation/{id}/") => "60001",
         Some("Observation") => "60001",
         Some("Consent") => "1",
         // What is read is the one that can be invited; what is deleted is needed by nobody.
@@ -110,7 +111,8 @@ pub fn path(route: &Route) -> String {
         .replace("{id}", id)
         .replace("{invitation}", "101")
         .replace("{type}", "QuestionnaireResponse")
-        .replace("{operation}", "$everything");
+        .replace("{operation}", "$everything")
+        .replace("{version}", "1");
     match (route.method.as_str(), path.rsplit('/').next()) {
         ("GET", Some("AuditEvent" | "Observation" | "QuestionnaireResponse")) => format!("{path}?patient=40001"),
         ("GET", Some("global_lookup")) => format!("{path}?email=ll_patient_peter%40example.com"),
@@ -456,7 +458,7 @@ async fn every_method_that_is_not_declared_is_refused_and_the_others_are_named()
 #[tokio::test]
 async fn what_is_no_route_is_not_found_in_the_shape_of_its_protocol() {
     let world = World::new().await;
-    for path in ["/FHIR/R5/Nothing", "/FHIR/R5/Observation/60001/_history", "/fhir/r4/Patient"] {
+    for path in ["/FHIR/R5/Nothing", "/FHIR/R5/Device/70001/_history", "/fhir/r4/Patient"] {
         Reply::to(world.request("admin", Method::GET, path)).await.refusal(404, path);
     }
     for path in ["/api/v1/nothing", "/api/v1/patients/", "/api/v2/patients", "/api/v1/patients/40001/"] {

@@ -1,7 +1,7 @@
 //! From a FHIR Observation as sent to one that is stored: what `POST Observation`, a batch and an import share.
 
 use crate::{App, Failure, Request, auxiliary::SOURCE_HEADER};
-use audit::{Action, RefusedBy, Target};
+use audit::{Action, Context, RefusedBy, Target};
 use authz::{Actor, Layer, Principal, Refusal};
 use fhir::{
     Rejection,
@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use omh::{DataPoint, EffectiveTime};
 use serde_json::Value;
 use std::collections::{HashMap, hash_map::Entry};
-use store::{FhirSource, Found, NewObservation, Stored, UploadVerdict};
+use store::{Amended, Amendment, FhirSource, Found, NewObservation, Stored, UploadVerdict};
 
 /// An observation that is well formed and whose data point, if it has one, is valid.
 #[derive(Debug)]
@@ -173,6 +173,27 @@ pub async fn store(
     let context = request.audit(Some(actor), Action::Create, "Observation");
     let store = app.store().await?;
     Ok(store.upload_observations(&context, actor, app.settings.when_revoked, all_or_nothing, &new, render).await?)
+}
+
+/// Checks what an Observation is to become. It stays of the FHIR Source that it comes from, whatever its `meta` says.
+pub fn prepare_amendment(app: &App, resource: &Value) -> Result<Prepared, Rejection> {
+    prepare(app, resource, None)
+}
+
+/// Makes what is prepared the new version of an Observation.
+pub async fn amend(
+    app: &App,
+    context: &Context,
+    actor: &Actor,
+    id: i64,
+    expected: &[i32],
+    prepared: &Prepared,
+) -> Result<Amended, Failure> {
+    let amendment = Amendment { id, expected, becomes: &prepared.new };
+    let render = |display: &str, user: i32| {
+        prepared.submission.content(Some(display), prepared.effective.as_ref(), user)
+    };
+    Ok(app.store().await?.amend_observation(context, actor, &amendment, render).await?)
 }
 
 /// What is known of an observation that was just stored.
