@@ -12,6 +12,7 @@ mod accounts_password;
 mod accounts_reset;
 mod accounts_sessions;
 mod accounts_throttle;
+mod amendments;
 mod asvs;
 mod audit;
 mod audit_changes;

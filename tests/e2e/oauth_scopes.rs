@@ -50,6 +50,7 @@ fn request(world: &World, route: &Route, token: &str) -> RequestBuilder {
         return request.form(&[("_id", "40001")]);
     }
     match body(route, Some("ll_patient_peter")) {
+        Some(body) if route.method == "PUT" => amending(request).json(&body),
         Some(body) => request.json(&body),
         None => request,
     }

@@ -128,6 +128,8 @@ fn path_of_people(name: &str) -> Option<&'static str> {
         "GET /api/v1/observations/{id}" => "/api/v1/observations/60001",
         "GET /api/v1/patients/imports" => "/api/v1/patients/imports?organization_id=20003",
         "POST /api/v1/patients/import" => "/api/v1/patients/import?organization_id=20003",
+        // What the others read stays as it is.
+        "PUT /fhir/r5/Observation/{id}" => "/FHIR/R5/Observation/60002",
         "PATCH /api/v1/patients/{id}/global_add_organization" => {
             "/api/v1/patients/40001/global_add_organization?organization_id=20003"
         }
@@ -150,10 +152,17 @@ pub fn request(world: &World, route: &Route, whose: Whose, caller: &Caller) -> R
         let row = "telecomEmail,nameFamily,nameGiven,birthDate\nll_patient_peter@example.com,F,G,1990-01-01\n";
         return request.header(header::CONTENT_TYPE, "text/csv").body(whose.of(row));
     }
+    let request = if name(route) == "PUT /fhir/r5/Observation/{id}" { amending(request) } else { request };
     match body(route, Some(caller.sends_as())) {
         Some(body) => request.header(header::CONTENT_TYPE, "application/json").body(whose.of(&body.to_string())),
         None => request,
     }
+}
+
+/// With a reason, and as many versions as the callers before can have made.
+pub fn amending(request: RequestBuilder) -> RequestBuilder {
+    let tags: Vec<String> = (1..60).map(|version| format!("W/\"{version}\"")).collect();
+    request.header(header::IF_MATCH, tags.join(", ")).header("x-jhe-reason", "The cuff was loose")
 }
 
 /// What a caller sends.
@@ -164,6 +173,13 @@ pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
     Some(match route_name.as_str() {
         "POST /fhir/r5" | "POST /fhir/r5/" => point::bundle("batch", &[observation()]),
         "POST /fhir/r5/Observation" => observation(),
+        "PUT /fhir/r5/Observation/{id}" => {
+            let mut amended = observation();
+            amended["id"] = json!("60002");
+            amended["status"] = json!("corrected");
+            amended["identifier"] = json!([{ "system": "https://demo.example/observation", "value": "demo-1" }]);
+            amended
+        }
         "POST /fhir/r5/{type}" | "POST /fhir-import/R4" | "POST /fhir-import/R4/{type}" => {
             matrix_objects::response(None)
         }

@@ -4,7 +4,7 @@ use crate::{App, Failure, Request, auxiliary::SOURCE_HEADER};
 use audit::{Action, Context, RefusedBy, Target};
 use authz::{Actor, Layer, Principal, Refusal};
 use fhir::{
-    Rejection,
+    Rejection, USER_ID_SYSTEM,
     observation::{Attachment, Brought, Effective, Place, Said, Submission, named_source},
     outcome::{IssueCode, OperationOutcome},
 };
@@ -175,9 +175,16 @@ pub async fn store(
     Ok(store.upload_observations(&context, actor, app.settings.when_revoked, all_or_nothing, &new, render).await?)
 }
 
-/// Checks what an Observation is to become. It stays of the FHIR Source that it comes from, whatever its `meta` says.
+/// Checks what an Observation is to become. It stays of the FHIR Source that it comes from, whatever its `meta` says. The identifier of
+/// the subject is the server's own, as `meta` is: what was read can be sent back.
 pub fn prepare_amendment(app: &App, resource: &Value) -> Result<Prepared, Rejection> {
-    prepare(app, resource, None)
+    let mut resource = resource.clone();
+    if let Some(subject) = resource.get_mut("subject").and_then(Value::as_object_mut)
+        && subject.get("identifier").and_then(|one| one.get("system")).is_some_and(|system| system == USER_ID_SYSTEM)
+    {
+        subject.remove("identifier");
+    }
+    prepare(app, &resource, None)
 }
 
 /// Makes what is prepared the new version of an Observation.
