@@ -2,7 +2,7 @@
 
 use crate::{
     matrix_objects,
-    rest_matrix::{body, declared, path},
+    rest_matrix::{amending, body, declared, path},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use end_to_end::{
