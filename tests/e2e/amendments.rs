@@ -66,7 +66,10 @@ async fn a_patient_amends_what_is_theirs_and_every_version_stays() {
     let (_, first) = world.get(PETER, &path(&id)).await;
     let (status, second) = amend(&world, PETER, 1, &amended(&id, "corrected", 66, "amended-1")).await;
     assert_eq!(status, StatusCode::OK, "{second}");
-    assert_eq!((&second["id"], &second["status"], &second["meta"]["versionId"]), (&json!(id), &json!("corrected"), &json!("2")));
+    assert_eq!(
+        (&second["id"], &second["status"], &second["meta"]["versionId"]),
+        (&json!(id), &json!("corrected"), &json!("2"))
+    );
     assert_ne!(second["meta"]["lastUpdated"], first["meta"]["lastUpdated"]);
     assert_ne!(data(&second), data(&first));
     // What was read can be sent back.
@@ -147,7 +150,9 @@ async fn searches_find_the_newest_version_once_by_every_path_and_by_what_it_says
     world.decide(PETER, 40001, 30001, RATE, false).await;
     world.decide(PETER, 40001, 30001, RATE, true).await;
     assert_eq!(
-        world.count(&format!("SELECT count(*) FROM study_observation WHERE observation_id = {id} AND study_id = 30001")).await,
+        world
+            .count(&format!("SELECT count(*) FROM study_observation WHERE observation_id = {id} AND study_id = 30001"))
+            .await,
         1
     );
     // To withdraw may be the error.
@@ -304,7 +309,10 @@ async fn the_audit_has_who_and_why_and_which_versions_and_never_a_value() {
         ))
         .await;
     let text = |row: usize, column: usize| rows[row].get::<_, Option<String>>(column).unwrap_or_default();
-    assert_eq!((text(0, 0), text(0, 1), text(0, 2), text(0, 3)), ("update".into(), "allowed".into(), "Observation".into(), WHY.into()));
+    assert_eq!(
+        (text(0, 0), text(0, 1), text(0, 2), text(0, 3)),
+        ("update".into(), "allowed".into(), "Observation".into(), WHY.into())
+    );
     assert_eq!(rows[0].get::<_, Vec<i32>>(4), [40001]);
     assert_eq!(rows[0].get::<_, Vec<i64>>(5), [id.parse::<i64>().expect("a number")]);
     let detail: Value = serde_json::from_str(&text(0, 6)).expect("JSON");
@@ -316,7 +324,8 @@ async fn the_audit_has_who_and_why_and_which_versions_and_never_a_value() {
     assert_eq!(rows.len(), 3, "each is one event");
     assert!(rows.iter().all(|row| !row.get::<_, Option<String>>(6).unwrap_or_default().contains("187")));
     let (_, log) = world.get(PETER, "/api/v1/patients/me/access-log").await;
-    let row = log["results"].as_array().expect("rows").iter().find(|row| row["action"] == "update").expect("the amendment");
+    let row =
+        log["results"].as_array().expect("rows").iter().find(|row| row["action"] == "update").expect("the amendment");
     assert_eq!(row["reason"], WHY);
 }
 
@@ -391,5 +400,48 @@ async fn what_was_in_the_clear_is_encrypted_as_the_version_that_it_was() {
         .expect("written");
     assert_eq!(amend(&world, PETER, 1, &amended(&id, "corrected", 61, "")).await.0, StatusCode::OK);
     assert_eq!(world.get(PETER, &format!("{}/_history/1", path(&id))).await.1, first);
-    assert_eq!(world.count(&format!("SELECT count(*) FROM observation WHERE id = {id} AND content IS NOT NULL")).await, 0);
+    assert_eq!(
+        world.count(&format!("SELECT count(*) FROM observation WHERE id = {id} AND content IS NOT NULL")).await,
+        0
+    );
+}
+
+#[tokio::test]
+async fn patients_put_right_their_own_record_and_nothing_else_of_it() {
+    let world = World::new().await;
+    let me = "/api/v1/patients/me";
+    let before = Reply::to(world.request(PETER, Method::GET, me)).await;
+    let tag = before.header("etag").to_owned();
+    let change = json!({ "nameFamily": "Corrected", "birthDate": "1981-02-03", "telecomPhone": "+1 510 555 0100" });
+    let end = world.audit_end().await;
+    let request = world.request(PETER, Method::PATCH, me).header(header::IF_MATCH, &tag).header("x-jhe-reason", WHY);
+    let (status, changed) = answer(request.json(&change)).await;
+    assert_eq!(status, StatusCode::OK, "{changed}");
+    let mut expected = before.json();
+    for (name, value) in change.as_object().expect("an object") {
+        expected[name] = value.clone();
+    }
+    expected["lastUpdated"] = changed["lastUpdated"].clone();
+    assert_eq!(changed, expected, "the rest is as it was");
+    let rows = world
+        .sql(&format!("SELECT action, outcome, reason FROM audit_event WHERE id > {end} AND action = 'update' ORDER BY id"))
+        .await;
+    assert_eq!(rows.len(), 1);
+    assert_eq!((rows[0].get::<_, &str>(1), rows[0].get::<_, Option<&str>>(2)), ("allowed", Some(WHY)));
+    let stale = world.request(PETER, Method::PATCH, me).header(header::IF_MATCH, &tag).json(&change);
+    assert_eq!(answer(stale).await.0, StatusCode::PRECONDITION_FAILED);
+    for refused in [
+        json!({ "telecomEmail": "another@example.com" }),
+        json!({ "telecom_email": "another@example.com" }),
+        json!({ "identifiers": [] }),
+        json!({ "birthDate": "tomorrow" }),
+    ] {
+        assert_eq!(world.send(PETER, Method::PATCH, me, &refused).await.0, StatusCode::BAD_REQUEST, "{refused}");
+    }
+    for other in [MARY, "admin"] {
+        assert_eq!(world.send(other, Method::PATCH, me, &change).await.0, StatusCode::FORBIDDEN, "{other}");
+    }
+    // The other route stays that of members.
+    let (status, _) = world.send(PETER, Method::PATCH, "/api/v1/patients/40001", &change).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
 }

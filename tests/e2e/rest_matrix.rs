@@ -188,6 +188,7 @@ pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
         "POST /api/v1/fhir_sources" => {
             json!({ "label": "l", "dataSource": 70001, "fhirBaseUrl": "https://e.example" })
         }
+        "PATCH /api/v1/patients/me" => json!({ "telecomPhone": "+1 510 555 0100" }),
         "PATCH /api/v1/fhir_sources/{id}" => json!({ "label": "l" }),
         "POST /api/v1/invitation" => json!({ "patientId": 40001, "client_id": 1 }),
         "POST /api/v1/clients" => json!({ "name": "App", "grantTypes": ["authorization_code"], "scopes": ["openid"],

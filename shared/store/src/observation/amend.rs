@@ -237,7 +237,8 @@ impl Attempt<'_> {
         match self.actor.principal {
             Principal::Patient(_) | Principal::SuperAdmin => Ok(()),
             Principal::Practitioner(_) => {
-                permit(self.actor, Permission::UploadOnBehalf, role).map_err(|refusal| Refusal::known(refusal.layer))?;
+                permit(self.actor, Permission::UploadOnBehalf, role)
+                    .map_err(|refusal| Refusal::known(refusal.layer))?;
                 if uploaded_by == Some(self.actor.user.0) { Ok(()) } else { Err(Refusal::known(Layer::Role)) }
             }
         }
