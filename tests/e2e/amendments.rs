@@ -424,7 +424,9 @@ async fn patients_put_right_their_own_record_and_nothing_else_of_it() {
     expected["lastUpdated"] = changed["lastUpdated"].clone();
     assert_eq!(changed, expected, "the rest is as it was");
     let rows = world
-        .sql(&format!("SELECT action, outcome, reason FROM audit_event WHERE id > {end} AND action = 'update' ORDER BY id"))
+        .sql(&format!(
+            "SELECT action, outcome, reason FROM audit_event WHERE id > {end} AND action = 'update' ORDER BY id"
+        ))
         .await;
     assert_eq!(rows.len(), 1);
     assert_eq!((rows[0].get::<_, &str>(1), rows[0].get::<_, Option<&str>>(2)), ("allowed", Some(WHY)));
