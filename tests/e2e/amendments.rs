@@ -304,7 +304,7 @@ async fn the_audit_has_who_and_why_and_which_versions_and_never_a_value() {
     world.get(VICTOR, &format!("{}/_history", path(&id))).await;
     let rows = world
         .sql(&format!(
-            "SELECT action, outcome, resource_type, reason, patient_ids, observation_ids, detail::text, role::text
+            "SELECT action, outcome, resource_type, reason, patient_ids, observation_ids, detail::text, actor_role::text
                FROM audit_event WHERE id > {end} ORDER BY id"
         ))
         .await;
