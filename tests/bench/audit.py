@@ -8,8 +8,8 @@ import time
 from host import HERE, Host, best  # It makes `database` known.
 from database import issue_token, libpq, psql
 
-# Two months of 72 that are as full as all are when there are a hundred million.
-EVENTS, MONTHS = 2_800_000, 2
+# Two months of 72 that are as full as all are when there are a hundred million. Ten million are seven such months.
+EVENTS, MONTHS = (int(os.environ.get(name, default)) for name, default in (("BENCH_EVENTS", "2800000"), ("BENCH_MONTHS", "2")))
 PAGE = "/FHIR/R5/Observation?patient=100001&_count=100"
 
 # Records nothing.

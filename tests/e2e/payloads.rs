@@ -80,7 +80,7 @@ async fn without_the_vault_nothing_is_shown_and_nothing_stored() {
     let elsewhere = place.keys.with_extension("away");
     fs::rename(&place.keys, &elsewhere).expect("renamed");
     let before = world.count("SELECT count(*) FROM observation").await;
-    assert_eq!(everything(&world).await, [StatusCode::SERVICE_UNAVAILABLE; 5]);
+    assert_eq!(everything(&world).await, [StatusCode::SERVICE_UNAVAILABLE; 6]);
     assert_eq!(world.count("SELECT count(*) FROM observation").await, before);
     // No keys were made in its place, by which what is there would be lost.
     assert!(!place.keys.exists() || fs::read_dir(&place.keys).expect("a directory").count() == 0);

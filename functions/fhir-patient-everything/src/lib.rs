@@ -91,8 +91,8 @@ async fn page_response(
             }
         }
     }
-    if let (true, Some(last)) = (page.more, page.rows.last()) {
-        bundle.next(&links.next(app, &position(last.place())).await?);
+    if let Some(next) = page.next {
+        bundle.next(&links.next(app, &position(next)).await?);
     }
     Ok(text_json(StatusCode::OK, bundle.finish(&links.current(cursor))))
 }

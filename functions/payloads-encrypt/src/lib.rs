@@ -7,7 +7,6 @@ use audit::Action;
 use runtime::{App, Failure, Needs, Occasion, Scheduled};
 use serde_json::{Value, json};
 use std::time::Duration;
-use store::DatabaseConfig;
 
 /// The function.
 pub const FUNCTION: Scheduled = Scheduled::new(
@@ -26,10 +25,7 @@ const PATIENCE: Duration = Duration::from_mins(14);
 const OLD_ONES_END: Duration = Duration::from_hours(1);
 
 async fn handle(app: &App, occasion: &Occasion) -> Result<Value, Failure> {
-    // A host that serves need not be the owner: then somebody else calls.
-    let is_owner = |owner: &DatabaseConfig| owner.password.is_some() || owner.ssl_cert.is_some();
-    let known = app.variable("DB_OWNER_USER").is_some().then(|| app.owner()).transpose()?;
-    let Some(owner) = known.filter(is_owner) else {
+    let Some(owner) = app.known_owner()? else {
         return Ok(json!({ "outcome": "no owner", "setting": "DB_OWNER_USER" }));
     };
     let since = if occasion.asks("now") { Duration::ZERO } else { OLD_ONES_END };

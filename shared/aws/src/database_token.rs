@@ -44,37 +44,29 @@ impl DatabaseTokens {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signature::example;
     use aws_sdk_rds::auth_token::{AuthTokenGenerator, Config};
     use aws_smithy_async::time::StaticTimeSource;
     use aws_types::region::Region;
     use secrecy::ExposeSecret;
 
-    fn lookup(name: &str) -> Option<String> {
-        let value = match name {
-            "AWS_ACCESS_KEY_ID" => "AKIDEXAMPLE",
-            "AWS_SECRET_ACCESS_KEY" => "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
-            "AWS_SESSION_TOKEN" => "session/token+with=signs",
-            "AWS_REGION" => "eu-central-1",
-            _ => return None,
-        };
-        Some(value.to_owned())
-    }
+    const SESSION: Option<&str> = Some("session/token+with=signs");
 
     #[tokio::test]
     async fn a_token_is_the_one_that_the_sdk_makes() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
         let (host, user) = ("jhe.proxy-abc.eu-central-1.rds.amazonaws.com", "jhe_app");
         let config = Config::builder().hostname(host).port(5432).username(user).region(Region::new("eu-central-1"));
-        let sdk = crate::configuration(lookup, Duration::from_secs(1)).unwrap().into_builder();
+        let sdk = crate::configuration(example(SESSION), Duration::from_secs(1)).unwrap().into_builder();
         let sdk = sdk.time_source(StaticTimeSource::new(now)).build();
         let expected = AuthTokenGenerator::new(config.build().unwrap()).auth_token(&sdk).await.unwrap();
-        let token = DatabaseTokens::new(lookup, host, 5432, user).unwrap().token(now).unwrap();
+        let token = DatabaseTokens::new(example(SESSION), host, 5432, user).unwrap().token(now).unwrap();
         assert_eq!(token.expose_secret(), expected.as_str());
     }
 
     #[test]
     fn a_token_shows_no_secret_and_is_another_one_later() {
-        let tokens = DatabaseTokens::new(lookup, "db", 5432, "jhe_app").unwrap();
+        let tokens = DatabaseTokens::new(example(SESSION), "db", 5432, "jhe_app").unwrap();
         let now = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
         let (first, second) = (tokens.token(now).unwrap(), tokens.token(now + Duration::from_secs(1)).unwrap());
         assert_ne!(first.expose_secret(), second.expose_secret());
@@ -84,7 +76,7 @@ mod tests {
 
     #[test]
     fn what_a_users_name_holds_is_no_part_of_the_query() {
-        let tokens = DatabaseTokens::new(lookup, "db", 5432, "a&Action=b").unwrap();
+        let tokens = DatabaseTokens::new(example(SESSION), "db", 5432, "a&Action=b").unwrap();
         let token = tokens.token(SystemTime::UNIX_EPOCH).unwrap();
         assert!(token.expose_secret().starts_with("db:5432/?Action=connect&DBUser=a%26Action%3Db&"));
     }

@@ -4,6 +4,7 @@ mod database_token;
 mod http;
 mod presigned;
 mod service;
+mod signature;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -68,6 +69,12 @@ fn credentials(lookup: &impl Fn(&str) -> Option<String>) -> Result<Credentials, 
 
 fn region(lookup: &impl Fn(&str) -> Option<String>) -> Result<String, Missing> {
     lookup("AWS_REGION").ok_or(Missing("AWS_REGION"))
+}
+
+/// Where a service in a region is asked.
+fn endpoint(service: &str, region: &str) -> String {
+    let host = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    format!("https://{service}.{region}.{host}")
 }
 
 #[cfg(test)]

@@ -3,10 +3,7 @@
 
 use crate::Missing;
 use aws_credential_types::Credentials;
-use aws_sigv4::{
-    http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign},
-    sign::v4,
-};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings};
 use aws_smithy_runtime_api::client::identity::Identity;
 use std::{error::Error, time::Duration, time::SystemTime};
 
@@ -35,8 +32,7 @@ pub fn presigned(
     let credentials: Credentials = crate::credentials(&lookup)?;
     let region = crate::region(&lookup)?;
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
-    let host = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-    let address = format!("https://{service}.{region}.{host}/?{query}");
+    let address = format!("{}/?{query}", crate::endpoint(service, &region));
     signed(&credentials.into(), &region, service, address, LIFETIME, now).map_err(PresignError::Signature)
 }
 
@@ -52,31 +48,15 @@ pub(crate) fn signed(
     let mut settings = SigningSettings::default();
     settings.expires_in = Some(lifetime);
     settings.signature_location = SignatureLocation::QueryParams;
-    let parameters = v4::SigningParams::builder()
-        .identity(identity)
-        .region(region)
-        .name(service)
-        .time(now)
-        .settings(settings)
-        .build()?;
     let request = SignableRequest::new("GET", &address, std::iter::empty(), SignableBody::empty())?;
-    let (instructions, _) = sign(request, &parameters.into())?.into_parts();
+    let instructions = crate::signature::of(request, identity, region, service, settings, now)?;
     Ok(form_urlencoded::Serializer::new(address).extend_pairs(instructions.params()).finish())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn lookup(name: &str) -> Option<String> {
-        let value = match name {
-            "AWS_ACCESS_KEY_ID" => "AKIDEXAMPLE",
-            "AWS_SECRET_ACCESS_KEY" => "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
-            "AWS_REGION" => "eu-central-1",
-            _ => return None,
-        };
-        Some(value.to_owned())
-    }
+    use crate::signature::example;
 
     /// With the signature that botocore makes of the same request at the same time.
     #[test]
@@ -90,7 +70,7 @@ mod tests {
             ("DestinationRegion", "eu-west-1"),
         ];
         let now = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
-        let address = presigned(lookup, "rds", &request, now).unwrap();
+        let address = presigned(example(None), "rds", &request, now).unwrap();
         assert!(address.starts_with("https://rds.eu-central-1.amazonaws.com/?Action=CopyDBSnapshot&"), "{address}");
         let signature = "64108e86fbc094ab2e33efd78202389ab437324cb5157c2d2845059741b3bbc8";
         assert!(address.contains(&format!("X-Amz-Signature={signature}")), "{address}");
@@ -99,7 +79,7 @@ mod tests {
 
     #[test]
     fn without_a_region_nothing_is_signed() {
-        let without = |name: &str| lookup(name).filter(|_| name != "AWS_REGION");
+        let without = |name: &str| example(None)(name).filter(|_| name != "AWS_REGION");
         let error = presigned(without, "rds", &[], SystemTime::UNIX_EPOCH).unwrap_err();
         assert!(matches!(error, PresignError::Missing(Missing("AWS_REGION"))), "{error}");
     }

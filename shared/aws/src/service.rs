@@ -3,10 +3,7 @@
 
 use crate::{ConfigurationError, http::Connections};
 use aws_credential_types::Credentials;
-use aws_sigv4::{
-    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
-    sign::v4,
-};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings};
 use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_types::body::SdkBody;
 use http::{Request, StatusCode, header};
@@ -79,8 +76,7 @@ impl Service {
     ) -> Result<Self, ConfigurationError> {
         let credentials: Credentials = crate::credentials(&lookup)?;
         let region = crate::region(&lookup)?;
-        let host = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        let endpoint = lookup("AWS_ENDPOINT_URL").unwrap_or_else(|| format!("https://{name}.{region}.{host}"));
+        let endpoint = lookup("AWS_ENDPOINT_URL").unwrap_or_else(|| crate::endpoint(name, &region));
         Ok(Self {
             connections: crate::http::connections(patience)?,
             identity: credentials.into(),
@@ -126,16 +122,10 @@ impl Service {
         now: SystemTime,
     ) -> Result<Request<SdkBody>, Box<dyn Error + Send + Sync>> {
         let headers = [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", action)];
-        let parameters = v4::SigningParams::builder()
-            .identity(&self.identity)
-            .region(&self.region)
-            .name(self.name)
-            .time(now)
-            .settings(SigningSettings::default())
-            .build()?;
+        let settings = SigningSettings::default();
         let signable =
             SignableRequest::new("POST", &self.endpoint, headers.into_iter(), SignableBody::Bytes(body.as_bytes()))?;
-        let (instructions, _) = sign(signable, &parameters.into())?.into_parts();
+        let instructions = crate::signature::of(signable, &self.identity, &self.region, self.name, settings, now)?;
         let mut request = Request::post(&self.endpoint).header(header::CONTENT_LENGTH, body.len());
         for (name, value) in headers {
             request = request.header(name, value);
@@ -150,22 +140,12 @@ impl Service {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn lookup(name: &str) -> Option<String> {
-        let value = match name {
-            "AWS_ACCESS_KEY_ID" => "AKIDEXAMPLE",
-            "AWS_SECRET_ACCESS_KEY" => "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
-            "AWS_SESSION_TOKEN" => "session",
-            "AWS_REGION" => "eu-central-1",
-            _ => return None,
-        };
-        Some(value.to_owned())
-    }
+    use crate::signature::example;
 
     /// With the signature that botocore makes of the same request at the same time.
     #[test]
     fn a_request_is_signed_as_the_sdk_for_python_signs_it() {
-        let service = Service::new(lookup, "dynamodb", Duration::from_secs(1)).unwrap();
+        let service = Service::new(example(Some("session")), "dynamodb", Duration::from_secs(1)).unwrap();
         let now = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
         let request = service.signed("DynamoDB_20120810.BatchGetItem", "{\"RequestItems\":{}}", now).unwrap();
         assert_eq!(request.uri(), "https://dynamodb.eu-central-1.amazonaws.com/");

@@ -29,10 +29,7 @@ pub async fn drill(app: &App, occasion: &Occasion) -> Result<Value, JobError> {
     if settings.place.is_none() {
         return Ok(json!({ "outcome": "no place", "setting": "BACKUP_TO" }));
     }
-    // A host that serves need not be the owner: then somebody else calls.
-    let is_owner = |owner: &DatabaseConfig| owner.password.is_some() || owner.ssl_cert.is_some();
-    let known = app.variable("DB_OWNER_USER").is_some().then(|| app.owner()).transpose()?;
-    let Some(owner) = known.filter(is_owner) else {
+    let Some(owner) = app.known_owner()? else {
         return Ok(json!({ "outcome": "no owner", "setting": "DB_OWNER_USER" }));
     };
     // There is one drill of a database at a time.

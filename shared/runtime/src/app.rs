@@ -162,6 +162,14 @@ impl App {
         database::owner(&self.lookup)
     }
 
+    /// The same, where this process is let in as the owner. A host that serves need not be: then somebody else calls what needs it.
+    pub fn known_owner(&self) -> Result<Option<DatabaseConfig>, SetupError> {
+        if self.variable("DB_OWNER_USER").is_none() {
+            return Ok(None);
+        }
+        Ok(Some(self.owner()?).filter(|owner| owner.password.is_some() || owner.ssl_cert.is_some()))
+    }
+
     /// The database as backups see it: as `DB_BACKUP_USER`, or as the owner where there is no such login.
     pub fn backup_login(&self) -> Result<DatabaseConfig, SetupError> {
         database::backup_login(&self.lookup)

@@ -32,14 +32,7 @@ pub fn owner(lookup: impl Fn(&str) -> Option<String>) -> Result<DatabaseConfig, 
 /// How who makes backups connects: as `DB_BACKUP_USER`, by the owner's way, or else as the owner.
 pub fn backup_login(lookup: impl Fn(&str) -> Option<String>) -> Result<DatabaseConfig, SetupError> {
     let Some(user) = lookup("DB_BACKUP_USER").filter(|user| !user.is_empty()) else { return owner(lookup) };
-    let lookup = |name: &str| match name {
-        "DB_USER" => Some(user.clone()),
-        "DB_HOST" => lookup("DB_OWNER_HOST").or_else(|| lookup(name)),
-        "DB_PORT" => lookup("DB_OWNER_PORT").or_else(|| lookup(name)),
-        other => lookup(other),
-    };
-    let password = secrets::secret(&lookup, "DB_BACKUP_PASSWORD")?;
-    alone(lookup, password)
+    by_owners_way(lookup, &user, "DB_BACKUP_PASSWORD")
 }
 
 /// How who deletes by the policies connects: as `DB_RETENTION_USER`, by the owner's way, or as the owner where there is no such login.
@@ -49,14 +42,23 @@ pub fn retention_login(lookup: impl Fn(&str) -> Option<String>) -> Result<Option
     let Some(user) = named("DB_RETENTION_USER") else {
         return if named("DB_OWNER_USER").is_some() { owner(&lookup).map(Some) } else { Ok(None) };
     };
+    by_owners_way(lookup, &user, "DB_RETENTION_PASSWORD").map(Some)
+}
+
+/// How a login with a password of its own connects, to where the owner does.
+fn by_owners_way(
+    lookup: impl Fn(&str) -> Option<String>,
+    user: &str,
+    password: &'static str,
+) -> Result<DatabaseConfig, SetupError> {
     let lookup = |name: &str| match name {
-        "DB_USER" => Some(user.clone()),
+        "DB_USER" => Some(user.to_owned()),
         "DB_HOST" => lookup("DB_OWNER_HOST").or_else(|| lookup(name)),
         "DB_PORT" => lookup("DB_OWNER_PORT").or_else(|| lookup(name)),
         other => lookup(other),
     };
-    let password = secrets::secret(&lookup, "DB_RETENTION_PASSWORD")?;
-    alone(lookup, password).map(Some)
+    let password = secrets::secret(&lookup, password)?;
+    alone(lookup, password)
 }
 
 /// What no policy of retention undercuts: `RETENTION_MINIMUM_DAYS` (365), and `RETENTION_NOTICE_DAYS` (30).

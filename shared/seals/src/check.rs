@@ -63,17 +63,17 @@ fn time(text: &str, now: Timestamp) -> Option<Timestamp> {
 
 /// Checks the seals and what is under them.
 pub async fn check(app: &App, extent: &Extent) -> Result<Report, Failure> {
-    checked(app, app.store().await?, extent, i64::MAX).await
+    checked(app, app.store().await?, extent, None).await
 }
 
 /// Checks a copy of the database as it was at some time: every seal that it has, and what is under them. That there are later
 /// seals, and that nothing seals what came after its last one, is no finding.
 pub async fn check_copy(app: &App, copy: &Store) -> Result<Report, Failure> {
     let last = copy.last_audit_seal().await?.map_or(0, |row| row.sequence);
-    checked(app, copy, &Extent::default(), last).await
+    checked(app, copy, &Extent::default(), Some(last)).await
 }
 
-async fn checked(app: &App, store: &Store, extent: &Extent, until: i64) -> Result<Report, Failure> {
+async fn checked(app: &App, store: &Store, extent: &Extent, until: Option<i64>) -> Result<Report, Failure> {
     let key = signer(app).await?.map(|signer| signer.public);
     let vault = vault(app)?;
     let (before, report) = (Before::Nothing, Report::default());
@@ -99,8 +99,8 @@ struct Walk<'a> {
     store: &'a Store,
     key: Option<PublicKey>,
     extent: &'a Extent,
-    /// The number of the last seal that is looked at.
-    until: i64,
+    /// Of a copy, the number of its last seal. What came later is nothing to it.
+    until: Option<i64>,
     before: Before,
     /// The number of the next seal.
     next: i64,
@@ -126,7 +126,7 @@ impl Walk<'_> {
             .map_err(SealsError::from)?
             .iter()
             .filter_map(|name| number(name))
-            .filter(|number| *number <= self.until)
+            .filter(|number| self.until.is_none_or(|until| *number <= until))
             .collect();
         let mut after = 0;
         loop {
@@ -308,7 +308,7 @@ impl Walk<'_> {
         self.astray(None, (None, Some(Timestamp::UNIX_EPOCH))).await?;
         self.astray(None, (Some(end), None)).await?;
         self.report.unsealed = Unsealed::find(self.store, end, now).await?;
-        if self.until == i64::MAX && self.report.unsealed.seal_lag_seconds > LATE.as_secs() {
+        if self.until.is_none() && self.report.unsealed.seal_lag_seconds > LATE.as_secs() {
             self.report.add(
                 None,
                 None,

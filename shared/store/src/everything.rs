@@ -6,6 +6,7 @@
 
 use crate::{
     AuxiliaryResource, ConsentRecord, Found, Patient, Store, StoreError,
+    asked::asked_with,
     auxiliary::read::{raw, resource},
     consent::{CONSENT, known_to},
     meter,
@@ -66,27 +67,13 @@ pub enum EverythingRow {
     Auxiliary(String, AuxiliaryResource),
 }
 
-impl EverythingRow {
-    /// The position of the row.
-    #[must_use]
-    pub const fn place(&self) -> EverythingAfter {
-        match self {
-            // Numbers of decisions begin at 1.
-            Self::Patient(_) => EverythingAfter::Consent(0),
-            Self::Consent(consent) => EverythingAfter::Consent(consent.id),
-            Self::Observation(found) => EverythingAfter::Observation(found.last_updated, found.id),
-            Self::Auxiliary(_, resource) => EverythingAfter::Auxiliary(resource.number),
-        }
-    }
-}
-
 /// A page.
 #[derive(Clone, Debug, Default)]
 pub struct EverythingPage {
     /// The rows: the record, the decisions, the observations, the others; of each the oldest first.
     pub rows: Vec<EverythingRow>,
-    /// True when the next page is not empty.
-    pub more: bool,
+    /// Where the next page begins; none: this is the last one.
+    pub next: Option<EverythingAfter>,
 }
 
 /// The most bytes of payloads on a page of more than one row: Lambda answers with 6 MB.
@@ -179,6 +166,13 @@ fn statement(practitioner: bool, size: PageSize) -> String {
         (UNCONDITIONAL_LANES, "'{}'", "'{}'")
     };
     let candidates = candidates(size.limit());
+    let noted = asked_with(
+        "jsonb_build_object('operation', 'everything',
+                              'ids', (SELECT coalesce(jsonb_agg(i.id), '[]') FROM shown s JOIN auxiliary i ON i.number = s.id WHERE s.class = 3),
+                              'consents', (SELECT coalesce(jsonb_agg(s.id), '[]') FROM shown s WHERE s.class = 1))",
+        "SELECT unnest($3::int[])",
+        "SELECT patient_id FROM named WHERE EXISTS (SELECT FROM shown)",
+    );
     format!(
         "WITH {ASKED},{VERDICT},{NAMED},{WANTED},{lanes},{candidates},
 shown AS MATERIALIZED (
@@ -194,10 +188,7 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > (SELECT count(*) 
        coalesce(o.source_id, u.source_id) AS source_id, coalesce(o.content, u.content) AS content,
        coalesce(o.payload, u.payload) AS payload, u.id::text AS id, coalesce(o.version, u.version) AS version, u.scope_id, p.id AS patient_id, concat_ws(' ', p.name_given, p.name_family) AS patient_name, k.code AS kind
   FROM (SELECT v.refused_by,
-               audit_record($1 || jsonb_build_object('detail', jsonb_build_object('operation', 'everything',
-                              'ids', (SELECT coalesce(jsonb_agg(i.id), '[]') FROM shown s JOIN auxiliary i ON i.number = s.id WHERE s.class = 3),
-                              'consents', (SELECT coalesce(jsonb_agg(s.id), '[]') FROM shown s WHERE s.class = 1))
-                              || CASE WHEN EXISTS (SELECT FROM shown) THEN '{{}}' ELSE jsonb_build_object('asked', to_jsonb($3::int[])) END),
+               audit_record($1 || {noted},
                             CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
                             {organizations}, {studies}, ARRAY(SELECT id FROM patient WHERE id = ANY ($3::int[])),
                             ARRAY(SELECT id FROM shown WHERE class = 2), (SELECT max(role) FROM lane)) AS event_id
@@ -305,32 +296,32 @@ impl Store {
             let prepared = client.prepare_typed_cached(&text, &TYPES).await?;
             client.query(&prepared, &parameters).await?
         };
-        let mut page = EverythingPage::default();
+        let mut more = false;
         for row in &rows {
             if let Some(refused) = row.try_get::<_, Option<&str>>("refused_by")? {
                 return Ok(Err(RefusedBy::from_name(refused).ok_or(StoreError::Corrupt("refused_by"))?));
             }
-            page.more = row.try_get("more")?;
+            more = row.try_get("more")?;
         }
         // One row without a class stands for an empty page: the audit's half of the join.
         let is_there = |row: &&Row| row.try_get::<_, Option<i32>>("class").is_ok_and(|class| class.is_some());
         let rows: Vec<&Row> = rows.iter().filter(is_there).collect();
-        let payloads: Vec<Option<Raw>> = rows.iter().map(|row| payload(row)).collect::<Result<_, _>>()?;
-        let has_payload: Vec<bool> = payloads.iter().map(Option::is_some).collect();
-        let mut texts = self.opened(&payloads.into_iter().flatten().collect::<Vec<_>>()).await?.into_iter();
-        for (row, has_payload) in rows.iter().zip(has_payload) {
-            let text = if has_payload { texts.next().flatten() } else { None };
-            page.rows.extend(shown(row, text)?);
+        let next = rows.last().filter(|_| more).map(|row| place(row)).transpose()?;
+        let mut page = EverythingPage { rows: Vec::with_capacity(rows.len()), next };
+        let mut payloads = Vec::with_capacity(rows.len());
+        for row in &rows {
+            payloads.extend(payload(row)?);
+        }
+        let mut texts = self.opened(&payloads).await?.into_iter();
+        for row in &rows {
+            page.rows.extend(shown(row, &mut texts)?);
         }
         let observations = page.rows.iter().filter(|row| matches!(row, EverythingRow::Observation(_)));
         meter::observations_read(observations.count());
         // What cannot be opened any more is passed over: a page without anything would be taken for the last one.
-        match rows.last().filter(|_| page.rows.is_empty() && page.more) {
+        match page.next.filter(|_| page.rows.is_empty()) {
             None => Ok(Ok(page)),
-            Some(last) => {
-                let further = EverythingQuery { after: Some(place(last)?), ..query.clone() };
-                Box::pin(self.everything(context.0, &further)).await
-            }
+            after => Box::pin(self.everything(context.0, &EverythingQuery { after, ..query.clone() })).await,
         }
     }
 }
@@ -358,22 +349,26 @@ fn payload(row: &Row) -> Result<Option<Raw>, StoreError> {
     })
 }
 
-/// The resource of a row, whose payload says this. None: its payload cannot be opened any more.
-fn shown(row: &Row, text: Option<String>) -> Result<Option<EverythingRow>, StoreError> {
-    Ok(match (row.try_get::<_, i32>("class")?, text) {
-        (0, _) => Some(EverythingRow::Patient(record(row)?.ok_or(StoreError::Corrupt("record"))?)),
-        (1, _) => Some(EverythingRow::Consent(row.try_get::<_, Json<ConsentRecord>>("consent")?.0)),
-        (_, None) => None,
-        (2, Some(content)) => Some(EverythingRow::Observation(Found {
-            id: row.try_get("number")?,
-            version: row.try_get("version")?,
-            last_updated: row.try_get("last_updated")?,
-            effective_start: row.try_get("effective_start")?,
-            source: row.try_get("source_id")?,
-            content,
-        })),
-        (_, Some(content)) => Some(EverythingRow::Auxiliary(row.try_get("kind")?, resource(row, content)?)),
-    })
+/// The resource of a row. `texts` are the payloads of the rows that have one, in order; none of a row: it cannot be opened any more.
+fn shown(row: &Row, texts: &mut impl Iterator<Item = Option<String>>) -> Result<Option<EverythingRow>, StoreError> {
+    let class: i32 = row.try_get("class")?;
+    match class {
+        0 => return Ok(Some(EverythingRow::Patient(record(row)?.ok_or(StoreError::Corrupt("record"))?))),
+        1 => return Ok(Some(EverythingRow::Consent(row.try_get::<_, Json<ConsentRecord>>("consent")?.0))),
+        _ => {}
+    }
+    let Some(content) = texts.next().flatten() else { return Ok(None) };
+    if class != 2 {
+        return Ok(Some(EverythingRow::Auxiliary(row.try_get("kind")?, resource(row, content)?)));
+    }
+    Ok(Some(EverythingRow::Observation(Found {
+        id: row.try_get("number")?,
+        version: row.try_get("version")?,
+        last_updated: row.try_get("last_updated")?,
+        effective_start: row.try_get("effective_start")?,
+        source: row.try_get("source_id")?,
+        content,
+    })))
 }
 
 #[cfg(test)]

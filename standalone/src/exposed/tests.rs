@@ -75,7 +75,7 @@ fn names_are_printed_when_asked_and_are_no_formulas() {
     assert!(text.contains("nora@example.com"), "{text}");
     let (text, ..) = printed(Format::Csv, true, &shown);
     let row = text.lines().nth(1).unwrap();
-    assert!(row.ends_with(",20003,60001 60002,\"'=Nora, \"\"N\"\"\",nora@example.com"), "{row}");
+    assert!(row.ends_with(",20003,60001 60002,,\"'=Nora, \"\"N\"\"\",nora@example.com"), "{row}");
     let (text, ..) = printed(Format::Csv, false, &shown);
     assert!(text.lines().all(|line| line.split(',').count() == COLUMNS.len()), "{text}");
 }

@@ -5,10 +5,10 @@
 use super::{
     query::{ObservationQuery, Reader},
     read, search,
-    search::{Found, Unopened, found},
+    search::{Found, Unopened},
     statement::PARAMETERS,
 };
-use crate::{Store, StoreError, meter, payloads::Raw};
+use crate::{Store, StoreError, meter};
 use audit::{Context, RefusedBy};
 use authz::Layer;
 use futures_util::future::try_join;
@@ -115,17 +115,8 @@ impl Store {
 
     /// The observations of rows, of which one may hold none.
     async fn named(&self, rows: &[Row]) -> Result<Vec<NamedObservation>, StoreError> {
-        let mut unopened = Vec::with_capacity(rows.len());
-        let mut raw = Vec::with_capacity(rows.len());
-        for row in rows {
-            if row.try_get::<_, Option<i64>>("id")?.is_some() {
-                let one = found(row)?;
-                raw.push(Raw::of(row, one.place)?);
-                unopened.push((row, one));
-            }
-        }
-        let opened = self.opened(&raw).await?.into_iter();
-        let named = unopened.into_iter().zip(opened).filter_map(|((row, one), text)| Some(named(row, one, text?)));
+        let opened = self.opened_rows(rows).await?.into_iter();
+        let named = opened.filter_map(|(row, one, text)| Some(named(row, one, text?)));
         named.collect()
     }
 }

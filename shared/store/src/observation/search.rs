@@ -118,13 +118,11 @@ impl Store {
         Ok(first.flatten().is_some())
     }
 
-    /// The observations of rows.
-    async fn page_of(
+    /// The observations of rows, each with its row and its payload; none: it cannot be opened any more.
+    pub(super) async fn opened_rows<'a>(
         &self,
-        rows: &[Row],
-        order: Order,
-    ) -> Result<(ObservationPage, Option<(Timestamp, i64)>), StoreError> {
-        let more = rows.first().map(|row| row.try_get("more")).transpose()?.unwrap_or_default();
+        rows: &'a [Row],
+    ) -> Result<Vec<(&'a Row, Unopened, Option<String>)>, StoreError> {
         let mut unopened = Vec::with_capacity(rows.len());
         let mut raw = Vec::with_capacity(rows.len());
         for row in rows {
@@ -132,16 +130,26 @@ impl Store {
             if row.try_get::<_, Option<i64>>("id")?.is_some() {
                 let one = found(row)?;
                 raw.push(Raw::of(row, one.place)?);
-                unopened.push(one);
+                unopened.push((row, one));
             }
         }
-        let last = unopened.last().map(|one| match order.column() {
+        let texts = self.opened(&raw).await?;
+        Ok(unopened.into_iter().zip(texts).map(|((row, one), text)| (row, one, text)).collect())
+    }
+
+    /// The page that rows are.
+    async fn page_of(
+        &self,
+        rows: &[Row],
+        order: Order,
+    ) -> Result<(ObservationPage, Option<(Timestamp, i64)>), StoreError> {
+        let more = rows.first().map(|row| row.try_get("more")).transpose()?.unwrap_or_default();
+        let opened = self.opened_rows(rows).await?;
+        let last = opened.last().map(|(_, one, _)| match order.column() {
             Column::LastUpdated => (one.found.last_updated, one.found.id),
             Column::EffectiveStart => (one.found.effective_start, one.found.id),
         });
-        let opened = self.opened(&raw).await?;
-        let rows: Vec<Found> =
-            unopened.into_iter().zip(opened).filter_map(|(one, text)| Some(one.with(text?))).collect();
+        let rows: Vec<Found> = opened.into_iter().filter_map(|(_, one, text)| Some(one.with(text?))).collect();
         meter::observations_read(rows.len());
         Ok((ObservationPage { rows, more, total: None }, last))
     }
