@@ -173,10 +173,12 @@ class Functions(unittest.TestCase):
                 if statement.get("Sid") == "PayloadsSecret":
                     found.setdefault("secret", set()).add(name)
             has_place = "PAYLOAD_KEYS" in properties.get("Environment", {}).get("Variables", {})
-            self.assertEqual(has_place, name in found.get("dynamodb:BatchGetItem", set()), name)
+            uses = {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"}
+            self.assertEqual(has_place, any(name in found.get(action, set()) for action in uses), name)
         reads = {"FhirAuxiliaryRead", "FhirAuxiliarySearch", "FhirObservationHistory", "FhirObservationRead", "FhirObservationSearch", "FhirPatientEverything", "Observations"}
         writes = {"FhirAuxiliaryWrite", "FhirBundle", "FhirImport", "FhirObservationAmend", "FhirObservationCreate", "PayloadsEncrypt"}
-        self.assertEqual(found, {"dynamodb:BatchGetItem": reads | writes, "dynamodb:PutItem": writes, "secret": reads | writes})
+        destroys = {"dynamodb:UpdateItem": {"Erasure"}, "dynamodb:Scan": {"Erasure"}}
+        self.assertEqual(found, {"dynamodb:BatchGetItem": reads | writes, "dynamodb:PutItem": writes, "secret": reads | writes} | destroys)
 
     def test_the_vault_keeps_nothing_of_what_is_destroyed(self):
         table = load(ROOT / "infra" / "vault.yaml")["Resources"]["Keys"]["Properties"]
@@ -190,7 +192,7 @@ class Functions(unittest.TestCase):
             reads = any("secretsmanager:GetSecretValue" in statement["Action"] for statement in statements)
             self.assertEqual(any(statement.get("Sid") == "SecretKey" for statement in statements), reads, name)
             keyless |= set() if reads else {name}
-        self.assertEqual(keyless, {"AuditPartitions", "AuditSeal", "BackupCreate", "BackupVerify", "Contain", "RdsSnapshots", "Retention"})
+        self.assertEqual(keyless, {"AuditPartitions", "AuditSeal", "BackupCreate", "BackupVerify", "Contain", "Erasure", "RdsSnapshots", "Retention"})
 
     def test_who_is_outside_of_the_network_has_no_way_to_the_database_or_a_secret(self):
         outside = set()

@@ -17,7 +17,7 @@ const ASKING: [&str; 7] = ["anonymous", "self", "viewer", "member", "manager", "
 const WHY: &str = "Ticket 12: a walk through all routes";
 
 /// What is changed without a before and an after in the audit, and why.
-const WITHOUT_BEFORE_AND_AFTER: [(&str, &str); 16] = [
+const WITHOUT_BEFORE_AND_AFTER: [(&str, &str); 17] = [
     ("POST /fhir/r5", "health data is not in the audit: the event has its ids"),
     ("POST /fhir/r5/", "as above"),
     ("POST /fhir/r5/Observation", "as above"),
@@ -34,6 +34,7 @@ const WITHOUT_BEFORE_AND_AFTER: [(&str, &str); 16] = [
         "PATCH /api/v1/patients/{id}/global_add_organization",
         "who belongs to the organization is not asked: audit_changes.rs has who is",
     ),
+    ("POST /api/v1/patients/{id}/erasure", "the event names the erasure; what was there is forgotten"),
     ("DELETE /api/v1/users/sessions", "sessions and tokens are secrets; the event says whose ended"),
     ("DELETE /api/v1/users/{id}/sessions", "as above"),
     ("DELETE /api/v1/users/{id}/second-factor", "factors are secrets; the event says whose ended"),

@@ -51,6 +51,7 @@ mod directories;
 mod dpop;
 mod end_of_time;
 mod enrolment_races;
+mod erasures;
 mod everything;
 mod exposure;
 mod faults;

@@ -220,6 +220,8 @@ pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
             json!({ "byAge": 4000 })
         }
         "POST /api/v1/organizations/{id}/legal-holds" => json!({ "reason": "An audit" }),
+        "POST /api/v1/patients/{id}/erasure" => json!({ "authorizationReference": "Letter 7" }),
+        "POST /api/v1/patients/me/erasure" => json!({ "confirmation": "what nobody was told" }),
         "POST /api/v1/studies" => json!({ "name": "N", "description": "D", "organization": 20003 }),
         "PATCH /api/v1/studies/{id}" => json!({ "name": "Lifespan Study on BP & HR" }),
         "POST /api/v1/studies/{id}/scope_requests" | "POST /api/v1/data_sources/{id}/supported_scopes" => {

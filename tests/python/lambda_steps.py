@@ -180,6 +180,7 @@ FHIR = [
 # The rest: these go through a runtime API of our own, with every secret from Secrets Manager.
 REST = [
     Step("oauth-jwks", 200, lambda a, v: a.json["keys"][0]["n"] == v["modulus"], lambda a: {"jwks": a.text}),
+    Step("patients-erasure", 200, lambda a, v: len(a.json["confirmation"]) == 64 and len(a.json["kept"]) > 2),
     Step("users-profile", 200, lambda a, v: a.json["email"] == "viewer_victor@example.com"),
     Step("organizations-list", 200, listed(20003)),
     Step("organizations-list-own", 200, lambda a, v: [row["id"] for row in a.json] == [20006, 20005, 20004, 20007]),

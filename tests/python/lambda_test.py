@@ -22,6 +22,7 @@ import lambda_backups
 import lambda_canary
 import lambda_contain
 import lambda_deploy
+import lambda_erasure
 import lambda_keys
 import lambda_logs
 import lambda_origin
@@ -191,7 +192,7 @@ def recorded(world: World, count: Count) -> None:
 
 
 def complete(count: Count) -> None:
-    ours = {lambda_contain.FUNCTION, lambda_keys.FUNCTION, lambda_payloads.FUNCTION, lambda_retention.FUNCTION, lambda_security.FUNCTION}
+    ours = {lambda_contain.FUNCTION, lambda_erasure.FUNCTION, lambda_keys.FUNCTION, lambda_payloads.FUNCTION, lambda_retention.FUNCTION, lambda_security.FUNCTION}
     ours |= {lambda_snapshots.FUNCTION}
     ours |= lambda_audit.FUNCTIONS | lambda_backups.FUNCTIONS | lambda_seals.FUNCTIONS | lambda_deploy.FUNCTIONS
     used = {step.event for step in FHIR + REST} | ours
@@ -236,6 +237,8 @@ def main() -> int:
     lambda_snapshots.everything(world, BINARIES, count.check)
     with FunctionProcess(BINARIES / lambda_payloads.FUNCTION, lambda_contain.environment(world.by_secret)) as process:
         lambda_payloads.run(process, world, count.check)
+    with FunctionProcess(BINARIES / lambda_erasure.FUNCTION, world.by_secret) as process:
+        lambda_erasure.run(process, world, count.check)
     # The last: what it ends, no token opens any more.
     with FunctionProcess(BINARIES / lambda_contain.FUNCTION, lambda_contain.environment(world.by_secret)) as process:
         lambda_contain.run(process, world, count.check)

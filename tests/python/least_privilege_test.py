@@ -13,6 +13,7 @@ import lambda_audit
 import lambda_backups
 import lambda_contain
 import lambda_deploy
+import lambda_erasure
 import lambda_keys
 import lambda_payloads
 import lambda_retention
@@ -176,6 +177,8 @@ def record(world: World, count: Count) -> dict[str, set[str]]:
     encrypts = calls.environment(lambda_payloads.FUNCTION, lambda_contain.environment(environment))
     with FunctionProcess(BINARIES / lambda_payloads.FUNCTION, encrypts) as process:
         lambda_payloads.run(process, world, count.check)
+    with FunctionProcess(BINARIES / lambda_erasure.FUNCTION, calls.environment(lambda_erasure.FUNCTION, environment)) as process:
+        lambda_erasure.run(process, world, count.check)
     contains = calls.environment(lambda_contain.FUNCTION, lambda_contain.environment(environment))
     with FunctionProcess(BINARIES / lambda_contain.FUNCTION, contains) as process:
         lambda_contain.run(process, world, count.check)

@@ -144,11 +144,13 @@ pub enum Permission {
     ManageOrganization,
     /// Read what was done in the organization: its part of the audit.
     ReadAudit,
+    /// Erase a patient who asked for it.
+    Erase,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ManagePatients,
         Self::Enrol,
         Self::DecideOnBehalf,
@@ -157,6 +159,7 @@ impl Permission {
         Self::ManageStudies,
         Self::ManageOrganization,
         Self::ReadAudit,
+        Self::Erase,
     ];
 
     /// The lowest role that has this permission.
@@ -166,7 +169,7 @@ impl Permission {
             Self::ManagePatients | Self::Enrol | Self::DecideOnBehalf | Self::Invite | Self::UploadOnBehalf => {
                 Role::Member
             }
-            Self::ManageStudies | Self::ManageOrganization | Self::ReadAudit => Role::Manager,
+            Self::ManageStudies | Self::ManageOrganization | Self::ReadAudit | Self::Erase => Role::Manager,
         }
     }
 }

@@ -154,7 +154,7 @@ static BY_EMAIL: LazyLock<String> = LazyLock::new(|| {
 WITH found AS MATERIALIZED (
   SELECT p.*, {VISIBLE} AS visible
     FROM app_user u JOIN patient p ON p.user_id = u.id
-   WHERE lower(u.email) = lower($5)
+   WHERE lower(u.email) = lower($5) AND NOT EXISTS (SELECT FROM erasure e WHERE e.payload_key = p.payload_key)
 )
 SELECT a.event_id, p.id, CASE WHEN p.visible THEN {RECORD} END AS record
   FROM (SELECT audit_record($4, 'allowed', NULL,

@@ -50,6 +50,8 @@ pub type After = (Timestamp, i64);
 const EVENTS: &str = "
 SELECT e.id, e.occurred_at, to_jsonb(e) AS columns,
        CASE WHEN c.event_id IS NULL AND e.detail->>'digest' IS NULL THEN 'none'
+            -- Names of who was erased: the digest stays.
+            WHEN c.event_id IS NULL AND EXISTS (SELECT FROM erasure r WHERE r.erased_at IS NOT NULL AND r.patient_id = ANY (e.patient_ids)) THEN 'none'
             WHEN c.event_id IS NULL THEN 'missing'
             WHEN e.detail->>'digest' = encode(sha256(convert_to(jsonb_build_array(c.before, c.after)::text, 'UTF8')), 'hex') THEN 'kept'
             ELSE 'other' END AS change

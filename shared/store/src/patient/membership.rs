@@ -71,7 +71,7 @@ pub enum Decision {
 const ASK: &str = "
 WITH person AS MATERIALIZED (
   SELECT p.id, EXISTS (SELECT FROM patient_organization o WHERE o.patient_id = p.id AND o.organization_id = $3) AS belongs
-    FROM patient p WHERE p.id = $2
+    FROM patient p WHERE p.id = $2 AND NOT EXISTS (SELECT FROM erasure e WHERE e.payload_key = p.payload_key)
 ), was AS MATERIALIZED (
   SELECT r.* FROM organization_request r WHERE r.patient_id = $2 AND r.organization_id = $3
 ), asked AS (

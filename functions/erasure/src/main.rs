@@ -1,0 +1,5 @@
+//! The Lambda binary of `erasure`.
+
+fn main() -> std::process::ExitCode {
+    runtime::lambda::scheduled(erasure::FUNCTION)
+}
