@@ -1,6 +1,6 @@
 //! Observations are amended, never overwritten: by whom, what becomes of them, and who reads what they were.
 
-use end_to_end::{World, answer, ids, point, reply::Reply};
+use end_to_end::{World, answer, ids, point, reply::Reply, vault::OwnVault};
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -213,7 +213,8 @@ async fn a_token_that_creates_does_not_amend() {
 
 #[tokio::test]
 async fn what_an_observation_was_is_read_by_who_may_read_what_it_is() {
-    let world = World::new().await;
+    // A vault of its own: a key is destroyed, and the other worlds have the same keys.
+    let (world, _vault) = OwnVault::world("0").await;
     let id = upload(&world, PETER, 60, "").await;
     assert_eq!(amend(&world, PETER, 1, &amended(&id, "corrected", 61, "")).await.0, StatusCode::OK);
     let all = [format!("{}/_history", path(&id)), format!("{}/_history/1", path(&id))];
