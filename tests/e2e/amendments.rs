@@ -1,62 +1,24 @@
 //! Observations are amended, never overwritten: by whom, what becomes of them, and who reads what they were.
 
-use end_to_end::{World, answer, ids, point, reply::Reply, vault::OwnVault};
+use end_to_end::{
+    World,
+    amending::{WHY, amend, amended, path, upload, versions},
+    answer, ids, point,
+    reply::Reply,
+    vault::OwnVault,
+};
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 
 const PETER: &str = "ll_patient_peter";
 const VICTOR: &str = "viewer_victor";
 const MEGAN: &str = "member_megan";
 const MARY: &str = "manager_mary";
 const RATE: &str = "omh:heart-rate:2.0";
-const WHY: &str = "The strap was loose";
-
-fn path(id: &str) -> String {
-    format!("/FHIR/R5/Observation/{id}")
-}
-
-/// A heart rate of Peter's.
-fn rate(beats: i32, identifier: &str) -> Value {
-    point::observation(40001, 70001, &point::heart_rate(beats, "2026-03-01T08:00:00Z"), identifier)
-}
-
-async fn upload(world: &World, user: &str, beats: i32, identifier: &str) -> String {
-    let (status, made) = world.post(user, "/FHIR/R5/Observation", &rate(beats, identifier)).await;
-    assert_eq!(status, StatusCode::CREATED, "{made}");
-    made["id"].as_str().expect("an id").to_owned()
-}
-
-/// What is sent to amend an observation.
-fn amended(id: &str, status: &str, beats: i32, identifier: &str) -> Value {
-    let mut resource = rate(beats, identifier);
-    resource["id"] = json!(id);
-    resource["status"] = json!(status);
-    resource
-}
-
-async fn amend(world: &World, user: &str, version: i32, resource: &Value) -> (StatusCode, Value) {
-    let request = world
-        .request(user, Method::PUT, &path(resource["id"].as_str().expect("an id")))
-        .header(header::IF_MATCH, format!("W/\"{version}\""))
-        .header("x-jhe-reason", WHY)
-        .json(resource);
-    answer(request).await
-}
 
 /// The data point of an observation.
 fn data(resource: &Value) -> &Value {
     &resource["valueAttachment"]["data"]
-}
-
-/// The versions and statuses of a history.
-fn versions(history: &Value) -> Vec<(String, String)> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let entries = history["entry"].as_array().unwrap_or_else(|| panic!("no entries: {history}"));
-    entries
-        .iter()
-        .map(|entry| (text(&entry["resource"]["meta"]["versionId"]), text(&entry["resource"]["status"])))
-        .collect()
 }
 
 #[tokio::test]
@@ -331,18 +293,6 @@ async fn the_audit_has_who_and_why_and_which_versions_and_never_a_value() {
 }
 
 #[tokio::test]
-async fn of_two_who_amend_the_same_version_one_is_told_that_it_changed() {
-    let world = World::new().await;
-    let id = upload(&world, PETER, 60, "").await;
-    let (one, other) = (amended(&id, "amended", 61, ""), amended(&id, "amended", 62, ""));
-    let (one, other) = tokio::join!(amend(&world, PETER, 1, &one), amend(&world, PETER, 1, &other));
-    let statuses = BTreeSet::from([one.0.as_u16(), other.0.as_u16()]);
-    assert_eq!(statuses, BTreeSet::from([200, 412]), "{one:?} {other:?}");
-    let (_, history) = world.get(PETER, &format!("{}/_history", path(&id))).await;
-    assert_eq!(versions(&history).len(), 2);
-}
-
-#[tokio::test]
 async fn versions_are_not_changed_open_in_no_other_place_and_go_with_their_observation() {
     let world = World::new().await;
     let id = upload(&world, PETER, 60, "").await;
@@ -381,30 +331,6 @@ async fn versions_are_not_changed_open_in_no_other_place_and_go_with_their_obser
         world.sql(&format!("DELETE FROM {table} = {id}")).await;
     }
     assert_eq!(world.count("SELECT count(*) FROM observation_version").await, 0, "they go with it");
-}
-
-#[tokio::test]
-async fn what_was_in_the_clear_is_encrypted_as_the_version_that_it_was() {
-    let world = World::new().await;
-    let id = upload(&world, PETER, 60, "").await;
-    let (_, first) = world.get(PETER, &path(&id)).await;
-    let mut content = first.clone();
-    for member in ["resourceType", "id", "meta"] {
-        content.as_object_mut().expect("an object").remove(member);
-    }
-    let number: i64 = id.parse().expect("a number");
-    world
-        .as_owner()
-        .await
-        .execute("UPDATE observation SET payload = NULL, content = $2 WHERE id = $1", &[&number, &content.to_string()])
-        .await
-        .expect("written");
-    assert_eq!(amend(&world, PETER, 1, &amended(&id, "corrected", 61, "")).await.0, StatusCode::OK);
-    assert_eq!(world.get(PETER, &format!("{}/_history/1", path(&id))).await.1, first);
-    assert_eq!(
-        world.count(&format!("SELECT count(*) FROM observation WHERE id = {id} AND content IS NOT NULL")).await,
-        0
-    );
 }
 
 #[tokio::test]

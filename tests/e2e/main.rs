@@ -13,6 +13,8 @@ mod accounts_reset;
 mod accounts_sessions;
 mod accounts_throttle;
 mod amendments;
+mod amendments_hostile;
+mod amendments_kept;
 mod asvs;
 mod audit;
 mod audit_changes;

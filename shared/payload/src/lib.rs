@@ -78,7 +78,9 @@ impl Place {
     #[must_use]
     pub const fn patient(self) -> i32 {
         match self {
-            Self::Observation { patient, .. } | Self::Amended { patient, .. } | Self::Auxiliary { patient, .. } => patient,
+            Self::Observation { patient, .. } | Self::Amended { patient, .. } | Self::Auxiliary { patient, .. } => {
+                patient
+            }
         }
     }
 

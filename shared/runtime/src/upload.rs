@@ -197,9 +197,8 @@ pub async fn amend(
     prepared: &Prepared,
 ) -> Result<Amended, Failure> {
     let amendment = Amendment { id, expected, becomes: &prepared.new };
-    let render = |display: &str, user: i32| {
-        prepared.submission.content(Some(display), prepared.effective.as_ref(), user)
-    };
+    let render =
+        |display: &str, user: i32| prepared.submission.content(Some(display), prepared.effective.as_ref(), user);
     Ok(app.store().await?.amend_observation(context, actor, &amendment, render).await?)
 }
 
