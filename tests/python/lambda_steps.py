@@ -139,6 +139,17 @@ FHIR = [
     Step("fhir-observation-search-outsider", 403, outcome("forbidden")),
     Step("fhir-bundle", 200, lambda a, v: entries(a) == ["201", "403"], lambda a: {"second": a.json["entry"][0]["resource"]["id"]}),
     Step("fhir-observation-search-post", 200, lambda a, v: a.ids() == {v["observation"], v["second"]}),
+    Step(
+        "fhir-observation-amend",
+        200,
+        lambda a, v: systolic(a) == 121 and a.json["status"] == "corrected" and a.header("etag") == 'W/"2"',
+    ),
+    Step(
+        "fhir-observation-history",
+        200,
+        lambda a, v: [one["resource"]["status"] for one in a.json["entry"]] == ["corrected", "final"] and a.json["type"] == "history",
+    ),
+    Step("fhir-observation-history-version", 200, lambda a, v: a.json["id"] == v["observation"] and systolic(a) == 124),
     Step("fhir-patient-search", 200, found(40001)),
     Step("fhir-patient-search-post", 200, found(40001)),
     Step("fhir-patient-search-lower", 200, found(40001)),
