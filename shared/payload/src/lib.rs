@@ -87,9 +87,10 @@ impl Place {
     #[must_use]
     pub const fn patient(self) -> i32 {
         match self {
-            Self::Observation { patient, .. } | Self::Amended { patient, .. } | Self::Auxiliary { patient, .. } => {
-                patient
-            }
+            Self::Observation { patient, .. }
+            | Self::Amended { patient, .. }
+            | Self::Auxiliary { patient, .. }
+            | Self::Part { patient, .. } => patient,
         }
     }
 
