@@ -291,7 +291,10 @@ fn queries() -> Vec<(&'static str, String)> {
     }
     paths.sort_unstable();
     paths.dedup();
-    ["viewer_victor", "manager_mary", "admin"].iter().flat_map(|user| paths.iter().map(|path| (*user, path.clone()))).collect()
+    ["viewer_victor", "manager_mary", "admin"]
+        .iter()
+        .flat_map(|user| paths.iter().map(|path| (*user, path.clone())))
+        .collect()
 }
 
 /// What answers the same whether there is such a patient.

@@ -55,7 +55,11 @@ impl Package {
         let entries = bundle["entry"].as_array().expect("entries");
         let name = |entry: &Value| {
             let resource = &entry["resource"];
-            let name = format!("{}/{}", resource["resourceType"].as_str().expect("a type"), resource["id"].as_str().expect("an id"));
+            let name = format!(
+                "{}/{}",
+                resource["resourceType"].as_str().expect("a type"),
+                resource["id"].as_str().expect("an id")
+            );
             assert!(entry["fullUrl"].as_str().expect("a URL").ends_with(&format!("/FHIR/R5/{name}")), "{entry}");
             name
         };

@@ -56,7 +56,11 @@ impl About {
             .iter()
             .map(|table| {
                 let name = escape(&table.name);
-                format!("<tr><td>{}</td><td>{}</td><td><a href=\"{name}\">{name}</a></td></tr>", escape(&table.code), table.rows)
+                format!(
+                    "<tr><td>{}</td><td>{}</td><td><a href=\"{name}\">{name}</a></td></tr>",
+                    escape(&table.code),
+                    table.rows
+                )
             })
             .collect();
         let body = format!(
@@ -95,8 +99,7 @@ fn told(record: &Patient) -> String {
 
 fn may_see(decisions: &[ConsentRecord]) -> String {
     let granted = decisions.iter().filter(|one| one.in_force && one.decision == ConsentDecision::Granted);
-    let granted: String =
-        granted.map(|one| row(&[&one.study_name, &one.text, &date(one.decided_at)])).collect();
+    let granted: String = granted.map(|one| row(&[&one.study_name, &one.text, &date(one.decided_at)])).collect();
     let now = if granted.is_empty() {
         "<p>No study may see your data.</p>".to_owned()
     } else {

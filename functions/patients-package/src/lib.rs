@@ -76,7 +76,13 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
 }
 
 /// What the first page tells of the patient: the record, the decisions, and who looked, which is on record as any reading of the log.
-async fn about(app: &App, context: &Context, patient: PatientId, reader: UserId, pieces: &Pieces) -> Result<About, Failure> {
+async fn about(
+    app: &App,
+    context: &Context,
+    patient: PatientId,
+    reader: UserId,
+    pieces: &Pieces,
+) -> Result<About, Failure> {
     let context = Context { action: Action::Search, resource_type: "AuditEvent", ..context.clone() };
     let slice = AuditSlice { count: LOOKED, ..AuditSlice::default() };
     let (scope, filter) = (AuditScope::Own(patient), AuditFilter::default());

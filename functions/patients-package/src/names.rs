@@ -12,7 +12,8 @@ pub struct Names(BTreeSet<String>);
 impl Names {
     /// A name for the table of what has this code: letters, digits, dots and hyphens of it, and a number where that is taken.
     pub fn table(&mut self, code: &str, volume: i64) -> String {
-        let safe = |c: char| if c.is_ascii_alphanumeric() || c == '.' || c == '-' { c.to_ascii_lowercase() } else { '_' };
+        let safe =
+            |c: char| if c.is_ascii_alphanumeric() || c == '.' || c == '-' { c.to_ascii_lowercase() } else { '_' };
         let stem: String = code.chars().take(LONGEST).map(safe).collect();
         let mut number = 1;
         loop {

@@ -149,7 +149,10 @@ impl Volume {
     fn bundle(&self, archive: &mut Archive, pieces: &[Piece]) -> Result<BTreeMap<String, usize>, Failure> {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         archive.begin(&format!("fhir/{}-bundle.json", self.number))?;
-        archive.write(format!("{{\"resourceType\":\"Bundle\",\"type\":\"collection\",\"timestamp\":\"{}\"", self.made_at))?;
+        archive.write(format!(
+            "{{\"resourceType\":\"Bundle\",\"type\":\"collection\",\"timestamp\":\"{}\"",
+            self.made_at
+        ))?;
         let mut before = ",\"entry\":[\n";
         for (kind, _, text) in pieces.iter().flat_map(|piece| piece.lines.each()) {
             let Id { id } = serde_json::from_str(text)?;
@@ -166,7 +169,8 @@ impl Volume {
     /// The observations as tables, one for each kind of data.
     fn tables(&self, archive: &mut Archive, pieces: &[Piece]) -> Result<Vec<Table>, Failure> {
         let mut by_code: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        let observations = pieces.iter().flat_map(|piece| piece.lines.each()).filter(|(kind, ..)| *kind == "Observation");
+        let observations =
+            pieces.iter().flat_map(|piece| piece.lines.each()).filter(|(kind, ..)| *kind == "Observation");
         for (_, code, text) in observations {
             by_code.entry(code.unwrap_or_default()).or_default().push(text);
         }
