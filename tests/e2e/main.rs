@@ -52,6 +52,7 @@ mod end_of_time;
 mod enrolment_races;
 mod erasures;
 mod erasures_hostile;
+mod erasures_meanwhile;
 mod everything;
 mod exposure;
 mod faults;
