@@ -55,6 +55,7 @@ mod end_of_time;
 mod enrolment_races;
 mod erasures;
 mod erasures_hostile;
+mod erasures_meanwhile;
 mod everything;
 mod exports;
 mod exports_hostile;
