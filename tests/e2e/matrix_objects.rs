@@ -15,9 +15,9 @@ const EXPORT_FILE: &str = "/FHIR/R5/Group/30001/$export/eeeeeeee-eeee-4eee-8eee-
 /// An export of the member's, with a file of nobody.
 const EXPORTED: &str = "
     INSERT INTO export_job (id, user_id, practitioner_id, client_id, study_id, request_id, request_url, types, format, expires_at, state, ended_at)
-    SELECT 'eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee', 10003, 80003, id, 30001, 'matrix', 'matrix', '{Patient}', 'ndjson', now() + interval '1 day',
+    SELECT 'eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee', 10003, 80003, client_id, 30001, 'matrix', 'matrix', '{Patient}', 'ndjson', now() + interval '1 day',
            'done', now()
-      FROM oauth_client WHERE client_id = 'T6hjXsAUCfU0IAoYwp13FlQFJfAZsotfbyKtyIsL';
+      FROM oauth_grant WHERE user_id = 10003 ORDER BY id LIMIT 1;
     INSERT INTO export_file (job_id, number, type, object)
     VALUES ('eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee', 0, 'Patient', gen_random_uuid())";
 

@@ -91,6 +91,7 @@ pub fn path(route: &Route) -> String {
             }
         }
         Some("Group") => "30001",
+        _ if asks_for_export(route) => "30001",
         Some("Device") => "70001",
         Some("{type}") => "aaaaaaaa-0000-4000-8000-000000000001",
         // What is deleted has no resources.
