@@ -168,7 +168,11 @@ async fn an_amendment_makes_no_other_observation_of_it() {
     for kind in ["batch", "transaction"] {
         let bundle = json!({ "resourceType": "Bundle", "type": kind, "entry": [entry] });
         let (status, told) = world.post(PETER, "/FHIR/R5", &bundle).await;
-        assert!(status.is_client_error() || told["entry"][0]["response"]["status"] == "405", "{kind}: {status} {told}");
+        assert!(
+            status.is_client_error()
+                || told["entry"][0]["response"]["status"].as_str().is_some_and(|said| said.starts_with('4')),
+            "{kind}: {status} {told}"
+        );
     }
     let body = amended(&id, "amended", 61, "");
     for (method, at) in [
