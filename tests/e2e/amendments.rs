@@ -83,7 +83,7 @@ async fn searches_find_the_newest_version_once_by_every_path_and_by_what_it_says
     let changed = after["meta"]["lastUpdated"].as_str().expect("a time");
     for lanes in ["patient=40001", "patient._has:Group:member:_id=30001"] {
         for (filter, is_found) in [
-            ("".to_owned(), true),
+            (String::new(), true),
             ("&status=entered-in-error".to_owned(), true),
             ("&status=final,amended,corrected".to_owned(), false),
             ("&date=2026-03-09".to_owned(), true),

@@ -57,12 +57,10 @@ async fn a_decision_and_an_amendment_at_once_leave_nothing_in_the_feed_that_is_n
     let world = World::new().await;
     let id = upload(&world, PETER, 60, "").await;
     let by_study = format!("/FHIR/R5/Observation?patient._has:Group:member:_id=30001&_id={id}");
-    let mut version = 1;
-    for consented in [false, true, false, true, false] {
+    for (version, consented) in (1..).zip([false, true, false, true, false]) {
         let body = amended(&id, "amended", 60 + version, "");
         let (made, ()) =
             tokio::join!(amend_well(&world, PETER, version, &body), world.decide(PETER, 40001, 30001, RATE, consented));
-        version += 1;
         let (_, found) = world.get(VICTOR, &by_study).await;
         let read = world.get(VICTOR, &path(&id)).await.0;
         let lines = world.count(&format!("{FEED} {id} AND study_id = 30001")).await;
@@ -312,7 +310,7 @@ async fn what_is_withdrawn_is_counted_and_shown_as_such_everywhere() {
     // Who asked for what changed since then is told.
     let since = withdrawn["meta"]["lastUpdated"].as_str().expect("a time");
     let changed = walk(&world, VICTOR, &format!("/FHIR/R5/Observation?patient=40001&_lastUpdated=ge{since}")).await;
-    assert_eq!(changed, [withdrawn.clone()]);
+    assert_eq!(changed, std::slice::from_ref(&withdrawn));
 }
 
 #[tokio::test]

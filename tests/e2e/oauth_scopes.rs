@@ -28,11 +28,8 @@ fn fhir_routes() -> Vec<(Route, String, char)> {
             let (resource, letter) = match (route.method.as_str(), parts.as_slice()) {
                 ("POST", ["FHIR", "R5"]) => ("Observation", 'c'),
                 ("GET", [_, _, resource]) | ("POST", [_, _, resource, "_search"]) => (*resource, 's'),
-                ("GET", [_, _, resource, "{id}"] | [_, _, resource, "{id}", "{operation}"]) => (*resource, 'r'),
-                ("GET", [_, _, resource, "{id}", "_history"] | [_, _, resource, "{id}", "_history", "{version}"]) => {
-                    (*resource, 'r')
-                }
-                (_, [_, _, resource, "{id}", "{operation}", ..]) => (*resource, 'r'),
+                ("GET", [_, _, resource, "{id}"] | [_, _, resource, "{id}", "_history", ..])
+                | (_, [_, _, resource, "{id}", "{operation}", ..]) => (*resource, 'r'),
                 ("POST", [_, _, resource]) => (*resource, 'c'),
                 ("PUT" | "PATCH", [_, _, resource, "{id}"]) => (*resource, 'u'),
                 ("DELETE", [_, _, resource, "{id}"]) => (*resource, 'd'),

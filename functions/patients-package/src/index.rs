@@ -52,7 +52,7 @@ impl About {
             ""
         };
         let counts: String = counts.iter().map(|(kind, count)| row(&[kind, &count.to_string()])).collect();
-        let tables: String = tables
+        let tables: Vec<String> = tables
             .iter()
             .map(|table| {
                 let name = escape(&table.name);
@@ -76,7 +76,7 @@ impl About {
             record = self.record,
             may_see = self.may_see,
             looked = self.looked,
-            tables = table(&["Kind of data", "Rows", "File"], &tables),
+            tables = table(&["Kind of data", "Rows", "File"], &tables.concat()),
             counts = table(&["Kind of resource", "How many"], &counts),
         );
         pages::wide("Your health data", &body)
@@ -141,13 +141,14 @@ fn table(head: &[&str], rows: &str) -> String {
     if rows.is_empty() {
         return "<p>None.</p>".to_owned();
     }
-    let head: String = head.iter().map(|name| format!("<th scope=\"col\">{}</th>", escape(name))).collect();
+    let head: Vec<String> = head.iter().map(|name| format!("<th scope=\"col\">{}</th>", escape(name))).collect();
+    let head = head.concat();
     format!("<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
 }
 
 fn row(cells: &[&str]) -> String {
-    let cells: String = cells.iter().map(|cell| format!("<td>{}</td>", escape(cell))).collect();
-    format!("<tr>{cells}</tr>")
+    let cells: Vec<String> = cells.iter().map(|cell| format!("<td>{}</td>", escape(cell))).collect();
+    format!("<tr>{}</tr>", cells.concat())
 }
 
 fn date(time: Timestamp) -> String {

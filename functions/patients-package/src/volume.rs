@@ -32,7 +32,7 @@ struct Piece {
 
 /// What was read for a file.
 pub struct Pieces {
-    pieces: Vec<Piece>,
+    read: Vec<Piece>,
     record: Option<Patient>,
     decisions: Vec<ConsentRecord>,
 }
@@ -77,14 +77,14 @@ impl Pieces {
             count: ROWS,
             after,
         };
-        let mut all = Self { pieces: Vec::new(), record: None, decisions: Vec::new() };
+        let mut all = Self { read: Vec::new(), record: None, decisions: Vec::new() };
         let mut bytes: usize = 0;
         loop {
             let page = store.everything(context, &query).await?.map_err(|_| Failure::NotFound)?;
             let lines = Lines::of(&page, true)?;
             bytes = bytes.saturating_add(lines.bytes);
             query.after = page.next;
-            all.pieces.push(Piece { lines, next: page.next });
+            all.read.push(Piece { lines, next: page.next });
             all.note(page);
             if query.after.is_none() || bytes >= MOST_BYTES {
                 return Ok(all);
@@ -123,13 +123,13 @@ impl Volume {
     /// The file, and where the next one begins. Data that cannot be compressed are left to the next one.
     pub fn made(&self, mut pieces: Pieces) -> Result<(Vec<u8>, Option<EverythingAfter>), Failure> {
         loop {
-            let pages = pieces.pieces.len();
-            let next = pieces.pieces.last().and_then(|piece| piece.next);
-            let bytes = self.zipped(&pieces.pieces, next.is_some())?;
+            let pages = pieces.read.len();
+            let next = pieces.read.last().and_then(|piece| piece.next);
+            let bytes = self.zipped(&pieces.read, next.is_some())?;
             if bytes.len() <= LARGEST || pages < 2 {
                 return Ok((bytes, next));
             }
-            pieces.pieces.truncate(pages / 2);
+            pieces.read.truncate(pages / 2);
         }
     }
 

@@ -62,13 +62,12 @@ fn values(resource: &Value) -> BTreeMap<String, String> {
     let data = resource.pointer("/valueAttachment/data").and_then(Value::as_str);
     let point = data.and_then(|data| STANDARD.decode(data).ok());
     let point: Option<Value> = point.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    match point.as_ref().and_then(|point| point.get("body")) {
-        Some(body) => flatten(&mut values, "", body),
-        None => {
-            let members = resource.as_object().into_iter().flatten();
-            for (name, value) in members.filter(|(name, _)| name.starts_with("value") || *name == "component") {
-                flatten(&mut values, name, value);
-            }
+    if let Some(body) = point.as_ref().and_then(|point| point.get("body")) {
+        flatten(&mut values, "", body);
+    } else {
+        let members = resource.as_object().into_iter().flatten();
+        for (name, value) in members.filter(|(name, _)| name.starts_with("value") || *name == "component") {
+            flatten(&mut values, name, value);
         }
     }
     values
