@@ -1,7 +1,7 @@
 """The jobs of a deployment over many observations, one after another: encryption, backup, drill, export, erasure, deletion by policy. What each leaves is
 counted in the database, and no process may take more memory for more rows.
 
-A million by default; LARGE_ROWS says how many.
+`make test-large`: a million, or ROWS. Not part of `make test`.
 """
 
 import json
