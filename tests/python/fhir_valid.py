@@ -286,7 +286,8 @@ def uploads(check: Check) -> None:
 
 def amendments(check: Check) -> None:
     """An Observation in several versions, each by itself and all of them, and what is refused."""
-    created = check.ask("ll_patient_peter", "POST", "/FHIR/R5/Observation", 201, json=upload(40001, {"heart_rate": {"unit": "beats/min", "value": 61}}))
+    body = {"heart_rate": {"unit": "beats/min", "value": 61}, "effective_time_frame": {"date_time": "2026-02-03T08:00:00Z"}}
+    created = check.ask("ll_patient_peter", "POST", "/FHIR/R5/Observation", 201, json=upload(40001, body))
     path = f"/FHIR/R5/Observation/{created.get('id')}"
     why = {"X-JHE-Reason": "The strap was loose"}
     for version, status in ((1, "amended"), (2, "entered-in-error")):

@@ -317,7 +317,14 @@ REST = [
             for row in a.json["results"]
             if row["actor"] and row["actor"]["id"] == 10004 and row["resourceType"] == "Observation"
         ]
-        == [[v["observation"], v["second"]], [v["observation"]], [v["observation"]]],
+        == [
+            # Newest first: the first version, all versions, the two searches, and the read.
+            [v["observation"]],
+            [v["observation"]],
+            [v["observation"], v["second"]],
+            [v["observation"]],
+            [v["observation"]],
+        ],
     ),
     Step("studies-patients-enrol-delete", 204, lambda a, v: a.text == ""),
     Step("patients-change-delete", 204, lambda a, v: a.text == ""),
