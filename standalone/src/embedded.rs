@@ -193,7 +193,7 @@ impl Embedded {
             "listen_addresses = 'localhost'\nport = {}\nunix_socket_directories = ''\nssl = on\n\
              ssl_cert_file = '{dir}/server.pem'\nssl_key_file = '{dir}/server.key'\nssl_min_protocol_version = 'TLSv1.2'\n\
              password_encryption = 'scram-sha-256'\nshared_buffers = '256MB'\nmax_connections = 200\nmax_wal_size = '2GB'\n\
-             random_page_cost = 1.1\ntimezone = 'UTC'\nlog_timezone = 'UTC'\nlog_min_messages = 'warning'\nlog_error_verbosity = 'terse'\nlog_min_error_statement = 'panic'\n{loose}",
+             random_page_cost = 1.1\njit = off\ntimezone = 'UTC'\nlog_timezone = 'UTC'\nlog_min_messages = 'warning'\nlog_error_verbosity = 'terse'\nlog_min_error_statement = 'panic'\n{loose}",
             self.port,
             dir = self.directory.display(),
         );

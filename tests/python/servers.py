@@ -1,7 +1,9 @@
 """Programs that tests start and stop: PostgreSQL, PgBouncer, nginx. None of them runs as root."""
 
+import contextlib
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -14,10 +16,16 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 
 
+# Below those that the kernel gives to connections, of which other tests make many: one of these stays free until its server has it.
+PORTS = range(10_000, 32_000)
+
+
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    while True:
+        port = random.choice(PORTS)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def answers(port: int) -> bool:
