@@ -38,6 +38,7 @@ STEPS = [
     ("jupyterhealth-client", [PYTHON, "tests/python/client_test.py"]),
     ("authlib and requests-oauthlib", [PYTHON, "tests/python/oauth_clients_test.py"]),
     ("FHIR validity", [PYTHON, "tests/python/fhir_valid.py"]),
+    ("exports as tables", [PYTHON, "tests/python/export_tables_test.py"]),
     ("single sign-on", ["target/debug/jhe", "with-database", PYTHON, "tests/python/saml_test.py"]),
     ("self-hosted", [PYTHON, "tests/python/self_hosted_test.py"]),
     ("other databases", [PYTHON, "tests/python/providers_test.py"]),
