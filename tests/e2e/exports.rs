@@ -369,6 +369,9 @@ async fn the_export_of_a_disabled_account_ends() {
     one.world.sql("UPDATE app_user SET is_active = false WHERE id = 10004").await;
     assert_eq!(one.run().await["ended"], 1);
     assert_eq!(one.world.count("SELECT count(*) FROM export_job").await, 0);
+    let recorded =
+        "SELECT count(*) FROM audit_event WHERE actor_type = 'system' AND action = 'delete' AND study_ids = '{30001}'";
+    assert_eq!(one.world.count(recorded).await, 1);
 }
 
 #[tokio::test]

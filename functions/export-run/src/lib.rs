@@ -33,14 +33,14 @@ const LEASE: Duration = Duration::from_mins(3);
 /// Rows of a page.
 const ROWS: u16 = 1000;
 
-async fn handle(app: &App, _occasion: &Occasion) -> Result<Value, Failure> {
+async fn handle(app: &App, occasion: &Occasion) -> Result<Value, Failure> {
     let Some(files) = exports::files(app)? else {
         return Ok(json!({ "outcome": "no place", "setting": exports::PLACE }));
     };
     let store = app.store().await?;
     // First what is there: what is begun after this is of an export that the database has by then.
     let groups = files.0.groups().await.map_err(exports::unavailable)?;
-    let tidied = store.tidy_exports().await?;
+    let tidied = store.tidy_exports(&occasion.audit(Action::Delete, "Group")).await?;
     // What is not named as an export is somebody else's.
     for group in groups.iter().filter(|group| is_uuid(group) && !tidied.there.contains(*group)) {
         files.0.remove(group).await.map_err(exports::unavailable)?;

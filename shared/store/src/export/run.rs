@@ -4,6 +4,7 @@ use crate::{
     EverythingAfter, Store, StoreError,
     payloads::{key_id, sealed},
 };
+use audit::Context;
 use authz::{Actor, ClientId, PractitionerId, Principal, UserId};
 use jiff::Timestamp;
 use payload::{KeyId, Place};
@@ -127,15 +128,21 @@ struct SealedPart {
 #[derive(Clone, Debug, Default)]
 pub struct ExportTidied {
     /// How many are no more.
-    pub ended: u64,
+    pub ended: usize,
     /// The ids of those that are there.
     pub there: BTreeSet<String>,
 }
 
-/// What is over is deleted, and what belongs to an account that may do nothing any more.
+/// What is over is deleted, and what belongs to an account that may do nothing any more; each is recorded. 1 audit context.
 const ENDED: &str = "
-DELETE FROM export_job j
- WHERE j.expires_at <= clock_timestamp() OR NOT EXISTS (SELECT FROM app_user u WHERE u.id = j.user_id AND u.is_active)";
+WITH gone AS (
+  DELETE FROM export_job j
+   WHERE j.expires_at <= clock_timestamp() OR NOT EXISTS (SELECT FROM app_user u WHERE u.id = j.user_id AND u.is_active)
+  RETURNING j.id, j.study_id
+)
+SELECT audit_record($1 || jsonb_build_object('detail', jsonb_build_object('operation', 'export', 'export', g.id)), 'allowed', NULL,
+                    ARRAY(SELECT organization_id FROM study WHERE id = g.study_id), ARRAY[g.study_id], '{}', '{}')
+  FROM gone g";
 
 const GIVEN_UP: &str = "
 UPDATE export_job SET state = 'failed', ended_at = clock_timestamp(), holder = NULL, held_until = NULL
@@ -191,10 +198,11 @@ const RELEASE: &str = "
 UPDATE export_job SET holder = NULL, held_until = NULL WHERE id = $1::text::uuid AND holder = $2::text::uuid AND state = 'running'";
 
 impl Store {
-    /// Deletes exports that are over, and gives up those that get no further.
-    pub async fn tidy_exports(&self) -> Result<ExportTidied, StoreError> {
+    /// Deletes exports that are over, with a record of each, and gives up those that get no further.
+    pub async fn tidy_exports(&self, context: &Context) -> Result<ExportTidied, StoreError> {
         let client = self.connection().await?;
-        let ended = client.execute(&client.prepare_typed_cached(ENDED, &[]).await?, &[]).await?;
+        let statement = client.prepare_typed_cached(ENDED, &[Type::JSONB]).await?;
+        let ended = client.query(&statement, &[&Json(context)]).await?.len();
         client.execute(&client.prepare_typed_cached(GIVEN_UP, &[Type::INT4]).await?, &[&ATTEMPTS]).await?;
         let there = client.prepare_typed_cached("SELECT id::text FROM export_job", &[]).await?;
         let rows = client.query(&there, &[]).await?;
