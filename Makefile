@@ -7,7 +7,7 @@ export RUSTUP_UPDATE_ROOT = http://127.0.0.1:9
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo verify test bench lint lint-infra build deploy lambda-test clean-local
+.PHONY: help run demo verify test test-large bench lint lint-infra build deploy lambda-test clean-local
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -39,6 +39,12 @@ test: ## everything, ending with one line: N passed, N failed
 	@scripts/ensure-command systemd-analyze systemd
 	@scripts/ensure-infra-tools
 	@.venv/bin/python tests/run.py
+
+test-large: ## the jobs over a million observations (ROWS=), counted and in bounded memory; not part of `make test`
+	@scripts/ensure-postgres
+	@scripts/ensure-venv
+	@$(CARGO) build --quiet -p standalone
+	@LARGE_ROWS=$(or $(ROWS),1000000) .venv/bin/python tests/python/large_test.py
 
 lint: ## formatting and lints
 	@$(CARGO) fmt --all --check

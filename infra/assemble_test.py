@@ -175,8 +175,8 @@ class Functions(unittest.TestCase):
             has_place = "PAYLOAD_KEYS" in properties.get("Environment", {}).get("Variables", {})
             uses = {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"}
             self.assertEqual(has_place, any(name in found.get(action, set()) for action in uses), name)
-        reads = {"FhirAuxiliaryRead", "FhirAuxiliarySearch", "FhirExportFile", "FhirObservationRead", "FhirObservationSearch", "FhirPatientEverything", "Observations"}
-        writes = {"ExportRun", "FhirAuxiliaryWrite", "FhirBundle", "FhirImport", "FhirObservationCreate", "PayloadsEncrypt"}
+        reads = {"FhirAuxiliaryRead", "FhirAuxiliarySearch", "FhirExportFile", "FhirObservationHistory", "FhirObservationRead", "FhirObservationSearch", "FhirPatientEverything", "Observations", "PatientsPackage"}
+        writes = {"ExportRun", "FhirAuxiliaryWrite", "FhirBundle", "FhirImport", "FhirObservationAmend", "FhirObservationCreate", "PayloadsEncrypt"}
         destroys = {"dynamodb:UpdateItem": {"Erasure"}, "dynamodb:Scan": {"Erasure"}}
         self.assertEqual(found, {"dynamodb:BatchGetItem": reads | writes, "dynamodb:PutItem": writes, "secret": reads | writes} | destroys)
 

@@ -4,6 +4,8 @@ import os
 import statistics
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from host import HERE, Host, best  # It makes `database` known.
 from database import issue_token, libpq, psql
@@ -63,7 +65,27 @@ def audit_search() -> None:
     sizes = "SELECT sum(pg_relation_size(relid)), sum(pg_indexes_size(relid)) FROM pg_partition_tree('audit_event') WHERE isleaf"
     rows, indexes = (int(size) / EVENTS for size in psql(host.database, "-c", sizes).split("|"))
     print(f"storage: {rows:.0f} bytes an event, {indexes:.0f} in its indexes", flush=True)
-    host.restart()
+    with sealing_waits(environment):
+        host.restart()
+        searches(host)
+    host.close()
+
+
+@contextmanager
+def sealing_waits(environment: dict[str, str]) -> Iterator[None]:
+    """Within it a host seals nothing: it would seal all of these events for an hour, on one of the processors."""
+    lock = "BEGIN; LOCK TABLE audit_horizon IN SHARE MODE; SELECT 'held'; SELECT pg_sleep(86400)"
+    holder = subprocess.Popen(["psql", "-qXAt"], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert holder.stdin and holder.stdout
+    holder.stdin.write(lock.replace("; ", ";\n") + ";\n")
+    holder.stdin.flush()
+    assert holder.stdout.readline().strip() == "held"
+    yield
+    holder.kill()
+    holder.wait()
+
+
+def searches(host: Host) -> None:
     day = psql(host.database, "-c", "SELECT (date_trunc('month', now()) - interval '100 days')::date")
     admin = issue_token(host.database, 10001)
     for name, query in SEARCHES.items():
@@ -73,4 +95,3 @@ def audit_search() -> None:
     own = "/api/v1/patients/me/access-log?page_size=20"
     host.wrk(own, 1, 1, token=host.patient_token)
     print(f"a patient's own log: {best(3, lambda: host.wrk(own, 1, 1, token=host.patient_token))[1]:.1f} ms", flush=True)
-    host.close()

@@ -1,7 +1,9 @@
 //! The audit is sealed: what is sealed, when, by whom, and what stops it.
 
 use end_to_end::{
+    World,
     ledger::failure,
+    process::Process,
     sealed::{Sealed, seal},
 };
 use runtime::Failure;
@@ -212,4 +214,22 @@ async fn an_event_is_proved_with_the_public_key_alone() {
     let named = "SELECT count(*) FROM audit_event r LEFT JOIN audit_event e ON e.id = (r.detail->>'event')::bigint
                   WHERE r.request_id = 'command' AND r.detail ? 'event' AND r.patient_ids = coalesce(e.patient_ids, '{}')";
     assert_eq!(sealed.world.count(named).await, 5, "with its number and its patients");
+}
+
+#[tokio::test]
+async fn a_host_serves_while_it_seals() {
+    let mut world = World::new().await;
+    let lock = world.as_owner().await;
+    lock.batch_execute("BEGIN; LOCK TABLE audit_horizon IN SHARE MODE").await.expect("locked");
+    let process = Process::serve(&mut world, &[]);
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'audit_horizon'::regclass";
+    let begun = async {
+        while world.count(waiting).await == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), begun).await.expect("it seals");
+    assert_eq!(world.get("viewer_victor", "/api/v1/users/profile").await.0, 200);
+    lock.batch_execute("COMMIT").await.expect("released");
+    drop(process.ended());
 }

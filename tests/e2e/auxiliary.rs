@@ -387,7 +387,7 @@ async fn types_with_routes_of_their_own_keep_them_and_others_are_not_served() {
         assert_eq!(world.get("viewer_victor", path).await.0, StatusCode::NOT_FOUND, "{path}");
     }
     assert_eq!(
-        world.send("ll_patient_peter", Method::PUT, "/FHIR/R5/Observation/60001", &Value::Null).await.0,
+        world.send("ll_patient_peter", Method::DELETE, "/FHIR/R5/Observation/60001", &Value::Null).await.0,
         StatusCode::METHOD_NOT_ALLOWED
     );
     let wrong = world.post("ll_patient_peter", "/FHIR/R5/Goal", &response(source, 1)).await;

@@ -65,7 +65,7 @@ async fn form(world: &World, source: i64, bytes: usize) -> String {
 }
 
 /// So many observations of Peter's and of Pamela's.
-async fn upload(world: &World, count: i32) {
+pub async fn upload(world: &World, count: i32) {
     let resources: Vec<Value> = (0..count)
         .map(|number| {
             let at = format!("2026-04-{:02}T08:00:00Z", 1 + number % 20);

@@ -329,7 +329,7 @@ async fn paths_that_lead_nowhere_are_refused_in_the_shape_of_their_neighbours() 
         ("/FHIR/R5/Observation/", Protocol::Fhir),
         ("/FHIR/R5/Observation/1/2", Protocol::Fhir),
         ("/FHIR/R4/Observation", Protocol::Fhir),
-        ("/fhir/r5/Observation/1/_history", Protocol::Fhir),
+        ("/fhir/r5/Device/1/_history", Protocol::Fhir),
         ("/FHIR/R5/Nothing/1/2", Protocol::Fhir),
         ("/api/v1/nothing", Protocol::Rest),
         ("/api/v1/patients/", Protocol::Rest),

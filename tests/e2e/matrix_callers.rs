@@ -78,7 +78,7 @@ pub fn uploaded() -> Value {
 }
 
 /// What is Peter's or the Lifespan Lab's, and the same of Percy or the Pulse Lab.
-const OTHERS: [(&str, &str); 17] = [
+const OTHERS: [(&str, &str); 18] = [
     ("10009", "10011"),
     ("10006", "10009"),
     ("80004", "80006"),
@@ -89,6 +89,7 @@ const OTHERS: [(&str, &str); 17] = [
     ("30001", "30004"),
     ("30002", "30004"),
     ("60001", "60006"),
+    ("60002", "60007"),
     ("/Consent/1", "/Consent/10"),
     ("ll_patient_peter", "npl_patient_percy"),
     ("omh:blood-pressure:4.0", "omh:body-temperature:4.0"),

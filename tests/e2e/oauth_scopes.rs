@@ -2,7 +2,7 @@
 
 use crate::{
     matrix_objects,
-    rest_matrix::{body, declared, path},
+    rest_matrix::{amending, body, declared, path},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use end_to_end::{
@@ -28,8 +28,8 @@ fn fhir_routes() -> Vec<(Route, String, char)> {
             let (resource, letter) = match (route.method.as_str(), parts.as_slice()) {
                 ("POST", ["FHIR", "R5"]) => ("Observation", 'c'),
                 ("GET", [_, _, resource]) | ("POST", [_, _, resource, "_search"]) => (*resource, 's'),
-                ("GET", [_, _, resource, "{id}"] | [_, _, resource, "{id}", "{operation}"]) => (*resource, 'r'),
-                (_, [_, _, resource, "{id}", "{operation}", ..]) => (*resource, 'r'),
+                ("GET", [_, _, resource, "{id}"] | [_, _, resource, "{id}", "_history", ..])
+                | (_, [_, _, resource, "{id}", "{operation}", ..]) => (*resource, 'r'),
                 ("POST", [_, _, resource]) => (*resource, 'c'),
                 ("PUT" | "PATCH", [_, _, resource, "{id}"]) => (*resource, 'u'),
                 ("DELETE", [_, _, resource, "{id}"]) => (*resource, 'd'),
@@ -48,6 +48,7 @@ fn request(world: &World, route: &Route, token: &str) -> RequestBuilder {
         return request.form(&[("_id", "40001")]);
     }
     match body(route, Some("ll_patient_peter")) {
+        Some(body) if route.method == "PUT" => amending(request).json(&body),
         Some(body) => request.json(&body),
         None => request,
     }

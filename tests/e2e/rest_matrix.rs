@@ -79,6 +79,7 @@ pub fn path(route: &Route) -> String {
         // What is deleted is needed by nobody.
         _ if name(route) == "DELETE /api/v1/data_sources/{id}" => "70006",
         _ if under("/api/v1/data_sources") => "70001",
+        _ if under("/fhir/r5/Observation/{id}/") || under("/FHIR/R5/Observation/{id}/") => "60001",
         Some("Observation") => "60001",
         Some("Consent") => "1",
         // What is read is the one that can be invited; what is deleted is needed by nobody.
@@ -116,7 +117,8 @@ pub fn path(route: &Route) -> String {
         .replace("{id}", id)
         .replace("{invitation}", "101")
         .replace("{type}", "QuestionnaireResponse")
-        .replace("{operation}", if asks_for_export(route) { "$export" } else { "$everything" });
+        .replace("{operation}", if asks_for_export(route) { "$export" } else { "$everything" })
+        .replace("{version}", "1");
     match (route.method.as_str(), path.rsplit('/').next()) {
         ("GET", Some("AuditEvent" | "Observation" | "QuestionnaireResponse")) => format!("{path}?patient=40001"),
         ("GET", Some("global_lookup")) => format!("{path}?email=ll_patient_peter%40example.com"),
@@ -132,6 +134,8 @@ fn path_of_people(name: &str) -> Option<&'static str> {
         "GET /api/v1/observations/{id}" => "/api/v1/observations/60001",
         "GET /api/v1/patients/imports" => "/api/v1/patients/imports?organization_id=20003",
         "POST /api/v1/patients/import" => "/api/v1/patients/import?organization_id=20003",
+        // What the others read stays as it is.
+        "PUT /fhir/r5/Observation/{id}" => "/FHIR/R5/Observation/60002",
         "PATCH /api/v1/patients/{id}/global_add_organization" => {
             "/api/v1/patients/40001/global_add_organization?organization_id=20003"
         }
@@ -155,10 +159,17 @@ pub fn request(world: &World, route: &Route, whose: Whose, caller: &Caller) -> R
         let row = "telecomEmail,nameFamily,nameGiven,birthDate\nll_patient_peter@example.com,F,G,1990-01-01\n";
         return request.header(header::CONTENT_TYPE, "text/csv").body(whose.of(row));
     }
+    let request = if name(route) == "PUT /fhir/r5/Observation/{id}" { amending(request) } else { request };
     match body(route, Some(caller.sends_as())) {
         Some(body) => request.header(header::CONTENT_TYPE, "application/json").body(whose.of(&body.to_string())),
         None => request,
     }
+}
+
+/// With a reason, and as many versions as the callers before can have made.
+pub fn amending(request: RequestBuilder) -> RequestBuilder {
+    let tags: Vec<String> = (1..60).map(|version| format!("W/\"{version}\"")).collect();
+    request.header(header::IF_MATCH, tags.join(", ")).header("x-jhe-reason", "The cuff was loose")
 }
 
 /// What a caller sends.
@@ -169,6 +180,13 @@ pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
     Some(match route_name.as_str() {
         "POST /fhir/r5" | "POST /fhir/r5/" => point::bundle("batch", &[observation()]),
         "POST /fhir/r5/Observation" => observation(),
+        "PUT /fhir/r5/Observation/{id}" => {
+            let mut amended = observation();
+            amended["id"] = json!("60002");
+            amended["status"] = json!("corrected");
+            amended["identifier"] = json!([{ "system": "https://demo.example/observation", "value": "demo-1" }]);
+            amended
+        }
         "POST /fhir/r5/{type}" | "POST /fhir-import/R4" | "POST /fhir-import/R4/{type}" => {
             matrix_objects::response(None)
         }
@@ -178,6 +196,7 @@ pub fn body(route: &Route, caller: Option<&str>) -> Option<Value> {
         "POST /api/v1/fhir_sources" => {
             json!({ "label": "l", "dataSource": 70001, "fhirBaseUrl": "https://e.example" })
         }
+        "PATCH /api/v1/patients/me" => json!({ "telecomPhone": "+1 510 555 0100" }),
         "PATCH /api/v1/fhir_sources/{id}" => json!({ "label": "l" }),
         "POST /api/v1/invitation" => json!({ "patientId": 40001, "client_id": 1 }),
         "POST /api/v1/clients" => json!({ "name": "App", "grantTypes": ["authorization_code"], "scopes": ["openid"],
@@ -466,7 +485,7 @@ async fn every_method_that_is_not_declared_is_refused_and_the_others_are_named()
 #[tokio::test]
 async fn what_is_no_route_is_not_found_in_the_shape_of_its_protocol() {
     let world = World::new().await;
-    for path in ["/FHIR/R5/Nothing", "/FHIR/R5/Observation/60001/_history", "/fhir/r4/Patient"] {
+    for path in ["/FHIR/R5/Nothing", "/FHIR/R5/Device/70001/_history", "/fhir/r4/Patient"] {
         Reply::to(world.request("admin", Method::GET, path)).await.refusal(404, path);
     }
     for path in ["/api/v1/nothing", "/api/v1/patients/", "/api/v2/patients", "/api/v1/patients/40001/"] {

@@ -177,7 +177,7 @@ async fn something_is_due_when_every_study_that_was_given_it_lets_it_go_and_noth
 }
 
 /// Lets the time of notices pass.
-async fn time_passes(world: &World) {
+pub(crate) async fn time_passes(world: &World) {
     world
         .sql("UPDATE retention_plan SET noticed_at = noticed_at - interval '31 days', delete_after = delete_after - interval '31 days'
                WHERE noticed_at IS NOT NULL AND finished_at IS NULL")

@@ -57,20 +57,24 @@ def empty_parts(value: object, path: str) -> Iterator[str]:
 
 
 def bundle_problems(bundle: dict) -> Iterator[str]:
-    """The invariants of Bundle (bdl-1, bdl-2, bdl-4, bdl-7, bdl-18) that concern what a server answers."""
+    """The invariants of Bundle (bdl-1 to bdl-4, bdl-7, bdl-8, bdl-18) that concern what a server answers."""
     kind = bundle["type"]
     if "total" in bundle and kind != "searchset":
         yield "bdl-1: a total in what is no searchset"
     if kind == "searchset" and not any(link["relation"] == "self" for link in bundle.get("link", [])):
         yield "bdl-18: no self link"
     urls = [entry["fullUrl"] for entry in bundle.get("entry", []) if "fullUrl" in entry]
-    if len(urls) != len(set(urls)):
+    if len(urls) != len(set(urls)) and kind != "history":
         yield "bdl-7: a full URL twice"
+    if any("/_history/" in url for url in urls):
+        yield "bdl-8: a full URL of a version"
     for entry in bundle.get("entry", []):
         resource = entry.get("resource")
         if "search" in entry and kind != "searchset":
             yield "bdl-2: a search in what is no searchset"
-        if ("response" in entry) != kind.endswith("-response"):
+        if ("request" in entry) != (kind == "history"):
+            yield "bdl-3: a request where none belongs, or none where one does"
+        if ("response" in entry) != (kind.endswith("-response") or kind == "history"):
             yield "bdl-4: a response where none belongs, or none where one does"
         if kind == "searchset" and not entry.get("fullUrl", "").endswith(f"/{resource['resourceType']}/{resource['id']}"):
             yield f"the full URL is not that of {resource['resourceType']}/{resource['id']}"
@@ -79,7 +83,7 @@ def bundle_problems(bundle: dict) -> Iterator[str]:
         outcome = entry.get("response", {}).get("outcome")
         if outcome:
             yield from problems_of(outcome)
-        if kind.endswith("-response") and not re.match(r"\d{3}( |$)", entry["response"]["status"]):
+        if "response" in entry and not re.match(r"\d{3}( |$)", entry["response"]["status"]):
             yield "the status does not start with its number"
 
 
@@ -211,7 +215,8 @@ def refusals(check: Check) -> None:
     check.ask("viewer_victor", "GET", f"{observation}?patient=40003", 403)
     check.ask("viewer_victor", "GET", f"{observation}?patient=40001&_sort=colour", 400)
     check.ask("viewer_victor", "GET", f"{observation}/60007", 404)
-    check.ask("viewer_victor", "PUT", f"{observation}/60001", 405, json={})
+    check.ask("viewer_victor", "PUT", f"{observation}/60001", 400, json={})
+    check.ask("viewer_victor", "PATCH", f"{observation}/60001", 405, json={})
     check.ask("viewer_victor", "DELETE", f"{observation}/60001", 405)
     check.ask("viewer_victor", "GET", "/FHIR/R5/Nothing", 404)
     check.ask("viewer_victor", "GET", f"{observation}/60001", 406, headers={"Accept": "application/fhir+xml"})
@@ -277,6 +282,32 @@ def uploads(check: Check) -> None:
         bundle = {"resourceType": "Bundle", "type": kind, "entry": [good, good]}
         check.ask("member_megan", "POST", "/FHIR/R5", 200, json=bundle)
         check.ask("member_megan", "POST", "/FHIR/R5/", 200 if kind == "batch" else (400, 403, 405, 409, 422), json=bundle | {"entry": mixed})
+
+
+def amendments(check: Check) -> None:
+    """An Observation in several versions, each by itself and all of them, and what is refused."""
+    body = {"heart_rate": {"unit": "beats/min", "value": 61}, "effective_time_frame": {"date_time": "2026-02-03T08:00:00Z"}}
+    created = check.ask("ll_patient_peter", "POST", "/FHIR/R5/Observation", 201, json=upload(40001, body))
+    path = f"/FHIR/R5/Observation/{created.get('id')}"
+    why = {"X-JHE-Reason": "The strap was loose"}
+    for version, status in ((1, "amended"), (2, "entered-in-error")):
+        headers = why | {"If-Match": f'W/"{version}"'}
+        amended = check.ask("ll_patient_peter", "PUT", path, 200, json=created | {"status": status}, headers=headers)
+        check.report("the version", [] if amended.get("meta", {}).get("versionId") == str(version + 1) else [str(amended)])
+    for headers, refused in ((why, 400), ({"If-Match": 'W/"3"'}, 400), (why | {"If-Match": 'W/"1"'}, 412)):
+        check.ask("ll_patient_peter", "PUT", path, refused, json=created | {"status": "amended"}, headers=headers)
+    check.ask("ll_patient_peter", "PUT", path, 422, json=created, headers=why | {"If-Match": 'W/"3"'})
+    check.ask("member_megan", "PUT", path, 403, json=created | {"status": "amended"}, headers=why | {"If-Match": 'W/"3"'})
+    for user in ("ll_patient_peter", "viewer_victor", "admin"):
+        history = check.ask(user, "GET", f"{path}/_history", 200)
+        check.report("a history", [] if history.get("type") == "history" and len(history["entry"]) == 3 else [str(history)[:300]])
+        found = check.walk(user, f"{path}/_history?_count=1")
+        check.report("its pages", [] if [one["meta"]["versionId"] for one in found] == ["3", "2", "1"] else [str(found)[:300]])
+        for one in found:
+            read = check.ask(user, "GET", f"{path}/_history/{one['meta']['versionId']}", 200)
+            check.report("a version by itself", [] if read == one else [f"{read} is not {one}"[:300]])
+    check.ask("viewer_victor", "GET", f"{path}/_history/4", 404)
+    check.ask("manager_mark", "GET", f"{path}/_history", 404)
 
 
 VALUES = [
@@ -360,6 +391,7 @@ def main() -> int:
         url = statement["implementation"]["url"]
         check.report("the statement names the base", [] if url == f"{jhe.base}/FHIR/R5" else [f"it names {url}"])
         uploads(check)
+        amendments(check)
         of_any_code(check)
         read_and_search(check, statement)
         everything(check)

@@ -8,7 +8,9 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import BytesIO
 from urllib.parse import parse_qs, urlsplit
+from zipfile import ZipFile
 
 from joserfc import jwt
 from joserfc.jwk import KeySet
@@ -26,8 +28,12 @@ class Answer:
 
     def __post_init__(self) -> None:
         self.status = self.raw["statusCode"]
+        self.text = self.bytes.decode(errors="replace")
+
+    @property
+    def bytes(self) -> bytes:
         body = self.raw.get("body") or ""
-        self.text = base64.b64decode(body).decode() if self.raw.get("isBase64Encoded") else body
+        return base64.b64decode(body) if self.raw.get("isBase64Encoded") else body.encode()
 
     @property
     def json(self) -> dict:
@@ -133,6 +139,17 @@ FHIR = [
     Step("fhir-observation-search-outsider", 403, outcome("forbidden")),
     Step("fhir-bundle", 200, lambda a, v: entries(a) == ["201", "403"], lambda a: {"second": a.json["entry"][0]["resource"]["id"]}),
     Step("fhir-observation-search-post", 200, lambda a, v: a.ids() == {v["observation"], v["second"]}),
+    Step(
+        "fhir-observation-amend",
+        200,
+        lambda a, v: systolic(a) == 121 and a.json["status"] == "corrected" and a.header("etag") == 'W/"2"',
+    ),
+    Step(
+        "fhir-observation-history",
+        200,
+        lambda a, v: [one["resource"]["status"] for one in a.json["entry"]] == ["corrected", "final"] and a.json["type"] == "history",
+    ),
+    Step("fhir-observation-history-version", 200, lambda a, v: a.json["id"] == v["observation"] and systolic(a) == 124),
     Step("fhir-patient-search", 200, found(40001)),
     Step("fhir-patient-search-post", 200, found(40001)),
     Step("fhir-patient-search-lower", 200, found(40001)),
@@ -291,6 +308,7 @@ REST = [
     Step("consents-decide-delete", 204, lambda a, v: a.text == ""),
     Step("consents-history", 200, lambda a, v: a.json["count"] == 4),
     Step("oauth-token-used", 400, lambda a, v: a.json["error"] == "invalid_grant"),
+    Step("patients-package", 200, lambda a, v: {"index.html", "fhir/1-bundle.json", "who-looked.csv"} < set(ZipFile(BytesIO(a.bytes)).namelist())),
     Step(
         "access-log",
         200,
@@ -299,7 +317,14 @@ REST = [
             for row in a.json["results"]
             if row["actor"] and row["actor"]["id"] == 10004 and row["resourceType"] == "Observation"
         ]
-        == [[v["observation"], v["second"]], [v["observation"]], [v["observation"]]],
+        == [
+            # Newest first: the first version, all versions, the two searches, and the read.
+            [v["observation"]],
+            [v["observation"]],
+            [v["observation"], v["second"]],
+            [v["observation"]],
+            [v["observation"]],
+        ],
     ),
     Step("studies-patients-enrol-delete", 204, lambda a, v: a.text == ""),
     Step("patients-change-delete", 204, lambda a, v: a.text == ""),

@@ -87,9 +87,13 @@ REASONS = {
         "fhir-auxiliary-write": NO_NEW_PATIENT,
         "fhir-bundle": NO_NEW_PATIENT,
         "fhir-import": NO_NEW_PATIENT,
+        "fhir-observation-amend": NO_NEW_PATIENT,
     },
     "s3:GetObject Exports/jhe/*": {
         "export-run": "writes files anew without the parts of somebody who was erased: exports_hostile.rs has who is",
+    },
+    "s3:DeleteObject Exports/jhe/*": {
+        "export-run": "deletes the file that it wrote anew, and what it wrote for an export that was ended meanwhile",
     },
     "secretsmanager:GetSecretValue SamlSecret": {
         "accounts-logout": NO_PROVIDER,

@@ -21,12 +21,13 @@ pub fn vault() -> [(&'static str, PathBuf); 2] {
 }
 
 impl World {
-    /// A command of the host on this world's database. Its files are in `home`.
+    /// A command of the host on this world's database, with the vault of the world. Its files are in `home`.
     pub fn command(&self, home: &Path, words: &[&str]) -> Command {
         let mut command = Command::new(program());
         command.args(words).env("DB_NAME", &self.database).env("SITE_URL", &self.base).env("JHE_HOME", home);
         command.envs(vault());
-        command.envs(self.settings.iter().filter(|(name, _)| name == "EXPORTS").cloned());
+        let own = self.settings.iter().filter(|(name, _)| name == "EXPORTS" || name.starts_with("PAYLOAD_"));
+        command.envs(own.map(|(name, value)| (name, value)));
         command
     }
 

@@ -12,6 +12,7 @@
     clippy::unwrap_used
 )]
 
+pub mod amending;
 pub mod application;
 pub mod authenticator;
 pub mod backups;

@@ -1,12 +1,9 @@
 //! `GET /api/v1/patients/me/access-log`: who has viewed or changed the data of the patient who asks, newest first.
 
-mod entry;
-
 use api::{Content, Operation, PAGE};
 use audit::{Action, Target};
-use audit_log::{Asked, FORMAT, MEDIA};
+use audit_log::{Asked, FORMAT, MEDIA, OWN_ENTRY, OwnEntry};
 use authz::Role;
-use entry::{ENTRY, Entry};
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response};
 use store::{AuditFilter, AuditScope};
 
@@ -21,7 +18,7 @@ const OPERATIONS: [Operation; 1] = [Operation::new(
     "Patients.",
 )
 .with(&[&PAGE, &FORMAT])
-.answers(&[(200, Content::PageOr(&ENTRY, &MEDIA))])];
+.answers(&[(200, Content::PageOr(&OWN_ENTRY, &MEDIA))])];
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
@@ -35,5 +32,5 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     // A patient has no role, and needs none for what is their own.
     let page = app.store().await?.audit_log(&context, scope, Role::Viewer, &filter, asked.slice()?).await?;
     let page = page.map_err(|_| Failure::NotFound)?;
-    asked.respond(app, &page, &ENTRY, |event| Entry::of(event, actor.user)).await
+    asked.respond(app, &page, &OWN_ENTRY, |event| OwnEntry::of(event, actor.user)).await
 }

@@ -12,7 +12,8 @@ pub const FUNCTION: Scheduled =
     Scheduled::new("audit-seal", "audit seal", "seal what the audit has recorded", Needs::Database, |app, occasion| {
         Box::pin(handle(app, occasion))
     })
-    .every(Duration::from_mins(15));
+    .every(Duration::from_mins(15))
+    .in_background();
 
 async fn handle(app: &App, occasion: &Occasion) -> Result<Value, Failure> {
     app.store().await?.record(&occasion.audit(Action::Execute, RESOURCE)).await?;

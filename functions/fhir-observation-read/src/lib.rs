@@ -4,7 +4,7 @@ use audit::Action;
 use fhir::observation::write_resource;
 use http::StatusCode;
 use runtime::{
-    App, Failure, Function, Interaction, Needs, Protocol, Request, Response, read_response, upload::found_place,
+    App, Failure, Function, Interaction, Needs, Protocol, Request, Response, upload::found_place, version_response,
 };
 use store::{ReadOutcome, Reader};
 
@@ -24,7 +24,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         ReadOutcome::Found(found) => {
             let mut resource = String::with_capacity(found.content.len() + 256);
             write_resource(&mut resource, &found_place(&found), &found.content);
-            Ok(read_response(StatusCode::OK, resource, found.last_updated))
+            Ok(version_response(StatusCode::OK, resource, found.version, found.last_updated))
         }
     }
 }

@@ -3,16 +3,15 @@
 
 use audit::Action;
 use authz::PatientId;
-use fhir::{bundle::Searchset, cursor::Position, search::Everything};
+use fhir::{bundle::Searchset, search::Everything};
 use http::StatusCode;
-use jiff::Timestamp;
 use runtime::{
-    App, Failure, Function, Interaction, Needs, Protocol, Request, Response, auxiliary, consent, patient,
+    App, Failure, Function, Interaction, Needs, Protocol, Request, Response, auxiliary, consent, everything, patient,
     search::{Links, handling},
     text_json,
     upload::{fhir_base, found_place},
 };
-use store::{EverythingAfter, EverythingPage, EverythingQuery, EverythingRow, Reader};
+use store::{EverythingPage, EverythingQuery, EverythingRow, Reader};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -32,7 +31,7 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let mut asked = Everything::parse(&request.query()?, handling(request))?;
     asked.types = open_types(app, request, asked.types).await?;
     let links = Links::new(app, actor.user, &format!("Patient/{id}/{OPERATION}"), asked.canonical_pairs());
-    let after = links.open(app, asked.page.cursor.as_deref()).await?.map(place).transpose()?;
+    let after = links.open(app, asked.page.cursor.as_deref()).await?.map(everything::place).transpose()?;
     let all: Vec<&'static str> = Everything::all().collect();
     let query = EverythingQuery {
         reader: Reader::from(&actor),
@@ -93,31 +92,7 @@ async fn page_response(
         }
     }
     if let Some(next) = page.next {
-        bundle.next(&links.next(app, &position(next)).await?);
+        bundle.next(&links.next(app, &everything::position(next)).await?);
     }
     Ok(text_json(StatusCode::OK, bundle.finish(&links.current(cursor))))
-}
-
-/// No observation has these times: they say of a position that it is among the decisions, or among the resources that are kept as they
-/// come.
-const DECISIONS: i64 = i64::MIN;
-const KEPT: i64 = i64::MAX;
-
-fn position(after: EverythingAfter) -> Position {
-    match after {
-        EverythingAfter::Consent(id) => Position { at: DECISIONS, id },
-        EverythingAfter::Observation(at, id) => Position { at: at.as_microsecond(), id },
-        EverythingAfter::Auxiliary(number) => Position { at: KEPT, id: number },
-    }
-}
-
-fn place(position: Position) -> Result<EverythingAfter, Failure> {
-    Ok(match position {
-        Position { at: DECISIONS, id } => EverythingAfter::Consent(id),
-        Position { at: KEPT, id } => EverythingAfter::Auxiliary(id),
-        Position { at, id } => {
-            let at = Timestamp::from_microsecond(at).map_err(|error| Failure::Internal(Box::new(error)))?;
-            EverythingAfter::Observation(at, id)
-        }
-    })
 }

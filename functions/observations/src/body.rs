@@ -23,9 +23,18 @@ pub struct Body<'a> {
     coding_code: &'a str,
     coding_text: &'a str,
     last_updated: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Cow<'a, str>>,
     omh_data: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fhir_data: Option<Value>,
+}
+
+/// The part of a stored resource that says how far it can be relied on.
+#[derive(Deserialize)]
+struct Reliability<'a> {
+    #[serde(borrow, default)]
+    status: Option<Cow<'a, str>>,
 }
 
 /// The part of the stored resource that holds the data point.
@@ -62,10 +71,17 @@ impl<'a> Body<'a> {
             coding_code: &observation.code,
             coding_text: &observation.text,
             last_updated: observation.found.last_updated,
+            status: unusual_status(content)?,
             omh_data,
             fhir_data,
         })
     }
+}
+
+/// The status where it is not the usual one. What was withdrawn must not look like what counts.
+fn unusual_status(content: &str) -> Result<Option<Cow<'_, str>>, Failure> {
+    let said: Reliability<'_> = serde_json::from_str(content)?;
+    Ok(said.status.filter(|status| status != "final"))
 }
 
 /// The data point of a stored resource. It was checked before it was stored.
@@ -80,6 +96,13 @@ fn data_point(content: &str) -> Result<Value, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_is_shown_where_it_is_not_final() {
+        assert_eq!(unusual_status(r#"{"status":"final"}"#).unwrap(), None);
+        assert_eq!(unusual_status(r#"{"status":"entered-in-error"}"#).unwrap().as_deref(), Some("entered-in-error"));
+        assert_eq!(unusual_status("{}").unwrap(), None);
+    }
 
     #[test]
     fn the_data_point_is_what_was_sent_to_the_digit() {

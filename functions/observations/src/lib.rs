@@ -33,6 +33,8 @@ const OBSERVATION: Shape = Shape {
         required("codingCode", Kind::AnyText),
         required("codingText", Kind::AnyText),
         required("lastUpdated", Kind::Instant),
+        optional("status", Kind::AnyText)
+            .about("The status of the FHIR Observation, where it is not `final`: `entered-in-error` was withdrawn."),
         required("omhData", Kind::OrNull(&Kind::Document))
             .about("The Open mHealth or IEEE 1752 data point: header and body. Null for codes of other systems."),
         optional("fhirData", Kind::Document)

@@ -1,18 +1,19 @@
 //! `PATCH /api/v1/patients/{id}`: change the record of a patient of the caller's organizations.
+//! `PATCH /api/v1/patients/me`: patients put right what is theirs to say of themselves.
 //! `DELETE /api/v1/patients/{id}?organizationId=`: take the patient out of an organization. The record, the data and the
 //! consents stay, also when it was the last organization: then only the patient and super admins see them.
 //!
 //! Who may is decided by the organizations of the patient, never by one that the request names beside them.
 
 use api::{Completeness, Content, Kind, Operation, Parameter, Shape, optional, parameter, required, shapes};
-use audit::{Action, RefusedBy, Target};
+use audit::{Action, Context, RefusedBy, Target};
 use authz::{Actor, OrganizationId, PatientId, Permission};
 use http::{Method, StatusCode};
 use runtime::{
     App, Failure, Function, Needs, Protocol, Request, Response, no_content, patient,
     rest::{Fields, List},
 };
-use store::{Changed, PatientChanged, StoreError};
+use store::{Changed, PatientChange, PatientChanged, StoreError};
 
 /// The function.
 pub const FUNCTION: Function =
@@ -45,7 +46,23 @@ const CHANGE: Shape = Shape {
     ],
 };
 
-const OPERATIONS: [Operation; 2] = [
+/// What patients say of themselves. The e-mail is their account's, identifiers are those of organizations.
+const OWN_CHANGE: Shape = Shape {
+    name: "OwnPatientChange",
+    fields: &[
+        optional("nameFamily", shapes::NAME),
+        optional("nameGiven", shapes::NAME),
+        optional("birthDate", Kind::Date),
+        optional("telecomPhone", Kind::OrNull(&Kind::Text(30))),
+    ],
+};
+
+const OPERATIONS: [Operation; 3] = [
+    Operation::new("PATCH /api/v1/patients/me", "Change the record of the patient who asks", "Patients.")
+        .versioned()
+        .conditional()
+        .changes(&OWN_CHANGE)
+        .answers(&[(200, Content::Object(&shapes::PATIENT))]),
     Operation::new(
         "PATCH /api/v1/patients/{id}",
         "Change a patient's record",
@@ -72,6 +89,9 @@ const OPERATIONS: [Operation; 2] = [
 
 async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let actor = request.actor(app).await?;
+    if request.variable("id").is_none() {
+        return change_own(app, request, &actor).await;
+    }
     let id = request.id_variable("id")?;
     match *request.method() {
         Method::PATCH => change(app, request, &actor, id).await,
@@ -88,7 +108,33 @@ async fn change(app: &App, request: &Request, actor: &Actor, id: PatientId) -> R
     let fields = Fields::parse(request)?;
     fields.check(&CHANGE, Completeness::Part)?;
     let change = patient::input::change(&fields, app.now())?;
-    let changed = store.change_patient(&context, actor.practitioner(), id, &request.expected(), &change).await;
+    carry_out(app, request, actor, id, &context, &change).await
+}
+
+async fn change_own(app: &App, request: &Request, actor: &Actor) -> Result<Response, Failure> {
+    let context = request.audit(Some(actor), Action::Update, "Patient");
+    let own = match actor.patient() {
+        Ok(own) => own,
+        Err(refusal) => return Err(request.refuse(app, &context, &Target::nothing(), refusal).await),
+    };
+    let fields = Fields::parse(request)?;
+    fields.only(&OWN_CHANGE.fields.iter().map(|field| field.name).collect::<Vec<_>>())?;
+    fields.check(&OWN_CHANGE, Completeness::Part)?;
+    let change = patient::input::change(&fields, app.now())?;
+    carry_out(app, request, actor, own, &context, &change).await
+}
+
+async fn carry_out(
+    app: &App,
+    request: &Request,
+    actor: &Actor,
+    id: PatientId,
+    context: &Context,
+    change: &PatientChange,
+) -> Result<Response, Failure> {
+    let target = Target::patient(id);
+    let store = app.store().await?;
+    let changed = store.change_patient(context, actor.practitioner(), id, &request.expected(), change).await;
     match changed {
         Ok(Changed::Done(PatientChanged::Done)) => {}
         Ok(Changed::Done(PatientChanged::EmailInUse)) => {
@@ -102,11 +148,11 @@ async fn change(app: &App, request: &Request, actor: &Actor, id: PatientId) -> R
         Ok(Changed::Stale) => return Err(Failure::Changed),
         Ok(Changed::Missing) => {
             // Only a super admin gets here with a patient who does not exist.
-            store.record_refusal(&context, &target, RefusedBy::NotFound).await?;
+            store.record_refusal(context, &target, RefusedBy::NotFound).await?;
             return Err(Failure::NotFound);
         }
         Err(StoreError::Duplicate(_)) => {
-            store.record_refusal(&context, &target, RefusedBy::Invalid).await?;
+            store.record_refusal(context, &target, RefusedBy::Invalid).await?;
             return Err(Failure::field("telecomEmail", "This e-mail cannot be used."));
         }
         Err(error) => return Err(error.into()),

@@ -93,6 +93,9 @@ pub async fn made(
         Changed::Done(StandingChange::Contained) => {
             Err(Failure::field("isActive", "The account is contained. An operator has to release it first."))
         }
+        Changed::Done(StandingChange::Erasure) => {
+            Err(Failure::field("isActive", "The patient is being erased. The account stays closed."))
+        }
         Changed::Done(StandingChange::Refused) => {
             Err(request.refuse(app, context, &Target::user(user), Refusal::known(Layer::UserType)).await)
         }

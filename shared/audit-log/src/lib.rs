@@ -2,11 +2,14 @@
 
 mod entry;
 mod filter;
+mod own;
 mod page;
 mod resource;
 mod table;
 
 pub use entry::{ACTIONS, ACTOR, ACTOR_TYPE, Actor, ENTRY, Entry, NAMED, OUTCOMES, ROLE};
 pub use filter::{EVERYTHING, FILTERS, filter};
+pub use own::{OWN_ENTRY, OwnEntry};
 pub use page::{Asked, FORMAT, MEDIA, position};
 pub use resource::{resource, scope};
+pub use table::csv;

@@ -4,7 +4,8 @@ use api::Shape;
 use serde_json::Value;
 
 /// A table with the members of a shape as columns, one event in a row. Lists are one cell.
-pub(crate) fn csv(shape: &Shape, rows: &[Value]) -> String {
+#[must_use]
+pub fn csv(shape: &Shape, rows: &[Value]) -> String {
     let header: Vec<String> = shape.fields.iter().map(|field| field.name.to_owned()).collect();
     let mut text = line(&header);
     for row in rows {

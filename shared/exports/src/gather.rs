@@ -23,7 +23,8 @@ pub struct Gathered {
 #[derive(Debug)]
 pub struct Lines {
     of: Vec<(Kind, i64, String)>,
-    bytes: usize,
+    /// How many bytes they are.
+    pub bytes: usize,
 }
 
 impl Lines {
@@ -42,6 +43,11 @@ impl Lines {
             lines.of.push(((kind, code), number, text));
         }
         Ok(lines)
+    }
+
+    /// The resources: the type of each, the code of an observation where these are apart, and its text.
+    pub fn each(&self) -> impl Iterator<Item = (&str, Option<&str>, &str)> {
+        self.of.iter().map(|((kind, code), _, text)| (kind.as_str(), code.as_deref(), text.trim_end()))
     }
 }
 

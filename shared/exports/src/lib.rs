@@ -45,6 +45,7 @@ pub fn seconds(app: &App) -> Result<u32, Failure> {
 }
 
 /// The archive cannot be used: the caller tries again.
+#[must_use]
 pub fn unavailable(error: ArchiveError) -> Failure {
     Failure::Unavailable(Box::new(error))
 }

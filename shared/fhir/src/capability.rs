@@ -21,7 +21,7 @@ const DOCUMENTATION: &str = "Searches take _count (20, at most 1000), _summary=c
     _source, and are also accepted as POST [type]/_search. Pages follow the link with the relation next. \
     Observation takes _sort, patient.organization, patient.identifier and patient._has:Group:member:_id; \
     Patient takes _has:Group:member:_id. Unknown parameters are ignored, or refused with \
-    Prefer: handling=strict.";
+    Prefer: handling=strict. An update of an Observation amends it: it takes If-Match and X-JHE-Reason.";
 
 /// The statement of the server whose FHIR base is `base_url` (no slash at its end), as R5 JSON.
 ///
@@ -57,7 +57,11 @@ fn resources() -> Vec<Value> {
         json!({ "type": "Consent", "interaction": [{ "code": "read" }], "versioning": "versioned" }),
         resource("Device", &["read", "search-type"], DIRECTORY_PARAMETERS),
         with_export(resource("Group", &["read", "search-type"], GROUP_PARAMETERS)),
-        resource("Observation", &["create", "read", "search-type"], OBSERVATION_PARAMETERS),
+        with_versions(resource(
+            "Observation",
+            &["create", "read", "vread", "update", "history-instance", "search-type"],
+            OBSERVATION_PARAMETERS,
+        )),
         resource("Organization", &["read", "search-type"], DIRECTORY_PARAMETERS),
         with_everything(resource("Patient", &["read", "search-type"], PATIENT_PARAMETERS)),
         resource("Practitioner", &["read", "search-type"], DIRECTORY_PARAMETERS),
@@ -82,6 +86,16 @@ fn security(base_url: &str) -> Value {
             { "url": "token", "valueUri": format!("{origin}/o/token/") },
         ]}],
     })
+}
+
+/// The same type with versions that can be read, and are named by who makes another.
+fn with_versions(mut kind: Value) -> Value {
+    if let Some(members) = kind.as_object_mut() {
+        members.insert("versioning".to_owned(), json!("versioned-update"));
+        members.insert("readHistory".to_owned(), json!(true));
+        members.insert("updateCreate".to_owned(), json!(false));
+    }
+    kind
 }
 
 /// The same type with the operation that gives all resources of one.

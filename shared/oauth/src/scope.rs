@@ -32,11 +32,11 @@ pub const SUPPORTED: [&str; 13] = [
     FHIR_USER,
     LAUNCH_PATIENT,
     "patient/*.rs",
-    "patient/Observation.crs",
+    "patient/Observation.crus",
     "user/*.rs",
-    "user/Observation.crs",
+    "user/Observation.crus",
     "system/*.rs",
-    "system/Observation.crs",
+    "system/Observation.crus",
 ];
 
 const MAX_TOKENS: usize = 64;

@@ -40,12 +40,21 @@ pub enum PayloadError {
 /// Where a payload is. It opens nowhere else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// An observation.
+    /// An observation, in its first version.
     Observation {
         /// Its patient.
         patient: i32,
         /// Its id.
         id: i64,
+    },
+    /// A later version of an observation.
+    Amended {
+        /// Its patient.
+        patient: i32,
+        /// Its id.
+        id: i64,
+        /// The version, from 2.
+        version: i32,
     },
     /// A resource that is kept as it came, in any of its versions. None of these ever changes for it.
     Auxiliary {
@@ -68,10 +77,30 @@ pub enum Place {
 }
 
 impl Place {
+    /// That of a version of an observation.
+    #[must_use]
+    pub const fn of_observation(patient: i32, id: i64, version: i32) -> Self {
+        if version == 1 { Self::Observation { patient, id } } else { Self::Amended { patient, id, version } }
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub const fn patient(self) -> i32 {
+        match self {
+            Self::Observation { patient, .. }
+            | Self::Amended { patient, .. }
+            | Self::Auxiliary { patient, .. }
+            | Self::Part { patient, .. } => patient,
+        }
+    }
+
     /// What the tag covers. Each number has a fixed length and each kind a letter of its own, so no two places give the same bytes.
     fn bytes(self) -> Vec<u8> {
         match self {
             Self::Observation { patient, id } => [b"o".as_slice(), &patient.to_be_bytes(), &id.to_be_bytes()].concat(),
+            Self::Amended { patient, id, version } => {
+                [b"v".as_slice(), &patient.to_be_bytes(), &id.to_be_bytes(), &version.to_be_bytes()].concat()
+            }
             Self::Auxiliary { patient, scope, source } => {
                 [b"a".as_slice(), &patient.to_be_bytes(), &scope.to_be_bytes(), &source.to_be_bytes()].concat()
             }
@@ -146,6 +175,7 @@ mod tests {
             Place::Observation { patient: 40002, id: 60001 },
             Place::Auxiliary { patient: 40001, scope: 0, source: 60001 },
             Place::Part { patient: 40001, object: [0; 16], part: 0 },
+            Place::Amended { patient: 40001, id: 60001, version: 2 },
         ] {
             assert_eq!(open(&key(1), elsewhere, &stored), Err(PayloadError::Refused), "{elsewhere:?}");
         }
@@ -163,6 +193,7 @@ mod tests {
                     let part = Place::Part { patient, object, part: second };
                     assert!(source != 0 || seen.insert(part.bytes()));
                 }
+                assert!(seen.insert(Place::Amended { patient, id: i64::from(second), version: source }.bytes()));
             }
         }
     }

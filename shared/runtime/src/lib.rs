@@ -16,6 +16,7 @@ pub mod consent;
 pub mod cors;
 mod database;
 pub mod directory;
+pub mod everything;
 pub mod factor;
 mod failure;
 mod function;

@@ -57,7 +57,7 @@ pub fn redirect(location: &str) -> Response {
     response
 }
 
-/// A response with one FHIR resource that is never changed in place: its version is always 1.
+/// A response with one FHIR resource in its first version.
 #[must_use]
 pub fn read_response(status: StatusCode, resource: String, last_updated: Timestamp) -> Response {
     version_response(status, resource, 1, last_updated)

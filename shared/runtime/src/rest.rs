@@ -43,7 +43,7 @@ pub struct List {
     /// The parameters by their names in snake case, as the caller wrote them.
     sent: BTreeMap<String, String>,
     /// The page's number, from 1.
-    number: i64,
+    pub number: i64,
     size: i64,
     is_log: bool,
     /// The key of the last row of the page before.

@@ -1,10 +1,10 @@
 //! From a FHIR Observation as sent to one that is stored: what `POST Observation`, a batch and an import share.
 
 use crate::{App, Failure, Request, auxiliary::SOURCE_HEADER};
-use audit::{Action, RefusedBy, Target};
+use audit::{Action, Context, RefusedBy, Target};
 use authz::{Actor, Layer, Principal, Refusal};
 use fhir::{
-    Rejection,
+    Rejection, USER_ID_SYSTEM,
     observation::{Attachment, Brought, Effective, Place, Said, Submission, named_source},
     outcome::{IssueCode, OperationOutcome},
 };
@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use omh::{DataPoint, EffectiveTime};
 use serde_json::Value;
 use std::collections::{HashMap, hash_map::Entry};
-use store::{FhirSource, Found, NewObservation, Stored, UploadVerdict};
+use store::{Amended, Amendment, FhirSource, Found, NewObservation, Stored, UploadVerdict};
 
 /// An observation that is well formed and whose data point, if it has one, is valid.
 #[derive(Debug)]
@@ -175,16 +175,43 @@ pub async fn store(
     Ok(store.upload_observations(&context, actor, app.settings.when_revoked, all_or_nothing, &new, render).await?)
 }
 
+/// Checks what an Observation is to become. It stays of the FHIR Source that it comes from, whatever its `meta` says. The identifier of
+/// the subject is the server's own, as `meta` is: what was read can be sent back.
+pub fn prepare_amendment(app: &App, resource: &Value) -> Result<Prepared, Rejection> {
+    let mut resource = resource.clone();
+    if let Some(subject) = resource.get_mut("subject").and_then(Value::as_object_mut)
+        && subject.get("identifier").and_then(|one| one.get("system")).is_some_and(|system| system == USER_ID_SYSTEM)
+    {
+        subject.remove("identifier");
+    }
+    prepare(app, &resource, None)
+}
+
+/// Makes what is prepared the new version of an Observation.
+pub async fn amend(
+    app: &App,
+    context: &Context,
+    actor: &Actor,
+    id: i64,
+    expected: &[i32],
+    prepared: &Prepared,
+) -> Result<Amended, Failure> {
+    let amendment = Amendment { id, expected, becomes: &prepared.new };
+    let render =
+        |display: &str, user: i32| prepared.submission.content(Some(display), prepared.effective.as_ref(), user);
+    Ok(app.store().await?.amend_observation(context, actor, &amendment, render).await?)
+}
+
 /// What is known of an observation that was just stored.
 #[must_use]
 pub const fn place(stored: &Stored) -> Place {
-    Place { id: stored.id, last_updated: stored.last_updated, source: stored.source }
+    Place { id: stored.id, version: 1, last_updated: stored.last_updated, source: stored.source }
 }
 
 /// What is known of an observation that was found.
 #[must_use]
 pub const fn found_place(found: &Found) -> Place {
-    Place { id: found.id, last_updated: found.last_updated, source: found.source }
+    Place { id: found.id, version: found.version, last_updated: found.last_updated, source: found.source }
 }
 
 /// Why an observation was not stored.

@@ -6,7 +6,7 @@ mod record;
 pub use record::ConsentRecord;
 pub(crate) use record::{CONSENT, known_to};
 
-use crate::{DataSource, Named, Patient, Scope, Store, StoreError, study::status};
+use crate::{DataSource, Named, Patient, Scope, Store, StoreError, error::refers_to_nothing, study::status};
 use audit::{Context, RefusedBy};
 use authz::{
     Actor, PatientId,
@@ -239,6 +239,24 @@ impl Store {
         changes: &[ConsentChange],
         judge: impl Fn(ConsentDecision, &ConsentFacts) -> Result<(), E> + Sync,
     ) -> Result<Result<Vec<ConsentOutcome>, (usize, E)>, StoreError> {
+        match self.try_to_decide(context, actor, patient, decided_by, changes, &judge).await {
+            // Of a patient who was erased meanwhile it is found now that there is nobody.
+            Err(StoreError::Contention) => {
+                self.try_to_decide(context, actor, patient, decided_by, changes, &judge).await
+            }
+            decided => decided,
+        }
+    }
+
+    async fn try_to_decide<E: Copy + Into<RefusedBy>>(
+        &self,
+        context: &Context,
+        actor: &Actor,
+        patient: PatientId,
+        decided_by: &DecidedBy,
+        changes: &[ConsentChange],
+        judge: &(impl Fn(ConsentDecision, &ConsentFacts) -> Result<(), E> + Sync),
+    ) -> Result<Result<Vec<ConsentOutcome>, (usize, E)>, StoreError> {
         let studies: Vec<i32> = changes.iter().map(|change| change.study).collect();
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
@@ -337,7 +355,8 @@ async fn append(
             &statement,
             &[&patient.0, &studies, &scopes, &decisions, &actions, &user.0, &reference, &context.request_id],
         )
-        .await?;
+        .await
+        .map_err(|error| if refers_to_nothing(&error) { StoreError::Contention } else { error.into() })?;
     rows.iter()
         .zip(changes.iter().zip(judged))
         .map(|(row, (change, (enrolment, scope)))| {

@@ -195,7 +195,7 @@ SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > (SELECT count(*) 
        CASE WHEN s.class = 1 THEN {CONSENT} END AS consent,
        coalesce(o.last_updated, u.last_updated) AS last_updated, o.effective_start,
        coalesce(o.source_id, u.source_id) AS source_id, coalesce(o.content, u.content) AS content,
-       coalesce(o.payload, u.payload) AS payload, u.id::text AS id, u.version, u.scope_id, p.id AS patient_id, concat_ws(' ', p.name_given, p.name_family) AS patient_name, k.code AS kind
+       coalesce(o.payload, u.payload) AS payload, u.id::text AS id, coalesce(o.version, u.version) AS version, u.scope_id, p.id AS patient_id, concat_ws(' ', p.name_given, p.name_family) AS patient_name, k.code AS kind
   FROM (SELECT v.refused_by,
                audit_record($1 || {noted},
                             CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
@@ -351,8 +351,8 @@ fn payload(row: &Row) -> Result<Option<Raw>, StoreError> {
     Ok(match row.try_get::<_, i32>("class")? {
         0 | 1 => None,
         2 => {
-            let place = Place::Observation { patient: row.try_get("patient_id")?, id: row.try_get("number")? };
-            Some(Raw::of(row, place)?)
+            let (patient, id, version) = (row.try_get("patient_id")?, row.try_get("number")?, row.try_get("version")?);
+            Some(Raw::of(row, Place::of_observation(patient, id, version))?)
         }
         _ => Some(raw(row)?),
     })
@@ -372,6 +372,7 @@ fn shown(row: &Row, texts: &mut impl Iterator<Item = Option<String>>) -> Result<
     }
     Ok(Some(EverythingRow::Observation(Found {
         id: row.try_get("number")?,
+        version: row.try_get("version")?,
         last_updated: row.try_get("last_updated")?,
         effective_start: row.try_get("effective_start")?,
         source: row.try_get("source_id")?,

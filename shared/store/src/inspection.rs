@@ -8,25 +8,42 @@ use std::collections::BTreeMap;
 use tokio_postgres::{Client, Transaction, error::SqlState};
 
 /// The tables of the past, a column of each, and its key in the order of time: how each change of them is tried.
-const PAST: [(&str, &str, &str); 4] = [
-    ("audit_event", "request_id", "occurred_at, id"),
-    ("audit_change", "event_id", "occurred_at, event_id"),
-    ("audit_seal", "sequence", "sequence"),
-    ("consent_event", "request_id", "id"),
+const PAST: [Past; 4] = [
+    Past { table: "audit_event", column: "request_id", key: "occurred_at, id", guard: "refuse_change" },
+    Past {
+        table: "audit_change",
+        column: "event_id",
+        key: "occurred_at, event_id",
+        guard: "refuse_change_but_of_erased",
+    },
+    Past { table: "audit_seal", column: "sequence", key: "sequence", guard: "refuse_change" },
+    Past { table: "consent_event", column: "request_id", key: "id", guard: "refuse_change_but_erasure" },
 ];
 
+/// A table of it.
+struct Past {
+    table: &'static str,
+    /// One that no erasure changes.
+    column: &'static str,
+    /// Its order.
+    key: &'static str,
+    /// The function of the trigger that refuses changes of rows.
+    guard: &'static str,
+}
+
 /// The triggers that keep the past as it is and are not there, do not fire always, or call something else: of each table, and of each
-/// of its parts. 27 is before an UPDATE or DELETE of each row, 34 before a TRUNCATE.
+/// of its parts. 27 is before an UPDATE or DELETE of each row, 34 before a TRUNCATE, which nothing is an exception to.
 const MISSING_GUARDS: &str = "
-WITH tables AS (
-  SELECT n AS name, n::regclass AS id FROM unnest($1::text[]) n
-  UNION SELECT n, p.relid FROM unnest($1::text[]) n CROSS JOIN LATERAL pg_partition_tree(n::regclass) p
+WITH past AS (SELECT * FROM unnest($1::text[], $2::text[]) p (name, guard)),
+tables AS (
+  SELECT name, guard, name::regclass AS id FROM past
+  UNION SELECT name, guard, p.relid FROM past CROSS JOIN LATERAL pg_partition_tree(name::regclass) p
 )
-SELECT format('%s%s on %s', t.name, kind, t.id)
-  FROM tables t CROSS JOIN (VALUES ('_immutable', 27), ('_no_truncate', 34)) k (kind, occasion)
+SELECT format('%s%s on %s', t.name, k.kind, t.id)
+  FROM tables t CROSS JOIN LATERAL (VALUES ('_immutable', 27, t.guard), ('_no_truncate', 34, 'refuse_change')) k (kind, occasion, calls)
  WHERE NOT EXISTS (SELECT FROM pg_trigger g
-                    WHERE g.tgrelid = t.id AND g.tgname = t.name || kind AND g.tgenabled IN ('O', 'A') AND g.tgtype = occasion
-                      AND g.tgfoid = to_regprocedure('public.refuse_change()') AND g.tgqual IS NULL AND g.tgattr = '')
+                    WHERE g.tgrelid = t.id AND g.tgname = t.name || k.kind AND g.tgenabled IN ('O', 'A') AND g.tgtype = k.occasion
+                      AND g.tgfoid = to_regprocedure(format('public.%I()', k.calls)) AND g.tgqual IS NULL AND g.tgattr = '')
  ORDER BY 1";
 
 /// What the login may do beyond what the functions need. Roles that own what is in the schema, and those of the server that
@@ -188,7 +205,8 @@ impl Store {
     /// The triggers that keep the past as it is and are not there, or do not fire.
     pub async fn missing_guards(&self) -> Result<Vec<String>, StoreError> {
         let client = self.connection().await?;
-        let rows = client.query(MISSING_GUARDS, &[&PAST.map(|(table, ..)| table).as_slice()]).await?;
+        let (tables, guards) = (PAST.each_ref().map(|past| past.table), PAST.each_ref().map(|past| past.guard));
+        let rows = client.query(MISSING_GUARDS, &[&tables.as_slice(), &guards.as_slice()]).await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
@@ -198,7 +216,7 @@ impl Store {
         let mut client = self.connection().await?;
         let mut transaction = client.transaction().await?;
         let mut done = Vec::new();
-        for (table, column, _) in PAST {
+        for Past { table, column, .. } in PAST {
             for statement in [
                 format!("UPDATE {table} SET {column} = {column} WHERE false"),
                 format!("DELETE FROM {table} WHERE false"),
@@ -232,7 +250,7 @@ pub async fn owners_changes_of_the_past(owner: &DatabaseConfig) -> Result<Attemp
         // Requests hold locks for moments; to wait for longer would hold them up.
         transaction.batch_execute("SET LOCAL lock_timeout = '2s'").await?;
         let mut attempts = Attempts::default();
-        for (table, column, key) in PAST {
+        for Past { table, column, key, .. } in PAST {
             if transaction.query_opt(&format!("SELECT FROM {table} LIMIT 1"), &[]).await?.is_none() {
                 attempts.empty.push(table);
                 continue;

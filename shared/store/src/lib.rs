@@ -124,8 +124,9 @@ pub use monitor::{
 };
 pub use oauth::{Exchanged, NewAccess, NewCode, NewTokens, Revocation, SignedInElsewhere};
 pub use observation::{
-    BroughtBy, CodeFilter, Filter, Found, NamedObservation, NamedObservationPage, NewObservation, ObservationPage,
-    ObservationQuery, Order, PageSize, ReadOutcome, Reader, Stored, UploadVerdict, WhenRevoked,
+    Amended, Amendment, BroughtBy, CodeFilter, Filter, Found, History, HistoryQuery, NamedObservation,
+    NamedObservationPage, NewObservation, ObservationPage, ObservationQuery, Order, PageSize, ReadOutcome, Reader,
+    Stored, UploadVerdict, WhenRevoked,
 };
 pub use organization::{
     Deletion, Member, Membership, Misplaced, NewOrganization, Organization, OrganizationChange, RoleChange,

@@ -341,8 +341,8 @@ pub async fn audit_immutable(subject: &Subject) -> Verdict {
     }
 }
 
-/// What the owner's attempts say. The triggers of all tables call the same function, so of an empty one it is tried by the others; but
-/// not where all are empty.
+/// What the owner's attempts say. An empty table has its triggers, and `database-as-migrated` compares what they call; but where all are
+/// empty, nothing was tried.
 fn tried(owner: &str, attempts: &Attempts) -> Verdict {
     let Attempts { done, refused, empty } = attempts;
     if !done.is_empty() {
@@ -353,7 +353,7 @@ fn tried(owner: &str, attempts: &Attempts) -> Verdict {
         Verdict::Pass("UPDATE and DELETE were refused to the functions' login and to the owner".to_owned())
     } else {
         Verdict::Pass(format!(
-            "UPDATE and DELETE were refused to the functions' login and to the owner; the same triggers are at {}, without a record yet",
+            "UPDATE and DELETE were refused to the functions' login and to the owner; the triggers are at {}, too, without a record yet",
             empty.join(", ")
         ))
     }

@@ -82,7 +82,9 @@ fn with_effective(content: Object, effective: Option<&Effective>) -> Object {
 pub struct Place {
     /// Its id.
     pub id: i64,
-    /// When it was stored.
+    /// Its version, from 1.
+    pub version: i32,
+    /// When that version was stored.
     pub last_updated: Timestamp,
     /// The FHIR Source that it comes from, if it comes from one.
     pub source: Option<i32>,
@@ -116,10 +118,10 @@ pub fn write_summary(out: &mut String, place: &Place, submission: &Submission) {
 }
 
 fn write_head(out: &mut String, place: &Place, tag: &str) {
-    let Place { id, last_updated, source } = place;
+    let Place { id, version, last_updated, source } = place;
     let _ = write!(
         out,
-        r#"{{"resourceType":"Observation","id":"{id}","meta":{{"versionId":"1","lastUpdated":"{last_updated}","source":""#
+        r#"{{"resourceType":"Observation","id":"{id}","meta":{{"versionId":"{version}","lastUpdated":"{last_updated}","source":""#
     );
     let _ = match source {
         Some(source) => write!(out, r#"{SOURCE_BASE}{source}"{tag}}}"#),

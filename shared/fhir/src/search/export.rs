@@ -166,7 +166,8 @@ impl Export {
             query.push_str(&self.types.join(","));
         }
         if let Some(since) = self.since {
-            query.push_str(&format!("&_since={since}"));
+            query.push_str("&_since=");
+            query.push_str(&since.to_string());
         }
         query
     }

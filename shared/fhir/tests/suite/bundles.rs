@@ -22,7 +22,7 @@ fn post(resource: &Value) -> Value {
 fn a_page_has_its_entries_links_and_total() {
     let content = Submission::parse(&observation()).unwrap().content(None, None, 10006);
     let mut page = Searchset::new();
-    let place = Place { id: 60010, last_updated: at(), source: None };
+    let place = Place { id: 60010, version: 1, last_updated: at(), source: None };
     page.observation("https://h.example/FHIR/R5", &place, &content);
     page.entry("https://h.example/FHIR/R5/Patient/1", r#"{"resourceType":"Patient","id":"1"}"#);
     page.total(7);

@@ -89,7 +89,7 @@ fn writes_periods_and_leaves_out_what_has_no_r5_form() {
 fn a_stored_text_becomes_the_resource() {
     let stored = Submission::parse(&observation()).unwrap().content(None, None, 10006);
     let mut text = String::from("kept:");
-    let place = Place { id: 60010, last_updated: at("2026-11-21T19:00:53.679315Z"), source: None };
+    let place = Place { id: 60010, version: 1, last_updated: at("2026-11-21T19:00:53.679315Z"), source: None };
     write_resource(&mut text, &place, &stored);
     let start = r#"{"resourceType":"Observation","id":"60010","meta":{"versionId":"1","lastUpdated":"2026-11-21T19:00:53.679315Z","source":"https://jupyterhealth.org/jhe"},"status":"final","#;
     let resource = text.strip_prefix("kept:").unwrap();
@@ -108,7 +108,7 @@ fn a_stored_text_becomes_the_resource() {
 fn the_short_form_says_that_it_is_short() {
     let mut text = String::new();
     let submission = Submission::parse(&observation()).unwrap();
-    let place = Place { id: 60010, last_updated: at("2026-11-21T19:00:53Z"), source: Some(90003) };
+    let place = Place { id: 60010, version: 1, last_updated: at("2026-11-21T19:00:53Z"), source: Some(90003) };
     write_summary(&mut text, &place, &submission);
     let summary = parsed(&text);
     assert_eq!(summary["id"], "60010");

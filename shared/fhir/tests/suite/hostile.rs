@@ -102,7 +102,7 @@ proptest! {
         if let Ok(submission) = Submission::parse(&resource) {
             let content = submission.content(Some("other"), None, user);
             let mut text = String::new();
-            let place = Place { id, last_updated: Timestamp::UNIX_EPOCH, source: None };
+            let place = Place { id, version: 1, last_updated: Timestamp::UNIX_EPOCH, source: None };
             write_resource(&mut text, &place, &content);
             let written = parsed(&text);
             prop_assert_eq!(&written["identifier"], &resource["identifier"]);

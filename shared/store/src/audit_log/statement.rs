@@ -404,7 +404,8 @@ SELECT a.is_allowed, a.own_role::text AS own_role, a.event_id, (SELECT count(*) 
   LEFT JOIN (shown e
              CROSS JOIN LATERAL (SELECT e.shown_patients AS patient_ids) v
              CROSS JOIN LATERAL ({observations}) w
-             LEFT JOIN app_user u ON u.id = e.shown_actor
+             -- Who is to be erased has no name any more.
+             LEFT JOIN app_user u ON u.id = e.shown_actor AND NOT EXISTS (SELECT FROM erasure r WHERE r.user_id = u.id)
              LEFT JOIN oauth_client c ON c.id = e.client_id) ON true
  ORDER BY e.occurred_at DESC, e.id DESC"
     )

@@ -273,9 +273,7 @@ impl Writer<'_> {
         place: Place,
         text: &str,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        let (Place::Observation { patient, .. } | Place::Auxiliary { patient, .. } | Place::Part { patient, .. }) =
-            place;
-        let held = self.store.keys_to_seal(transaction, &BTreeMap::from([(key, patient)])).await?;
+        let held = self.store.keys_to_seal(transaction, &BTreeMap::from([(key, place.patient())])).await?;
         sealed(&held, key, place, text)
     }
 

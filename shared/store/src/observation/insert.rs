@@ -31,8 +31,9 @@ WITH moment AS MATERIALIZED (
                 $15::int[], $16::bigint[])
       AS i(patient_id, scope_id, data_source_id, status, effective_start, effective_end, payload, n, source_id, id)
 ), stored AS (
-  INSERT INTO observation (id, patient_id, scope_id, data_source_id, status, last_updated, effective_start, effective_end, payload, source_id)
-  SELECT id, patient_id, scope_id, data_source_id, status, at, effective_start, effective_end, payload, source_id
+  INSERT INTO observation (id, patient_id, scope_id, data_source_id, status, last_updated, effective_start, effective_end, payload, source_id, uploaded_by)
+  SELECT id, patient_id, scope_id, data_source_id, status, at, effective_start, effective_end, payload, source_id,
+         CASE WHEN $1->>'actor_type' <> 'patient' THEN ($1->>'actor_user_id')::int END
     FROM numbered CROSS JOIN moment
 ), identified AS (
   INSERT INTO observation_identifier (patient_id, value, system, observation_id)

@@ -19,7 +19,7 @@ pub enum ReadOutcome {
 }
 
 /// What is read.
-const TARGET: &str = "
+pub(super) const TARGET: &str = "
 WITH target AS MATERIALIZED (
   SELECT id, patient_id, scope_id FROM observation WHERE id = $2
 ), ";
@@ -49,7 +49,7 @@ pub(crate) const PRACTITIONER_LAYERS: &str = "permit AS MATERIALIZED (
 
 /// The audit with the verdict, and the content only when all layers allow.
 const PRACTITIONER_READ: &str = "
-SELECT a.event_id, a.refused_by, o.id, o.last_updated, o.effective_start, o.content, o.payload, o.patient_id, o.source_id
+SELECT a.event_id, a.refused_by, o.id, o.version, o.last_updated, o.effective_start, o.content, o.payload, o.patient_id, o.source_id
   FROM (SELECT v.refused_by,
                audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
                             ARRAY(SELECT DISTINCT organization_id FROM permit),
@@ -70,7 +70,7 @@ pub(crate) const UNCONDITIONAL_LAYERS: &str = "verdict AS MATERIALIZED (
 
 /// The same without the permit.
 const UNCONDITIONAL_READ: &str = "
-SELECT a.event_id, a.refused_by, o.id, o.last_updated, o.effective_start, o.content, o.payload, o.patient_id, o.source_id
+SELECT a.event_id, a.refused_by, o.id, o.version, o.last_updated, o.effective_start, o.content, o.payload, o.patient_id, o.source_id
   FROM (SELECT v.refused_by,
                audit_record($1, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
                             '{}', '{}', ARRAY(SELECT patient_id FROM target), ARRAY(SELECT id FROM target)) AS event_id

@@ -22,7 +22,9 @@ use tokio_postgres::{
 pub struct Found {
     /// Its id.
     pub id: i64,
-    /// When it was stored.
+    /// Its version, from 1.
+    pub version: i32,
+    /// When that version was stored.
     pub last_updated: Timestamp,
     /// The start of its effective time.
     pub effective_start: Timestamp,
@@ -46,16 +48,17 @@ impl Unopened {
 
 /// The observation of a row.
 pub(super) fn found(row: &Row) -> Result<Unopened, StoreError> {
-    let id = row.try_get("id")?;
+    let (id, version) = (row.try_get("id")?, row.try_get("version")?);
     Ok(Unopened {
         found: Found {
             id,
+            version,
             last_updated: row.try_get("last_updated")?,
             effective_start: row.try_get("effective_start")?,
             source: row.try_get("source_id")?,
             content: String::new(),
         },
-        place: Place::Observation { patient: row.try_get("patient_id")?, id },
+        place: Place::of_observation(row.try_get("patient_id")?, id, version),
     })
 }
 

@@ -392,7 +392,7 @@ shown AS MATERIALIZED (
   SELECT * FROM page ORDER BY sorted_at {direction}, id {direction} LIMIT $22 OFFSET $23
 )
 SELECT a.event_id, a.refused_by, (SELECT count(*) FROM page) > $22 + $23 AS more,
-       o.id, o.last_updated, o.effective_start, o.content, o.payload, o.patient_id, o.source_id
+       o.id, o.version, o.last_updated, o.effective_start, o.content, o.payload, o.patient_id, o.source_id
   FROM (SELECT v.refused_by,
                audit_record($1 || {noted}, CASE WHEN v.refused_by IS NULL THEN 'allowed' ELSE 'denied' END, v.refused_by,
                             {organizations},

@@ -2,6 +2,7 @@
 
 use crate::{
     Store, StoreError,
+    error::refers_to_nothing,
     invitation::{CANCELLED, PATIENT_IN_TURN, cancel_shown},
 };
 use audit::Context;
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio_postgres::{
     Row,
-    types::{Json, Type},
+    types::{Json, ToSql, Type},
 };
 
 /// A request as its two sides see it.
@@ -148,7 +149,13 @@ impl Store {
     ) -> Result<Asking, StoreError> {
         let client = self.connection().await?;
         let statement = client.prepare_typed_cached(ASK, &[Type::JSONB, Type::INT4, Type::INT4]).await?;
-        let row = client.query_one(&statement, &[&Json(context), &patient.0, &organization.0]).await?;
+        let context = Json(context);
+        let values: [&(dyn ToSql + Sync); 3] = [&context, &patient.0, &organization.0];
+        let row = match client.query_one(&statement, &values).await {
+            // Who was there is erased meanwhile: now it is seen that there is nobody.
+            Err(error) if refers_to_nothing(&error) => client.query_one(&statement, &values).await?,
+            asked => asked?,
+        };
         Ok(match (row.try_get("is_there")?, row.try_get("belongs")?) {
             (false, _) => Asking::NoPatient,
             (true, Some(true)) => Asking::Member,

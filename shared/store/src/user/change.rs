@@ -56,6 +56,8 @@ pub enum StandingChange {
     Patient,
     /// An operator has contained it: only an operator makes it active again.
     Contained,
+    /// Its patient is to be erased: nobody makes it active again.
+    Erasure,
 }
 
 /// 1 audit context, 2 e-mail, 3 given name, 4 family name, 5 hash of the link's token, 6 the link's end.
@@ -213,6 +215,7 @@ async fn standing_of(
         "done" => Changed::Done(StandingChange::Done),
         "patient" => Changed::Done(StandingChange::Patient),
         "contained" => Changed::Done(StandingChange::Contained),
+        "erasure" => Changed::Done(StandingChange::Erasure),
         "stale" => Changed::Stale,
         "missing" => Changed::Missing,
         _ => Changed::Done(StandingChange::Refused),

@@ -1,14 +1,15 @@
 //! An event as the patient whom it concerns sees it.
 
+use crate::{ACTIONS, ACTOR, ACTOR_TYPE, Actor, NAMED, OUTCOMES, ROLE};
 use api::{Kind, Shape, required};
 use audit::summary::{Found, Told, summary};
-use audit_log::{ACTIONS, ACTOR, ACTOR_TYPE, Actor, NAMED, OUTCOMES, ROLE};
 use authz::UserId;
 use jiff::Timestamp;
 use serde::Serialize;
 use store::{LoggedActor, LoggedEvent, Named};
 
-pub const ENTRY: Shape = Shape {
+/// An event.
+pub const OWN_ENTRY: Shape = Shape {
     name: "AccessLogEntry",
     fields: &[
         required("id", Kind::Long),
@@ -33,12 +34,15 @@ pub const ENTRY: Shape = Shape {
     ],
 };
 
-#[derive(Serialize)]
+/// An event.
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Entry<'a> {
+pub struct OwnEntry<'a> {
     id: i64,
-    occurred_at: Timestamp,
-    summary: String,
+    /// When.
+    pub occurred_at: Timestamp,
+    /// The event as a sentence.
+    pub summary: String,
     actor: Option<Actor<'a>>,
     actor_type: &'a str,
     role: Option<&'a str>,
@@ -56,8 +60,9 @@ pub struct Entry<'a> {
     reason: Option<&'a str>,
 }
 
-impl<'a> Entry<'a> {
+impl<'a> OwnEntry<'a> {
     /// What `reader` is told of an event.
+    #[must_use]
     pub fn of(event: &'a LoggedEvent, reader: UserId) -> Self {
         Self {
             id: event.id,
