@@ -49,6 +49,7 @@ BESIDE_ONE_ANOTHER = [
     ("Lambda", [PYTHON, "tests/python/lambda_test.py"]),
     ("FHIR validity", [PYTHON, "tests/python/fhir_valid.py"]),
     ("FHIR R5 differential", [PYTHON, "tests/python/fhir_differential.py"]),
+    ("exports as tables", [PYTHON, "tests/python/export_tables_test.py"]),
     ("evidence", [PYTHON, "tests/python/verify_test.py"]),
     ("browser", [PYTHON, "tests/python/browser_test.py"]),
     ("oidc-client-ts and fhirclient", [PYTHON, "tests/python/browser_test.py", "oidc.js", "smart.js"]),

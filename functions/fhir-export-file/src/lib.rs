@@ -42,12 +42,17 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
             }
             text.into_bytes()
         }
-        ExportFormat::Csv => exports::csv(&lines, file.code.as_deref())?,
+        ExportFormat::Csv => tables::csv(&lines, file.code.as_deref()).map_err(internal)?,
+        ExportFormat::Parquet => tables::parquet(&lines, file.code.as_deref()).map_err(internal)?,
     };
     let mut response = Response::new(body.into());
     let media_type = HeaderValue::from_static(format.media_type());
     response.headers_mut().insert(header::CONTENT_TYPE, media_type);
     Ok(response)
+}
+
+fn internal(error: tables::TableError) -> Failure {
+    Failure::Internal(Box::new(error))
 }
 
 /// The type, the number and the format of a file by its name, as the manifest has it: `Observation-7.ndjson`.

@@ -178,7 +178,7 @@ impl Volume {
         let mut tables = Vec::with_capacity(by_code.len());
         for (code, lines) in by_code {
             let name = names.table(code, self.number);
-            archive.file(&name, &exports::csv(&lines, Some(code))?)?;
+            archive.file(&name, &tables::csv(&lines, Some(code)).map_err(internal)?)?;
             tables.push(Table { name, code: code.to_owned(), rows: lines.len() });
         }
         Ok(tables)

@@ -1,12 +1,10 @@
-//! Exports of studies: where their files are, and what a line of one is.
+//! Exports of studies: where their files are, and what a line of one is. Tables of them are made when they are downloaded (`tables`).
 
 mod caller;
 mod gather;
-mod table;
 
 pub use caller::{Caller, job};
 pub use gather::{Gathered, Lines, MOST_BYTES};
-pub use table::csv;
 
 use archive::{Archive, ArchiveError};
 use runtime::{App, Failure};

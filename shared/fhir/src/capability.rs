@@ -117,7 +117,7 @@ fn with_export(group: Value) -> Value {
         json!([{
             "name": "export",
             "definition": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export",
-            "documentation": "Takes _type, _since and _outputFormat (application/fhir+ndjson, text/csv). What is consented to, when it is written and when it is downloaded.",
+            "documentation": "Takes _type, _since and _outputFormat (application/fhir+ndjson, text/csv, application/vnd.apache.parquet). What is consented to, when it is written and when it is downloaded.",
         }]),
     )
 }

@@ -25,7 +25,7 @@ mod schema_id;
 #[cfg(test)]
 mod tests;
 
-pub use columns::columns;
+pub use columns::{Column, ColumnKind, columns};
 pub use effective::EffectiveTime;
 pub use error::{Invalid, TimeError};
 pub use point::{DataPoint, parse};

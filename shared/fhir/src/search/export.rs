@@ -18,6 +18,8 @@ pub enum ExportFormat {
     Ndjson,
     /// A table for each kind of data, as text.
     Csv,
+    /// The same table with types, as a file of Apache Parquet.
+    Parquet,
 }
 
 impl ExportFormat {
@@ -27,13 +29,14 @@ impl ExportFormat {
         match self {
             Self::Ndjson => "ndjson",
             Self::Csv => "csv",
+            Self::Parquet => "parquet",
         }
     }
 
     /// The format with this short name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Ndjson, Self::Csv].into_iter().find(|format| format.name() == name)
+        [Self::Ndjson, Self::Csv, Self::Parquet].into_iter().find(|format| format.name() == name)
     }
 
     /// Its media type.
@@ -42,6 +45,7 @@ impl ExportFormat {
         match self {
             Self::Ndjson => "application/fhir+ndjson",
             Self::Csv => "text/csv",
+            Self::Parquet => "application/vnd.apache.parquet",
         }
     }
 
@@ -49,6 +53,7 @@ impl ExportFormat {
         match value {
             "application/fhir+ndjson" | "application/ndjson" | "ndjson" => Some(Self::Ndjson),
             "text/csv" | "csv" => Some(Self::Csv),
+            "application/vnd.apache.parquet" | "parquet" => Some(Self::Parquet),
             _ => None,
         }
     }
@@ -80,7 +85,7 @@ impl Export {
         }
         asked.types.sort_by_key(|kind| Everything::all().position(|known| known == *kind));
         asked.types.dedup();
-        if asked.format == ExportFormat::Csv {
+        if asked.format != ExportFormat::Ndjson {
             if asked.types.iter().any(|kind| *kind != "Observation") {
                 return Err(Rejection::parameter("_type", "must be Observation where tables are asked for"));
             }
@@ -103,8 +108,12 @@ impl Export {
                 self.since = Some(datetime::instant(value).map_err(|problem| Rejection::parameter(name, problem))?);
             }
             "_outputFormat" => {
-                self.format = ExportFormat::asked(value)
-                    .ok_or_else(|| Rejection::parameter(name, "must be application/fhir+ndjson or text/csv"))?;
+                self.format = ExportFormat::asked(value).ok_or_else(|| {
+                    Rejection::parameter(
+                        name,
+                        "must be application/fhir+ndjson, text/csv or application/vnd.apache.parquet",
+                    )
+                })?;
             }
             // Of the answer to the kick-off, which is none or an OperationOutcome.
             "_format" => {}
@@ -189,7 +198,7 @@ mod tests {
 
     #[test]
     fn tables_are_of_observations() {
-        for format in ["text/csv", "csv"] {
+        for format in ["text/csv", "csv", "application/vnd.apache.parquet", "parquet"] {
             assert_eq!(parse(&[("_outputFormat", format)]).unwrap().types, ["Observation"]);
             assert!(parse(&[("_outputFormat", format), ("_type", "Patient")]).is_err());
         }
