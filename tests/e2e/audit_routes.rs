@@ -62,8 +62,8 @@ async fn left_by(world: &World, reply: &Reply) -> Left {
     let request = reply.header("x-request-id");
     let rows = world
         .sql(&format!(
-            "SELECT e.action, e.outcome, e.privileged, e.reason,
-                    (SELECT count(*) FROM audit_change c WHERE c.event_id = e.id) AS changes,
+            "SELECT e.action, e.outcome, e.privileged, coalesce(e.reason, reason_of(e.id, e.occurred_at)) AS reason,
+                    (SELECT count(*) FROM audit_change c WHERE c.event_id = e.id AND e.detail ? 'changed') AS changes,
                     e.actor_role IS NULL AND EXISTS (
                       SELECT FROM organization_member m JOIN practitioner p ON p.id = m.practitioner_id
                        WHERE p.user_id = e.actor_user_id AND m.organization_id = ANY (e.organization_ids)) AS lacks_role,

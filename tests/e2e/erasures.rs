@@ -1,7 +1,7 @@
 //! Erasure: nothing is left that names the patient, not in backups either, whatever is cut off in between.
 
 use end_to_end::{
-    World, amending,
+    World, amending, answer,
     backups::{BackedUp, Empty},
     ids, point,
     proxy::{Direction, Proxy},
@@ -111,7 +111,7 @@ async fn from_the_request_on_nobody_finds_the_patient_and_afterwards_nothing_is_
 }
 
 /// Words that only Peter has.
-const WORDS: [&str; 7] = [
+const WORDS: [&str; 8] = [
     "Unmistakable",
     "Formerly",
     "unmistakable@example.com",
@@ -119,6 +119,7 @@ const WORDS: [&str; 7] = [
     "unmistakable-mrn",
     "unmistakable-point",
     "unmistakable-form",
+    "unmistakable-reason",
 ];
 
 /// Puts the words wherever somebody can put them.
@@ -134,6 +135,14 @@ async fn mark(world: &World) {
         json!({ "nameFamily": "Unmistakable", "telecomPhone": "555-0199", "identifiers": identifiers }),
     )
     .await;
+    for (user, method, path, body) in [
+        ("member_megan", Method::PATCH, "/api/v1/patients/40001", Some(json!({ "nameGiven": "Peter-Paul" }))),
+        ("ll_patient_peter", Method::GET, "/api/v1/patients/me", None),
+    ] {
+        let request = world.request(user, method, path).header("x-jhe-reason", "unmistakable-reason");
+        let (status, answer) = answer(body.into_iter().fold(request, |request, body| request.json(&body))).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+    }
     world.sql("UPDATE app_user SET email = 'unmistakable@example.com' WHERE id = (SELECT user_id FROM patient WHERE id = 40001)").await;
     let body = point::heart_rate(61, "2026-02-02T08:00:00Z");
     let observation = point::observation(PETER, 70001, &body, "unmistakable-point");

@@ -402,3 +402,17 @@ async fn nobody_asks_for_somebody_else_without_being_entitled_to() {
     assert_eq!(world.count("SELECT count(*) FROM erasure").await, 0);
     assert_eq!(world.get("ll_patient_peter", REQUESTS).await.0, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn what_is_held_may_be_held_again_after_the_patient_asked() {
+    let (world, _vault) = OwnVault::world("0").await;
+    let body = json!({ "patientId": 40001, "reason": "A dispute" });
+    let first = hold(&world, &body).await;
+    ask(&world).await;
+    let second = hold(&world, &body).await;
+    for (hold, erased) in [(first, 0), (second, 1)] {
+        assert_eq!(world.send("manager_mary", Method::DELETE, &hold, &Value::Null).await.0, StatusCode::NO_CONTENT);
+        let report = erase(&world.app).await;
+        assert_eq!(report["erased"].as_array().map(Vec::len), Some(erased), "{report}");
+    }
+}

@@ -216,6 +216,8 @@ async fn no_name_of_a_file_leads_elsewhere() {
     for wrong in [
         // The scopes of a token are those of the type in the name.
         format!("Patient-{number}.ndjson"),
+        format!("Observation-{number}.csv"),
+        format!("Observation-{number}.parquet"),
         format!("Observation-0{number}.ndjson"),
         format!("Observation-+{number}.ndjson"),
         "Observation-99999999999.ndjson".to_owned(),

@@ -22,7 +22,7 @@ async fn ask(world: &World, user: &str, path: &str, reason: Option<&str>) -> Rep
 }
 
 async fn reasons(world: &World, end: i64) -> Vec<Option<String>> {
-    let rows = world.sql(&format!("SELECT reason FROM audit_event WHERE id > {end} ORDER BY id")).await;
+    let rows = world.sql(&format!("SELECT coalesce(reason, reason_of(id, occurred_at)) AS reason FROM audit_event WHERE id > {end} ORDER BY id")).await;
     rows.iter().map(|row| row.get(0)).collect()
 }
 

@@ -19,7 +19,8 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     let files = exports::files(app)?.ok_or(Failure::NotFound)?;
     let store = app.store().await?;
     let context = request.audit(Some(&caller.actor), Action::Read, kind);
-    let file = store.read_export_file(&context, caller.of, caller.practitioner, job, (number, kind)).await?;
+    let file =
+        store.read_export_file(&context, caller.of, caller.practitioner, job, (number, kind, format.name())).await?;
     // Whatever refused, the caller is told the same.
     let file = file.map_err(|_| Failure::NotFound)?;
     let lines = if file.parts.is_empty() {

@@ -138,7 +138,7 @@ async fn carry_out(
     match changed {
         Ok(Changed::Done(PatientChanged::Done)) => {}
         Ok(Changed::Done(PatientChanged::EmailInUse)) => {
-            let problem = "The account has been used. Its e-mail is changed by its owner.";
+            let problem = "The account has been used: its e-mail opens it, and cannot be changed here.";
             return Err(Failure::field("telecomEmail", problem));
         }
         Ok(Changed::Done(PatientChanged::IdentifierTaken(position))) => {

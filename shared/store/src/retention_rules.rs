@@ -128,7 +128,9 @@ const HOLD: &str = concat!(
 WITH placed AS (
   INSERT INTO legal_hold (kind, patient_id, study_id, organization_id, reason, placed_by)
   SELECT $3, $4, $5, $2, $6, $7
-   WHERE CASE $3 WHEN 'patient' THEN EXISTS (SELECT FROM patient_organization o WHERE o.patient_id = $4 AND o.organization_id = $2)
+   -- Also who left: whoever asks to be erased does, and a hold keeps what there is.
+   WHERE CASE $3 WHEN 'patient' THEN EXISTS (SELECT FROM patient_organization_ever o JOIN patient p ON p.id = o.patient_id
+                                              WHERE o.patient_id = $4 AND o.organization_id = $2)
                  WHEN 'study' THEN EXISTS (SELECT FROM study s WHERE s.id = $5 AND s.organization_id = $2)
                  ELSE EXISTS (SELECT FROM organization o WHERE o.id = $2) END
   RETURNING *

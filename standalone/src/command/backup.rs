@@ -45,6 +45,9 @@ pub async fn create(options: &[&str]) -> Result<ExitCode> {
 pub async fn verify(options: &[&str]) -> Result<ExitCode> {
     let (given, rest) = place("--from", options)?;
     none_left(&rest)?;
+    if given.is_empty() && environment("BACKUP_TO").is_none() {
+        return Err("say where the backups are: --from DIRECTORY, --from s3://BUCKET/PREFIX, or BACKUP_TO".into());
+    }
     with_given(given, async |app| report(&backup_verify::FUNCTION, app, &now()).await).await
 }
 

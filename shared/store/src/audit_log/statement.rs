@@ -388,7 +388,7 @@ SELECT a.is_allowed, a.own_role::text AS own_role, a.event_id, (SELECT count(*) 
        CASE WHEN e.on_behalf_of = ANY (v.patient_ids) THEN e.on_behalf_of END AS on_behalf_of,
        u.id AS user_id, u.email, concat_ws(' ', nullif(u.first_name, ''), nullif(u.last_name, '')) AS user_name,
        (SELECT p.id FROM practitioner p WHERE p.user_id = u.id) AS practitioner_id, (SELECT p.id FROM patient p WHERE p.user_id = u.id) AS patient_id,
-       CASE WHEN {is_whole} OR u.id IS NOT NULL AND {reason} THEN e.reason END AS reason,
+       CASE WHEN {is_whole} OR u.id IS NOT NULL AND {reason} THEN coalesce(e.reason, reason_of(e.id, e.occurred_at)) END AS reason,
        c.id AS client_id, c.name AS client_name, v.patient_ids, w.ids AS observation_ids, w.kinds, {found},
        coalesce((SELECT jsonb_agg(jsonb_build_object('id', s.id, 'name', s.name) ORDER BY s.id) FROM study s
                   WHERE s.id = ANY (e.study_ids) AND {study}), '[]') AS studies,

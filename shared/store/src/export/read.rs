@@ -52,7 +52,7 @@ WITH file AS MATERIALIZED (
   SELECT f.job_id, f.number, f.type, f.code, f.object, f.torn, f.mended
     FROM export_job j JOIN export_file f ON f.job_id = j.id
    WHERE j.id = $10::text::uuid AND j.user_id = $12 AND j.client_id = $13 AND j.practitioner_id = $2 AND j.study_id = $6
-     AND j.state = 'done' AND j.expires_at > clock_timestamp() AND f.number = $11 AND f.type = $14
+     AND j.state = 'done' AND j.expires_at > clock_timestamp() AND f.number = $11 AND f.type = $14 AND j.format = $15
 ), verdict AS MATERIALIZED (
   SELECT CASE WHEN NOT EXISTS (SELECT FROM file) THEN 'not_found'
               WHEN NOT EXISTS (SELECT FROM study s JOIN organization_member m ON m.organization_id = s.organization_id
@@ -91,7 +91,7 @@ SELECT a.event_id, a.refused_by, f.object::text AS object, f.torn > f.mended AS 
     )
 });
 
-static TYPES: [Type; 14] = [
+static TYPES: [Type; 15] = [
     Type::JSONB,
     Type::INT4,
     Type::INT4_ARRAY,
@@ -106,21 +106,22 @@ static TYPES: [Type; 14] = [
     Type::INT4,
     Type::INT4,
     Type::TEXT,
+    Type::TEXT,
 ];
 
 impl Store {
-    /// Which rows of a file may be seen now, and the record that they are, in one statement. `job` is a UUID.
+    /// Which rows of a file may be seen now, and the record that they are, in one statement. `job` is a UUID, `format` the short name of its format.
     pub async fn read_export_file(
         &self,
         context: &Context,
         of: ExportOf,
         practitioner: PractitionerId,
         job: &str,
-        (number, kind): (i32, &str),
+        (number, kind, format): (i32, &str, &str),
     ) -> Result<Result<ExportedFile, RefusedBy>, StoreError> {
         let (nothing, nobody, none): (Option<&str>, Option<i32>, [&str; 0]) = (None, None, []);
         let (context, patients) = (Json(context), Vec::<i32>::new());
-        let parameters: [&(dyn ToSql + Sync); 14] = [
+        let parameters: [&(dyn ToSql + Sync); 15] = [
             &context,
             &practitioner.0,
             &patients,
@@ -135,6 +136,7 @@ impl Store {
             &of.user.0,
             &of.client.0,
             &kind,
+            &format,
         ];
         let rows = {
             let client = self.connection().await?;
