@@ -63,6 +63,26 @@ async fn a_drill_of_a_broken_backup_fails_and_is_tried_again() {
     assert_eq!(drills(&kept).await, [false, true, true]);
 }
 
+/// The ages that the monitor says, of the last backup and of the last drill.
+async fn ages(kept: &BackedUp) -> [Option<i64>; 2] {
+    let report = security_monitor::FUNCTION.run(&kept.world.app, &occasion()).await.expect("a report");
+    ["backup_age_seconds", "drill_age_seconds"].map(|name| report[name].as_i64())
+}
+
+#[tokio::test]
+async fn the_monitor_says_how_old_the_last_drill_is_if_it_passed() {
+    let kept = BackedUp::new().await;
+    assert_eq!(ages(&kept).await, [None, None]);
+    let id = kept.back_up().await;
+    assert!(matches!(ages(&kept).await, [Some(0..600), None]));
+    backup_job::drill(&kept.world.app, &occasion()).await.expect("a drill");
+    kept.world.sql("UPDATE backup_run SET ended_at = ended_at - interval '9 days' WHERE kind = 'drill'").await;
+    assert!(matches!(ages(&kept).await, [Some(0..600), Some(777_600..778_200)]), "{:?}", ages(&kept).await);
+    fs::remove_file(kept.path("backups").join(id).join("patient/000000")).expect("gone");
+    call(&kept, json!({ "now": true })).await.expect_err("it fails");
+    assert!(matches!(ages(&kept).await, [Some(0..600), None]));
+}
+
 #[tokio::test]
 async fn a_drill_without_a_backup_fails() {
     let kept = BackedUp::new().await;

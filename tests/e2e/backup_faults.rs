@@ -1,51 +1,15 @@
 //! Backups and restorations that are killed: the state afterwards is one of two, and doing it again is as if nothing had been.
 
 use end_to_end::{
-    World,
     backups::{BackedUp, Empty, contents, contents_as_backed_up},
-    proxy::{Direction, Proxy},
+    interrupted::{Interrupted, Points},
+    proxy::Direction,
 };
-use std::{fs, process::Stdio};
-use tokio::process::{Child, Command};
+use std::fs;
 
-/// At how many points each is killed.
-const POINTS: i64 = 20;
-
-/// Starts the command of the host behind a proxy.
-fn start(kept: &BackedUp, proxy: &Proxy, words: &[&str]) -> Child {
-    let tests = std::env::current_exe().expect("a path");
-    let jhe = tests.ancestors().nth(2).expect("the target directory").join("jhe");
-    Command::new(jhe)
-        .args(words)
-        .envs(kept.environment())
-        .env("DB_OWNER_PORT", proxy.port.to_string())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("jhe is built before the tests")
-}
-
-/// Runs it to its end: whether it succeeded, and how many packets went in a direction.
-async fn whole(kept: &BackedUp, proxy: &Proxy, direction: Direction, words: &[&str]) -> (bool, i64) {
-    proxy.arm(direction, i64::MAX);
-    let status = start(kept, proxy, words).wait().await.expect("it ended");
-    let packets = i64::MAX - proxy.left(direction);
-    proxy.disarm(direction);
-    (status.success(), packets)
-}
-
-/// Kills it at the packet after so many in a direction.
-async fn killed(kept: &BackedUp, proxy: &Proxy, direction: Direction, after: i64, words: &[&str]) {
-    let mut cut = proxy.cuts();
-    proxy.arm(direction, after);
-    let mut child = start(kept, proxy, words);
-    tokio::select! {
-        biased;
-        _ = cut.recv() => child.kill().await.expect("killed"),
-        status = child.wait() => assert!(status.expect("it ended").success() && proxy.left(direction) >= 0, "it failed by itself"),
-    }
-    proxy.disarm(direction);
+/// A way to the database of what is backed up, on which packets of a direction kill.
+async fn interrupted(kept: &BackedUp, direction: Direction) -> Interrupted {
+    Interrupted::new().await.going(direction).with(kept.environment())
 }
 
 /// The ids of the backups with a manifest, and of those without.
@@ -60,18 +24,16 @@ fn made(kept: &BackedUp) -> (Vec<String>, Vec<String>) {
 #[tokio::test]
 async fn a_backup_that_is_killed_anywhere_is_none_and_the_next_one_is_whole() {
     let kept = BackedUp::new().await;
-    let proxy = Proxy::start(World::postgres_port()).await;
-    let (succeeded, packets) = whole(&kept, &proxy, Direction::FromDatabase, &["backup"]).await;
-    assert!(succeeded && packets > POINTS, "{packets} packets");
+    let interrupted = interrupted(&kept, Direction::FromDatabase).await;
+    let mut points = Points::of(interrupted.whole(&kept.world, &["backup"]).await);
     assert_eq!(made(&kept).0.len(), 1);
-    for point in 0..POINTS {
-        killed(&kept, &proxy, Direction::FromDatabase, packets * point / POINTS, &["backup"]).await;
+    while points.remain() {
+        interrupted.kill(&kept.world, &["backup"], &mut points).await;
     }
     let (complete, _) = made(&kept);
     assert!(complete.len() < 3, "those that were killed are no backups: {complete:?}");
     // What looks complete is: each of them, and the next one.
-    let (succeeded, _) = whole(&kept, &proxy, Direction::FromDatabase, &["backup"]).await;
-    assert!(succeeded);
+    interrupted.whole(&kept.world, &["backup"]).await;
     let before = contents(&kept.world.owner_config()).await;
     for id in made(&kept).0 {
         let empty = Empty::new(&kept.world).await;
@@ -87,20 +49,17 @@ async fn a_restoration_that_is_killed_anywhere_leaves_nothing_and_the_next_one_i
     let kept = BackedUp::new().await;
     let before = contents(&kept.world.owner_config()).await;
     let id = kept.back_up().await;
-    let proxy = Proxy::start(World::postgres_port()).await;
-    let direction = Direction::ToDatabase;
+    let interrupted = interrupted(&kept, Direction::ToDatabase).await;
     let first = Empty::new(&kept.world).await;
-    let (succeeded, packets) = whole(&kept, &proxy, direction, &["restore", &id, "--into", &first.0.name]).await;
-    assert!(succeeded && packets > POINTS, "{packets} packets");
+    let mut points = Points::of(interrupted.whole(&kept.world, &["restore", &id, "--into", &first.0.name]).await);
     let second = Empty::new(&kept.world).await;
     let words = ["restore", &id, "--into", &second.0.name];
-    for point in 0..POINTS {
-        killed(&kept, &proxy, direction, packets * point / POINTS, &words).await;
+    while points.remain() {
+        interrupted.kill(&kept.world, &words, &mut points).await;
         gone(&second).await;
-        assert!(second.is_empty().await, "killed at {point}: half of it is there");
+        assert!(second.is_empty().await, "killed before {}: half of it is there", points.next());
     }
-    let (succeeded, _) = whole(&kept, &proxy, direction, &words).await;
-    assert!(succeeded);
+    interrupted.whole(&kept.world, &words).await;
     for restored in [&first, &second] {
         let found = contents(&restored.0).await;
         for (table, contents) in &before {
@@ -142,16 +101,13 @@ async fn a_drill_that_is_killed_anywhere_harms_nothing_and_the_next_one_passes()
     let kept = BackedUp::new().await;
     kept.back_up().await;
     let before = contents(&kept.world.owner_config()).await;
-    let proxy = Proxy::start(World::postgres_port()).await;
-    let (direction, words) = (Direction::ToDatabase, ["backup", "verify"]);
-    let (succeeded, packets) = whole(&kept, &proxy, direction, &words).await;
-    assert!(succeeded && packets > POINTS, "{packets} packets");
-    for point in 0..POINTS {
-        killed(&kept, &proxy, direction, packets * point / POINTS, &words).await;
+    let (interrupted, words) = (interrupted(&kept, Direction::ToDatabase).await, ["backup", "verify"]);
+    let mut points = Points::of(interrupted.whole(&kept.world, &words).await);
+    while points.remain() {
+        interrupted.kill(&kept.world, &words, &mut points).await;
         no_drill_runs(&kept).await;
     }
-    let (succeeded, _) = whole(&kept, &proxy, direction, &words).await;
-    assert!(succeeded);
+    interrupted.whole(&kept.world, &words).await;
     let passed = kept.world.count("SELECT count(*) FROM backup_run WHERE kind = 'drill' AND succeeded").await;
     assert!(passed >= 2 && left_of_drills(&kept).await == 0, "{passed} drills passed");
     for (table, contents) in contents(&kept.world.owner_config()).await {

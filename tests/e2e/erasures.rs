@@ -396,7 +396,7 @@ async fn a_legal_hold_keeps_what_there_is_until_it_is_released_and_then_the_cloc
         let (_, told) = world.get("ll_patient_peter", OWN).await;
         let accepted = ask(&world).await;
         for said in [&told, &accepted] {
-            assert!(said["held"].as_str().is_some_and(|held| held.contains("17(3)(b) and (e)")), "{said}");
+            assert!(said["held"].as_str().is_some_and(|held| held.contains("17(3)(b) and (e)") && held.contains("authority")), "{said}");
         }
         // It works all the same that nobody finds them, and nothing is deleted, however often the clock calls.
         finds_nothing(&world).await;
@@ -409,7 +409,15 @@ async fn a_legal_hold_keeps_what_there_is_until_it_is_released_and_then_the_cloc
         // Who asks on behalf is told, too.
         let (_, again) = world.post("admin", ON_BEHALF, &json!({ "authorizationReference": "letter 7" })).await;
         assert!(again["held"].as_str().is_some_and(|held| held.starts_with("A legal hold")), "{again}");
+        // Who places another one, or releases this one, sees that somebody waits.
+        let (_, other) = world.post("manager_mary", HOLDS, &json!({ "patientId": 40002, "reason": "A dispute" })).await;
+        let waiting = async || {
+            let (_, list) = world.get("manager_mary", HOLDS).await;
+            [0, 1].map(|at| list["results"][at]["erasuresWaiting"].as_i64().expect("a number"))
+        };
+        assert_eq!((&other["erasuresWaiting"], waiting().await), (&json!(0), [0, 1]), "{body}");
         assert_eq!(world.send("manager_mary", Method::DELETE, &hold, &Value::Null).await.0, StatusCode::NO_CONTENT);
+        assert_eq!(waiting().await, [0, 0], "{body}");
         let report = erase(&world.app).await;
         assert_eq!(
             (report["erased"].as_array().map(Vec::len), &report["held"]),
@@ -419,7 +427,7 @@ async fn a_legal_hold_keeps_what_there_is_until_it_is_released_and_then_the_cloc
         assert_eq!((world.count(stored).await, world.rows_with("The dispute with Peter").await), (0, 0), "{body}");
         // The hold is in its list still, by number.
         let (_, list) = world.get("manager_mary", HOLDS).await;
-        assert_eq!((&list["count"], &list["results"][0]["patientId"]), (&json!(1), &body["patientId"]), "{list}");
+        assert_eq!((&list["count"], &list["results"][1]["patientId"]), (&json!(2), &body["patientId"]), "{list}");
     }
 }
 

@@ -9,7 +9,7 @@ use end_to_end::{
     backups::{BackedUp, Empty},
     browser::{Browser, email},
     ids,
-    interrupted::Interrupted,
+    interrupted::{Interrupted, Points},
     reply::Reply,
     sealed::Sealed,
     vault::OwnVault,
@@ -342,22 +342,19 @@ async fn a_process_that_is_killed_anywhere_leaves_what_the_next_one_ends() {
     let (whole, _vault) = OwnVault::world("0").await;
     two_ask(&whole).await;
     let interrupted = Interrupted::new().await;
-    let packets = interrupted.whole(&whole, &["erase"]).await;
+    let mut points = Points::of(interrupted.whole(&whole, &["erase"]).await);
     let expected = left(&whole).await;
     assert_eq!(rows_of_peter(&whole).await, Vec::<String>::new());
     drop(whole);
-    let step = usize::try_from((packets / 24).max(1)).expect("few");
-    let mut killed = 0;
-    for after in (0..packets).step_by(step) {
+    while points.remain() {
+        let after = points.next();
         let (world, _vault) = OwnVault::world("0").await;
         two_ask(&world).await;
-        let interrupted = Interrupted::new().await;
-        killed += i32::from(interrupted.killed(&world, &["erase"], after).await);
+        interrupted.kill(&world, &["erase"], &mut points).await;
         erase(&world.app).await;
-        assert_eq!(left(&world).await, expected, "after {after} of {packets}");
-        assert_eq!(rows_of_peter(&world).await, Vec::<String>::new(), "after {after} of {packets}");
+        assert_eq!(left(&world).await, expected, "after {after}");
+        assert_eq!(rows_of_peter(&world).await, Vec::<String>::new(), "after {after}");
     }
-    assert!(killed >= 20, "{killed} of {packets}");
 }
 
 #[tokio::test]

@@ -29,13 +29,16 @@ fn lines_of(printed: &[&str], function: &str) -> Vec<Value> {
         .collect()
 }
 
+/// Names, times and ages.
+const NOT_SUMMED: [&str; 8] =
+    ["_aws", "Stage", "Function", "Latency", "PoolWait", "ArchiveLag", "BackupAge", "DrillAge"];
+
 /// The sums over lines of all metrics that are no times.
 fn sums(lines: &[Value]) -> BTreeMap<&str, u64> {
     let mut sums = BTreeMap::new();
     for line in lines {
         for (name, value) in line.as_object().expect("an object") {
-            if !["_aws", "Stage", "Function", "Latency", "PoolWait", "ArchiveLag", "BackupAge"].contains(&name.as_str())
-            {
+            if !NOT_SUMMED.contains(&name.as_str()) {
                 *sums.entry(name.as_str()).or_default() += value.as_u64().expect("a number");
             }
         }

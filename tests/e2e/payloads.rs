@@ -1,6 +1,11 @@
 //! Payloads are encrypted with a key for each patient, and the keys are not in the database.
 
-use end_to_end::{World, answer, ids, point, vault::OwnVault};
+use end_to_end::{
+    World, answer, ids,
+    interrupted::{Interrupted, Points},
+    point,
+    vault::OwnVault,
+};
 use reqwest::{Method, StatusCode};
 use runtime::Occasion;
 use serde_json::{Value, json};
@@ -214,6 +219,35 @@ async fn what_was_stored_in_the_clear_is_encrypted_in_batches_and_reads_the_same
     assert_eq!(run(Duration::from_mins(1)).await, Encrypted { rows: 0, is_complete: true });
     let (_, last) = world.get("admin", "/FHIR/R5/Observation?patient=40001&_count=1").await;
     assert_eq!(last["entry"][0]["resource"]["n"], 450, "{last}");
+}
+
+/// Rows of the patient in the clear, more than some batches, before anybody has looked for them.
+const CLEAR: &str = "
+DELETE FROM observation WHERE id > 920000;
+UPDATE payload_walk SET is_done = false, reached = NULL, found = false;
+INSERT INTO observation (id, patient_id, scope_id, data_source_id, status, last_updated, effective_start, effective_end, content)
+SELECT 920000 + n, 40001, 50002, 70001, 'final', now(), now(), now(), '{\"n\":' || n || '}' FROM generate_series(1, 450) n";
+
+#[tokio::test]
+async fn encrypting_that_is_killed_anywhere_goes_on_and_nothing_is_lost() {
+    const WORDS: [&str; 2] = ["encrypt-payloads", "--now"];
+    let world = World::new().await;
+    let (interrupted, owner) = (Interrupted::new().await, world.as_owner().await);
+    let read = async || {
+        let (_, found) = world.get("admin", "/FHIR/R5/Observation?patient=40001&_count=500").await;
+        let numbers = found["entry"].as_array().unwrap().iter().filter_map(|entry| entry["resource"]["n"].as_i64());
+        numbers.collect::<BTreeSet<i64>>()
+    };
+    owner.batch_execute(CLEAR).await.expect("in the clear");
+    let mut points = Points::of(interrupted.whole(&world, &WORDS).await);
+    while points.remain() {
+        owner.batch_execute(CLEAR).await.expect("in the clear");
+        interrupted.kill(&world, &WORDS, &mut points).await;
+        assert_eq!(read().await, (1..=450).collect(), "killed before {}", points.next());
+        interrupted.whole(&world, &WORDS).await;
+        assert_eq!(world.count("SELECT count(*) FROM observation WHERE content IS NOT NULL").await, 0);
+        assert_eq!(read().await, (1..=450).collect(), "killed before {}", points.next());
+    }
 }
 
 #[tokio::test]

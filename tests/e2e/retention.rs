@@ -2,7 +2,7 @@
 //! has to stay, and what is interrupted.
 
 use crate::template::text;
-use end_to_end::{World, backups::contents, interrupted::Interrupted};
+use end_to_end::{World, backups::contents, interrupted::{Interrupted, Points}};
 use retention::{FUNCTION, KINDS};
 use runtime::Occasion;
 use serde_json::{Value, json};
@@ -264,19 +264,20 @@ async fn killed_at_twenty_points_it_ends_as_if_it_had_not_been() {
     interrupted.whole(&world, &WORDS).await;
     let clean = contents(&world.owner_config()).await;
     owner.batch_execute(FILL).await.expect("filled");
-    let packets = interrupted.whole(&world, &WORDS).await;
-    let mut killed = 0;
-    for point in 0..20 {
+    let mut points = Points::of(interrupted.whole(&world, &WORDS).await);
+    let mut filled = 1;
+    while points.remain() {
         owner.batch_execute(FILL).await.expect("filled");
-        killed += i64::from(interrupted.killed(&world, &WORDS, packets * point / 20).await);
+        filled += 1;
+        let at = points.next();
+        interrupted.kill(&world, &WORDS, &mut points).await;
         interrupted.whole(&world, &WORDS).await;
-        assert_eq!(world.count(DELETED).await, FILLED * (point + 2), "at {point}: each is counted once");
+        assert_eq!(world.count(DELETED).await, FILLED * filled, "at {at}: each is counted once");
         for (table, contents) in contents(&world.owner_config()).await {
             let differs = table.starts_with("audit") || table == "retention_run";
-            assert!(contents == clean[&table] || differs, "at {point}: {table}");
+            assert!(contents == clean[&table] || differs, "at {at}: {table}");
         }
     }
-    assert_eq!(killed, 20, "all were at work");
     // Those that were killed are closed when nobody can be at work on them any more, and what they did is on record.
     let open = world.count("SELECT count(*) FROM retention_run WHERE ended_at IS NULL").await;
     assert!(open > 10, "{open} were interrupted");

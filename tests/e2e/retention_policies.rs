@@ -1,7 +1,7 @@
 //! Observations whose time is over by policy: every study that was ever given them has to let them go, nothing is held, it was announced,
 //! and then they are deleted, judged again at that moment, and certified.
 
-use end_to_end::{World, backups::contents, interrupted::Interrupted};
+use end_to_end::{World, backups::contents, interrupted::{Interrupted, Points}};
 use reqwest::{Method, StatusCode};
 use retention::{BEGINNING, FUNCTION};
 use runtime::Occasion;
@@ -381,12 +381,15 @@ async fn killed_at_twenty_points_it_ends_as_if_it_had_not_been() {
     let (interrupted, owner) = (Interrupted::new().await, world.as_owner().await);
     let clean = contents(&world.owner_config()).await;
     owner.batch_execute(MANY).await.expect("observations");
-    let to_announce = interrupted.whole(&world, &ANNOUNCE).await;
+    let mut announcing = Points::of(interrupted.whole(&world, &ANNOUNCE).await);
     time_passes(&world).await;
-    let to_delete = interrupted.whole(&world, &DELETE).await;
-    for point in 0..20 {
+    let mut deleting = Points::of(interrupted.whole(&world, &DELETE).await);
+    let mut rounds = 1;
+    while announcing.remain() || deleting.remain() {
+        rounds += 1;
+        let at = (announcing.next(), deleting.next());
         owner.batch_execute(MANY).await.expect("observations");
-        interrupted.killed(&world, &ANNOUNCE, to_announce * point / 20).await;
+        interrupted.kill(&world, &ANNOUNCE, &mut announcing).await;
         interrupted.whole(&world, &ANNOUNCE).await;
         assert_eq!(
             world.count("SELECT count(*) FROM retention_lane WHERE closed_at IS NULL").await,
@@ -398,21 +401,21 @@ async fn killed_at_twenty_points_it_ends_as_if_it_had_not_been() {
             0
         );
         time_passes(&world).await;
-        interrupted.killed(&world, &DELETE, to_delete * point / 20).await;
+        interrupted.kill(&world, &DELETE, &mut deleting).await;
         interrupted.whole(&world, &DELETE).await;
         for (table, contents) in contents(&world.owner_config()).await {
             let differs = table.starts_with("audit") || table.starts_with("retention");
-            assert!(contents == clean[&table] || differs, "at {point}: {table}");
+            assert!(contents == clean[&table] || differs, "at {at:?}: {table}");
         }
     }
     // Each time the same was deleted, once, and is certified once.
     let certified =
         world.sql("SELECT split_part(certificate, E'\\n', 2) FROM retention_plan WHERE certificate IS NOT NULL").await;
     let certified: Vec<Value> = certified.iter().map(|row| serde_json::from_str(row.get(0)).expect("JSON")).collect();
-    assert_eq!(certified.len(), 21);
+    assert_eq!(certified.len(), rounds);
     let digests: BTreeSet<&str> = certified.iter().filter_map(|facts| facts["idsSha256"].as_str()).collect();
     assert_eq!(digests.len(), 1, "{digests:?}");
     assert!(certified.iter().all(|facts| facts["observations"] == 1500));
     let recorded = "SELECT sum(cardinality(observation_ids))::int8 FROM audit_event WHERE resource_type = 'Retention'";
-    assert_eq!(world.count(recorded).await, 21 * 1500);
+    assert_eq!(world.count(recorded).await, i64::try_from(rounds).expect("few") * 1500);
 }

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cut import Way
 from lambda_backups import invoke
 from lambda_world import AWS, World
 from runtime_api import FunctionProcess
@@ -11,6 +12,8 @@ from runtime_api import FunctionProcess
 FUNCTION = "rds-snapshots"
 INSTANCE, SECOND = "jhe", "eu-west-1"
 TAGS = [{"Key": "jhe-snapshot", "Value": INSTANCE}]
+# How often it is killed.
+POINTS = 20
 
 
 def name(days: float) -> str:
@@ -44,6 +47,18 @@ class Instance:
     def add(self, names: list[str], tags: list[dict]) -> None:
         for one in names:
             self.here.create_db_snapshot(DBInstanceIdentifier=INSTANCE, DBSnapshotIdentifier=one, Tags=tags)
+
+    def clear(self) -> None:
+        for region in [self.here, self.there]:
+            for one in self.snapshots(region):
+                region.delete_db_snapshot(DBSnapshotIdentifier=one)
+
+    def state(self, known: list[str]) -> list[list[tuple[str, bool, bool]]]:
+        """What is in both regions. What is not known is called new, since its name is the time at which it was taken."""
+        return [
+            sorted((one if one in known else "new", it["Encrypted"], TAGS[0] in it["TagList"]) for one, it in self.snapshots(region).items())
+            for region in [self.here, self.there]
+        ]
 
 
 def run(binary: Path, instance: Instance, environment: dict[str, str], check: Callable[..., None]) -> None:
@@ -90,6 +105,43 @@ def run(binary: Path, instance: Instance, environment: dict[str, str], check: Ca
         check("Aurora has none", aurora == {"outcome": "not for Aurora"}, aurora)
 
 
+def killed_anywhere(binary: Path, instance: Instance, environment: dict[str, str], url: str, check: Callable[..., None]) -> None:
+    """Killed before or after any of its requests, it ends as if it had not been."""
+    old = [name(days) for days in [1, 2, 3, *range(36, 48)]]
+
+    def ends(environment: dict[str, str]) -> list:
+        with FunctionProcess(binary, environment) as process:
+            report = invoke(process, {})
+            while isinstance(report, dict) and (report["taken"] or report["copied"] or report["forgotten"]):
+                report = invoke(process, {})
+        return [isinstance(report, dict), *instance.state(old)]
+
+    def begins() -> None:
+        instance.clear()
+        instance.add(old, TAGS)
+
+    with Way(url) as way:
+        by_way = {**environment, "AWS_ENDPOINT_URL": way.url}
+        begins()
+        way.let_through()
+        with FunctionProcess(binary, by_way) as process:
+            invoke(process, {})
+        points = way.points
+        expected = ends(by_way)
+        check("there are points enough to kill it at", points > POINTS and expected[0], (points, expected))
+        for number in range(POINTS):
+            begins()
+            with FunctionProcess(binary, by_way) as process:
+                way.cut_at(points * number // POINTS, process.kill)
+                told = invoke(process, {})
+                was_cut = way.was_cut
+            way.let_through()
+            found = ends(by_way)
+            check("killed anywhere, it ends the same", was_cut and "killed" in told and found == expected, (number, told, found, expected))
+
+
 def everything(world: World, binaries: Path, check: Callable[..., None]) -> None:
     instance = Instance(world)
-    run(binaries / FUNCTION, instance, {**world.by_secret, **instance.environment}, check)
+    environment = {**world.by_secret, **instance.environment}
+    run(binaries / FUNCTION, instance, environment, check)
+    killed_anywhere(binaries / FUNCTION, instance, environment, world.url, check)

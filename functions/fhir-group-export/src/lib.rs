@@ -22,14 +22,14 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     if !is_asynchronous(request) {
         return Err(Failure::Invalid("An export needs the header Prefer: respond-async.".to_owned()));
     }
-    let pairs = if request.method() == Method::POST { Export::pairs(&request.json()?)? } else { request.query()? };
+    let pairs = pairs(request)?;
     let mut asked = Export::parse(&pairs, handling(request))?;
     asked.types = open_types(app, request, asked.types).await?;
     if exports::files(app)?.is_none() {
         return Err(Failure::Unprocessable("Exports have no place here: EXPORTS is not set."));
     }
     let study = format!("{}/Group/{}/$export", fhir_base(app), caller.of.study);
-    let request_url = format!("{study}?{}", asked.query());
+    let request_url = if is_query(request) { format!("{study}?{}", request.raw_query()) } else { study.clone() };
     let new = NewExport {
         of: caller.of,
         practitioner: caller.practitioner,
@@ -48,10 +48,28 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
             response.headers_mut().insert(header::CONTENT_LOCATION, place);
             Ok(response)
         }
-        ExportStart::Running => Err(Failure::TooManyRequests(PATIENCE)),
+        ExportStart::Running => {
+            Err(Failure::Busy("You have an export of this study that is still being written.", PATIENCE))
+        }
         // A study that is not the caller's does not exist.
         ExportStart::Refused(_) => Err(Failure::NotFound),
     }
+}
+
+/// Whether the parameters are in the URL, and not in a body.
+fn is_query(request: &Request) -> bool {
+    request.method() != Method::POST && !request.raw_query().is_empty()
+}
+
+/// The parameters: those of the URL, or of a body, which may be none.
+fn pairs(request: &Request) -> Result<Vec<(String, String)>, Failure> {
+    if request.method() != Method::POST {
+        return request.query();
+    }
+    if request.body()?.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(Export::pairs(&request.json()?)?)
 }
 
 /// Whether the caller does not wait for the files (RFC 7240 section 4.1).

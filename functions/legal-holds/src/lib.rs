@@ -31,6 +31,8 @@ const HOLD: Shape = Shape {
         required("placedAt", Kind::Instant),
         required("releasedBy", Kind::OrNull(&Kind::Integer)),
         required("releasedAt", Kind::OrNull(&Kind::Instant)),
+        required("erasuresWaiting", Kind::Integer)
+            .about("How many patients are erased once this hold is released, unless another one covers them."),
     ],
 };
 
@@ -56,7 +58,7 @@ const OPERATIONS: [Operation; 3] = [
         .answers(&[(201, Content::Object(&HOLD))]),
     Operation::new(
         "DELETE /api/v1/organizations/{id}/legal-holds/{hold}",
-        "Release a hold. It stays in the list",
+        "Release a hold. It stays in the list. Who waits for it to be erased is erased",
         MANAGERS,
     )
     .conditional()

@@ -43,11 +43,13 @@ const KEPT: [&str; 4] = [
 /// What the patient is told while a legal hold covers them.
 const HELD: &str = "The law keeps your data for now: it is needed for a legal claim or duty (GDPR, Article 17(3)(b) and (e)). Your request is \
                     accepted: your account is closed, and your data is shown to nobody who uses it for research or care. It is erased when \
-                    the hold ends; you do not have to ask again.";
+                    the hold ends; you do not have to ask again. If you disagree, you can complain to your data protection authority, \
+                    or go to court.";
 
 /// What who asks on behalf of a patient is told then.
 const PATIENT_HELD: &str = "A legal hold covers the patient, so the data is kept for now (GDPR, Article 17(3)(b) and (e)). The request is \
-                            accepted: the account is closed, and nobody finds the patient. It is carried out when the hold ends.";
+                            accepted: the account is closed, and nobody finds the patient. It is carried out when the hold ends. \
+                            Tell the patient that they can complain to their data protection authority, or go to court.";
 
 const EXPLAINED: Shape = Shape {
     name: "ErasureExplained",

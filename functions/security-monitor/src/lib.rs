@@ -51,13 +51,16 @@ async fn handle(app: &App, occasion: &Occasion) -> Result<Value, Failure> {
     }
     let told = tell(app, store, &channels).await?;
     let archive_lag = store.archive_lag().await?;
-    let backup = store.last_backup_run(RunKind::Backup).await?.filter(|run| run.succeeded);
+    let last = async |kind| store.last_backup_run(kind).await.map(|run| run.filter(|run| run.succeeded));
+    let (backup, drill) = (last(RunKind::Backup).await?, last(RunKind::Drill).await?);
+    let age = |since| app.now().duration_since(since).as_secs().max(0);
     Ok(json!({
         "days": days.len(),
         "new_findings": new,
         "told": told,
         "archive_lag_seconds": archive_lag,
-        "backup_age_seconds": backup.map(|run| app.now().duration_since(run.taken_at).as_secs().max(0)),
+        "backup_age_seconds": backup.map(|run| age(run.taken_at)),
+        "drill_age_seconds": drill.map(|run| age(run.ended_at)),
     }))
 }
 

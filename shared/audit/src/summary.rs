@@ -153,6 +153,10 @@ fn thing(resource_type: &str) -> String {
         "FhirSource" | "Device" => "data source",
         "SignUp" => "account",
         "QuestionnaireResponse" => "answers to questionnaires",
+        "RetentionNotice" => "notices of what will be deleted",
+        "Retention" => "data whose time is over",
+        "Erasure" => "erasure",
+        "LegalHold" => "legal hold",
         _ => "",
     };
     if known.is_empty() { format!("{resource_type} resources") } else { known.to_owned() }
@@ -292,6 +296,10 @@ mod tests {
                     ..VIEW
                 },
                 "The exchange itself removed your Condition resources.",
+            ),
+            (
+                Told { is_self: true, action: "search", resource_type: "RetentionNotice", observations: 0, ..VIEW },
+                "You viewed your own notices of what will be deleted.",
             ),
             (
                 Told {

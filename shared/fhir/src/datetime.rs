@@ -175,7 +175,7 @@ pub(crate) fn instant(text: &str) -> Result<Timestamp, &'static str> {
     match parse(text).filter(to_the_second) {
         Some(moment) if moment.exact => Ok(moment.low),
         Some(_) => Err("must be before 9999-12-30"),
-        None => Err("must have seconds and a time zone"),
+        None => Err("must be a date and a time with seconds and a time zone, as 2026-01-31T08:00:00Z"),
     }
 }
 

@@ -69,6 +69,8 @@ pub enum Failure {
     Forbidden(&'static str),
     /// Too many attempts; try again after so many seconds.
     TooManyRequests(u32),
+    /// What the caller asked for before is being carried out; ask again after so many seconds.
+    Busy(&'static str, u32),
     /// The body is larger than the host takes.
     TooLarge,
     /// The body's type is not one that the route takes.
@@ -106,7 +108,7 @@ impl Failure {
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Changed => StatusCode::PRECONDITION_FAILED,
             Self::Gone(_) => StatusCode::GONE,
-            Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyRequests(_) | Self::Busy(..) => StatusCode::TOO_MANY_REQUESTS,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -155,6 +157,7 @@ impl Failure {
             Self::TooManyRequests(seconds) => {
                 format!("Too many attempts. Please wait {} and try again.", in_words(*seconds))
             }
+            Self::Busy(detail, seconds) => format!("{detail} Please ask again in {}.", in_words(*seconds)),
             Self::TooLarge => "The request body is larger than 6 MB.".to_owned(),
             Self::UnsupportedMediaType => "The type of the request body is not supported.".to_owned(),
             Self::NotAcceptable => "Only application/json and application/fhir+json can be answered.".to_owned(),
@@ -172,7 +175,7 @@ impl Failure {
             Self::Refused(_) | Self::NotFound | Self::NoSuchPage | Self::Gone(_) => IssueCode::NotFound,
             Self::MethodNotAllowed | Self::UnsupportedMediaType | Self::NotAcceptable => IssueCode::NotSupported,
             Self::Conflict(_) | Self::Changed | Self::Running => IssueCode::Conflict,
-            Self::TooManyRequests(_) => IssueCode::Throttled,
+            Self::TooManyRequests(_) | Self::Busy(..) => IssueCode::Throttled,
             Self::TooLarge => IssueCode::TooCostly,
             Self::Unavailable(_) => IssueCode::Transient,
             Self::Internal(_) => IssueCode::Exception,
@@ -201,7 +204,7 @@ impl Failure {
             Self::Unauthenticated => OAuthError::new(ErrorCode::InvalidToken, "The access token is not valid."),
             Self::Unproved => OAuthError::new(ErrorCode::InvalidDpopProof, "The proof of possession is not good."),
             Self::WeakSignIn => OAuthError::insufficient_user_authentication(),
-            Self::Unavailable(_) | Self::TooManyRequests(_) => {
+            Self::Unavailable(_) | Self::TooManyRequests(_) | Self::Busy(..) => {
                 OAuthError::new(ErrorCode::TemporarilyUnavailable, "Please try again later.")
             }
             Self::Internal(_) => OAuthError::server_error(),
@@ -253,7 +256,7 @@ impl Failure {
             Self::Unavailable(_) | Self::Running => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
             }
-            Self::TooManyRequests(seconds) => {
+            Self::TooManyRequests(seconds) | Self::Busy(_, seconds) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
             }
             _ => {}

@@ -53,22 +53,25 @@ pub enum Metric {
     ArchiveLag,
     /// How long ago the last backup was made.
     BackupAge,
+    /// How long ago the last restore drill passed.
+    DrillAge,
     /// Rows that retention deleted.
     Deleted,
 }
 
 /// What the report of a scheduled function says that becomes a metric.
-const REPORTED: [(&str, Metric); 5] = [
+const REPORTED: [(&str, Metric); 6] = [
     ("new_findings", Metric::NewFindings),
     ("seal_lag_seconds", Metric::SealLag),
     ("archive_lag_seconds", Metric::ArchiveLag),
     ("backup_age_seconds", Metric::BackupAge),
+    ("drill_age_seconds", Metric::DrillAge),
     ("deleted", Metric::Deleted),
 ];
 
 impl Metric {
     /// Every one.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Latency,
         Self::Errors,
         Self::Refused(Layer::Token),
@@ -90,6 +93,7 @@ impl Metric {
         Self::SealLag,
         Self::ArchiveLag,
         Self::BackupAge,
+        Self::DrillAge,
         Self::Deleted,
     ];
 
@@ -118,6 +122,7 @@ impl Metric {
             Self::SealLag => "SealLag",
             Self::ArchiveLag => "ArchiveLag",
             Self::BackupAge => "BackupAge",
+            Self::DrillAge => "DrillAge",
             Self::Deleted => "Deleted",
         }
     }
@@ -125,7 +130,7 @@ impl Metric {
     const fn unit(self) -> &'static str {
         match self {
             Self::Latency | Self::PoolWait => "Microseconds",
-            Self::SealLag | Self::ArchiveLag | Self::BackupAge => "Seconds",
+            Self::SealLag | Self::ArchiveLag | Self::BackupAge | Self::DrillAge => "Seconds",
             _ => "Count",
         }
     }

@@ -54,7 +54,8 @@ CREATE TABLE refinery_schema_history (version INT4 PRIMARY KEY, name VARCHAR(255
 /// What a database holds that is not empty.
 const FOUND: &str = "
 SELECT c.relname::text FROM pg_class c
- WHERE c.relnamespace = 'public'::regnamespace AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind NOT IN ('i', 'I')
+   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
 UNION ALL
 SELECT t.typname::text FROM pg_type t
  WHERE t.typnamespace = 'public'::regnamespace AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = t.oid AND d.deptype IN ('e', 'i'))

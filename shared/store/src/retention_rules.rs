@@ -117,7 +117,9 @@ macro_rules! hold {
             $row,
             ".released_by, 'releasedAt', ",
             $row,
-            ".released_at)"
+            ".released_at, 'erasuresWaiting', erasures_waiting(ROW(",
+            $row,
+            ".*)::legal_hold))"
         )
     };
 }

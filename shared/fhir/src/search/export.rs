@@ -156,21 +156,6 @@ impl Export {
             })
             .collect()
     }
-
-    /// What was understood, as a query: the URL of the kick-off in the manifest.
-    #[must_use]
-    pub fn query(&self) -> String {
-        let mut query = format!("_outputFormat={}", self.format.name());
-        if !self.types.is_empty() {
-            query.push_str("&_type=");
-            query.push_str(&self.types.join(","));
-        }
-        if let Some(since) = self.since {
-            query.push_str("&_since=");
-            query.push_str(&since.to_string());
-        }
-        query
-    }
 }
 
 /// The name of a parameter in a message: no other than those that we know is repeated to who sent it.
@@ -192,7 +177,6 @@ mod tests {
     fn types_are_named_once_and_in_order() {
         let asked = parse(&[("_type", "Observation,Patient"), ("_type", "Patient")]).unwrap();
         assert_eq!(asked.types, ["Patient", "Observation"]);
-        assert_eq!(asked.query(), "_outputFormat=ndjson&_type=Patient,Observation");
         assert_eq!(parse(&[]).unwrap(), Export::default());
     }
 
