@@ -396,7 +396,12 @@ async fn a_legal_hold_keeps_what_there_is_until_it_is_released_and_then_the_cloc
         let (_, told) = world.get("ll_patient_peter", OWN).await;
         let accepted = ask(&world).await;
         for said in [&told, &accepted] {
-            assert!(said["held"].as_str().is_some_and(|held| held.contains("17(3)(b) and (e)") && held.contains("authority")), "{said}");
+            assert!(
+                said["held"]
+                    .as_str()
+                    .is_some_and(|held| held.contains("17(3)(b) and (e)") && held.contains("authority")),
+                "{said}"
+            );
         }
         // It works all the same that nobody finds them, and nothing is deleted, however often the clock calls.
         finds_nothing(&world).await;

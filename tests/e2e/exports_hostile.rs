@@ -2,7 +2,12 @@
 //! not.
 
 use crate::exports::{Exporting, PETER, STUDY, VICTOR, found, named, observations};
-use end_to_end::{World, answer, interrupted::{Interrupted, Points}, reply::Reply, vault::OwnVault};
+use end_to_end::{
+    World, answer,
+    interrupted::{Interrupted, Points},
+    reply::Reply,
+    vault::OwnVault,
+};
 use reqwest::{Method, StatusCode};
 use runtime::Occasion;
 use serde_json::{Value, json};

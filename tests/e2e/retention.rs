@@ -2,7 +2,11 @@
 //! has to stay, and what is interrupted.
 
 use crate::template::text;
-use end_to_end::{World, backups::contents, interrupted::{Interrupted, Points}};
+use end_to_end::{
+    World,
+    backups::contents,
+    interrupted::{Interrupted, Points},
+};
 use retention::{FUNCTION, KINDS};
 use runtime::Occasion;
 use serde_json::{Value, json};

@@ -1,7 +1,11 @@
 //! Observations whose time is over by policy: every study that was ever given them has to let them go, nothing is held, it was announced,
 //! and then they are deleted, judged again at that moment, and certified.
 
-use end_to_end::{World, backups::contents, interrupted::{Interrupted, Points}};
+use end_to_end::{
+    World,
+    backups::contents,
+    interrupted::{Interrupted, Points},
+};
 use reqwest::{Method, StatusCode};
 use retention::{BEGINNING, FUNCTION};
 use runtime::Occasion;
