@@ -77,6 +77,9 @@ bench: build ## the figures of docs/benchmarks.md
 	@.venv/bin/python tests/bench/lambda_bench.py
 	@target/release/jhe with-database .venv/bin/python tests/bench/backup.py
 	@target/release/jhe with-database .venv/bin/python tests/bench/retention.py
+	@target/release/jhe with-database .venv/bin/python tests/bench/exports.py
+	@target/release/jhe with-database .venv/bin/python tests/bench/exports.py 1000000 parquet
+	@.venv/bin/python tests/bench/seal.py
 
 clean-local: ## delete the private PostgreSQL and all that `make run` keeps
 	@test ! -e .local/lock || flock -n .local/lock true || { echo "jhe still runs: stop it first"; exit 1; }

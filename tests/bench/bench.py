@@ -44,10 +44,19 @@ def statement_of(host: Host, path: str) -> tuple[str, dict[str, str]]:
     found = re.findall(r"execute \w+: (WITH.*?)\n\S+ \S+ UTC \[\d+\] DETAIL:  parameters: (.*)\n", text, re.S)
     text, parameters = found[-1]
     values = {number: value for number, value in re.findall(r"\$(\d+) = (NULL|'(?:[^']|'')*')", parameters)}
+    # It becomes one line, which a comment would end.
+    text = re.sub(r"--[^\n]*", "", text)
     # A parameter that is NULL is written as such: pgbench has no variable for it.
+    text = re.sub(r"\$(\d+)(?!\d|::)", lambda found: "NULL" if values[found[1]] == "NULL" else f":p{found[1]}{cast(values[found[1]])}", text)
     text = re.sub(r"\$(\d+)", lambda found: "NULL" if values[found[1]] == "NULL" else f":p{found[1]}", text)
     # pgbench takes two colons and a name for a cast, and one for a variable.
     return text, {number: value[1:-1].replace("''", "'") for number, value in values.items() if value != "NULL"}
+
+
+def cast(value: str) -> str:
+    """The type of a number: PostgreSQL does not guess those of two that are added."""
+    number = re.fullmatch(r"'(-?\d+)'", value)
+    return "" if not number else "::int4" if abs(int(number[1])) < 2**31 else "::int8"
 
 
 def pgbench(host: Host, statement: tuple[str, dict[str, str]], mode: str) -> float:

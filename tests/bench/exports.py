@@ -28,14 +28,18 @@ PATH = "/FHIR/R5/Group/39001/$export?_type=Observation&_outputFormat="
 
 class Client:
     def __init__(self, base: str, token: str):
-        self.connection = http.client.HTTPConnection(urlsplit(base).netloc, timeout=300)
+        self.host = urlsplit(base).netloc
         self.headers = {"Authorization": f"Bearer {token}", "Prefer": "respond-async", "Accept": "application/fhir+json"}
 
     def get(self, url: str) -> tuple[int, dict, bytes]:
         parts = urlsplit(url)
-        self.connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""), headers=self.headers)
-        answer = self.connection.getresponse()
-        return answer.status, dict(answer.getheaders()), answer.read()
+        # A host closes what was idle for as long as a job runs.
+        connection = http.client.HTTPConnection(self.host, timeout=300)
+        connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""), headers=self.headers)
+        answer = connection.getresponse()
+        found = answer.status, dict(answer.getheaders()), answer.read()
+        connection.close()
+        return found
 
 
 def megabytes_at_most(process: int) -> float:

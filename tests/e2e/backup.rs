@@ -36,6 +36,23 @@ async fn what_is_restored_is_what_was_backed_up() {
     assert_eq!(there, here);
 }
 
+/// A hold or a decision may have come since that is not in the backup.
+#[tokio::test]
+async fn what_was_announced_before_a_backup_is_announced_anew_after_it_was_restored() {
+    let kept = BackedUp::new().await;
+    let announced = "INSERT INTO retention_plan (policies, noticed_at, delete_after, finished_at)
+                     SELECT '[]', now() - interval '40 days', now() - interval '10 days', ended FROM unnest(ARRAY[NULL, now()]) AS e (ended)";
+    kept.world.sql(announced).await;
+    let id = kept.back_up().await;
+    let empty = Empty::new(&kept.world).await;
+    kept.restore(&id, &empty, &[]).await.expect("restored");
+    let left = "SELECT round(extract(epoch FROM delete_after - now()) / 86400)::text || ' of ' || notice_days
+                  FROM retention_plan CROSS JOIN retention_floor ORDER BY id";
+    let left = empty.texts(left).await;
+    let (open, ended) = (left[0].split_once(" of ").expect("days"), &left[1]);
+    assert_eq!((open.0, ended.starts_with("-10 ")), (open.1, true), "{left:?}");
+}
+
 #[tokio::test]
 async fn a_backup_is_of_one_moment_and_is_on_record() {
     let kept = BackedUp::new().await;

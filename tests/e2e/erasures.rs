@@ -395,6 +395,7 @@ async fn a_legal_hold_keeps_what_there_is_until_it_is_released_and_then_the_cloc
         // The patient is told before and after.
         let (_, told) = world.get("ll_patient_peter", OWN).await;
         let accepted = ask(&world).await;
+        assert!(!told["held"].as_str().is_some_and(|held| held.contains("is accepted")), "{told}");
         for said in [&told, &accepted] {
             assert!(
                 said["held"]

@@ -197,7 +197,9 @@ async fn types_and_a_time_narrow_it() {
     let files = manifest["output"].as_array().unwrap();
     let kinds: BTreeSet<&str> = files.iter().filter_map(|file| file["type"].as_str()).collect();
     assert_eq!(kinds, BTreeSet::from(["Consent", "Patient"]));
-    let since = manifest["transactionTime"].as_str().unwrap().to_owned();
+    // A minute earlier than it was asked for.
+    let asked: jiff::Timestamp = manifest["transactionTime"].as_str().unwrap().parse().unwrap();
+    let since = asked + jiff::SignedDuration::from_mins(1);
     let before = found(&one.world).await;
     one.upload(8).await;
     let (_, manifest) = one.export(&format!("{STUDY}?_since={since}")).await;
@@ -210,6 +212,33 @@ async fn types_and_a_time_narrow_it() {
     assert_eq!(Reply::to(post().json(&body)).await.status, StatusCode::ACCEPTED);
     one.world.sql("DELETE FROM export_job").await;
     assert_eq!(Reply::to(post()).await.status, StatusCode::ACCEPTED, "no body has no parameters");
+    // Those of the URL count with a body as well.
+    for (query, status) in
+        [("_type=Nothing", 400), ("_typeFilter=x", 400), ("patient=40001", 400), ("_type=Consent", 202)]
+    {
+        one.world.sql("DELETE FROM export_job").await;
+        let path = format!("{STUDY}?{query}");
+        let asked = one.world.request(VICTOR, Method::POST, &path).header("prefer", "respond-async").json(&body);
+        assert_eq!(Reply::to(asked).await.status.as_u16(), status, "{query}");
+    }
+    assert_eq!(one.world.count("SELECT count(*) FROM export_job WHERE types = '{Patient,Consent}'").await, 1);
+}
+
+/// What is written while an export is asked for has an earlier time, and is seen later.
+#[tokio::test]
+async fn what_was_in_flight_is_in_the_next_export() {
+    let one = Exporting::new().await;
+    let writer = one.world.as_owner().await;
+    let write = "BEGIN; INSERT INTO observation (id, patient_id, scope_id, data_source_id, status, last_updated, effective_start, effective_end, content)
+                 VALUES (930001, 40001, 50002, 70001, 'final', clock_timestamp(), now(), now(), '{\"n\":1}')";
+    writer.batch_execute(write).await.expect("written");
+    let (_, manifest) = one.export(STUDY).await;
+    let late = "Observation/930001".to_owned();
+    assert!(!observations(&one.lines(&manifest).await).contains(&late));
+    writer.batch_execute("COMMIT").await.expect("committed");
+    let since = manifest["transactionTime"].as_str().unwrap();
+    let (_, manifest) = one.export(&format!("{STUDY}?_since={since}")).await;
+    assert!(observations(&one.lines(&manifest).await).contains(&late));
 }
 
 #[tokio::test]

@@ -170,6 +170,23 @@ async fn preferences_decide_about_what_is_not_known_and_not_about_what_would_nar
 }
 
 #[tokio::test]
+async fn one_that_gets_no_further_is_given_up_and_that_is_on_record() {
+    let one = Exporting::new().await;
+    let status = one.start(STUDY).await;
+    one.world.sql("UPDATE export_job SET attempts = 1000").await;
+    one.run().await;
+    one.text(VICTOR, &status).await.refusal(500, "given up");
+    let records =
+        "SELECT count(*) FROM audit_event WHERE outcome = 'failed' AND action = 'execute' AND study_ids = '{30001}'
+                      AND detail->>'operation' = 'export'";
+    assert_eq!(one.world.count(records).await, 1);
+    one.run().await;
+    assert_eq!(one.world.count(records).await, 1, "once");
+    // Another may be asked for.
+    one.start(STUDY).await;
+}
+
+#[tokio::test]
 async fn who_loses_the_role_gets_nothing_more_and_may_end_it() {
     let one = Exporting::new().await;
     one.upload(8).await;

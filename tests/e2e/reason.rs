@@ -64,6 +64,50 @@ async fn a_reason_is_in_the_audit_of_what_was_asked_and_refused_and_the_patient_
     assert_eq!(victor.expect("a row")["reason"], Value::Null);
 }
 
+/// No erasure would find a patient's name in them.
+#[tokio::test]
+async fn no_sealed_event_has_words_and_what_names_nobody_and_did_not_work_keeps_none() {
+    let world = World::new().await;
+    let end = world.audit_end().await;
+    for (user, method, path, status) in [
+        ("admin", Method::GET, "/FHIR/R5/Observation?patient=40001", 200),
+        ("admin", Method::GET, "/api/v1/organizations", 200),
+        ("ll_patient_pamela", Method::PATCH, "/api/v1/patients/me", 400),
+        ("ll_patient_pamela", Method::POST, "/api/v1/patients/me/erasure", 400),
+        ("ll_patient_pamela", Method::POST, "/FHIR/R5/Observation", 400),
+        ("manager_mary", Method::POST, "/api/v1/organizations/20003/legal-holds", 400),
+        ("manager_mary", Method::POST, "/api/v1/patients", 400),
+        ("manager_mary", Method::GET, "/api/v1/patients/global_lookup?email=nobody%40example.com", 200),
+    ] {
+        let request = world.request(user, method, path).header("x-jhe-reason", "Pamela Hunt rang");
+        let reply = Reply::to(request.json(&json!({ "patientId": "x" }))).await;
+        assert_eq!(reply.status.as_u16(), status, "{path}: {}", reply.text);
+    }
+    assert_eq!(world.count("SELECT count(*) FROM audit_event WHERE reason IS NOT NULL").await, 0);
+    let kept = reasons(&world, end).await;
+    assert!(kept.len() > 7, "{kept:?}");
+    let of_nobody = format!(
+        "SELECT count(*) FROM audit_event WHERE id > {end} AND patient_ids = '{{}}' AND reason_of(id, occurred_at) IS NOT NULL
+            AND (outcome = 'failed' OR outcome = 'allowed' AND resource_type = 'Patient')"
+    );
+    assert_eq!(world.count(&of_nobody).await, 0);
+    assert!(kept.contains(&Some("Pamela Hunt rang".to_owned())));
+}
+
+/// Who tries all dates does not find out which ones a digest is of.
+#[tokio::test]
+async fn a_digest_is_of_something_that_nobody_guesses() {
+    let world = World::new().await;
+    for date in ["1980-01-02", "1985-05-05", "1980-01-02", "1985-05-05"] {
+        let body = json!({ "birthDate": date });
+        let (status, told) = world.send("ll_patient_peter", Method::PATCH, "/api/v1/patients/me", &body).await;
+        assert_eq!(status, StatusCode::OK, "{told}");
+    }
+    let digests = "SELECT count(DISTINCT e.detail->>'digest') FROM audit_event e JOIN audit_change c ON c.event_id = e.id
+                    WHERE c.after = '{\"birth_date\": \"1985-05-05\"}' AND c.before = '{\"birth_date\": \"1980-01-02\"}' AND octet_length(c.salt) = 16";
+    assert_eq!(world.count(digests).await, 2, "the same change twice");
+}
+
 #[tokio::test]
 async fn a_reason_that_cannot_be_kept_is_refused_before_anything_is_done() {
     let world = World::new().await;

@@ -1,7 +1,7 @@
 //! Policies, legal holds and notices over HTTP: managers set and read what is theirs, patients see what is to come.
 
 use crate::retention_policies::{announced, policy, world};
-use end_to_end::reply::Reply;
+use end_to_end::{World, reply::Reply};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -83,6 +83,31 @@ async fn managers_hold_what_is_theirs_and_read_who_did() {
 }
 
 #[tokio::test]
+async fn what_was_ever_held_stays_so_that_it_can_be_told() {
+    let world = World::new().await;
+    let new = json!({ "name": "Held", "type": "team", "partOf": 20003 });
+    let (status, organization) = world.post("admin", "/api/v1/organizations", &new).await;
+    assert_eq!(status, StatusCode::CREATED, "{organization}");
+    let one = format!("/api/v1/organizations/{}", organization["id"]);
+    let new = json!({ "name": "N", "description": "D", "organization": 20003, "status": "active" });
+    let (status, study) = world.post("admin", "/api/v1/studies", &new).await;
+    assert_eq!(status, StatusCode::CREATED, "{study}");
+    let of_study = json!({ "studyId": study["id"], "reason": "An order" });
+    for (holds, body) in [(one.as_str(), json!({ "reason": "An audit" })), ("/api/v1/organizations/20003", of_study)] {
+        let holds = format!("{holds}/legal-holds");
+        let (status, hold) = world.post("admin", &holds, &body).await;
+        assert_eq!(status, StatusCode::CREATED, "{hold}");
+        let released = format!("{holds}/{}", hold["id"]);
+        assert_eq!(world.send("admin", Method::DELETE, &released, &json!(null)).await.0, StatusCode::NO_CONTENT);
+    }
+    for path in [one, format!("/api/v1/studies/{}", study["id"])] {
+        let (status, told) = world.send("admin", Method::DELETE, &path, &json!(null)).await;
+        assert_eq!(status, StatusCode::CONFLICT, "{told}");
+        assert!(told["detail"].as_str().is_some_and(|detail| detail.contains("legal hold")), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn managers_and_the_patient_see_what_is_to_come() {
     let world = announced().await;
     let report =
@@ -97,6 +122,12 @@ async fn managers_and_the_patient_see_what_is_to_come() {
         (&json!(1), &json!(7), &json!(0))
     );
     assert!(notices["results"][0]["deleteAfter"].is_string());
+    // A hold that comes now is said there.
+    assert_eq!(notices["results"][0]["held"], false);
+    let holds = "/api/v1/organizations/29001/legal-holds";
+    let (_, hold) = world.post("manager_mary", holds, &json!({ "patientId": 49001, "reason": "A dispute" })).await;
+    let (_, notices) = world.get("manager_mary", "/api/v1/organizations/29001/retention-notices").await;
+    assert_eq!(notices["results"][0]["held"], true, "{notices} {hold}");
     assert_eq!(
         world.get("viewer_victor", "/api/v1/organizations/20003/retention-notices").await.0,
         StatusCode::FORBIDDEN

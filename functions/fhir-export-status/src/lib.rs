@@ -8,6 +8,7 @@ use fhir::{
     search::ExportFormat,
 };
 use http::{HeaderValue, Method, StatusCode, header};
+use jiff::SignedDuration;
 use runtime::{App, Failure, Function, Needs, Protocol, Request, Response, empty, text_json, upload::fhir_base};
 use serde_json::{Value, json};
 use store::{ExportState, ExportStatus};
@@ -64,6 +65,10 @@ fn running(status: &ExportStatus) -> Response {
     response
 }
 
+/// So long before the export was asked for nothing was being written any more that is not in the files: a statement of a function ends
+/// after 15 seconds, and a transaction that waits for one does too. What is written has the time at which it was, and is seen later.
+const IN_FLIGHT: SignedDuration = SignedDuration::from_mins(1);
+
 /// What changed after `transactionTime` may be in the files, and nothing that changed before it is missing.
 fn manifest(app: &App, caller: &Caller, job: &str, status: &ExportStatus) -> Value {
     let base = format!("{}/Group/{}/$export/{job}", fhir_base(app), caller.of.study);
@@ -78,7 +83,7 @@ fn manifest(app: &App, caller: &Caller, job: &str, status: &ExportStatus) -> Val
         entry
     });
     json!({
-        "transactionTime": status.requested_at.to_string(),
+        "transactionTime": (status.requested_at - IN_FLIGHT).to_string(),
         "request": status.request_url,
         "requiresAccessToken": true,
         "outputFormat": format.media_type(),

@@ -29,7 +29,10 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
         return Err(Failure::Unprocessable("Exports have no place here: EXPORTS is not set."));
     }
     let study = format!("{}/Group/{}/$export", fhir_base(app), caller.of.study);
-    let request_url = if is_query(request) { format!("{study}?{}", request.raw_query()) } else { study.clone() };
+    let request_url = match request.raw_query() {
+        "" => study.clone(),
+        query => format!("{study}?{query}"),
+    };
     let new = NewExport {
         of: caller.of,
         practitioner: caller.practitioner,
@@ -56,20 +59,13 @@ async fn handle(app: &App, request: &Request) -> Result<Response, Failure> {
     }
 }
 
-/// Whether the parameters are in the URL, and not in a body.
-fn is_query(request: &Request) -> bool {
-    request.method() != Method::POST && !request.raw_query().is_empty()
-}
-
-/// The parameters: those of the URL, or of a body, which may be none.
+/// The parameters: those of the URL, and those of a body, if there is one.
 fn pairs(request: &Request) -> Result<Vec<(String, String)>, Failure> {
-    if request.method() != Method::POST {
-        return request.query();
+    let mut pairs = request.query()?;
+    if request.method() == Method::POST && !request.body()?.is_empty() {
+        pairs.extend(Export::pairs(&request.json()?)?);
     }
-    if request.body()?.is_empty() {
-        return Ok(Vec::new());
-    }
-    Ok(Export::pairs(&request.json()?)?)
+    Ok(pairs)
 }
 
 /// Whether the caller does not wait for the files (RFC 7240 section 4.1).

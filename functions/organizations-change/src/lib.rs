@@ -172,6 +172,7 @@ async fn delete(app: &App, request: &Request, actor: &Actor) -> Result<Response,
         Changed::Done(Deletion::HasOrganizations) => "Other organizations are part of it. Move or delete them first.",
         Changed::Done(Deletion::HasStudies) => "It has studies. Delete them first.",
         Changed::Done(Deletion::HasPatients) => "It has patients. Remove them first.",
+        Changed::Done(Deletion::HasHolds) => "It has had a legal hold, and the record of that is kept. So it stays.",
     };
     Err(Failure::Conflict(held_by))
 }

@@ -46,6 +46,11 @@ const HELD: &str = "The law keeps your data for now: it is needed for a legal cl
                     the hold ends; you do not have to ask again. If you disagree, you can complain to your data protection authority, \
                     or go to court.";
 
+/// What the patient is told before asking.
+const WOULD_BE_HELD: &str = "The law keeps your data for now: it is needed for a legal claim or duty (GDPR, Article 17(3)(b) and (e)). You can ask \
+                             all the same: your account is closed then, and your data is shown to nobody who uses it for research or care. It is \
+                             erased when the hold ends. If you disagree, you can complain to your data protection authority, or go to court.";
+
 /// What who asks on behalf of a patient is told then.
 const PATIENT_HELD: &str = "A legal hold covers the patient, so the data is kept for now (GDPR, Article 17(3)(b) and (e)). The request is \
                             accepted: the account is closed, and nobody finds the patient. It is carried out when the hold ends. \
@@ -123,7 +128,7 @@ async fn explain(app: &App, request: &Request, actor: &Actor) -> Result<Response
     let patient = patient(app, request, actor, Action::Read).await?;
     let until = Position { at: app.now().checked_add(VALID).unwrap_or(app.now()).as_microsecond(), id: 0 };
     let confirmation = app.cursor_key().await?.seal(&subject(actor, patient), &until);
-    let held = app.store().await?.is_held(patient).await?.then_some(HELD);
+    let held = app.store().await?.is_held(patient).await?.then_some(WOULD_BE_HELD);
     Ok(json(StatusCode::OK, &Explained { erased: ERASED, kept: KEPT, held, confirmation })?)
 }
 

@@ -130,7 +130,11 @@ fn who_looked(looked: &[OwnEntry<'_>], more: bool) -> String {
         return "<p>Nobody has looked yet.</p>".to_owned();
     }
     let rows: String = looked.iter().map(|event| row(&[&date(event.occurred_at), &event.summary])).collect();
-    let older = if more { " The access log of your app has older events." } else { "" };
+    let older = if more {
+        " The access log of your app has older events, and what you did yourself."
+    } else {
+        " What you did yourself is in the access log of your app."
+    };
     format!(
         "<p>Newest first. With all details in <a href=\"who-looked.csv\">who-looked.csv</a>.{older}</p>{}",
         table(&["When", "What"], &rows)

@@ -25,6 +25,7 @@ const NOTICE: Shape = Shape {
         required("deleted", Kind::Long).about("As many are deleted."),
         required("closedAt", Kind::OrNull(&Kind::Instant))
             .about("When there was nothing more to delete: what is not, is not due any more."),
+        required("held", Kind::Boolean).about("A legal hold keeps it: nothing is deleted until that ends."),
     ],
 };
 

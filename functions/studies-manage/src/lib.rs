@@ -111,7 +111,7 @@ async fn delete(app: &App, request: &Request, actor: &Actor) -> Result<Response,
     match store.delete_study(&context, id, &request.expected()).await? {
         StudyDeletion::Deleted => Ok(no_content()),
         StudyDeletion::HadPatients => Err(Failure::Conflict(
-            "Patients were enrolled in this study or decided about it, so it is kept. Archive it: set its status to archived.",
+            "Patients were enrolled in this study or decided about it, or a legal hold was on it, so it is kept. Archive it: set its status to archived.",
         )),
         StudyDeletion::Stale => Err(Failure::Changed),
         StudyDeletion::Missing => {

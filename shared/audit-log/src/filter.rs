@@ -31,6 +31,7 @@ pub fn filter(list: &List) -> Result<AuditFilter, Failure> {
     Ok(AuditFilter {
         ids: Vec::new(),
         by: list.id("actor")?.map(LoggedBy::User),
+        by_others_than: None,
         patients: list.id("patient")?.into_iter().collect(),
         study: list.id("study")?,
         organization: list.id("organization")?,

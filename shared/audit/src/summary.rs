@@ -91,6 +91,7 @@ fn verb(told: &Told<'_>) -> (&'static str, &'static str) {
             ("looked for", "look for")
         }
         "read" | "search" => ("viewed", "view"),
+        "create" if told.resource_type == "Retention" => ("announced the deletion of", "announce the deletion of"),
         "create" => ("added", "add"),
         "update" => ("changed", "change"),
         "delete" => ("removed", "remove"),
@@ -296,6 +297,17 @@ mod tests {
                     ..VIEW
                 },
                 "The exchange itself removed your Condition resources.",
+            ),
+            (
+                Told {
+                    actor_type: "system",
+                    actor: None,
+                    action: "create",
+                    resource_type: "Retention",
+                    observations: 0,
+                    ..VIEW
+                },
+                "The exchange itself announced the deletion of your data whose time is over.",
             ),
             (
                 Told { is_self: true, action: "search", resource_type: "RetentionNotice", observations: 0, ..VIEW },

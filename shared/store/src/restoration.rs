@@ -77,6 +77,11 @@ SELECT DISTINCT format('ALTER TABLE %s DISABLE TRIGGER USER', g.tgrelid::regclas
  WHERE NOT g.tgisinternal AND c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
  ORDER BY 1";
 
+/// What was announced before the backup is announced anew: a hold, a decision or a policy may have come since that is not in it.
+const ANNOUNCE_ANEW: &str = "
+UPDATE retention_plan p SET noticed_at = clock_timestamp(), delete_after = clock_timestamp() + make_interval(days => f.notice_days)
+  FROM retention_floor f WHERE p.noticed_at IS NOT NULL AND p.finished_at IS NULL";
+
 /// The database while it is filled. When it is dropped, nothing was done.
 pub struct Restoration {
     client: Client,
@@ -185,6 +190,7 @@ impl Restoration {
         }
         let applied = apply(&self.client, |number| number > self.version).await?;
         self.remember().await?;
+        execute(&self.client, ANNOUNCE_ANEW).await?;
         let record = "SELECT audit_record($1, 'allowed', NULL, '{}', '{}', '{}', '{}')";
         self.client.query_one(record, &[&Json(context)]).await.map_err(StoreError::from)?;
         execute(&self.client, "COMMIT").await?;

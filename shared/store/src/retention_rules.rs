@@ -174,7 +174,8 @@ SELECT (SELECT coalesce(jsonb_agg(",
 /// A lane of a plan as it is shown.
 const LANE: &str =
     "jsonb_build_object('plan', l.plan_id, 'patientId', l.patient_id, 'code', c.code, 'noticedAt', p.noticed_at,
-  'deleteAfter', p.delete_after, 'observations', l.observations, 'deleted', l.deleted, 'closedAt', l.closed_at)";
+  'deleteAfter', p.delete_after, 'observations', l.observations, 'deleted', l.deleted, 'closedAt', l.closed_at,
+  'held', l.closed_at IS NULL AND is_held(l.patient_id))";
 
 /// 1 audit context, 2 organization, 3 to 6 as above. What was announced of the patients of an organization, or was given to its studies.
 fn of_organization() -> String {

@@ -55,7 +55,7 @@ SELECT e.id, e.occurred_at, to_jsonb(e) AS columns,
             WHEN c.event_id IS NULL THEN 'missing'
             -- As `change_digest`, which not every login that reads this may call.
             WHEN e.detail->>'digest' = encode(sha256(convert_to((jsonb_build_array(c.before, c.after)
-                   || CASE WHEN c.reason IS NULL THEN '[]' ELSE jsonb_build_array(c.reason) END)::text, 'UTF8')), 'hex') THEN 'kept'
+                   || CASE WHEN c.reason IS NULL THEN '[]' ELSE jsonb_build_array(c.reason) END)::text, 'UTF8') || coalesce(c.salt, '')), 'hex') THEN 'kept'
             ELSE 'other' END AS change
   FROM audit_event e
   LEFT JOIN audit_change c ON (c.occurred_at, c.event_id) = (e.occurred_at, e.id) AND c.occurred_at >= $1 AND c.occurred_at < $3

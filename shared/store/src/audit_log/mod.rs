@@ -8,7 +8,7 @@ pub use row::{LoggedActor, LoggedEvent, Named};
 
 use crate::{Store, StoreError};
 use audit::Context;
-use authz::{OrganizationId, PatientId, PractitionerId, Role};
+use authz::{OrganizationId, PatientId, PractitionerId, Role, UserId};
 use jiff::Timestamp;
 use statement::{Recorded, Statement};
 use tokio_postgres::types::{Json, ToSql, Type};
@@ -62,6 +62,8 @@ pub struct AuditFilter {
     pub ids: Vec<i64>,
     /// By whom.
     pub by: Option<LoggedBy>,
+    /// Not by this account.
+    pub by_others_than: Option<UserId>,
     /// Of one of these patients.
     pub patients: Vec<i32>,
     /// Of a study.

@@ -1,6 +1,7 @@
 //! The statement that reads the audit: the same for everybody, but for whose events they are and what of them is shown.
 
 use super::{AuditFilter, AuditScope, AuditSlice, LoggedBy, LoggedOutcome};
+use authz::UserId;
 use tokio_postgres::types::{ToSql, Type};
 
 /// The values of every such statement: 1 audit context, 2 who asks, 3 organization, 4 the least role, 5 count, 6 skip, 7 how far to
@@ -258,6 +259,9 @@ impl Statement {
             all.push(format!("e.id = ANY ({})", self.bind(filter.ids.clone(), Type::INT8_ARRAY)));
         }
         all.extend(filter.by.map(|by| self.by(view, by)));
+        if let Some(UserId(id)) = filter.by_others_than {
+            all.push(format!("e.actor_user_id IS DISTINCT FROM {}", self.bind(id, Type::INT4)));
+        }
         if !filter.patients.is_empty() {
             let ids = self.bind(filter.patients.clone(), Type::INT4_ARRAY);
             all.push(format!("e.patient_ids && {ids}"));

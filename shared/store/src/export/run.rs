@@ -144,9 +144,16 @@ SELECT audit_record($1 || jsonb_build_object('detail', jsonb_build_object('opera
                     ARRAY(SELECT organization_id FROM study WHERE id = g.study_id), ARRAY[g.study_id], '{}', '{}')
   FROM gone g";
 
+/// 1 audit context, 2 attempts.
 const GIVEN_UP: &str = "
-UPDATE export_job SET state = 'failed', ended_at = clock_timestamp(), holder = NULL, held_until = NULL
- WHERE state = 'running' AND attempts >= $1 AND (held_until IS NULL OR held_until < clock_timestamp())";
+WITH given_up AS (
+  UPDATE export_job SET state = 'failed', ended_at = clock_timestamp(), holder = NULL, held_until = NULL
+   WHERE state = 'running' AND attempts >= $2 AND (held_until IS NULL OR held_until < clock_timestamp())
+  RETURNING id, study_id
+)
+SELECT audit_record($1 || jsonb_build_object('action', 'execute', 'detail', jsonb_build_object('operation', 'export', 'export', g.id)), 'failed', 'invalid',
+                    ARRAY(SELECT organization_id FROM study WHERE id = g.study_id), ARRAY[g.study_id], '{}', '{}')
+  FROM given_up g";
 
 /// 1 for how many seconds, 2 attempts. Who waited longest is first.
 const CLAIM: &str = "
@@ -203,7 +210,8 @@ impl Store {
         let client = self.connection().await?;
         let statement = client.prepare_typed_cached(ENDED, &[Type::JSONB]).await?;
         let ended = client.query(&statement, &[&Json(context)]).await?.len();
-        client.execute(&client.prepare_typed_cached(GIVEN_UP, &[Type::INT4]).await?, &[&ATTEMPTS]).await?;
+        let statement = client.prepare_typed_cached(GIVEN_UP, &[Type::JSONB, Type::INT4]).await?;
+        client.query(&statement, &[&Json(context), &ATTEMPTS]).await?;
         let there = client.prepare_typed_cached("SELECT id::text FROM export_job", &[]).await?;
         let rows = client.query(&there, &[]).await?;
         let there = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;

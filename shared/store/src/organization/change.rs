@@ -56,6 +56,8 @@ pub enum Deletion {
     HasStudies,
     /// It has patients.
     HasPatients,
+    /// Something of it is or was under a legal hold, which is kept on record.
+    HasHolds,
     /// It is the root.
     Root,
 }
@@ -133,7 +135,8 @@ WITH verdict AS MATERIALIZED (
   SELECT CASE WHEN $2 = 0 THEN 'root'
               WHEN EXISTS (SELECT FROM organization WHERE part_of = $2) THEN 'organizations'
               WHEN EXISTS (SELECT FROM study WHERE organization_id = $2) THEN 'studies'
-              WHEN EXISTS (SELECT FROM patient_organization WHERE organization_id = $2) THEN 'patients' END AS held_by
+              WHEN EXISTS (SELECT FROM patient_organization WHERE organization_id = $2) THEN 'patients'
+              WHEN EXISTS (SELECT FROM legal_hold WHERE organization_id = $2) THEN 'holds' END AS held_by
 ), members AS MATERIALIZED (
   SELECT jsonb_object_agg(p.user_id, m.role) AS roles,
          max(m.role) FILTER (WHERE p.user_id = ($1->>'actor_user_id')::int) AS own
@@ -237,6 +240,7 @@ impl Store {
             Some("root") => Deletion::Root,
             Some("organizations") => Deletion::HasOrganizations,
             Some("studies") => Deletion::HasStudies,
+            Some("holds") => Deletion::HasHolds,
             Some(_) => Deletion::HasPatients,
         }))
     }

@@ -100,6 +100,7 @@ WITH s AS MATERIALIZED (
   DELETE FROM study d USING s
    WHERE d.id = s.id AND NOT d.ever_enrolled AND ($3::timestamptz[] IS NULL OR d.last_updated = ANY ($3))
      AND NOT EXISTS (SELECT FROM consent_event c WHERE c.study_id = d.id)
+     AND NOT EXISTS (SELECT FROM legal_hold h WHERE h.study_id = d.id)
   RETURNING d.id
 )
 SELECT EXISTS (SELECT FROM gone) AS gone, $3::timestamptz[] IS NULL OR s.last_updated = ANY ($3) AS expected,
