@@ -266,7 +266,7 @@ async fn opens(owner: &DatabaseConfig, name: &str, password: &SecretString) -> b
     connect_owner(&login).await.is_ok()
 }
 
-/// Makes an empty database, unless it is there. `server` leads to any database of the server, as a role that may.
+/// Makes an empty database, unless it is there: by `template0`, since `template1` may hold what somebody put there. `server` leads to any database of the server, as a role that may.
 pub async fn create_database(server: &DatabaseConfig, name: &str) -> Result<(), LoginError> {
     checked_name(name)?;
     let client = connect_owner(server).await?;
@@ -276,7 +276,7 @@ pub async fn create_database(server: &DatabaseConfig, name: &str) -> Result<(), 
         .map_err(StoreError::from)?
         .is_some();
     if !exists {
-        client.batch_execute(&format!("CREATE DATABASE {name}")).await.map_err(StoreError::from)?;
+        client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await.map_err(StoreError::from)?;
     }
     Ok(())
 }
