@@ -194,6 +194,7 @@ def what_the_last_two_base_backups_need_is_kept_and_nothing_older(site: Site) ->
     assert older - kept and all(name < needed for name in older - kept if len(name) == 24), (needed, older - kept)
     assert needed in kept and not any(name < needed for name in kept if len(name) == 24), (needed, kept)
     moment = site.person("of-third@example.com")
+    site.person("after-third@example.com")
     fetch()
     restored = Restored(site.server, second, archive, moment)
     try:
