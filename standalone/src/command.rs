@@ -86,13 +86,13 @@ pub async fn run(arguments: &[String]) -> Result<ExitCode> {
             say(usage())?;
             Ok(ExitCode::SUCCESS)
         }
-        words => match scheduled::named(words) {
-            Some((function, options)) => scheduled::run(function, options).await,
-            None => {
-                eprintln!("{}", usage());
-                Ok(ExitCode::from(2))
+        words => {
+            if let Some((function, options)) = scheduled::named(words) {
+                return scheduled::run(function, options).await;
             }
-        },
+            eprintln!("{}", usage());
+            Ok(ExitCode::from(2))
+        }
     }
 }
 

@@ -114,7 +114,7 @@ async fn attempt(
     // What a drill left that was cut off.
     let name = place_of(owner);
     store::drop_database(owner, &name).await?;
-    store::create_database(owner, &name).await?;
+    store::create_empty_database(owner, &name).await?;
     let into = DatabaseConfig { name, ..app.owner()? };
     let restored = restore(app, id, &into, occasion).await?;
     let recovery = began.elapsed().as_secs_f64();

@@ -118,7 +118,7 @@ async fn empty_database(name: &str) -> Result<DatabaseConfig> {
         return Ok(DatabaseConfig { name: name.to_owned(), ..owner_config()? });
     }
     let owner = Embedded::owner_of_running(&home(), DATABASE).map_err(|error: EmbeddedError| error.to_string())?;
-    store::create_database(&owner, name).await?;
+    store::create_empty_database(&owner, name).await?;
     Ok(DatabaseConfig { name: name.to_owned(), ..owner })
 }
 
