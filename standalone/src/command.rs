@@ -7,6 +7,7 @@ mod exposed;
 mod out;
 mod pins;
 mod retention;
+mod scheduled;
 mod verify;
 
 use out::say;
@@ -86,22 +87,13 @@ pub async fn run(arguments: &[String]) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         words => {
-            if let Some((function, occasion)) = scheduled(words) {
-                return with_app(async |app| report(function, app, &occasion).await).await;
+            if let Some((function, options)) = scheduled::named(words) {
+                return scheduled::run(function, options).await;
             }
             eprintln!("{}", usage());
             Ok(ExitCode::from(2))
         }
     }
-}
-
-/// The scheduled function that the words name, and what they say to it.
-fn scheduled(words: &[&str]) -> Option<(&'static Scheduled, Occasion)> {
-    SCHEDULED.iter().find_map(|function| {
-        let command: Vec<&str> = function.command.split(' ').collect();
-        let options = words.strip_prefix(command.as_slice())?;
-        Some((function, Occasion::of_command(&server::request_id(), options)?.by(operator())))
-    })
 }
 
 /// What there is, with a line for each scheduled function.

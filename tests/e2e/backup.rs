@@ -81,9 +81,45 @@ async fn a_schedule_that_calls_twice_a_day_makes_one_backup() {
     assert_eq!(call(json!({})).await, "made");
     assert_eq!(call(json!({})).await, "not due");
     assert_eq!(call(json!({ "now": true })).await, "made");
+    kept.world.sql("UPDATE backup_run SET taken_at = taken_at - interval '23 hours'").await;
+    assert_eq!(call(json!({})).await, "not due");
+    kept.world.sql("UPDATE backup_run SET taken_at = taken_at - interval '40 minutes'").await;
+    assert_eq!(call(json!({})).await, "made");
     let placeless = BackedUp::with(&[("BACKUP_TO", "")]).await;
     let report = backup_job::create_if_due(&placeless.world.app, &occasion()).await.expect("a report");
     assert_eq!(report["outcome"], "no place");
+}
+
+#[tokio::test]
+async fn a_backup_elsewhere_is_not_the_one_of_the_day() {
+    let kept = BackedUp::new().await;
+    let (elsewhere, _) =
+        kept.world.process_with(&[("BACKUP_TO", kept.path("elsewhere").to_str().expect("a path"))]).await;
+    backup_job::create(&elsewhere, &occasion()).await.expect("a backup");
+    let call =
+        async || backup_job::create_if_due(&kept.world.app, &occasion()).await.expect("a report")["outcome"].clone();
+    assert_eq!(call().await, "made");
+    // Of a run of an earlier version nobody knows where it was: it counts.
+    kept.world.sql("DELETE FROM backup_run WHERE report->>'place' LIKE '%backups'").await;
+    kept.world.sql("UPDATE backup_run SET report = report - 'place'").await;
+    assert_eq!(call().await, "not due");
+}
+
+#[tokio::test]
+async fn a_backup_that_fails_is_on_record_and_made_again() {
+    let kept = BackedUp::new().await;
+    // In the way of the directory.
+    fs::write(kept.path("backups"), "a file").expect("written");
+    backup_job::create_if_due(&kept.world.app, &occasion()).await.expect_err("it fails");
+    let runs =
+        "SELECT count(*) FROM backup_run WHERE kind = 'backup' AND NOT succeeded AND report->>'why' LIKE '%backups%'
+                   AND report->>'place' LIKE '%backups'";
+    let events =
+        "SELECT count(*) FROM audit_event WHERE resource_type = 'Backup' AND action = 'create' AND outcome = 'failed'";
+    assert_eq!((kept.world.count(runs).await, kept.world.count(events).await), (1, 1));
+    fs::remove_file(kept.path("backups")).expect("gone");
+    let report = backup_job::create_if_due(&kept.world.app, &occasion()).await.expect("a report");
+    assert_eq!(report["outcome"], "made");
 }
 
 #[tokio::test]

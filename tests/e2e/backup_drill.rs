@@ -37,7 +37,7 @@ async fn the_newest_backup_is_restored_compared_tried_and_dropped() {
             && report["rto_seconds"].as_f64().expect("seconds") > 0.0
     );
     let tried = |name: &str| report["access"][name].as_u64().expect("a number");
-    assert!(tried("seen") > 0 && tried("hidden") > 0, "{report}");
+    assert!(tried("seen") > 0 && tried("hidden") > 0 && tried("strangers") > 0, "{report}");
     assert_eq!((drills(&kept).await, left_over(&kept).await), (vec![true], 0));
     let records = "SELECT count(*) FROM audit_event WHERE resource_type = 'Backup' AND action = 'execute' AND outcome = 'allowed'";
     assert_eq!(kept.world.count(records).await, 1, "the restoration itself is on record in what was dropped");
@@ -57,6 +57,9 @@ async fn a_drill_of_a_broken_backup_fails_and_is_tried_again() {
         "SELECT count(*) FROM audit_event WHERE resource_type = 'Backup' AND action = 'execute' AND outcome = 'failed'";
     assert_eq!(kept.world.count(records).await, 1);
     fs::write(&chunk, whole).expect("back");
+    // Not by each call: it restores the whole database.
+    assert_eq!(call(&kept, json!({})).await.expect("a report")["outcome"], "not due");
+    kept.world.sql("UPDATE backup_run SET ended_at = ended_at - interval '20 hours' WHERE kind = 'drill'").await;
     assert_eq!(call(&kept, json!({})).await.expect("a drill")["outcome"], "passed");
     assert_eq!(call(&kept, json!({})).await.expect("a drill")["outcome"], "not due");
     assert_eq!(call(&kept, json!({ "now": true })).await.expect("a drill")["outcome"], "passed");
@@ -84,10 +87,51 @@ async fn the_monitor_says_how_old_the_last_drill_is_if_it_passed() {
 }
 
 #[tokio::test]
-async fn a_drill_without_a_backup_fails() {
+async fn a_drill_without_a_backup_fails_but_for_the_clocks_on_a_new_host() {
     let kept = BackedUp::new().await;
-    let failure = call(&kept, json!({})).await.expect_err("it fails");
+    assert_eq!(call(&kept, json!({})).await.expect("a report")["outcome"], "no backup yet");
+    assert!(drills(&kept).await.is_empty());
+    let failure = call(&kept, json!({ "now": true })).await.expect_err("it fails");
     assert!(failure.detail().contains("there is no complete backup"), "{}", failure.detail());
+    let records =
+        "SELECT count(*) FROM audit_event WHERE resource_type = 'Backup' AND action = 'execute' AND outcome = 'failed'";
+    assert_eq!((drills(&kept).await, kept.world.count(records).await), (vec![false], 1));
+    // One was made, and is gone: that is no new host.
+    let id = kept.back_up().await;
+    fs::remove_dir_all(kept.path("backups").join(id)).expect("gone");
+    kept.world.sql("DELETE FROM backup_run WHERE kind = 'drill'").await;
+    call(&kept, json!({})).await.expect_err("it fails");
+}
+
+#[tokio::test]
+async fn a_drill_of_a_copy_elsewhere_says_nothing_of_the_place_of_backups() {
+    let kept = BackedUp::new().await;
+    let place = kept.path("elsewhere").display().to_string();
+    let (elsewhere, _) = kept.world.process_with(&[("BACKUP_TO", &place)]).await;
+    backup_job::create(&elsewhere, &occasion()).await.expect("a backup");
+    backup_job::drill(&elsewhere, &occasion()).await.expect("a drill");
+    assert_eq!(ages(&kept).await, [None, None]);
+    let of_elsewhere = security_monitor::FUNCTION.run(&elsewhere, &occasion()).await.expect("a report");
+    assert!(of_elsewhere["drill_age_seconds"].is_i64(), "{of_elsewhere}");
+    kept.back_up().await;
+    assert_eq!(call(&kept, json!({})).await.expect("a drill")["outcome"], "passed");
+    assert!(matches!(ages(&kept).await, [Some(0..600), Some(0..600)]));
+}
+
+#[tokio::test]
+async fn strangers_are_in_no_organization_of_the_patients() {
+    let kept = BackedUp::new().await;
+    let cases = store::access_cases(&kept.world.owner_config(), 50).await.expect("cases");
+    let strangers: Vec<_> = cases.iter().filter(|case| case.is_stranger).collect();
+    assert!(!strangers.is_empty() && strangers.iter().all(|case| !case.is_consented), "{cases:?}");
+    for case in &cases {
+        let shared = format!(
+            "SELECT count(*) FROM organization_member m JOIN patient_organization o ON o.organization_id = m.organization_id
+              WHERE m.practitioner_id = {} AND o.patient_id = {}",
+            case.practitioner, case.patient
+        );
+        assert_eq!(kept.world.count(&shared).await == 0, case.is_stranger, "{case:?}");
+    }
 }
 
 #[tokio::test]

@@ -40,6 +40,7 @@ mod brands;
 mod bundle;
 mod client_auth;
 mod clients;
+mod commands;
 mod configuration;
 mod consent_property;
 mod consent_withdrawal;

@@ -8,10 +8,11 @@ import sys
 import time
 from pathlib import Path
 
-from servers import ROOT, Postgres, free_port, give, program, scratch
+from servers import ROOT, Postgres, as_account, free_port, give, program, scratch
 from suite import Suite
 
 JHE = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "jhe"
+SCRIPT = ROOT / "infra/self-hosted/postgresql/jhe-base-backup"
 SETTINGS = (ROOT / "infra/self-hosted/postgresql/archive.conf").read_text()
 ACCESS = "local all all peer\nlocal replication all peer\nhost all all 127.0.0.1/32 trust\n"
 suite = Suite()
@@ -124,13 +125,82 @@ def the_latest_moment_comes_back_after_the_server_is_lost(site: Site) -> None:
 
 @suite.test
 def what_is_in_the_archive_is_not_written_again(site: Site) -> None:
-    files = {path.name: path.read_bytes() for path in site.archive.iterdir()}
+    site.archived()
+    files = {path.name: path.read_bytes() for path in site.archive.iterdir() if path.is_file()}
     assert files and not any(name.endswith(".part") for name in files)
-    command = next(line for line in SETTINGS.splitlines() if line.startswith("archive_command")).split("'")[1]
+    line = next(line for line in SETTINGS.splitlines() if line.startswith("archive_command"))
     name = sorted(files)[0]
-    command = command.replace("/var/lib/jhe-archive", str(site.archive)).replace("%p", "/dev/null").replace("%f", name)
-    assert subprocess.run(["sh", "-c", command]).returncode != 0
+
+    def archive(origin: Path) -> int:
+        command = line.split("'")[1].replace("/var/lib/jhe-archive", str(site.archive))
+        return subprocess.run(["sh", "-c", command.replace("%p", str(origin)).replace("%f", name)], capture_output=True).returncode
+
+    assert archive(Path("/dev/null")) != 0, "another file of this name"
     assert (site.archive / name).read_bytes() == files[name]
+    # The server stopped after the file was there, and before it noted so: it asks again.
+    kept = site.directory / "kept"
+    kept.write_bytes(files[name])
+    assert archive(kept) == 0, "the same file"
+    (site.archive / name).unlink()
+    assert [archive(kept), archive(kept)] == [0, 0], "a file that is not there is written, and asking again is no failure"
+    assert (site.archive / name).read_bytes() == files[name]
+    give(site.archive / name)
+
+
+@suite.test
+def what_the_last_two_base_backups_need_is_kept_and_nothing_older(site: Site) -> None:
+    archive = site.directory / "pruned"
+    archive.mkdir(mode=0o700)
+    give(archive)
+    environment = {
+        **os.environ,
+        "PG_BIN": str(program("pg_basebackup").parent),
+        "PGHOST": str(site.server.directory),
+        "PGPORT": str(site.server.port),
+        "PGUSER": "postgres",
+    }
+
+    def changes() -> set[str]:
+        return {path.name for path in archive.iterdir() if path.is_file()}
+
+    def fetch() -> None:
+        site.archived()
+        for path in site.archive.iterdir():
+            if path.is_file() and not path.name.endswith(".part"):
+                shutil.copyfile(path, archive / path.name)
+                give(archive / path.name)
+
+    def base() -> Path:
+        """A base backup by the program."""
+        before = set(archive.glob("base-*"))
+        done = subprocess.run(as_account([SCRIPT, archive]), cwd="/", env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        (made,) = set(archive.glob("base-*")) - before
+        return made
+
+    (archive / "base-20200101T000000Z.part").mkdir()
+    give(archive / "base-20200101T000000Z.part")
+    first = base()
+    site.person("of-first@example.com")
+    fetch()
+    second = base()
+    older = changes()
+    fetch()
+    third = base()
+    assert sorted(archive.glob("base-*")) == [second, third] and not first.exists()
+    label = (second / "backup_label").read_text()
+    needed = label.split("(file ")[1].split(")")[0]
+    kept = changes()
+    assert older - kept and all(name < needed for name in older - kept if len(name) == 24), (needed, older - kept)
+    assert needed in kept and not any(name < needed for name in kept if len(name) == 24), (needed, kept)
+    moment = site.person("of-third@example.com")
+    site.person("after-third@example.com")
+    fetch()
+    restored = Restored(site.server, second, archive, moment)
+    try:
+        assert restored.sql("SELECT count(*) FROM app_user WHERE email = 'of-third@example.com'", "jhe") == "1"
+    finally:
+        restored.stop()
 
 
 def main() -> int:

@@ -342,6 +342,16 @@ def a_drill_that_failed_is_old_or_was_never_fails(site: Deployment) -> None:
 
 
 @suite.test
+def a_drill_needs_no_clean_template(site: Deployment) -> None:
+    site.postgres.sql("CREATE TABLE left_there (id int)", "template1")
+    try:
+        done = site.jhe("backup", "verify", unit="jhe-backup-verify.service", BACKUP_TO=str(site.directory / "backups"))
+    finally:
+        site.postgres.sql("DROP TABLE left_there", "template1")
+    assert done.returncode == 0 and '"passed"' in done.stdout, done.stdout + done.stderr
+
+
+@suite.test
 def a_backup_that_failed_or_is_old_fails_and_without_one_none_is_seen(site: Deployment) -> None:
     changes(site, "backups", "backup_run", "kind = 'backup'", "taken_at", "3 days")
     with without(site, "backup_run", "kind = 'backup'"):

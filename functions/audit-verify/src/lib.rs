@@ -20,6 +20,7 @@ pub const FUNCTION: Scheduled = Scheduled::new(
     Needs::Database,
     |app, occasion| Box::pin(handle(app, occasion)),
 )
+.taking(&["since=", "head="])
 .in_background();
 
 async fn handle(app: &App, occasion: &Occasion) -> Result<Value, Failure> {

@@ -1,9 +1,10 @@
 //! A backup of the database, once a day: every table as it was at one moment, compressed, encrypted and signed, where
-//! `BACKUP_TO` says. Called again within the day, it does nothing, unless the caller asks with `{"now": true}`. What is
+//! `BACKUP_TO` says. It is called every hour, since a host may start anew at any time. Called again within the day, it does nothing, unless the caller asks with `{"now": true}`. What is
 //! interrupted is no backup, and the next call makes one.
 
 use runtime::{App, Failure, Needs, Occasion, Scheduled};
 use serde_json::Value;
+use std::time::Duration;
 
 /// The function.
 pub const FUNCTION: Scheduled = Scheduled::new(
@@ -13,6 +14,7 @@ pub const FUNCTION: Scheduled = Scheduled::new(
     Needs::Database,
     |app, occasion| Box::pin(handle(app, occasion)),
 )
+.every(Duration::from_hours(1))
 .in_background();
 
 async fn handle(app: &App, occasion: &Occasion) -> Result<Value, Failure> {

@@ -20,7 +20,8 @@ pub const FUNCTION: Scheduled = Scheduled::new(
     "let the next signing key take over if it is time; --now: before that",
     Needs::Database,
     |app, occasion| Box::pin(handle(app, occasion)),
-);
+)
+.taking(&["now"]);
 
 /// What the audit calls the keys.
 const RESOURCE: &str = "SigningKeys";

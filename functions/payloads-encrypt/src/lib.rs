@@ -16,6 +16,7 @@ pub const FUNCTION: Scheduled = Scheduled::new(
     Needs::Database,
     |app, occasion| Box::pin(handle(app, occasion)),
 )
+.taking(&["now"])
 .in_background();
 
 /// Less than Lambda allows.

@@ -129,6 +129,10 @@ pub(crate) fn findings(
         Region::Second => " in the second region",
     };
     let mut found = Vec::new();
+    // Here one was taken just now if there was none; there, the first copy is made when the first one is ready.
+    if region == Region::Own && snapshots.is_empty() {
+        found.push("there is none at all".to_owned());
+    }
     let is_first_day = snapshots.iter().all(|one| now.duration_since(one.at) <= LATE);
     if !is_first_day && newest(snapshots).is_none_or(|newest| now.duration_since(newest.at) > LATE) {
         found.push(format!("there is none of the last {} hours{place}", LATE.as_hours()));

@@ -20,11 +20,12 @@ use store::{Store, StoreError};
 pub const FUNCTION: Scheduled = Scheduled::new(
     "retention",
     "retention run",
-    "delete what lapsed; `jhe retention report` counts it",
+    "delete what lapsed; `jhe retention report` counts it; --now: plan and announce at once",
     Needs::Database,
     |app, occasion| Box::pin(handle(app, occasion)),
 )
 .every(Duration::from_hours(1))
+.taking(&["now"])
 .in_background();
 
 /// Rows that one transaction deletes, at most.

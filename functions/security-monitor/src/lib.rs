@@ -51,8 +51,10 @@ async fn handle(app: &App, occasion: &Occasion) -> Result<Value, Failure> {
     }
     let told = tell(app, store, &channels).await?;
     let archive_lag = store.archive_lag().await?;
-    let last = async |kind| store.last_backup_run(kind).await.map(|run| run.filter(|run| run.succeeded));
-    let (backup, drill) = (last(RunKind::Backup).await?, last(RunKind::Drill).await?);
+    let place = app.variable("BACKUP_TO");
+    // A backup that failed leaves the one before to restore; after a drill that failed nobody knows of any that it can be restored.
+    let backup = store.last_good_backup_run(RunKind::Backup, place.as_deref()).await?;
+    let drill = store.last_backup_run(RunKind::Drill, place.as_deref()).await?.filter(|run| run.succeeded);
     let age = |since| app.now().duration_since(since).as_secs().max(0);
     Ok(json!({
         "days": days.len(),

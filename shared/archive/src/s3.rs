@@ -14,6 +14,12 @@ use std::time::Duration;
 /// An object is a few megabytes, and nobody waits for it.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// How often a request is sent again while another one for the same object has not ended.
+const AGAIN: u32 = 4;
+
+/// Before the first of these, and so much longer before each of the others.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// A bucket, and what the names of the objects in it begin with.
 #[derive(Debug)]
 pub struct Bucket {
@@ -54,23 +60,29 @@ impl Bucket {
             LockMode::Compliance => ObjectLockMode::Compliance,
             LockMode::Governance => ObjectLockMode::Governance,
         });
-        let put = self
-            .client
-            .put_object()
-            .bucket(&self.name)
-            .key(self.key(name))
-            .if_none_match("*")
-            // Object Lock asks for one.
-            .checksum_algorithm(ChecksumAlgorithm::Sha256)
-            .set_object_lock_mode(mode)
-            .set_object_lock_retain_until_date(self.lock.map(|lock| DateTime::from_secs(lock.until.as_second())))
-            .body(ByteStream::from(bytes));
-        match put.send().await {
-            Ok(_) => Ok(true),
-            Err(error) if matches!(error.code(), Some("PreconditionFailed" | "ConditionalRequestConflict")) => {
-                Ok(false)
+        let mut again = 0;
+        loop {
+            let put = self
+                .client
+                .put_object()
+                .bucket(&self.name)
+                .key(self.key(name))
+                .if_none_match("*")
+                // Object Lock asks for one.
+                .checksum_algorithm(ChecksumAlgorithm::Sha256)
+                .set_object_lock_mode(mode.clone())
+                .set_object_lock_retain_until_date(self.lock.map(|lock| DateTime::from_secs(lock.until.as_second())))
+                .body(ByteStream::from(bytes.clone()));
+            match put.send().await {
+                Ok(_) => return Ok(true),
+                Err(error) if error.code() == Some("PreconditionFailed") => return Ok(false),
+                // Another request for it is under way, maybe an earlier one of ours: whether that one writes it is not known yet.
+                Err(error) if error.code() == Some("ConditionalRequestConflict") && again < AGAIN => {
+                    again += 1;
+                    tokio::time::sleep(PAUSE * again).await;
+                }
+                Err(error) => return Err(refused("write", &error)),
             }
-            Err(error) => Err(refused("write", &error)),
         }
     }
 
@@ -130,4 +142,30 @@ where
     SdkError<E>: ProvideErrorMetadata + std::fmt::Display,
 {
     ArchiveError::S3(what, error.code().map_or_else(|| error.to_string(), str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws::testing::Scripted;
+
+    const CONFLICT: (u16, &str) = (409, "ConditionalRequestConflict");
+    const EXISTS: (u16, &str) = (412, "PreconditionFailed");
+
+    #[tokio::test]
+    async fn a_conflict_is_waited_for_and_what_is_there_stays() {
+        for (answers, expected) in [
+            (&[(200, "")][..], Some(true)),
+            (&[EXISTS], Some(false)),
+            (&[CONFLICT, CONFLICT, (200, "")], Some(true)),
+            (&[CONFLICT, EXISTS], Some(false)),
+            (&[CONFLICT; 5], None),
+            (&[(403, "AccessDenied")], None),
+        ] {
+            let s3 = Scripted::answering(answers);
+            let bucket = Bucket::open("bucket/jhe", |name| s3.variable(name)).unwrap();
+            assert_eq!(bucket.add("a/b", b"one".to_vec()).await.ok(), expected, "{answers:?}");
+            assert_eq!(s3.asked(), answers.len(), "{answers:?}");
+        }
+    }
 }

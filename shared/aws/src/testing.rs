@@ -7,8 +7,13 @@
 use crate::configuration;
 use aws_types::SdkConfig;
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -45,12 +50,7 @@ impl Moto {
     /// The variables that lead there.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<String> {
-        match name {
-            "AWS_ENDPOINT_URL" => Some(self.endpoint.clone()),
-            "AWS_REGION" => Some("eu-central-1".to_owned()),
-            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("test".to_owned()),
-            _ => None,
-        }
+        variable(&self.endpoint, name)
     }
 
     /// The configuration of clients.
@@ -71,4 +71,78 @@ impl Drop for Moto {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+fn variable(endpoint: &str, name: &str) -> Option<String> {
+    match name {
+        "AWS_ENDPOINT_URL" => Some(endpoint.to_owned()),
+        "AWS_REGION" => Some("eu-central-1".to_owned()),
+        "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("test".to_owned()),
+        _ => None,
+    }
+}
+
+/// A service that answers each request by the next of some statuses and codes of errors, and is gone afterwards.
+pub struct Scripted {
+    endpoint: String,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Scripted {
+    /// Starts one with these answers.
+    #[must_use]
+    pub fn answering(answers: &[(u16, &str)]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let answers: Vec<String> = answers.iter().map(|(status, code)| answer(*status, code)).collect();
+        std::thread::spawn(move || {
+            for text in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                read_request(&stream);
+                count.fetch_add(1, Ordering::SeqCst);
+                stream.write_all(text.as_bytes()).unwrap();
+            }
+        });
+        Self { endpoint, asked }
+    }
+
+    /// The variables that lead there.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<String> {
+        variable(&self.endpoint, name)
+    }
+
+    /// How many requests there were.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+fn answer(status: u16, code: &str) -> String {
+    let body = if code.is_empty() { String::new() } else { format!("<Error><Code>{code}</Code></Error>") };
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: application/xml\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
+}
+
+/// Reads a request with all of its body.
+fn read_request(stream: &TcpStream) {
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        let line = line.trim().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(said) = line.strip_prefix("content-length:") {
+            length = said.trim().parse().unwrap();
+        }
+    }
+    reader.take(length).read_to_end(&mut Vec::new()).unwrap();
 }

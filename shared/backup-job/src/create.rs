@@ -1,6 +1,6 @@
 //! A backup made.
 
-use crate::{JobError, RESOURCE, Settings, keys, list};
+use crate::{JobError, NO_BACKUP, RESOURCE, Settings, keys, list};
 use archive::Archive;
 use audit::Action;
 use backup::{
@@ -17,29 +17,65 @@ use std::{pin::pin, sync::Arc, time::Instant};
 use store::{Moment, NewBackupRun, RunKind, Snapshot, StoreError, StoredTable};
 use tokio::sync::mpsc;
 
-/// A schedule that calls once a day calls a little earlier at times.
-const DUE: SignedDuration = SignedDuration::from_hours(20);
+/// One a day, by calls of every hour: whenever a host starts anew, the next one is a day after the last. One that failed is made
+/// again by the next call.
+const DUE: SignedDuration = SignedDuration::from_mins(23 * 60 + 30);
 
 /// What was never finished is removed when nobody can be at work on it any more.
 const ABANDONED: SignedDuration = SignedDuration::from_hours(48);
 
-/// Makes a backup, unless there is a place for none or the last one is of today.
+/// Makes a backup, unless there is a place for none or the last one there is of today.
 pub async fn create_if_due(app: &App, occasion: &Occasion) -> Result<Value, JobError> {
-    if Settings::of(app)?.place.is_none() {
+    let Some(place) = Settings::place(app) else {
         return Ok(json!({ "outcome": "no place", "setting": "BACKUP_TO" }));
-    }
-    let last = app.store().await?.last_backup_run(RunKind::Backup).await?;
+    };
+    let last = app.store().await?.last_backup_run(RunKind::Backup, Some(&place)).await?;
     match last.filter(|run| run.succeeded && app.now().duration_since(run.taken_at) < DUE) {
         Some(run) if !occasion.asks("now") => Ok(json!({ "outcome": "not due", "last": run.taken_at })),
         _ => create(app, occasion).await,
     }
 }
 
-/// Makes a backup, and forgets those that are kept no longer.
+/// Makes a backup, and forgets those that are kept no longer. What came of it is remembered, whatever it is.
 pub async fn create(app: &App, occasion: &Occasion) -> Result<Value, JobError> {
+    let began_at = app.now();
+    let made = attempt(app).await;
+    let place = Settings::place(app);
+    let failed;
+    let (backup, taken_at, report) = match &made {
+        Ok((manifest, report)) => (manifest.id.as_str(), manifest.created_at, report),
+        Err(error) => {
+            failed = json!({ "outcome": "failed", "place": place, "why": error.to_string() });
+            (NO_BACKUP, began_at, &failed)
+        }
+    };
+    let run = NewBackupRun { kind: RunKind::Backup, backup, taken_at, began_at, succeeded: made.is_ok(), report };
+    let remembered = record(app, occasion, Action::Create, &run).await;
+    let (_, report) = made?;
+    remembered?;
+    Ok(report)
+}
+
+/// Remembers a run. Of one that failed, why it failed is told first, and that it could not be remembered is logged.
+pub(crate) async fn record(
+    app: &App,
+    occasion: &Occasion,
+    action: Action,
+    run: &NewBackupRun<'_>,
+) -> Result<(), JobError> {
+    let context = occasion.audit(action, RESOURCE);
+    let recorded = async { Ok::<_, JobError>(app.store().await?.record_backup_run(&context, run).await?) }.await;
+    if let Err(error) = &recorded {
+        tracing::error!(%error, "not remembered");
+    }
+    recorded
+}
+
+/// Makes a backup: its manifest, and what there is to be said of it.
+async fn attempt(app: &App) -> Result<(Manifest, Value), JobError> {
     let settings = Settings::of(app)?;
     let archive = Arc::new(settings.archive(app)?);
-    let (began, began_at) = (Instant::now(), app.now());
+    let began = Instant::now();
     let snapshot = Snapshot::open(&app.backup_login()?).await?;
     let moment = snapshot.moment().await?;
     let (manifest, stored) = write(app, &settings, &archive, &snapshot, &moment).await?;
@@ -47,6 +83,7 @@ pub async fn create(app: &App, occasion: &Occasion) -> Result<Value, JobError> {
     let report = json!({
         "outcome": "made",
         "backup": manifest.id,
+        "place": settings.place,
         "taken_at": manifest.created_at,
         "schema_version": manifest.schema_version(),
         "tables": manifest.tables.len(),
@@ -56,16 +93,7 @@ pub async fn create(app: &App, occasion: &Occasion) -> Result<Value, JobError> {
         "seconds": began.elapsed().as_secs_f64(),
         "forgotten": forget(app, &settings, &archive)?,
     });
-    let run = NewBackupRun {
-        kind: RunKind::Backup,
-        backup: &manifest.id,
-        taken_at: manifest.created_at,
-        began_at,
-        succeeded: true,
-        report: &report,
-    };
-    app.store().await?.record_backup_run(&occasion.audit(Action::Create, RESOURCE), &run).await?;
-    Ok(report)
+    Ok((manifest, report))
 }
 
 async fn write(
@@ -81,7 +109,13 @@ async fn write(
     let (mut tables, mut stored) = (Vec::new(), 0_u64);
     for table in snapshot.tables().await? {
         let (table, bytes) = writer.table(snapshot, &table).await?;
-        tracing::debug!(table = table.name, rows = table.contents.rows, "written");
+        tracing::info!(
+            table = table.name,
+            rows = table.contents.rows,
+            bytes = table.contents.bytes,
+            stored_bytes = bytes,
+            "written"
+        );
         tables.push(table);
         stored = stored.saturating_add(bytes);
     }
@@ -164,9 +198,18 @@ impl Writer {
     }
 }
 
-/// Writes an object that nobody else wrote.
+/// Writes an object that nobody else wrote. Where one is there already in a bucket, it is this one: its name is of this backup
+/// alone, so it was written by a request whose answer was lost. Whoever else had put it there could not have sealed it, and it would
+/// not open.
 async fn put(archive: &Archive, name: &str, bytes: Vec<u8>) -> Result<(), JobError> {
-    if archive.add(name, bytes).await? { Ok(()) } else { Err(JobError::Exists(name.to_owned())) }
+    if archive.add(name, bytes).await? {
+        return Ok(());
+    }
+    if archive.removable().is_some() {
+        return Err(JobError::Exists(name.to_owned()));
+    }
+    tracing::info!(name, "it is there already: the answer to an earlier request was lost");
+    Ok(())
 }
 
 /// Cuts the text of a table into pieces.
@@ -229,6 +272,15 @@ fn time_of(id: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws::testing::Scripted;
+
+    #[tokio::test]
+    async fn what_was_written_by_a_request_whose_answer_was_lost_is_written() {
+        let s3 = Scripted::answering(&[(412, "PreconditionFailed")]);
+        let archive = Archive::open("s3://bucket/jhe", |name| s3.variable(name)).unwrap();
+        put(&archive, "a/b", b"one".to_vec()).await.unwrap();
+        assert_eq!(s3.asked(), 1);
+    }
 
     #[test]
     fn an_id_says_its_time() {

@@ -1,34 +1,52 @@
 //! The drill: the newest backup, restored into a database of its own, looked at, and dropped.
 
-use crate::{JobError, RESOURCE, Settings, list, restore};
+use crate::{JobError, NO_BACKUP, Settings, create::record, list, restore};
 use audit::{Action, Context};
 use jiff::{SignedDuration, Timestamp};
 use runtime::{App, Occasion};
 use serde_json::{Value, json};
 use std::time::Instant;
-use store::{AccessCase, DatabaseConfig, NewBackupRun, ObservationQuery, Reader, RunKind, Store};
+use store::{AccessCase, BackupRun, DatabaseConfig, NewBackupRun, ObservationQuery, Reader, RunKind, Store};
 
-/// How many of those who may see, and of those who may not, are tried.
+/// How many of those who may see, of those who may not, and of strangers are tried.
 const CASES: i64 = 50;
 
-/// A schedule that calls once a week calls a little earlier at times.
+/// One a week, by calls of every hour or every day.
 const DUE: SignedDuration = SignedDuration::from_hours(6 * 24 + 12);
 
-/// Tries the newest backup, unless one was tried well this week.
+/// One that failed is tried again the next day, and not by the next call: each restores the whole database.
+const AGAIN: SignedDuration = SignedDuration::from_hours(20);
+
+/// Tries the newest backup, unless one was tried well this week, or there is none yet.
 pub async fn drill_if_due(app: &App, occasion: &Occasion) -> Result<Value, JobError> {
-    let last = app.store().await?.last_backup_run(RunKind::Drill).await?;
-    match last.filter(|run| run.succeeded && app.now().duration_since(run.ended_at) < DUE) {
-        Some(run) if !occasion.asks("now") => Ok(json!({ "outcome": "not due", "last": run.ended_at })),
-        _ => drill(app, occasion).await,
+    if occasion.asks("now") {
+        return drill(app, occasion).await;
     }
+    let Some(place) = Settings::place(app) else {
+        return Ok(no_place());
+    };
+    let store = app.store().await?;
+    let last = store.last_backup_run(RunKind::Drill, Some(&place)).await?;
+    let is_recent = |run: &BackupRun| app.now().duration_since(run.ended_at) < if run.succeeded { DUE } else { AGAIN };
+    if let Some(run) = last.filter(is_recent) {
+        return Ok(json!({ "outcome": "not due", "last": run.ended_at }));
+    }
+    // A new host calls this beside the call that makes its first backup.
+    if store.last_backup_run(RunKind::Backup, Some(&place)).await?.is_none() {
+        return Ok(json!({ "outcome": "no backup yet" }));
+    }
+    drill(app, occasion).await
+}
+
+fn no_place() -> Value {
+    json!({ "outcome": "no place", "setting": "BACKUP_TO" })
 }
 
 /// Restores the newest backup and tries it. What it finds is remembered, whatever it is.
 pub async fn drill(app: &App, occasion: &Occasion) -> Result<Value, JobError> {
-    let settings = Settings::of(app)?;
-    if settings.place.is_none() {
-        return Ok(json!({ "outcome": "no place", "setting": "BACKUP_TO" }));
-    }
+    let Some(place) = Settings::place(app) else {
+        return Ok(no_place());
+    };
     let Some(owner) = app.known_owner()? else {
         return Ok(json!({ "outcome": "no owner", "setting": "DB_OWNER_USER" }));
     };
@@ -36,34 +54,47 @@ pub async fn drill(app: &App, occasion: &Occasion) -> Result<Value, JobError> {
     let Some(turn) = store::take_turn(&owner, "drill").await? else {
         return Ok(json!({ "outcome": "running elsewhere" }));
     };
-    let drilled = newest(app, &settings, &owner, occasion).await;
+    let drilled = newest(app, &place, &owner, occasion).await;
     turn.end().await?;
     drilled
 }
 
 /// Tries the newest backup, and remembers what was found.
-async fn newest(
-    app: &App,
-    settings: &Settings,
-    owner: &DatabaseConfig,
-    occasion: &Occasion,
-) -> Result<Value, JobError> {
-    let archive = settings.archive(app)?;
-    let id = list::newest(&archive).await?.ok_or_else(|| JobError::None(settings.place.clone().unwrap_or_default()))?;
+async fn newest(app: &App, place: &str, owner: &DatabaseConfig, occasion: &Occasion) -> Result<Value, JobError> {
     let began_at = app.now();
-    let (taken_at, tried) = match list::verified(app, settings, &archive, &id).await {
-        Ok(manifest) => (manifest.created_at, attempt(app, &id, manifest.created_at, owner, occasion).await),
-        Err(error) => (began_at, Err(error)),
+    let (id, taken_at, tried) = match found(app, place).await {
+        Ok((id, Ok(taken_at))) => {
+            let tried = attempt(app, &id, taken_at, owner, occasion).await;
+            (id, taken_at, tried)
+        }
+        Ok((id, Err(error))) => (id, began_at, Err(error)),
+        Err(error) => (NO_BACKUP.to_owned(), began_at, Err(error)),
     };
-    let dropped = store::drop_database(&app.owner()?, &place_of(owner)).await;
-    let (succeeded, report) = match &tried {
-        Ok(report) => (true, report.clone()),
-        Err(error) => (false, json!({ "outcome": "failed", "backup": id, "why": error.to_string() })),
+    // The owner's token may have lapsed meanwhile.
+    let dropped = async { Ok::<_, JobError>(store::drop_database(&app.owner()?, &place_of(owner)).await?) }.await;
+    let mut report = match &tried {
+        Ok(report) => report.clone(),
+        Err(error) => json!({ "outcome": "failed", "backup": id, "why": error.to_string() }),
     };
+    if let Some(report) = report.as_object_mut() {
+        report.insert("place".to_owned(), place.into());
+    }
+    let succeeded = tried.is_ok();
     let run = NewBackupRun { kind: RunKind::Drill, backup: &id, taken_at, began_at, succeeded, report: &report };
-    app.store().await?.record_backup_run(&occasion.audit(Action::Execute, RESOURCE), &run).await?;
+    let remembered = record(app, occasion, Action::Execute, &run).await;
+    tried?;
+    remembered?;
     dropped?;
-    tried
+    Ok(report)
+}
+
+/// The newest backup, and of which time it is if it is to be believed.
+async fn found(app: &App, place: &str) -> Result<(String, Result<Timestamp, JobError>), JobError> {
+    let settings = Settings::of(app)?;
+    let archive = settings.archive(app)?;
+    let id = list::newest(&archive).await?.ok_or_else(|| JobError::None(format!("in {place}")))?;
+    let manifest = list::verified(app, &settings, &archive, &id).await;
+    Ok((id, manifest.map(|manifest| manifest.created_at)))
 }
 
 /// The database of drills, beside the one that is served.
@@ -79,10 +110,11 @@ async fn attempt(
     occasion: &Occasion,
 ) -> Result<Value, JobError> {
     let began = Instant::now();
+    tracing::info!(backup = id, "tried");
     // What a drill left that was cut off.
     let name = place_of(owner);
     store::drop_database(owner, &name).await?;
-    store::create_database(owner, &name).await?;
+    store::create_empty_database(owner, &name).await?;
     let into = DatabaseConfig { name, ..app.owner()? };
     let restored = restore(app, id, &into, occasion).await?;
     let recovery = began.elapsed().as_secs_f64();
@@ -108,7 +140,7 @@ async fn attempt(
 async fn access(served: &Store, into: &DatabaseConfig, occasion: &Occasion) -> Result<Value, JobError> {
     let cases = store::access_cases(into, CASES).await?;
     let context = occasion.audit(Action::Search, "Observation");
-    let (mut seen, mut hidden) = (0_usize, 0_usize);
+    let (mut seen, mut hidden, mut strangers) = (0_usize, 0_usize, 0_usize);
     for case in &cases {
         let found = finds(served, &context, case).await?;
         if found != case.is_consented {
@@ -120,9 +152,13 @@ async fn access(served: &Store, into: &DatabaseConfig, occasion: &Occasion) -> R
                 case.patient
             )));
         }
-        if found { seen += 1 } else { hidden += 1 }
+        *match (found, case.is_stranger) {
+            (true, _) => &mut seen,
+            (false, false) => &mut hidden,
+            (false, true) => &mut strangers,
+        } += 1;
     }
-    Ok(json!({ "seen": seen, "hidden": hidden }))
+    Ok(json!({ "seen": seen, "hidden": hidden, "strangers": strangers }))
 }
 
 /// Whether the audit there is as it was sealed: every seal that it has, and every event under them.

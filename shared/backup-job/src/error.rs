@@ -19,6 +19,9 @@ pub enum JobError {
     /// There is no such backup, or it was never finished.
     #[error("there is no complete backup {0}")]
     None(String),
+    /// A database that is none of an application's.
+    #[error("{0} is a database of the server itself, and new ones may be made like it: name another one")]
+    NotOurs(String),
     /// A chunk is not there.
     #[error("chunk {1} of {0} is missing")]
     Missing(String, u32),

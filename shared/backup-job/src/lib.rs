@@ -28,3 +28,6 @@ pub async fn public_key(app: &App) -> Result<String, JobError> {
 
 /// What the audit calls them.
 const RESOURCE: &str = "Backup";
+
+/// With which backup a run had to do that never came to one.
+const NO_BACKUP: &str = "none";

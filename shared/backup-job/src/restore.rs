@@ -11,8 +11,15 @@ use serde_json::{Value, json};
 use std::{pin::pin, sync::Arc, time::Instant};
 use store::{AppliedMigration, DatabaseConfig, Restoration, StoredSequence};
 
+/// Databases that a server has by itself. They are empty, too; but new databases are copies of `template1` and `template0`, and
+/// programs that know no other open `postgres`.
+const NOT_OURS: [&str; 3] = ["postgres", "template0", "template1"];
+
 /// Restores a backup into an empty database as its owner, and applies the migrations that came since. All of it or nothing.
 pub async fn restore(app: &App, id: &str, into: &DatabaseConfig, occasion: &Occasion) -> Result<Value, JobError> {
+    if NOT_OURS.contains(&into.name.as_str()) {
+        return Err(JobError::NotOurs(into.name.clone()));
+    }
     let began = Instant::now();
     let settings = Settings::of(app)?;
     let archive = settings.archive(app)?;
@@ -24,6 +31,7 @@ pub async fn restore(app: &App, id: &str, into: &DatabaseConfig, occasion: &Occa
     restoration.all_are_among(&names)?;
     for table in &manifest.tables {
         fill(&restoration, &archive, &key, &manifest, table).await?;
+        tracing::info!(table = table.name, rows = table.contents.rows, bytes = table.contents.bytes, "restored");
     }
     restoration.set(&manifest.sequences.iter().map(sequence).collect::<Vec<_>>()).await?;
     let later = restoration.finish(&occasion.audit(Action::Execute, RESOURCE)).await?;

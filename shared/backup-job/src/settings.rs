@@ -55,13 +55,18 @@ impl Settings {
         let file = set("BACKUP_SIGNING_KEY_FILE").map(PathBuf::from);
         let file = file.or_else(|| among_secrets("backup_signing_key.pem"));
         Ok(Self {
-            place: set(TO),
+            place: Self::place(app),
             readers,
             signer: Place::of(set("BACKUP_SIGNING_KEY_ARN"), file),
             public_key: set("BACKUP_PUBLIC_KEY_FILE").map(PathBuf::from),
             identity: set("BACKUP_IDENTITY_FILE").map(PathBuf::from).or_else(|| among_secrets("backup_identity.txt")),
             keep: Policy::of(set).map_err(|name| JobError::Setting(name, "use a number"))?,
         })
+    }
+
+    /// `BACKUP_TO`, whatever the other settings are.
+    pub(crate) fn place(app: &App) -> Option<String> {
+        app.variable(TO).filter(|value| !value.is_empty())
     }
 
     /// Where backups are kept.

@@ -61,7 +61,7 @@ pub use response::{
     Response, empty, html, json, no_content, protect, read_response, record_response, redirect, text_json,
     version_response,
 };
-pub use scheduled::{Occasion, Scheduled};
+pub use scheduled::{Occasion, Scheduled, UnknownOption};
 pub use secrets::Part;
 pub use settings::{Settings, TOKEN_EXCHANGE_ISSUERS};
 pub use version::versioned;

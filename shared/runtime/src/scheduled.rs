@@ -24,11 +24,32 @@ pub struct Scheduled {
     pub summary: &'static str,
     /// What to have ready.
     pub needs: Needs,
-    /// How much later the standalone host calls it again. `template.yaml` says the same.
+    /// How much later the standalone host calls it again. `template.yaml` says the same, but for what looks whether it is due: a
+    /// host may start anew at any hour, and looks more often.
     pub interval: Duration,
+    /// What an operator may say to it by options of the command: `now` as `--now`, `since=` as `--since=TEXT`.
+    pub options: &'static [&'static str],
     /// Whether the standalone host serves before the first call has ended.
     pub in_background: bool,
     handler: Handler,
+}
+
+/// What an operator says to a scheduled function is none of its options. Nothing is done then: what it does may be for ever.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{word} is no option here; options: {}", in_words(.known))]
+pub struct UnknownOption {
+    word: String,
+    known: &'static [&'static str],
+}
+
+/// Options as they are written.
+fn in_words(options: &[&str]) -> String {
+    if options.is_empty() {
+        return "none".to_owned();
+    }
+    let words =
+        options.iter().map(|name| if name.ends_with('=') { format!("--{name}TEXT") } else { format!("--{name}") });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// One call of a scheduled function.
@@ -45,19 +66,6 @@ impl Occasion {
     pub fn new(id: &str, input: Value) -> Self {
         let input = if let Value::Object(input) = input { input } else { Map::new() };
         Self { id: id.to_owned(), input, operator: None }
-    }
-
-    /// A call by a command with these options: `--now` says `{"now": true}`, `--since=2026-01-01` says
-    /// `{"since": "2026-01-01"}`. None: something else is among them.
-    #[must_use]
-    pub fn of_command(id: &str, options: &[&str]) -> Option<Self> {
-        let named = options.iter().map(|option| {
-            let said = option.strip_prefix("--")?;
-            let (name, value) =
-                said.split_once('=').map_or((said, Value::Bool(true)), |(name, text)| (name, text.into()));
-            (!name.is_empty()).then(|| (name.to_owned(), value))
-        });
-        Some(Self { id: id.to_owned(), input: named.collect::<Option<_>>()?, operator: None })
     }
 
     /// The same call, by somebody with this account of the operating system.
@@ -102,7 +110,23 @@ impl Scheduled {
         needs: Needs,
         handler: Handler,
     ) -> Self {
-        Self { name, command, summary, needs, interval: Duration::from_hours(24), in_background: false, handler }
+        Self {
+            name,
+            command,
+            summary,
+            needs,
+            interval: Duration::from_hours(24),
+            options: &[],
+            in_background: false,
+            handler,
+        }
+    }
+
+    /// The same function, to which an operator may say this.
+    #[must_use]
+    pub const fn taking(mut self, options: &'static [&'static str]) -> Self {
+        self.options = options;
+        self
     }
 
     /// The same function, called as often as this.
@@ -119,6 +143,27 @@ impl Scheduled {
         self
     }
 
+    /// A call by a command with these options: `--now` says `{"now": true}`, `--since=2026-01-01` says
+    /// `{"since": "2026-01-01"}`. The function has to know each of them.
+    pub fn asked(&self, id: &str, options: &[&str]) -> Result<Occasion, UnknownOption> {
+        let said = |word: &&str| {
+            let unknown = || UnknownOption { word: (*word).to_owned(), known: self.options };
+            let (name, value) = word.strip_prefix("--").ok_or_else(unknown).map(|said| {
+                said.split_once('=').map_or((said, Value::Bool(true)), |(name, text)| (name, text.into()))
+            })?;
+            let known = if value.is_string() { format!("{name}=") } else { name.to_owned() };
+            if self.options.contains(&known.as_str()) { Ok((name.to_owned(), value)) } else { Err(unknown()) }
+        };
+        let input = options.iter().map(said).collect::<Result<_, _>>()?;
+        Ok(Occasion { id: id.to_owned(), input, operator: None })
+    }
+
+    /// What the command does and which options it has, in two lines.
+    #[must_use]
+    pub fn help(&self) -> String {
+        format!("jhe {}: {}\noptions: {}", self.command, self.summary, in_words(self.options))
+    }
+
     /// Calls the function. Whatever happens, there is one line in the log, besides what only the operator may know of a
     /// failure.
     pub async fn run(&self, app: &App, occasion: &Occasion) -> Result<Value, Failure> {
@@ -132,7 +177,8 @@ impl Scheduled {
                 Ok(report) => tracing::info!(%report, outcome = "done", micros, "ran"),
                 Err(failure) => {
                     failure.log();
-                    tracing::error!(outcome = "error", micros, "failed");
+                    // These texts are ours: they name settings, tables and ids, and nothing of a person.
+                    tracing::error!(why = failure.detail(), outcome = "error", micros, "failed");
                 }
             }
             result
@@ -157,14 +203,37 @@ mod tests {
         }
     }
 
+    const TRIED: Scheduled =
+        Scheduled::new("tried", "try it", "try something", Needs::Nothing, |_, _| Box::pin(async { Ok(Value::Null) }));
+
     #[test]
-    fn a_command_says_it_by_options() {
-        assert!(Occasion::of_command("1", &["--now"]).is_some_and(|occasion| occasion.asks("now")));
-        assert!(Occasion::of_command("1", &[]).is_some_and(|occasion| !occasion.asks("now")));
-        let since = Occasion::of_command("1", &["--now", "--since=2026-01-01"]);
-        assert!(since.is_some_and(|occasion| occasion.asks("now") && occasion.text("since") == Some("2026-01-01")));
-        for wrong in [&["now"][..], &["--"], &["--=x"], &["--now", "x"], &["-n"]] {
-            assert!(Occasion::of_command("1", wrong).is_none(), "{wrong:?}");
+    fn a_command_says_it_by_options_that_are_known() {
+        let known = TRIED.taking(&["now", "since="]);
+        assert!(known.asked("1", &["--now"]).is_ok_and(|occasion| occasion.asks("now")));
+        assert!(known.asked("1", &[]).is_ok_and(|occasion| !occasion.asks("now")));
+        let since = known.asked("1", &["--now", "--since=2026-01-01"]);
+        assert!(since.is_ok_and(|occasion| occasion.asks("now") && occasion.text("since") == Some("2026-01-01")));
+        for wrong in [
+            &["now"][..],
+            &["--"],
+            &["--=x"],
+            &["--now", "x"],
+            &["-n"],
+            &["--no"],
+            &["--now=1"],
+            &["--since"],
+            &["--help"],
+        ] {
+            assert!(known.asked("1", wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn what_is_no_option_is_refused_in_words() {
+        let refused = |function: Scheduled| function.asked("1", &["--dry-run"]).unwrap_err().to_string();
+        assert_eq!(refused(TRIED), "--dry-run is no option here; options: none");
+        let known = TRIED.taking(&["now", "since="]);
+        assert_eq!(refused(known), "--dry-run is no option here; options: --now, --since=TEXT");
+        assert_eq!(known.help(), "jhe try it: try something\noptions: --now, --since=TEXT");
     }
 }

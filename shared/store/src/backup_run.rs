@@ -78,16 +78,40 @@ impl Store {
         Ok(())
     }
 
-    /// The last run of a kind.
-    pub async fn last_backup_run(&self, kind: RunKind) -> Result<Option<BackupRun>, StoreError> {
+    /// The last run of a kind, with backups of this place: what is done with a copy elsewhere says nothing of those. None, or no
+    /// name: of any place. A run of a version that did not note the place counts for each.
+    pub async fn last_backup_run(&self, kind: RunKind, place: Option<&str>) -> Result<Option<BackupRun>, StoreError> {
+        self.last_run(kind, place, false).await
+    }
+
+    /// The same, of those that succeeded.
+    pub async fn last_good_backup_run(
+        &self,
+        kind: RunKind,
+        place: Option<&str>,
+    ) -> Result<Option<BackupRun>, StoreError> {
+        self.last_run(kind, place, true).await
+    }
+
+    async fn last_run(
+        &self,
+        kind: RunKind,
+        place: Option<&str>,
+        must_be_good: bool,
+    ) -> Result<Option<BackupRun>, StoreError> {
         let client = self.connection().await?;
         let statement = client
             .prepare_typed_cached(
-                "SELECT backup, taken_at, ended_at, succeeded, report FROM backup_run WHERE kind = $1 ORDER BY id DESC LIMIT 1",
-                &[Type::TEXT],
+                "SELECT backup, taken_at, ended_at, succeeded, report FROM backup_run
+                  WHERE kind = $1 AND (succeeded OR NOT $3) AND ($2 IS NULL OR rtrim(COALESCE(report->>'place', $2), '/') = rtrim($2, '/'))
+                  ORDER BY id DESC LIMIT 1",
+                &[Type::TEXT, Type::TEXT, Type::BOOL],
             )
             .await?;
-        let Some(row) = client.query_opt(&statement, &[&kind.name()]).await? else { return Ok(None) };
+        let place = place.filter(|place| !place.is_empty());
+        let Some(row) = client.query_opt(&statement, &[&kind.name(), &place, &must_be_good]).await? else {
+            return Ok(None);
+        };
         let Json(report) = row.try_get(4)?;
         Ok(Some(BackupRun {
             backup: row.try_get(0)?,

@@ -115,8 +115,8 @@ pub use link::Added;
 pub use login::{Login, Logins};
 pub use logout::LogoutClient;
 pub use migrate::{
-    ChangeLog, LoginError, ROLES, connect_owner, create_backup_login, create_database, create_login, drop_database,
-    is_login, log_changes, migrate,
+    ChangeLog, LoginError, ROLES, connect_owner, create_backup_login, create_database, create_empty_database,
+    create_login, drop_database, is_login, log_changes, migrate,
 };
 pub use monitor::{
     ActorDay, FailedSignIns, FindingChange, FindingFilter, MonitorDay, NewFinding, OfficeHours, PeerGroup,

@@ -266,8 +266,17 @@ async fn opens(owner: &DatabaseConfig, name: &str, password: &SecretString) -> b
     connect_owner(&login).await.is_ok()
 }
 
-/// Makes an empty database, unless it is there. `server` leads to any database of the server, as a role that may.
+/// Makes a database, unless it is there. `server` leads to any database of the server, as a role that may.
 pub async fn create_database(server: &DatabaseConfig, name: &str) -> Result<(), LoginError> {
+    create_like(server, name, "template1").await
+}
+
+/// The same, for what is restored: empty whatever somebody put into `template1`, which every other new database is a copy of.
+pub async fn create_empty_database(server: &DatabaseConfig, name: &str) -> Result<(), LoginError> {
+    create_like(server, name, "template0").await
+}
+
+async fn create_like(server: &DatabaseConfig, name: &str, template: &'static str) -> Result<(), LoginError> {
     checked_name(name)?;
     let client = connect_owner(server).await?;
     let exists = client
@@ -276,7 +285,8 @@ pub async fn create_database(server: &DatabaseConfig, name: &str) -> Result<(), 
         .map_err(StoreError::from)?
         .is_some();
     if !exists {
-        client.batch_execute(&format!("CREATE DATABASE {name}")).await.map_err(StoreError::from)?;
+        let statement = format!("CREATE DATABASE {name} TEMPLATE {template}");
+        client.batch_execute(&statement).await.map_err(StoreError::from)?;
     }
     Ok(())
 }

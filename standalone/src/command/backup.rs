@@ -3,10 +3,10 @@
 use super::{
     DATABASE, Failure, Result, Variables, environment, explain, home, operator,
     out::{say, say_all},
-    owner_config, report, with_app, with_given,
+    owner_config, scheduled, with_app, with_given,
 };
-use runtime::Occasion;
-use serde_json::json;
+use runtime::{App, Occasion, Scheduled};
+use serde_json::{Value, json};
 use standalone::{
     embedded::{Embedded, EmbeddedError},
     server::request_id,
@@ -31,24 +31,53 @@ fn now() -> Occasion {
     Occasion::new(&request_id(), json!({ "now": true })).by(operator())
 }
 
+/// Calls it. The clock may find that there is nothing it can do; who asks by hand asks for it to be done.
+async fn done(function: &Scheduled, app: &App) -> Result<ExitCode> {
+    let report = function.run(app, &now()).await.map_err(|failure| failure.detail())?;
+    say(format_args!("{report:#}"))?;
+    why_not(&report).map_or(Ok(ExitCode::SUCCESS), |why| Err(why.into()))
+}
+
+/// Why nothing was done, if nothing was.
+fn why_not(report: &Value) -> Option<String> {
+    let text = |name: &str| report.get(name).and_then(Value::as_str).unwrap_or_default();
+    match text("outcome") {
+        "made" | "passed" => None,
+        "no place" => Some(format!("nothing was done: {} is not set", text("setting"))),
+        "no owner" => Some(format!("nothing was tried: {} and its password have to be set", text("setting"))),
+        other => Some(format!("nothing was done: {other}")),
+    }
+}
+
 /// `jhe backup [--to PLACE]`.
 pub async fn create(options: &[&str]) -> Result<ExitCode> {
+    if scheduled::asks_for_help(options) {
+        return help(&backup_create::FUNCTION);
+    }
     let (given, rest) = place("--to", options)?;
     none_left(&rest)?;
     if given.is_empty() && environment("BACKUP_TO").is_none() {
         return Err("say where to: --to DIRECTORY, --to s3://BUCKET/PREFIX, or BACKUP_TO".into());
     }
-    with_given(given, async |app| report(&backup_create::FUNCTION, app, &now()).await).await
+    with_given(given, async |app| done(&backup_create::FUNCTION, app).await).await
+}
+
+fn help(function: &Scheduled) -> Result<ExitCode> {
+    say(format_args!("jhe {}: {}", function.command, function.summary))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// `jhe backup verify [--from PLACE]`.
 pub async fn verify(options: &[&str]) -> Result<ExitCode> {
+    if scheduled::asks_for_help(options) {
+        return help(&backup_verify::FUNCTION);
+    }
     let (given, rest) = place("--from", options)?;
     none_left(&rest)?;
     if given.is_empty() && environment("BACKUP_TO").is_none() {
         return Err("say where the backups are: --from DIRECTORY, --from s3://BUCKET/PREFIX, or BACKUP_TO".into());
     }
-    with_given(given, async |app| report(&backup_verify::FUNCTION, app, &now()).await).await
+    with_given(given, async |app| done(&backup_verify::FUNCTION, app).await).await
 }
 
 /// `jhe backup public-key`.
@@ -89,6 +118,27 @@ async fn empty_database(name: &str) -> Result<DatabaseConfig> {
         return Ok(DatabaseConfig { name: name.to_owned(), ..owner_config()? });
     }
     let owner = Embedded::owner_of_running(&home(), DATABASE).map_err(|error: EmbeddedError| error.to_string())?;
-    store::create_database(&owner, name).await?;
+    store::create_empty_database(&owner, name).await?;
     Ok(DatabaseConfig { name: name.to_owned(), ..owner })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_done_by_hand_is_told() {
+        for (report, why) in [
+            (json!({ "outcome": "made" }), None),
+            (json!({ "outcome": "passed" }), None),
+            (json!({ "outcome": "no place", "setting": "BACKUP_TO" }), Some("nothing was done: BACKUP_TO is not set")),
+            (
+                json!({ "outcome": "no owner", "setting": "DB_OWNER_USER" }),
+                Some("nothing was tried: DB_OWNER_USER and its password have to be set"),
+            ),
+            (json!({ "outcome": "running elsewhere" }), Some("nothing was done: running elsewhere")),
+        ] {
+            assert_eq!(why_not(&report).as_deref(), why, "{report}");
+        }
+    }
 }

@@ -14,7 +14,8 @@ const BACKUP: SignedDuration = SignedDuration::from_hours(48);
 const DRILL: SignedDuration = SignedDuration::from_hours(10 * 24);
 
 async fn last(subject: &Subject, kind: RunKind) -> Result<Option<BackupRun>, Verdict> {
-    asked(subject, async |store| store.last_backup_run(kind).await).await
+    let place = subject.app.variable("BACKUP_TO");
+    asked(subject, async |store| store.last_backup_run(kind, place.as_deref()).await).await
 }
 
 /// Whether there is a backup of late: one of ours, or else of the provider.

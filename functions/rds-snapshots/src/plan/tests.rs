@@ -113,6 +113,8 @@ fn what_is_missing_not_encrypted_or_not_tagged_is_found() {
     ] {
         assert_eq!(found(&snapshots), expected, "{snapshots:?}");
     }
+    // Once this function has acted there is one here.
+    assert_eq!(findings(now(), KEEP, Region::Own, &[], None), ["there is none at all"]);
     // In the own region it is the database's key, whichever that is.
     assert!(findings(now(), KEEP, Region::Own, &[with(1, |one| one.key = Some("other".to_owned()))], None).is_empty());
 }
