@@ -14,11 +14,12 @@ struct Table {
     name: &'static str,
     /// The rows after a key ($1), in order: key, patient, key id, payload in the clear, and the numbers of its place.
     rows: &'static str,
-    /// 1 key, 2 version, 3 payload, 4 what was encrypted. Who changed the row meanwhile has encrypted it.
+    /// 1 keys, 2 versions, 3 payloads, 4 what was encrypted. Who changed a row meanwhile has encrypted it.
     update: &'static str,
     place: fn(&Row) -> Result<Place, tokio_postgres::Error>,
 }
 
+/// Batches are small where a row may be large: a resource has 6 MB at most, an observation some thousand bytes.
 const TABLES: [Table; 3] = [
     Table {
         name: "observation",
@@ -27,8 +28,9 @@ SELECT o.id::text AS key, 0 AS version, o.patient_id, o.scope_id, o.id, uuid_sen
   FROM observation o JOIN patient p ON p.id = o.patient_id
  WHERE o.id > coalesce($1::text, '0')::bigint ORDER BY o.id LIMIT 200",
         update: "
-UPDATE observation SET payload = $3, content = NULL
- WHERE id = $1::text::bigint AND $2::int = 0 AND payload IS NULL AND content = $4",
+UPDATE observation o SET payload = n.payload, content = NULL
+  FROM unnest($1::text[], $2::int[], $3::bytea[], $4::text[]) AS n (key, version, payload, content)
+ WHERE o.id = n.key::bigint AND n.version = 0 AND o.payload IS NULL AND o.content = n.content",
         place: |row| Ok(Place::Observation { patient: row.try_get("patient_id")?, id: row.try_get("id")? }),
     },
     Table {
@@ -36,10 +38,11 @@ UPDATE observation SET payload = $3, content = NULL
         rows: "
 SELECT x.number::text AS key, x.version, x.patient_id, x.scope_id, x.source_id, uuid_send(p.payload_key) AS payload_key, x.content
   FROM auxiliary x JOIN patient p ON p.id = x.patient_id
- WHERE x.number > coalesce($1::text, '0')::bigint ORDER BY x.number LIMIT 200",
+ WHERE x.number > coalesce($1::text, '0')::bigint ORDER BY x.number LIMIT 20",
         update: "
-UPDATE auxiliary SET payload = $3, content = NULL
- WHERE number = $1::text::bigint AND version = $2 AND payload IS NULL AND content = $4",
+UPDATE auxiliary x SET payload = n.payload, content = NULL
+  FROM unnest($1::text[], $2::int[], $3::bytea[], $4::text[]) AS n (key, version, payload, content)
+ WHERE x.number = n.key::bigint AND x.version = n.version AND x.payload IS NULL AND x.content = n.content",
         place: auxiliary,
     },
     Table {
@@ -50,10 +53,11 @@ SELECT x.id || ' ' || x.version AS key, x.version, x.patient_id, x.scope_id, x.s
   FROM auxiliary_version x JOIN patient p ON p.id = x.patient_id
  WHERE (x.id, x.version) > (split_part(coalesce($1::text, '00000000-0000-0000-0000-000000000000 0'), ' ', 1)::uuid,
                             split_part(coalesce($1::text, ' 0'), ' ', 2)::int)
- ORDER BY x.id, x.version LIMIT 200",
+ ORDER BY x.id, x.version LIMIT 20",
         update: "
-UPDATE auxiliary_version SET payload = $3, content = NULL
- WHERE id = split_part($1::text, ' ', 1)::uuid AND version = $2 AND payload IS NULL AND content = $4",
+UPDATE auxiliary_version x SET payload = n.payload, content = NULL
+  FROM unnest($1::text[], $2::int[], $3::bytea[], $4::text[]) AS n (key, version, payload, content)
+ WHERE x.id = split_part(n.key, ' ', 1)::uuid AND x.version = n.version AND x.payload IS NULL AND x.content = n.content",
         place: auxiliary,
     },
 ];
@@ -183,11 +187,14 @@ async fn encrypt(
         }
     }
     let held = keys_for(transaction, keys, &clear).await?;
-    let mut count = 0;
+    let (mut names, mut versions, mut payloads, mut texts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (row, id, text) in &clear {
         let Some(payload) = sealed(&held, *id, (table.place)(row)?, text)? else { continue };
-        let (key, version): (&str, i32) = (row.try_get("key")?, row.try_get("version")?);
-        count += transaction.execute(table.update, &[&key, &version, &payload, text]).await?;
+        names.push(row.try_get::<_, &str>("key")?);
+        versions.push(row.try_get::<_, i32>("version")?);
+        payloads.push(payload);
+        texts.push(*text);
     }
+    let count = transaction.execute(table.update, &[&names, &versions, &payloads, &texts]).await?;
     Ok((count, !clear.is_empty()))
 }
