@@ -128,6 +128,7 @@ mod rest_paging;
 mod retention;
 mod retention_managers;
 mod retention_policies;
+mod retention_resources;
 mod revocation;
 mod security_findings;
 mod security_monitor;

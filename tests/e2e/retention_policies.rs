@@ -44,7 +44,7 @@ pub(crate) async fn world() -> World {
     world
 }
 
-async fn call(world: &World, input: Value) -> Value {
+pub(crate) async fn call(world: &World, input: Value) -> Value {
     FUNCTION.run(&world.app, &Occasion::new("retention-test", input)).await.expect("a report")
 }
 

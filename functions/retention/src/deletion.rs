@@ -130,6 +130,7 @@ pub(crate) async fn certificate(app: &App, plan: i64, with_ids: bool) -> Result<
     shown.insert("publicKey".to_owned(), public_key.into());
     if with_ids {
         shown.insert("observationIds".to_owned(), json!(store.deleted_observations(plan).await?));
+        shown.insert("resourceIds".to_owned(), json!(store.deleted_resources(plan).await?));
     }
     Ok(Value::Object(shown))
 }

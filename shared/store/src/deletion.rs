@@ -106,6 +106,18 @@ impl Store {
         .transpose()
     }
 
+    /// The ids of the other resources that a plan deleted, in order.
+    pub async fn deleted_resources(&self, plan: i64) -> Result<Vec<String>, StoreError> {
+        let client = self.connection().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT coalesce(array_agg(i.id::text ORDER BY i.id), '{}')
+                   FROM retention_batch b CROSS JOIN unnest(b.resource_ids) i (id) WHERE b.plan_id = $1",
+            )
+            .await?;
+        Ok(client.query_one(&statement, &[&plan]).await?.try_get(0)?)
+    }
+
     /// The numbers of the observations that a plan deleted, in order.
     pub async fn deleted_observations(&self, plan: i64) -> Result<Vec<i64>, StoreError> {
         let client = self.connection().await?;
