@@ -348,12 +348,19 @@ async fn lines(routes: Vec<Route>, by_groups: bool) -> Vec<String> {
                 world.as_owner().await.batch_execute(statements).await.expect("an object");
                 is_there = true;
             }
-            let request = request(&world, route, whose, caller);
-            let reply = Reply::to(match way {
-                Some(way) => request.body(whose.of(&(way.body)().to_string())),
-                None => request,
-            })
-            .await;
+            let ask = async || {
+                let request = request(&world, route, whose, caller);
+                Reply::to(match way {
+                    Some(way) => request.body(whose.of(&(way.body)().to_string())),
+                    None => request,
+                })
+                .await
+            };
+            let mut reply = ask().await;
+            // A machine that is busy for long answers that it should be asked again: that is no right or refusal.
+            if reply.status.as_u16() == 503 {
+                reply = ask().await;
+            }
             let _ = write!(line, "{:<10}", cell(route, &reply));
             if writes(route) && reply.status.as_u16() < 400 {
                 world.restore().await;

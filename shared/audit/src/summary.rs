@@ -300,21 +300,6 @@ mod tests {
             ),
             (
                 Told {
-                    actor_type: "system",
-                    actor: None,
-                    action: "create",
-                    resource_type: "Retention",
-                    observations: 0,
-                    ..VIEW
-                },
-                "The exchange itself announced the deletion of your data whose time is over.",
-            ),
-            (
-                Told { is_self: true, action: "search", resource_type: "RetentionNotice", observations: 0, ..VIEW },
-                "You viewed your own notices of what will be deleted.",
-            ),
-            (
-                Told {
                     actor_type: "anonymous",
                     actor: None,
                     action: "execute",
@@ -328,6 +313,29 @@ mod tests {
         ] {
             assert_eq!(sentence(told), expected);
         }
+    }
+
+    #[test]
+    fn deletion_by_policy_is_told_when_it_is_announced_and_when_it_is_read() {
+        let announced = Told {
+            studies: &[],
+            actor_type: "system",
+            actor: None,
+            action: "create",
+            resource_type: "Retention",
+            observations: 0,
+            ..VIEW
+        };
+        assert_eq!(summary(&announced), "The exchange itself announced the deletion of your data whose time is over.");
+        let read = Told {
+            studies: &[],
+            is_self: true,
+            action: "search",
+            resource_type: "RetentionNotice",
+            observations: 0,
+            ..VIEW
+        };
+        assert_eq!(summary(&read), "You viewed your own notices of what will be deleted.");
     }
 
     #[test]

@@ -22,8 +22,6 @@ BEGIN
 END
 $$;
 
-CREATE INDEX erasure_waiting ON erasure (patient_id) WHERE begun_at IS NULL;
-
 -- How many erasures a hold keeps waiting: those that are carried out when it is released, and no other hold is there.
 CREATE FUNCTION erasures_waiting(hold legal_hold) RETURNS bigint LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, public, pg_temp AS $$
