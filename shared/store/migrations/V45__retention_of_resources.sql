@@ -28,7 +28,6 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
                         WHERE e.patient_id = n.patient_id AND e.scope_id = n.scope_id AND e.decision = 'granted') g
    WHERE d.observations + r.resources > 0
 $$;
-CREATE INDEX auxiliary_version_lane ON auxiliary_version (patient_id, scope_id);
 
 -- As in V39; and versions go with their resource when their time is over by a plan that was announced.
 CREATE OR REPLACE FUNCTION refuse_change_but_encryption() RETURNS trigger LANGUAGE plpgsql AS $$
