@@ -47,7 +47,8 @@ async fn they_are_announced_deleted_with_their_versions_and_certified() {
     let text = shown["certificate"].as_str().expect("a text");
     let facts: Value = serde_json::from_str(text.split_once('\n').expect("a first line").1).expect("JSON");
     assert_eq!(facts["resources"], 4, "{facts}");
-    let recorded = "SELECT count(*) FROM audit_event WHERE resource_type = 'Retention' AND jsonb_array_length(detail->'ids') = 4";
+    let recorded =
+        "SELECT count(*) FROM audit_event WHERE resource_type = 'Retention' AND jsonb_array_length(detail->'ids') = 4";
     assert_eq!(world.count(recorded).await, 1);
 }
 
