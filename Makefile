@@ -70,15 +70,15 @@ lambda-test: ## the events of events/ through the Lambda runtime
 	@scripts/ensure-venv
 	@.venv/bin/python tests/python/lambda_test.py
 
-bench: build ## the figures of docs/benchmarks.md
+bench: build ## the figures of docs/benchmarks.md; the jobs over ten million observations (ROWS=)
 	@scripts/ensure-postgres
 	@scripts/ensure-venv
 	@.venv/bin/python tests/bench/bench.py
 	@.venv/bin/python tests/bench/lambda_bench.py
-	@target/release/jhe with-database .venv/bin/python tests/bench/backup.py
-	@target/release/jhe with-database .venv/bin/python tests/bench/retention.py
-	@target/release/jhe with-database .venv/bin/python tests/bench/exports.py
-	@target/release/jhe with-database .venv/bin/python tests/bench/exports.py 1000000 parquet
+	@target/release/jhe with-database .venv/bin/python tests/bench/backup.py $(or $(ROWS),10000000)
+	@target/release/jhe with-database .venv/bin/python tests/bench/retention.py $(or $(ROWS),10000000)
+	@target/release/jhe with-database .venv/bin/python tests/bench/exports.py $(or $(ROWS),10000000)
+	@target/release/jhe with-database .venv/bin/python tests/bench/exports.py $(or $(ROWS),10000000) parquet
 	@.venv/bin/python tests/bench/seal.py
 
 clean-local: ## delete the private PostgreSQL and all that `make run` keeps

@@ -1,4 +1,7 @@
-"""The figures of backups: how fast one is made and restored, and with how much memory. Run by `jhe with-database`."""
+"""How fast a backup is made and restored, and with how much memory: backup.py [observations], a million without it.
+
+Run by `jhe with-database`. `BENCH_DIRECTORY` is where backups go, or else where temporary files do.
+"""
 
 import json
 import os
@@ -7,15 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "python"))
-
-from database import psql  # noqa: E402
-
-ROWS = int(os.environ.get("BENCH_BACKUP_ROWS", "1000000"))
-JHE = Path(os.environ.get("JHE", HERE.parent.parent / "target" / "release" / "jhe"))
+from host import JHE, fill, rows_asked_for  # It makes `database` known.
+from database import psql
 
 
 def run(directory: str, *words: str) -> tuple[dict, float]:
@@ -29,8 +26,8 @@ def run(directory: str, *words: str) -> tuple[dict, float]:
 
 
 def main() -> None:
-    psql("postgres", "-c", "CREATE DATABASE bench_backup TEMPLATE jhe_template", "-c", "CREATE DATABASE bench_restored")
-    psql("bench_backup", "-v", f"rows={ROWS}", "-v", "chunk=50000", "-f", str(HERE / "world.sql"))
+    fill("bench_backup", rows_asked_for())
+    psql("postgres", "-c", "CREATE DATABASE bench_restored")
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIRECTORY")) as directory:
         for _ in range(3):
             made, _ = run(directory, "backup")

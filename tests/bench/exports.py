@@ -15,13 +15,9 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "python"))
+from host import JHE, fill, rows_asked_for  # It makes `database` known.
+from database import issue_token, psql
 
-from database import issue_token, psql  # noqa: E402
-
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent.parent / "target"))
-JHE = next(path for path in (TARGET / "release/jhe", TARGET / "debug/jhe") if path.exists())
 DATABASE = "bench_exports"
 PATH = "/FHIR/R5/Group/39001/$export?_type=Observation&_outputFormat="
 
@@ -48,10 +44,9 @@ def megabytes_at_most(process: int) -> float:
 
 
 def main() -> None:
-    observations = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    observations = rows_asked_for()
     form = sys.argv[2] if len(sys.argv) > 2 else "ndjson"
-    psql("postgres", "-c", f"CREATE DATABASE {DATABASE} TEMPLATE jhe_template")
-    psql(DATABASE, "-v", f"rows={observations}", "-v", "chunk=50000", "-f", str(HERE / "world.sql"))
+    fill(DATABASE, observations)
     token = issue_token(DATABASE, 19000)
     with tempfile.TemporaryDirectory() as home:
         environment = {**os.environ, "DB_NAME": DATABASE, "JHE_HOME": home, "LOG_LEVEL": "error", "RATE_LIMIT_PER_MINUTE": "0"}

@@ -22,15 +22,25 @@ from database import issue_token, psql  # noqa: E402
 JHE = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "jhe"
 
 
+def fill(database: str, rows: int) -> None:
+    """A database with so many observations of a thousand patients."""
+    psql("postgres", "-c", f"CREATE DATABASE {database} TEMPLATE jhe_template")
+    started = time.monotonic()
+    psql(database, "-v", f"rows={rows}", "-v", "chunk=200000", "-f", str(HERE / "world.sql"))
+    print(f"    {rows} observations loaded in {time.monotonic() - started:.0f} s", flush=True)
+
+
+def rows_asked_for() -> int:
+    """How many observations or events, by the first argument: a million without it."""
+    return int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+
+
 class Host:
     """A database with so many observations, served by a host of its own."""
 
     def __init__(self, rows: int):
         self.database = f"bench_{rows}"
-        psql("postgres", "-c", f"CREATE DATABASE {self.database} TEMPLATE jhe_template")
-        started = time.monotonic()
-        psql(self.database, "-v", f"rows={rows}", "-v", "chunk=200000", "-f", str(HERE / "world.sql"))
-        print(f"    {rows} observations loaded in {time.monotonic() - started:.0f} s", flush=True)
+        fill(self.database, rows)
         self.token = issue_token(self.database, 19000)
         self.patient_token = issue_token(self.database, 200001)
         self.home = tempfile.TemporaryDirectory()

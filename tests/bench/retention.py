@@ -13,16 +13,11 @@ import tempfile
 import threading
 import time
 import uuid
-from pathlib import Path
 from urllib.parse import urlsplit
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "python"))
+from host import JHE, fill, rows_asked_for  # It makes `database` known.
+from database import issue_token, psql
 
-from database import issue_token, psql  # noqa: E402
-
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent.parent / "target"))
-JHE = next(path for path in (TARGET / "release/jhe", TARGET / "debug/jhe") if path.exists())
 DATABASE = "bench_retention"
 # The patients whose observations are deleted first, by the order of their numbers, and the last ones.
 PATIENTS = 1000
@@ -107,9 +102,8 @@ def measured(base: str, what: str, work) -> None:
 
 
 def main() -> None:
-    observations = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
-    psql("postgres", "-c", f"CREATE DATABASE {DATABASE} TEMPLATE jhe_template")
-    psql(DATABASE, "-v", f"rows={observations}", "-v", "chunk=50000", "-f", str(HERE / "world.sql"))
+    observations = rows_asked_for()
+    fill(DATABASE, observations)
     psql(DATABASE, "-c", POLICY)
     with tempfile.TemporaryDirectory() as home:
         environment = {**os.environ, "DB_NAME": DATABASE, "JHE_HOME": home, "LOG_LEVEL": "error", "RATE_LIMIT_PER_MINUTE": "0"}

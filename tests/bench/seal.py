@@ -1,6 +1,6 @@
 """How long sealing and checking take, and how much memory: seal.py [events], a million without it.
 
-Runs `jhe` of CARGO_TARGET_DIR, release before debug, on a database of its own that is filled with events as reads of observations make
+Runs the release build on a database of its own that is filled with events as reads of observations make
 them. The seals go to a directory, so what KMS and S3 take is not in the figures: two requests to S3 and one to KMS for each 65,536 events.
 """
 
@@ -11,12 +11,9 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "python"))
-from database import psql  # noqa: E402
+from host import JHE, rows_asked_for  # It makes `database` known.
+from database import psql
 
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-JHE = next(path for path in (TARGET / "release/jhe", TARGET / "debug/jhe") if path.exists())
 DATABASE = "bench_seal"
 # A year of them, each with twenty ids of observations.
 EVENTS = """
@@ -44,7 +41,7 @@ def measured(environment: dict[str, str], *command: str) -> None:
 def main() -> int:
     if "JHE_SCRATCH" not in os.environ:
         return subprocess.run([JHE, "with-database", sys.executable, *sys.argv]).returncode
-    events = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    events = rows_asked_for()
     psql("postgres", "-c", f"CREATE DATABASE {DATABASE} TEMPLATE jhe_template")
     psql(DATABASE, "-c", EVENTS.format(events=events), "-c", "ANALYZE audit_event", "-c", HORIZON)
     print(f"{JHE.parent.name} build, {events} events, {psql(DATABASE, '-c', 'SHOW server_version')}")

@@ -17,7 +17,7 @@ from database import issue_token, psql
 from suite import Suite
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-JHE = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "jhe"
+JHE = Path(os.environ.get("JHE") or Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "jhe")
 ROWS = int(os.environ.get("LARGE_ROWS", "1000000"))
 DATABASE = "large"
 STUDY, PRACTITIONER, PATIENT, ACCOUNT = 39001, 19000, 100001, 200001
