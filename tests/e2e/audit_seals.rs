@@ -9,7 +9,7 @@ use end_to_end::{
 use runtime::Failure;
 use seals::prove;
 use serde_json::{Value, json};
-use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt as _, pin::pin, sync::Arc, time::Duration};
 use tokio_postgres::error::SqlState;
 
 /// The head of a seal, as the file has it.
@@ -152,6 +152,27 @@ async fn nothing_is_sealed_on_top_of_seals_that_do_not_agree() {
     let sealed = Sealed::with(1).await;
     fs::remove_file(sealed.key_file()).expect("removed");
     assert!(matches!(sealed.seal().await, Err(Failure::Conflict(_))), "another key does not go on");
+}
+
+#[tokio::test]
+async fn a_seal_that_is_being_made_is_waited_for_and_no_finding() {
+    let sealed = Arc::new(Sealed::new().await);
+    sealed.happen().await;
+    let owner = sealed.world.as_owner().await;
+    owner.batch_execute("BEGIN; LOCK TABLE audit_seal IN EXCLUSIVE MODE").await.expect("nothing is entered");
+    let sealing = tokio::spawn({
+        let sealed = Arc::clone(&sealed);
+        async move { sealed.seal().await }
+    });
+    assert!(sealed.world.waits(&sealing).await, "the seal is not entered at once");
+    assert!(sealed.seal_file(1).exists(), "and it is kept");
+    let mut check = pin!(sealed.check(json!({})));
+    let found = tokio::time::timeout(Duration::from_secs(1), &mut check).await;
+    assert!(found.is_err(), "the check waits for it: {found:?}");
+    owner.batch_execute("COMMIT").await.expect("it may be entered");
+    let report = check.await.expect("all is as it was sealed");
+    assert_eq!((&report["seals"], &report["findings"]), (&json!(1), &json!([])));
+    sealing.await.expect("a task").expect("sealed");
 }
 
 #[tokio::test]

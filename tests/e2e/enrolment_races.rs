@@ -17,12 +17,7 @@ async fn meanwhile(world: &World, deletion: &str, path: &str, body: &Value) -> (
     let owner = world.as_owner().await;
     owner.batch_execute(&format!("BEGIN; {deletion}")).await.expect("deleted, and not committed");
     let request = tokio::spawn(answer(world.request("manager_mary", Method::POST, path).json(body)));
-    let waiting = "SELECT count(*) FROM pg_stat_activity
-                    WHERE datname = current_database() AND wait_event_type = 'Lock' AND state = 'active'";
-    while world.count(waiting).await == 0 {
-        assert!(!request.is_finished(), "the request did not wait for the deletion");
-        tokio::task::yield_now().await;
-    }
+    assert!(world.waits(&request).await, "the request did not wait for the deletion");
     owner.batch_execute("COMMIT").await.expect("committed");
     request.await.expect("an answer")
 }

@@ -462,12 +462,7 @@ async fn a_hold_comes_before_the_beginning_of_an_erasure_or_after_it() {
     owner.batch_execute(&format!("BEGIN; {place}")).await.expect("placed, and not committed");
     let app = Arc::clone(&world.app);
     let call = tokio::spawn(async move { erase(&app).await });
-    let waiting = "SELECT count(*) FROM pg_stat_activity
-                    WHERE datname = current_database() AND wait_event_type = 'Lock' AND state = 'active'";
-    while world.count(waiting).await == 0 {
-        assert!(!call.is_finished(), "the call did not wait for the hold");
-        tokio::task::yield_now().await;
-    }
+    assert!(world.waits(&call).await, "the call did not wait for the hold");
     owner.batch_execute("COMMIT").await.expect("committed");
     assert_eq!(call.await.expect("a report")["held"], 1);
     // Once it is begun, the key may be gone: a hold that is placed then keeps nothing, and the rest follows.

@@ -22,11 +22,7 @@ async fn meanwhile(world: &World, change: &str, request: RequestBuilder) -> Repl
     let owner = world.as_owner().await;
     owner.batch_execute(&format!("BEGIN; {change}")).await.expect("changed, and not committed");
     let request = tokio::spawn(Reply::to(request));
-    let waiting = "SELECT count(*) FROM pg_stat_activity
-                    WHERE datname = current_database() AND wait_event_type = 'Lock' AND state = 'active'";
-    while world.count(waiting).await == 0 && !request.is_finished() {
-        tokio::task::yield_now().await;
-    }
+    let _did_wait = world.waits(&request).await;
     owner.batch_execute("COMMIT").await.expect("committed");
     request.await.expect("an answer")
 }

@@ -12,6 +12,19 @@ use std::collections::{BTreeMap, BTreeSet};
 const EXPORT: &str = "/FHIR/R5/Group/30001/$export/eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee";
 const EXPORT_FILE: &str = "/FHIR/R5/Group/30001/$export/eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee/Patient-0.ndjson";
 
+/// FHIR Sources of Peter and Percy, of each a resource, and Percy's consent to such: Peter's is there.
+pub const AUXILIARY: [&str; 4] = [
+    "INSERT INTO study_scope_request (study_id, scope_id) VALUES (30004, 50011)",
+    "INSERT INTO consent_event (patient_id, study_id, scope_id, decision, decided_by, request_id)
+     VALUES (40003, 30004, 50011, 'granted', 10009, 'matrix')",
+    "INSERT INTO fhir_source (patient_id, data_source_id, label, fhir_base_url)
+     VALUES (40001, 70005, 'Forms', 'https://e.example'), (40001, 70005, 'None', 'https://e.example'),
+            (40003, 70005, 'Forms', 'https://e.example'), (40003, 70005, 'None', 'https://e.example')",
+    r#"INSERT INTO auxiliary (id, patient_id, scope_id, source_id, upstream_id, content)
+     VALUES ('aaaaaaaa-0000-4000-8000-000000000001', 40001, 50011, 90001, 'sent', '{"status":"completed","questionnaire":"q"}'),
+            ('aaaaaaaa-0000-4000-8000-000000000003', 40003, 50011, 90003, 'sent', '{"status":"completed","questionnaire":"q"}')"#,
+];
+
 /// An export of the member's, with a file of nobody.
 const EXPORTED: &str = "
     INSERT INTO export_job (id, user_id, practitioner_id, client_id, study_id, request_id, request_url, types, format, expires_at, state, ended_at)

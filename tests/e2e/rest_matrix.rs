@@ -15,19 +15,6 @@ use serde_json::{Value, json};
 use standalone::routes::{self, Route};
 use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf};
 
-/// FHIR Sources of Peter and Percy, of each a resource, and Percy's consent to such: Peter's is there.
-const AUXILIARY: [&str; 4] = [
-    "INSERT INTO study_scope_request (study_id, scope_id) VALUES (30004, 50011)",
-    "INSERT INTO consent_event (patient_id, study_id, scope_id, decision, decided_by, request_id)
-     VALUES (40003, 30004, 50011, 'granted', 10009, 'matrix')",
-    "INSERT INTO fhir_source (patient_id, data_source_id, label, fhir_base_url)
-     VALUES (40001, 70005, 'Forms', 'https://e.example'), (40001, 70005, 'None', 'https://e.example'),
-            (40003, 70005, 'Forms', 'https://e.example'), (40003, 70005, 'None', 'https://e.example')",
-    r#"INSERT INTO auxiliary (id, patient_id, scope_id, source_id, upstream_id, content)
-     VALUES ('aaaaaaaa-0000-4000-8000-000000000001', 40001, 50011, 90001, 'sent', '{"status":"completed","questionnaire":"q"}'),
-            ('aaaaaaaa-0000-4000-8000-000000000003', 40003, 50011, 90003, 'sent', '{"status":"completed","questionnaire":"q"}')"#,
-];
-
 /// What a reader of the file has to know.
 const HEADER: &str = "\
 # A cell is the status; after a colon how many rows a list has, after a slash the status of a batch's entry.
@@ -309,7 +296,7 @@ pub async fn furnished() -> World {
     let world = World::new().await;
     // Before the functions have connections: those that there are do not heed it.
     pinning::watch(&world).await;
-    for statement in AUXILIARY {
+    for statement in matrix_objects::AUXILIARY {
         world.sql(statement).await;
     }
     for (inviter, patient, id) in [("member_megan", 40001, 101), ("manager_mark", 40003, 102)] {
@@ -331,6 +318,20 @@ fn asked(routes: &[Route]) -> Vec<(&Route, Option<&'static Way>, Whose)> {
     asked
 }
 
+/// A machine that is busy for long answers that it should be asked again: that is no right or refusal.
+async fn answer(world: &World, route: &Route, way: Option<&Way>, whose: Whose, caller: &Caller) -> Reply {
+    let ask = async || {
+        let request = request(world, route, whose, caller);
+        Reply::to(match way {
+            Some(way) => request.body(whose.of(&(way.body)().to_string())),
+            None => request,
+        })
+        .await
+    };
+    let reply = ask().await;
+    if reply.status == 503 { ask().await } else { reply }
+}
+
 /// The lines of some routes, on a world of their own. What a caller changed is taken back before the next calls.
 async fn lines(routes: Vec<Route>, by_groups: bool) -> Vec<String> {
     let world = furnished().await;
@@ -348,19 +349,7 @@ async fn lines(routes: Vec<Route>, by_groups: bool) -> Vec<String> {
                 world.as_owner().await.batch_execute(statements).await.expect("an object");
                 is_there = true;
             }
-            let ask = async || {
-                let request = request(&world, route, whose, caller);
-                Reply::to(match way {
-                    Some(way) => request.body(whose.of(&(way.body)().to_string())),
-                    None => request,
-                })
-                .await
-            };
-            let mut reply = ask().await;
-            // A machine that is busy for long answers that it should be asked again: that is no right or refusal.
-            if reply.status.as_u16() == 503 {
-                reply = ask().await;
-            }
+            let reply = answer(&world, route, way, whose, caller).await;
             let _ = write!(line, "{:<10}", cell(route, &reply));
             if writes(route) && reply.status.as_u16() < 400 {
                 world.restore().await;
@@ -472,16 +461,13 @@ async fn every_method_that_is_not_declared_is_refused_and_the_others_are_named()
         let known: BTreeSet<&str> =
             routes.iter().filter(|route| route.path == declared_path).map(|route| route.method.as_str()).collect();
         let route = routes.iter().find(|route| route.path == declared_path).expect("a route");
+        let path = path(route);
+        let path = path.split('?').next().expect("a path");
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"] {
             if known.contains(method) {
                 continue;
             }
-            let request = world.request(
-                "admin",
-                method.parse().expect("a method"),
-                path(route).split('?').next().expect("a path"),
-            );
-            let reply = Reply::to(request).await;
+            let reply = Reply::to(world.request("admin", method.parse().expect("a method"), path)).await;
             assert_eq!(reply.status.as_u16(), 405, "{method} {declared_path}");
             let allowed: BTreeSet<&str> = reply.header("allow").split(", ").collect();
             assert_eq!(allowed, known, "{method} {declared_path}");

@@ -313,6 +313,19 @@ impl World {
         self.sql(statement).await.first().expect("a row").get(0)
     }
 
+    /// Whether a task comes to wait for somebody's lock on this database. False: it ended without.
+    pub async fn waits<T>(&self, task: &JoinHandle<T>) -> bool {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                        WHERE datname = current_database() AND wait_event_type = 'Lock' AND state = 'active'";
+        while self.count(waiting).await == 0 {
+            if task.is_finished() {
+                return false;
+            }
+            tokio::task::yield_now().await;
+        }
+        true
+    }
+
     /// A decision of a patient about one scope of one study.
     pub async fn decide(&self, user: &str, patient: i32, study: i32, code: &str, consented: bool) {
         let body = json!({ "studyScopeConsents": [{ "studyId": study, "scopeConsents": [

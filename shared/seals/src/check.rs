@@ -17,7 +17,10 @@ use ecdsa::PublicKey;
 use futures_util::stream::{self, StreamExt as _};
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use runtime::{App, Failure, Occasion};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use store::{AuditGap, Change, Store, StoredSeal};
 
 /// How many seals, and how many events, are read at once.
@@ -26,6 +29,10 @@ const EVENTS_AT_ONCE: i64 = 4_096;
 
 /// How many requests for seals are on their way.
 const AT_A_TIME: usize = 16;
+
+/// How often, and how long from one time to the next, it is looked whether a seal that was just kept has been entered.
+const LOOKS: usize = 20;
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// When the oldest event without a seal is older, sealing has stopped.
 const LATE: SignedDuration = SignedDuration::from_hours(6);
@@ -74,10 +81,21 @@ pub async fn check_copy(app: &App, copy: &Store) -> Result<Report, Failure> {
 }
 
 async fn checked(app: &App, store: &Store, extent: &Extent, until: Option<i64>) -> Result<Report, Failure> {
-    let key = signer(app).await?.map(|signer| signer.public);
     let vault = vault(app)?;
     let (before, report) = (Before::Nothing, Report::default());
-    let mut walk = Walk { vault: &vault, store, key, extent, until, before, next: 1, is_there: false, report };
+    let mut walk = Walk {
+        app,
+        vault: &vault,
+        store,
+        key: None,
+        extent,
+        until,
+        before,
+        next: 1,
+        newest: 0,
+        is_there: false,
+        report,
+    };
     walk.parts().await?;
     walk.all().await?;
     walk.rest(app.now()).await?;
@@ -95,6 +113,7 @@ enum Before {
 }
 
 struct Walk<'a> {
+    app: &'a App,
     vault: &'a Archive,
     store: &'a Store,
     key: Option<PublicKey>,
@@ -104,6 +123,8 @@ struct Walk<'a> {
     before: Before,
     /// The number of the next seal.
     next: i64,
+    /// The number of the last seal that was kept when the walk began.
+    newest: i64,
     /// Whether the head that was asked for is there.
     is_there: bool,
     report: Report,
@@ -128,6 +149,9 @@ impl Walk<'_> {
             .filter_map(|name| number(name))
             .filter(|number| self.until.is_none_or(|until| *number <= until))
             .collect();
+        self.newest = outside.last().copied().unwrap_or_default();
+        // The first sealing makes the key, before it keeps a seal.
+        self.key = signer(self.app).await?.map(|signer| signer.public);
         let mut after = 0;
         loop {
             let rows = self.store.audit_seals(after, SEALS_AT_ONCE).await?;
@@ -181,10 +205,19 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// A seal is entered into the database after it was kept: one that is being made was not there yet when the rows were read.
+    /// A seal is entered into the database after it was kept: one that is being made, which is the newest, is not there yet, and
+    /// will be in a moment.
     async fn entered_since(&self, number: i64) -> Result<Option<StoredSeal>, Failure> {
-        let rows = self.store.audit_seals(number.saturating_sub(1), 1).await?;
-        Ok(rows.into_iter().find(|row| row.sequence == number))
+        let looks = if number >= self.newest { LOOKS } else { 1 };
+        for look in 1..=looks {
+            let rows = self.store.audit_seals(number.saturating_sub(1), 1).await?;
+            let row = rows.into_iter().find(|row| row.sequence == number);
+            if row.is_some() || look == looks {
+                return Ok(row);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(None)
     }
 
     /// What the database has of a seal against what is outside of it.
