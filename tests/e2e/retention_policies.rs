@@ -370,18 +370,26 @@ async fn the_report_changes_nothing_and_counts_by_study_kind_and_patient() {
     assert!(contents(&world.owner_config()).await == before, "nothing is changed");
 }
 
-/// Observations of the patient, all long over their time: more than some batches.
+/// Observations and other resources of the patient, all long over their time: more than some batches.
 const MANY: &str = "
 INSERT INTO observation (id, patient_id, scope_id, data_source_id, status, last_updated, effective_start, effective_end, content)
 SELECT 910000 + n, 49001, 50001, 70001, 'final', '2020-01-01', '2020-01-01', '2020-01-01', '{}' FROM generate_series(1, 1500) n;
-INSERT INTO observation_identifier (patient_id, value, system, observation_id) SELECT 49001, id::text, '', id FROM observation WHERE id > 910000";
+INSERT INTO observation_identifier (patient_id, value, system, observation_id) SELECT 49001, id::text, '', id FROM observation WHERE id > 910000;
+INSERT INTO auxiliary (patient_id, scope_id, source_id, last_updated, content)
+SELECT 49001, 50011, s.id, '2020-01-01', '{}' FROM fhir_source s, generate_series(1, 300) n WHERE s.patient_id = 49001;
+UPDATE auxiliary SET version = 2 WHERE patient_id = 49001;
+DELETE FROM auxiliary WHERE patient_id = 49001 AND number % 3 = 0;
+SET session_replication_role = replica;
+UPDATE auxiliary_version SET ended_at = '2020-01-02' WHERE patient_id = 49001;
+SET session_replication_role = origin";
 
 #[tokio::test]
 async fn killed_at_twenty_points_it_ends_as_if_it_had_not_been() {
     const ANNOUNCE: [&str; 3] = ["retention", "run", "--now"];
     const DELETE: [&str; 2] = ["retention", "run"];
     let world = world().await;
-    world.sql(&policy("29001", "NULL", "NULL", "NULL", "1100")).await;
+    world.sql(&policy("NULL", "NULL", "NULL", "NULL", "1100")).await;
+    world.sql("INSERT INTO fhir_source (patient_id, data_source_id, label, fhir_base_url) VALUES (49001, 70005, 'F', 'https://e.example')").await;
     let (interrupted, owner) = (Interrupted::new().await, world.as_owner().await);
     let clean = contents(&world.owner_config()).await;
     owner.batch_execute(MANY).await.expect("observations");
@@ -397,7 +405,7 @@ async fn killed_at_twenty_points_it_ends_as_if_it_had_not_been() {
         interrupted.whole(&world, &ANNOUNCE).await;
         assert_eq!(
             world.count("SELECT count(*) FROM retention_lane WHERE closed_at IS NULL").await,
-            1,
+            2,
             "announced once"
         );
         assert_eq!(
@@ -419,7 +427,7 @@ async fn killed_at_twenty_points_it_ends_as_if_it_had_not_been() {
     assert_eq!(certified.len(), rounds);
     let digests: BTreeSet<&str> = certified.iter().filter_map(|facts| facts["idsSha256"].as_str()).collect();
     assert_eq!(digests.len(), 1, "{digests:?}");
-    assert!(certified.iter().all(|facts| facts["observations"] == 1500));
+    assert!(certified.iter().all(|facts| facts["observations"] == 1500 && facts["resources"] == 300));
     let recorded = "SELECT sum(cardinality(observation_ids))::int8 FROM audit_event WHERE resource_type = 'Retention'";
     assert_eq!(world.count(recorded).await, i64::try_from(rounds).expect("few") * 1500);
 }

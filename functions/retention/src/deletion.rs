@@ -1,4 +1,4 @@
-//! Observations whose time is over by the policies: found once a day, announced, deleted after the notice, certified.
+//! Observations and other resources whose time is over by the policies: found once a day, announced, deleted after the notice, certified.
 
 use crate::{End, Pace};
 use audit::Context;
@@ -10,13 +10,13 @@ use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
-use store::{Certificate, Store, StoreError};
+use store::{Certificate, Store};
 
 /// Patients that are looked at together.
 const PATIENTS: u16 = 20;
 
-/// Observations that one transaction deletes, at most and at least.
-const OBSERVATIONS: (u16, u16) = (200, 20);
+/// Rows that one transaction deletes, at most and at least: of observations, of other resources and of what those were.
+const ROWS: (u16, u16) = (200, 20);
 
 /// What somebody may have to wait for a batch. After one that took longer the next ones are smaller.
 const PATIENCE: Duration = Duration::from_millis(40);
@@ -28,7 +28,10 @@ pub const BEGINNING: &str = "jhe-retention-certificate 1\n";
 #[derive(Default)]
 pub(crate) struct Done {
     pub announced: u64,
+    /// Observations.
     pub deleted: u64,
+    /// Other resources.
+    pub resources: u64,
     pub certified: Vec<i64>,
     pub more: bool,
     /// The longest that a batch took: nobody waited for longer.
@@ -59,6 +62,11 @@ async fn work(
         return Ok(());
     }
     let store = app.retention_store().await?;
+    if !store.may_delete_by_policy().await? {
+        return Err(Failure::Conflict(
+            "There are policies, and this login may not delete by them: set DB_RETENTION_USER and its password.",
+        ));
+    }
     let now = occasion.asks("now");
     let (mut pace, mut first) = (Pace::new(until), true);
     let found = loop {
@@ -66,20 +74,23 @@ async fn work(
         first = false;
         done.announced = done.announced.saturating_add(batch.as_ref().map_or(0, |batch| batch.lanes));
         if let Some(end) = pace.after(batch.map(|batch| batch.more)) {
-            break end.map_err(refused)?;
+            break end?;
         }
     };
-    let (mut pace, mut most) = (Pace::new(until), OBSERVATIONS.0);
+    let (mut pace, mut most) = (Pace::new(until), ROWS.0);
     let deleted = loop {
         let began = Instant::now();
         let batch = store.delete_due(context, most).await;
         let took = began.elapsed();
         done.longest = done.longest.max(took);
         let next = if took > PATIENCE { most / 2 } else { most.saturating_mul(2) };
-        most = next.clamp(OBSERVATIONS.1, OBSERVATIONS.0);
-        done.deleted = done.deleted.saturating_add(batch.as_ref().map_or(0, |batch| batch.deleted));
+        most = next.clamp(ROWS.1, ROWS.0);
+        if let Ok(batch) = &batch {
+            done.deleted = done.deleted.saturating_add(batch.deleted);
+            done.resources = done.resources.saturating_add(batch.resources);
+        }
         if let Some(end) = pace.after(batch.map(|batch| batch.more)) {
-            break end.map_err(refused)?;
+            break end?;
         }
     };
     done.more = found == End::MoreToDo || deleted == End::MoreToDo;
@@ -89,16 +100,6 @@ async fn work(
         done.certified.push(plan);
     }
     Ok(())
-}
-
-/// The login of the functions may not delete: that is said in words.
-fn refused(error: StoreError) -> Failure {
-    match error {
-        StoreError::Refused(code) if code == "42501" => Failure::Conflict(
-            "There are policies, and this login may not delete by them: set DB_RETENTION_USER and its password.",
-        ),
-        error => error.into(),
-    }
 }
 
 async fn signed(app: &App, facts: &Value) -> Result<Certificate, Failure> {

@@ -69,8 +69,10 @@ async fn handle(app: &App, occasion: &Occasion) -> Result<Value, Failure> {
         failure.log();
         failed = failed.or(Some(failure));
     }
-    if done.deleted > 0 {
-        deleted.insert("observation".to_owned(), done.deleted.into());
+    for (name, count) in [("observation", done.deleted), ("resource", done.resources)] {
+        if count > 0 {
+            deleted.insert(name.to_owned(), count.into());
+        }
     }
     store.end_retention(&context, run, failed.is_none()).await?;
     if let Some(failure) = failed {

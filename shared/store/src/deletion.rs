@@ -1,4 +1,4 @@
-//! Observations whose time is over by policy: found, announced, deleted and certified. What is due is decided in the database.
+//! Observations and other resources whose time is over by policy: found, announced, deleted and certified. What is due is decided in the database.
 
 use crate::{DatabaseConfig, LoginError, Store, StoreError, migrate::connect_owner};
 use audit::Context;
@@ -17,6 +17,9 @@ pub struct Progress {
     /// Observations that were deleted.
     #[serde(default)]
     pub deleted: u64,
+    /// Other resources that were deleted.
+    #[serde(default)]
+    pub resources: u64,
 }
 
 /// What is due of a patient and a kind of data.
@@ -48,6 +51,14 @@ impl Store {
     pub async fn has_retention_policies(&self) -> Result<bool, StoreError> {
         let client = self.connection().await?;
         let statement = client.prepare_cached("SELECT EXISTS (SELECT FROM retention_policy)").await?;
+        Ok(client.query_one(&statement, &[]).await?.try_get(0)?)
+    }
+
+    /// Whether this login deletes by the policies.
+    pub async fn may_delete_by_policy(&self) -> Result<bool, StoreError> {
+        let client = self.connection().await?;
+        let statement =
+            client.prepare_cached("SELECT has_function_privilege('retention_delete(jsonb, int)', 'EXECUTE')").await?;
         Ok(client.query_one(&statement, &[]).await?.try_get(0)?)
     }
 

@@ -69,9 +69,10 @@ pub async fn migrate(owner: &DatabaseConfig) -> Result<usize, LoginError> {
 
 /// Indexes of tables that are written all the time, each with what it is on. They are made while others write, which no
 /// transaction can, so no migration has them.
-const INDEXES: [(&str, &str); 5] = [
+const INDEXES: [(&str, &str); 6] = [
     ("observation_identifier_observation", "observation_identifier (observation_id)"),
-    ("auxiliary_version_lane", "auxiliary_version (patient_id, scope_id)"),
+    ("auxiliary_due", "auxiliary (patient_id, scope_id, last_updated)"),
+    ("auxiliary_version_due", "auxiliary_version (patient_id, scope_id, ended_at) WHERE is_last IS NOT FALSE"),
     ("access_token_grant", "access_token (grant_id)"),
     ("refresh_token_grant", "refresh_token (grant_id)"),
     ("oauth_code_grant", "oauth_code (grant_id)"),
