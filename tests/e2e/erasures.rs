@@ -1,9 +1,10 @@
 //! Erasure: nothing is left that names the patient, not in backups either, whatever is cut off in between.
 
+use crate::erasures_words::{WORDS, mark};
 use end_to_end::{
-    World, amending, answer,
+    World, amending,
     backups::{BackedUp, Empty},
-    ids, point,
+    ids,
     proxy::{Direction, Proxy},
     sealed::Sealed,
     vault::OwnVault,
@@ -108,54 +109,6 @@ async fn from_the_request_on_nobody_finds_the_patient_and_afterwards_nothing_is_
     assert_eq!(world.get("admin", "/api/v1/audit-events?patient=40001").await.0, StatusCode::OK);
     let done = erase(&world.app).await;
     assert_eq!((&done["erased"], &done["again"]), (&json!([]), &json!(0)), "{done}");
-}
-
-/// Words that only Peter has.
-const WORDS: [&str; 8] = [
-    "Unmistakable",
-    "Formerly",
-    "unmistakable@example.com",
-    "555-0199",
-    "unmistakable-mrn",
-    "unmistakable-point",
-    "unmistakable-form",
-    "unmistakable-reason",
-];
-
-/// Puts the words wherever somebody can put them.
-async fn mark(world: &World) {
-    let change = async |user: &str, body: Value| {
-        let (status, answer) = world.send(user, Method::PATCH, "/api/v1/patients/40001", &body).await;
-        assert_eq!(status, StatusCode::OK, "{answer}");
-    };
-    change("member_megan", json!({ "nameFamily": "Formerly" })).await;
-    let identifiers = json!([{ "system": "https://mrn.example", "value": "unmistakable-mrn" }]);
-    change(
-        "member_megan",
-        json!({ "nameFamily": "Unmistakable", "telecomPhone": "555-0199", "identifiers": identifiers }),
-    )
-    .await;
-    for (user, method, path, body) in [
-        ("member_megan", Method::PATCH, "/api/v1/patients/40001", Some(json!({ "nameGiven": "Peter-Paul" }))),
-        ("ll_patient_peter", Method::GET, "/api/v1/patients/me", None),
-    ] {
-        let request = world.request(user, method, path).header("x-jhe-reason", "unmistakable-reason");
-        let (status, answer) = answer(body.into_iter().fold(request, |request, body| request.json(&body))).await;
-        assert_eq!(status, StatusCode::OK, "{answer}");
-    }
-    world.sql("UPDATE app_user SET email = 'unmistakable@example.com' WHERE id = (SELECT user_id FROM patient WHERE id = 40001)").await;
-    let body = point::heart_rate(61, "2026-02-02T08:00:00Z");
-    let observation = point::observation(PETER, 70001, &body, "unmistakable-point");
-    let (status, answer) = world.post("ll_patient_peter", "/FHIR/R5/Observation", &observation).await;
-    assert_eq!(status, StatusCode::CREATED, "{answer}");
-    let decision = json!({ "authorizationReference": "unmistakable-form", "studyScopeConsents": [{ "studyId": 30001, "scopeConsents": [
-        { "codingSystem": "https://w3id.org/openmhealth", "codingCode": "omh:heart-rate:2.0", "consented": true }] }] });
-    let (status, answer) =
-        world.send("member_megan", Method::PATCH, "/api/v1/patients/40001/consents", &decision).await;
-    assert_eq!(status, StatusCode::OK, "{answer}");
-    for word in WORDS {
-        assert!(world.rows_with(word).await > 0, "{word} is nowhere");
-    }
 }
 
 #[tokio::test]

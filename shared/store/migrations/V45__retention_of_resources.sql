@@ -5,9 +5,12 @@ ALTER TABLE retention_batch ADD COLUMN resource_ids uuid[] NOT NULL DEFAULT '{}'
 -- What somebody deleted is kept as versions, and its time counts from then on.
 ALTER TABLE auxiliary_version ADD COLUMN is_last boolean; -- it was deleted then, not changed. NULL: of before this was kept
 
--- As in V38; and the last version of what is deleted says so.
+-- As in V38; and the last version of what is deleted says so. What is erased, or whose time is over, is not kept.
 CREATE OR REPLACE FUNCTION auxiliary_keep() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
+  IF TG_OP = 'DELETE' AND (current_setting('jhe.time_is_over', true) = 'yes' OR is_being_erased(OLD.patient_id)) THEN
+    RETURN NULL;
+  END IF;
   INSERT INTO auxiliary_version (id, version, patient_id, scope_id, source_id, upstream_id, last_updated, content, payload, is_last)
   VALUES (OLD.id, OLD.version, OLD.patient_id, OLD.scope_id, OLD.source_id, OLD.upstream_id, OLD.last_updated, OLD.content, OLD.payload,
           TG_OP = 'DELETE');
@@ -58,10 +61,10 @@ BEGIN
   IF TG_OP = 'UPDATE' AND OLD.payload IS NULL AND NEW.content IS NULL
      AND to_jsonb(OLD) - 'content' - 'payload' = to_jsonb(NEW) - 'content' - 'payload' THEN
     RETURN NEW;
-  ELSIF TG_OP = 'DELETE' AND (is_being_erased(OLD.patient_id)
-     OR EXISTS (SELECT FROM retention_lane l JOIN retention_plan p ON p.id = l.plan_id
-                 WHERE l.patient_id = OLD.patient_id AND l.scope_id = OLD.scope_id AND l.closed_at IS NULL
-                   AND p.delete_after <= clock_timestamp() AND OLD.last_updated < l.cut)) THEN
+  ELSIF TG_OP = 'DELETE' AND (EXISTS (SELECT FROM retention_lane l JOIN retention_plan p ON p.id = l.plan_id
+                                        WHERE l.patient_id = OLD.patient_id AND l.scope_id = OLD.scope_id AND l.closed_at IS NULL
+                                          AND p.delete_after <= clock_timestamp() AND OLD.last_updated < l.cut)
+                             OR is_being_erased(OLD.patient_id)) THEN
     RETURN OLD;
   END IF;
   RAISE EXCEPTION 'rows of % are never changed or deleted', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
@@ -73,7 +76,9 @@ $$;
 -- versions went with them, and whether there may be more.
 CREATE FUNCTION retention_delete_resources(of_patient int, of_scope int, until timestamptz, most int,
                                            OUT resources uuid[], OUT versions int, OUT more boolean)
-  LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+  -- By the indexes, resource by resource, however many there are: reading all of a table takes longer than a batch may.
+  LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+  SET enable_sort = off SET jhe.time_is_over = 'yes' AS $$
 DECLARE
   enough CONSTANT bigint := 2000000;
   one record;
@@ -84,7 +89,7 @@ BEGIN
   resources := '{}';
   versions := 0;
   more := false;
-  FOR one IN SELECT d.id, d.is_there FROM retention_due_resources(of_patient, of_scope, until) d LOOP
+  FOR one IN SELECT d.id, d.is_there FROM retention_due_resources(of_patient, of_scope, until) d LIMIT most + 1 LOOP
     more := left_over = 0 OR bytes >= enough;
     EXIT WHEN more;
     -- Whoever changes it meanwhile comes first, and it stays.
@@ -106,8 +111,7 @@ BEGIN
     IF one.is_there THEN
       left_over := left_over - 1;
       DELETE FROM auxiliary x WHERE x.id = one.id
-      RETURNING bytes + 2 * (octet_length(coalesce(x.payload, ''::bytea)) + octet_length(coalesce(x.content, ''))) INTO bytes;
-      DELETE FROM auxiliary_version v WHERE v.id = one.id; -- which deleting made
+      RETURNING bytes + octet_length(coalesce(x.payload, ''::bytea)) + octet_length(coalesce(x.content, '')) INTO bytes;
     END IF;
     resources := resources || one.id;
   END LOOP;
