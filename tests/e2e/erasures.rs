@@ -2,7 +2,7 @@
 
 use crate::erasures_words::{WORDS, mark};
 use end_to_end::{
-    World, amending,
+    World, amending, answer,
     backups::{BackedUp, Empty},
     ids,
     proxy::{Direction, Proxy},
@@ -117,6 +117,12 @@ async fn nothing_that_names_the_patient_is_left_and_what_is_left_proves_what_was
     let sealed = Sealed::set(&[("PAYLOAD_KEYS", &vault.place()), ("PAYLOAD_KEY_CACHE_SECONDS", "0")]).await;
     let world = &sealed.world;
     mark(world).await;
+    // Its answer is kept, encrypted, for who sends it again.
+    let phone = json!({ "telecomPhone": "555-0199" });
+    let request = world.request("member_megan", Method::PATCH, "/api/v1/patients/40001").header("idempotency-key", "k");
+    assert_eq!(answer(request.json(&phone)).await.0, StatusCode::OK);
+    let answers = "SELECT count(*) FROM idempotency_key WHERE answer IS NOT NULL";
+    assert_eq!(world.count(answers).await, 1);
     let of_another = json!({ "telecomPhone": "555-0111" });
     let (status, answer) = world.send("member_megan", Method::PATCH, "/api/v1/patients/40002", &of_another).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
@@ -129,6 +135,7 @@ async fn nothing_that_names_the_patient_is_left_and_what_is_left_proves_what_was
     for word in WORDS {
         assert_eq!(world.rows_with(word).await, 0, "{word}");
     }
+    assert_eq!(world.count(answers).await, 0);
     assert_eq!(world.sql(decisions).await[0].get::<_, String>(0), decided);
     assert!(world.count("SELECT count(*) FROM audit_event WHERE patient_ids @> '{40001}'").await > events);
     // Nobody else lost anything.
