@@ -57,6 +57,7 @@ mod enrolment_races;
 mod erasures;
 mod erasures_hostile;
 mod erasures_meanwhile;
+mod erasures_told;
 mod erasures_words;
 mod everything;
 mod exports;

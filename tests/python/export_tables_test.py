@@ -16,7 +16,8 @@ from instance import Instance
 
 STUDY = "/FHIR/R5/Group/30001/$export"
 CODE = "https://jupyterhealth.org/fhir/export/code"
-TIMES = ("last_updated", "effective_start", "effective_end")
+TIMES = ("last_updated", "effective_start", "effective_end", "source_creation_date_time")
+TEXTS = ("header_uuid", "modality", "other")
 
 
 class Count:
@@ -75,6 +76,8 @@ def main() -> int:
         types = {field.name: field.type for field in table.schema}
         for name in TIMES:
             count.check(f"{code} {name} is an instant of UTC", types[name] == pa.timestamp("us", tz="UTC"), types[name])
+        for name in TEXTS:
+            count.check(f"{code} {name} is a text", types[name] == pa.string(), types[name])
         count.check(f"{code} numbers are integers", types["patient_id"] == types["observation_id"] == pa.int64(), types)
         for name, kind in types.items():
             wanted = pa.float64() if name.endswith(".value") else pa.string() if name.endswith(".unit") else kind
@@ -88,7 +91,9 @@ def main() -> int:
     count.check("each observation is a row", read.keys() == expected.keys(), read.keys() ^ expected.keys())
     for number, row in read.items():
         line = expected[number]
-        body = json.loads(base64.b64decode(line["valueAttachment"]["data"]))["body"]
+        point = json.loads(base64.b64decode(line["valueAttachment"]["data"]))
+        body, header = point["body"], dict(point["header"])
+        created = header.pop("source_creation_date_time")
         period = line.get("effectivePeriod", {})
         wanted = {
             "patient_id": int(line["subject"]["reference"].removeprefix("Patient/")),
@@ -98,10 +103,19 @@ def main() -> int:
             "last_updated": instant(line["meta"]["lastUpdated"]),
             "effective_start": instant(period.get("start", line.get("effectiveDateTime"))),
             "effective_end": instant(period.get("end")),
+            "header_uuid": header.pop("uuid"),
+            "source_creation_date_time": instant(created),
+            "modality": header.pop("modality", None),
             **values({}, "", body),
         }
+        # The header's name of the schema is what the column `code` says, and all else of it is kept.
+        named = ":".join(header.pop("schema_id").values())
+        count.check(f"the schema of observation {number}", named == line["code"]["coding"][0]["code"], named)
+        if created != instant(created).isoformat().replace("+00:00", "Z"):
+            header["source_creation_date_time"] = created
+        other = json.dumps({"header": header}, separators=(",", ":"), sort_keys=True) if header else None
         differs = {name: (row.get(name), value) for name, value in wanted.items() if row.get(name) != value}
-        count.check(f"observation {number}", not differs and row["other"] is None, differs)
+        count.check(f"observation {number}", not differs and row["other"] == other, f"{differs} {row['other']}")
     rows = {row["observation_id"]: row for _, text in texts for row in csv.DictReader(io.StringIO(text.decode()))}
     count.check("CSV has the same rows", {int(number) for number in rows} == expected.keys(), rows.keys())
     names = {code: list(csv.reader(io.StringIO(text.decode())))[0] for code, text in texts}

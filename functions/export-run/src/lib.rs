@@ -33,6 +33,9 @@ const LEASE: Duration = Duration::from_mins(3);
 /// Rows of a page.
 const ROWS: u16 = 1000;
 
+/// After so many rows the log says how far an export is.
+const TOLD: u64 = 10_000;
+
 async fn handle(app: &App, occasion: &Occasion) -> Result<Value, Failure> {
     let Some(files) = exports::files(app)? else {
         return Ok(json!({ "outcome": "no place", "setting": exports::PLACE }));
@@ -47,13 +50,21 @@ async fn handle(app: &App, occasion: &Occasion) -> Result<Value, Failure> {
     }
     let until = Instant::now() + TIME;
     let mended = mend(store, &files, until).await?;
-    let (mut done, mut written) = (0_u32, 0_u32);
+    let (mut done, mut written, mut rows) = (0_u32, 0_u32, 0_u64);
     while Instant::now() < until
         && let Some(job) = store.claim_export(LEASE).await?
     {
-        let mut work = Work { store, files: &files, job: &job, gathered: Gathered::default(), files_written: 0 };
+        let mut work = Work::new(store, &files, &job);
         let ended = work.carry_out(until).await;
         written = written.saturating_add(work.files_written);
+        rows = rows.saturating_add(work.rows_written);
+        tracing::info!(
+            export = job.id,
+            study = job.study,
+            rows = work.rows_written,
+            done = matches!(ended, Ok(true)),
+            "exported"
+        );
         match ended {
             Ok(true) => done = done.saturating_add(1),
             Ok(false) => {}
@@ -63,7 +74,9 @@ async fn handle(app: &App, occasion: &Occasion) -> Result<Value, Failure> {
             }
         }
     }
-    Ok(json!({ "outcome": "done", "exports": done, "files": written, "ended": tidied.ended, "mended": mended }))
+    Ok(json!({
+        "outcome": "done", "exports": done, "files": written, "rows_exported": rows, "ended": tidied.ended, "mended": mended
+    }))
 }
 
 /// Takes what was of somebody who was erased out of the files: how many were written anew. Cut off anywhere, the next call finds what is
@@ -91,9 +104,16 @@ struct Work<'a> {
     job: &'a ExportJob,
     gathered: Gathered,
     files_written: u32,
+    rows_written: u64,
+    /// How many rows there were when the log was told.
+    told: u64,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    fn new(store: &'a Store, files: &'a Files, job: &'a ExportJob) -> Self {
+        Self { store, files, job, gathered: Gathered::default(), files_written: 0, rows_written: 0, told: 0 }
+    }
+
     /// Goes on until all is done or the time is up. True: all is done.
     async fn carry_out(&mut self, until: Instant) -> Result<bool, Failure> {
         let context = Context::new(&self.job.request_id, None, Some(&self.job.actor), Action::Read, "Patient");
@@ -144,7 +164,9 @@ impl Work<'_> {
 
     /// Puts what was gathered into files, and moves the export on to here. False: it is no more, or another call has it.
     async fn keep(&mut self, at: ExportCursor, is_done: bool) -> Result<bool, Failure> {
-        let mut files = self.store.seal_export(self.gathered.take()).await?;
+        let gathered = self.gathered.take();
+        let rows: usize = gathered.iter().flat_map(|file| &file.parts).map(|part| part.numbers.len()).sum();
+        let mut files = self.store.seal_export(gathered).await?;
         let name = |file: &SealedFile| format!("{}/{}", self.job.id, file.object);
         for file in &mut files {
             let bytes = std::mem::take(&mut file.bytes);
@@ -153,6 +175,11 @@ impl Work<'_> {
         let kept = self.store.advance_export(self.job, at, &files, is_done, LEASE).await;
         if let Ok(true) = kept {
             self.files_written = self.files_written.saturating_add(u32::try_from(files.len()).unwrap_or(u32::MAX));
+            self.rows_written = self.rows_written.saturating_add(u64::try_from(rows).unwrap_or(u64::MAX));
+            if self.rows_written.saturating_sub(self.told) >= TOLD {
+                self.told = self.rows_written;
+                tracing::info!(export = self.job.id, study = self.job.study, rows = self.rows_written, "exporting");
+            }
             return Ok(true);
         }
         // Somebody else has it, or a patient was erased meanwhile. Unless the answer was lost, nothing names these.

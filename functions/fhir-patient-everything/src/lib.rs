@@ -94,5 +94,5 @@ async fn page_response(
     if let Some(next) = page.next {
         bundle.next(&links.next(app, &everything::position(next)).await?);
     }
-    Ok(text_json(StatusCode::OK, bundle.finish(&links.current(cursor))))
+    Ok(text_json(StatusCode::OK, bundle.finish_operation(&links.current(cursor))))
 }

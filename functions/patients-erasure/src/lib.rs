@@ -2,8 +2,10 @@
 //! said, so that nobody is erased by one request too many.
 //! `POST /api/v1/patients/{id}/erasure`: to ask for it on behalf of a patient, whose request is documented.
 //!
-//! What is accepted takes effect at once: the account is closed, and nobody finds the patient. The data is deleted by `erasure`, within the
+//! What is accepted takes effect at once: the account is closed, and nobody but super admins finds the patient. The data is deleted by `erasure`, within the
 //! hour; where a legal hold covers the patient, when that ends. Who asks is told so.
+
+mod reference;
 
 use api::{Completeness, Content, Kind, Operation, Shape, required};
 use audit::{Action, RefusedBy, Target};
@@ -23,6 +25,10 @@ pub const FUNCTION: Function =
 /// How long what was said can be sent back.
 const VALID: SignedDuration = SignedDuration::from_mins(10);
 
+/// Why a reference is not taken.
+const SAYS_WHO: &str = "It outlives the patient, so it must not say who they were: give the number of a letter or of a file, without a name, an \
+                        address, a telephone number or an identifier of the patient.";
+
 /// What is erased, in words for the patient.
 const ERASED: [&str; 5] = [
     "Your observations and other health data, here and in every backup: they are encrypted with a key of your own, and the key is destroyed.",
@@ -33,8 +39,9 @@ const ERASED: [&str; 5] = [
 ];
 
 /// What stays, and why.
-const KEPT: [&str; 4] = [
+const KEPT: [&str; 5] = [
     "What you consented to and when, by number and without your name: the proof that data was used lawfully.",
+    "Which organizations you were with, and until when, by number and without your name: so that they find what their log has.",
     "The log of who saw or changed what, by number and without your name, for as long as the law asks for.",
     "A note that you were erased, when and on whose request, without your name: so that a backup that is restored forgets you again.",
     "Your name and address, and when you measured what kind of thing, in backups that exist already: until those end. What researchers have copied is theirs to erase: ask them.",
@@ -53,7 +60,7 @@ const WOULD_BE_HELD: &str = "The law keeps your data for now: it is needed for a
 
 /// What who asks on behalf of a patient is told then.
 const PATIENT_HELD: &str = "A legal hold covers the patient, so the data is kept for now (GDPR, Article 17(3)(b) and (e)). The request is \
-                            accepted: the account is closed, and nobody finds the patient. It is carried out when the hold ends. \
+                            accepted: the account is closed, and nobody but super admins finds the patient. It is carried out when the hold ends. \
                             Tell the patient that they can complain to their data protection authority, or go to court.";
 
 const EXPLAINED: Shape = Shape {
@@ -73,7 +80,7 @@ const CONFIRMED: Shape =
 const ON_BEHALF: Shape = Shape {
     name: "ErasureOnBehalf",
     fields: &[required("authorizationReference", Kind::Text(200))
-        .about("Where the patient's request is documented. No name: it is kept.")],
+        .about("Where the patient's request is documented: the number of a letter or of a file. It outlives the patient: one that has their name, e-mail address, telephone number or an identifier of theirs is refused.")],
 };
 
 const ACCEPTED: Shape = Shape {
@@ -163,6 +170,10 @@ async fn on_behalf(app: &App, request: &Request, actor: &Actor) -> Result<Respon
     let fields = Fields::parse(request)?;
     fields.check(&ON_BEHALF, Completeness::Whole)?;
     let reference = fields.text("authorizationReference", 200)?;
+    let words = app.store().await?.words_of_patient(patient).await?;
+    if words.is_some_and(|words| reference::says_who(&reference, &words)) {
+        return Err(Failure::field("authorizationReference", SAYS_WHO));
+    }
     accept(app, request, actor, patient, Some(&reference)).await
 }
 

@@ -7,8 +7,9 @@ pub use caller::{Caller, job};
 pub use gather::{Gathered, Lines, MOST_BYTES};
 
 use archive::{Archive, ArchiveError};
-use runtime::{App, Failure};
+use runtime::{App, Failure, SetupError};
 use std::sync::Arc;
+use store::ConfigError;
 
 /// The setting that says where the files are: a directory, or `s3://BUCKET/PREFIX`.
 pub const PLACE: &str = "EXPORTS";
@@ -41,7 +42,7 @@ pub struct Files(pub Archive);
 pub fn seconds(app: &App) -> Result<u32, Failure> {
     let Some(text) = app.variable(SECONDS).filter(|text| !text.is_empty()) else { return Ok(DAY) };
     let set = text.parse().ok().filter(|seconds| (60..=WEEK).contains(seconds));
-    set.ok_or_else(|| Failure::Internal(format!("{SECONDS} is not a number of seconds from 60 to {WEEK}").into()))
+    Ok(set.ok_or(SetupError::Config(ConfigError::Invalid(SECONDS, "use 60 to 604800 seconds")))?)
 }
 
 /// The archive cannot be used: the caller tries again.

@@ -1,6 +1,6 @@
 //! What a process holds between requests: settings, secrets, the store and the keys. Made once, outside the handlers.
 
-use crate::{KeySets, Settings, database, metrics::Metrics, payloads::KeysOfVault, rate::Rates};
+use crate::{KeySets, Settings, database, metrics::Metrics, payloads::KeysOfVault, rate::Rates, settings};
 use fhir::cursor::CursorKey;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use jiff::Timestamp;
@@ -66,6 +66,9 @@ impl App {
         pool_size: usize,
     ) -> Result<Self, SetupError> {
         let settings = Settings::from_env(&lookup)?;
+        if secret_directory.is_some() {
+            settings::check_read_later(&lookup)?;
+        }
         let metrics = Metrics::of(settings.metrics_stage.clone());
         if settings.static_challenge.is_some() {
             tracing::warn!(

@@ -57,21 +57,36 @@ pub enum Metric {
     DrillAge,
     /// Rows that retention deleted.
     Deleted,
+    /// Patients who were erased.
+    Erased,
+    /// Erasures that a legal hold keeps waiting.
+    ErasuresHeld,
+    /// Patients who are erased again: the database comes from a backup.
+    ErasuresAgain,
+    /// Exports of studies that are done.
+    ExportsDone,
+    /// Rows that were written for exports.
+    RowsExported,
 }
 
 /// What the report of a scheduled function says that becomes a metric.
-const REPORTED: [(&str, Metric); 6] = [
+const REPORTED: [(&str, Metric); 11] = [
     ("new_findings", Metric::NewFindings),
     ("seal_lag_seconds", Metric::SealLag),
     ("archive_lag_seconds", Metric::ArchiveLag),
     ("backup_age_seconds", Metric::BackupAge),
     ("drill_age_seconds", Metric::DrillAge),
     ("deleted", Metric::Deleted),
+    ("erased", Metric::Erased),
+    ("held", Metric::ErasuresHeld),
+    ("again", Metric::ErasuresAgain),
+    ("exports", Metric::ExportsDone),
+    ("rows_exported", Metric::RowsExported),
 ];
 
 impl Metric {
     /// Every one.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 28] = [
         Self::Latency,
         Self::Errors,
         Self::Refused(Layer::Token),
@@ -95,6 +110,11 @@ impl Metric {
         Self::BackupAge,
         Self::DrillAge,
         Self::Deleted,
+        Self::Erased,
+        Self::ErasuresHeld,
+        Self::ErasuresAgain,
+        Self::ExportsDone,
+        Self::RowsExported,
     ];
 
     /// Its name in `CloudWatch`.
@@ -124,6 +144,11 @@ impl Metric {
             Self::BackupAge => "BackupAge",
             Self::DrillAge => "DrillAge",
             Self::Deleted => "Deleted",
+            Self::Erased => "Erased",
+            Self::ErasuresHeld => "ErasuresHeld",
+            Self::ErasuresAgain => "ErasuresAgain",
+            Self::ExportsDone => "ExportsDone",
+            Self::RowsExported => "RowsExported",
         }
     }
 
@@ -194,6 +219,14 @@ impl Metrics {
         self.write(function, &run_values(micros, report));
     }
 
+    /// Writes what a call did that failed after it.
+    pub fn done_before_failing(&self, function: &'static str, report: &Value) {
+        let values: Vec<_> = reported(report).collect();
+        if !values.is_empty() {
+            self.write(function, &values);
+        }
+    }
+
     /// Writes how much a check of the audit found: a call that finds something has no report.
     pub fn found(&self, function: &'static str, findings: u64) {
         self.write(function, &[(Metric::AuditFindings, findings)]);
@@ -209,8 +242,16 @@ impl Metrics {
 
 fn run_values(micros: u64, report: Option<&Value>) -> Vec<(Metric, u64)> {
     let ended = if report.is_some() { Metric::Completed } else { Metric::Errors };
-    let reported = REPORTED.iter().filter_map(|(member, metric)| Some((*metric, report?.get(member)?.as_u64()?)));
-    [(Metric::Latency, micros), (ended, 1)].into_iter().chain(reported).collect()
+    [(Metric::Latency, micros), (ended, 1)].into_iter().chain(report.into_iter().flat_map(reported)).collect()
+}
+
+/// What a report says that becomes a metric: a number, or how many a list has. A count of nothing is left out.
+fn reported(report: &Value) -> impl Iterator<Item = (Metric, u64)> {
+    REPORTED.iter().filter_map(|(member, metric)| {
+        let said = report.get(member)?;
+        let count = said.as_u64().or_else(|| u64::try_from(said.as_array()?.len()).ok())?;
+        (count > 0 || metric.unit() != "Count").then_some((*metric, count))
+    })
 }
 
 /// A line: which metrics there are for the deployment, which for the function too, and the values.

@@ -22,7 +22,7 @@ pub const BUILD: &str = match option_env!("JHE_BUILD") {
 };
 
 /// The crates of this workspace that log.
-const OURS: [&str; 6] = ["backup_job", "jhe", "mail", "runtime", "standalone", "store"];
+const OURS: [&str; 8] = ["backup_job", "erasure", "export_run", "jhe", "mail", "runtime", "standalone", "store"];
 
 /// Starts logging to standard error, at the level of `LOG_LEVEL`. A second call does nothing.
 pub fn init() {

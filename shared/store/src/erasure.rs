@@ -47,6 +47,26 @@ pub enum ErasureRequest {
     Missing,
 }
 
+/// What says who a patient is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PatientWords {
+    /// Given and family name.
+    pub names: Vec<String>,
+    /// E-mail addresses: of the record and of the account.
+    pub addresses: Vec<String>,
+    /// Telephone.
+    pub phone: Option<String>,
+    /// Values of business identifiers.
+    pub identifiers: Vec<String>,
+}
+
+/// What says who the patient `$1` is.
+const WORDS: &str = "
+SELECT ARRAY[p.name_given, p.name_family] AS names, ARRAY[p.telecom_email, u.email] AS addresses, p.telecom_phone AS phone,
+       ARRAY(SELECT i.value FROM patient_identifier i WHERE i.patient_id = p.id) AS identifiers
+  FROM patient p JOIN app_user u ON u.id = p.user_id
+ WHERE p.id = $1";
+
 const COLUMNS: &str = "e.id::text AS id, e.patient_id, uuid_send(e.payload_key) AS payload_key, e.why, e.requested_by, e.requested_at, \
                        e.begun_at IS NULL AND is_held(e.patient_id) AS held, e.erased_at, e.event_id";
 
@@ -86,6 +106,22 @@ impl Store {
                 erasure(&client.query_one(&statement, &[&id]).await?).map(ErasureRequest::Accepted)
             }
         }
+    }
+
+    /// What says who a patient is, to be kept out of what outlives them. None: there is no such patient. Whoever asks has to be judged before.
+    pub async fn words_of_patient(&self, patient: PatientId) -> Result<Option<PatientWords>, StoreError> {
+        let client = self.connection().await?;
+        let statement = client.prepare_typed_cached(WORDS, &[Type::INT4]).await?;
+        let Some(row) = client.query_opt(&statement, &[&patient.0]).await? else { return Ok(None) };
+        let texts = |name: &str| -> Result<Vec<String>, StoreError> {
+            Ok(row.try_get::<_, Vec<Option<String>>>(name)?.into_iter().flatten().collect())
+        };
+        Ok(Some(PatientWords {
+            names: texts("names")?,
+            addresses: texts("addresses")?,
+            phone: row.try_get("phone")?,
+            identifiers: texts("identifiers")?,
+        }))
     }
 
     /// Asks for the erasure of those who are of no organization for so many days, a hundred at most: how many.

@@ -93,7 +93,7 @@ pub use deletion::{Certificate, DueLane, Progress, set_retention_floor};
 pub use directory::{DirectoryFilter, DirectoryPage};
 pub use drill::{AccessCase, Turn, access_cases, take_turn};
 pub use enrolment::Enrolment;
-pub use erasure::{Erasure, ErasureRequest};
+pub use erasure::{Erasure, ErasureRequest, PatientWords};
 pub use error::StoreError;
 pub use everything::{EverythingAfter, EverythingPage, EverythingQuery, EverythingRow};
 pub use export::{

@@ -12,7 +12,7 @@ pub fn csv<T: AsRef<str>>(lines: &[T], code: Option<&str>) -> Result<Vec<u8>, Ta
     let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     let first = FIRST.iter().map(|(name, _)| *name);
     out.write_record(first.chain(table.columns.iter().map(|column| column.path.as_str())).chain([OTHER]))?;
-    for Row { first, values, other } in table.rows {
+    for Row { first, values, other, .. } in table.rows {
         let values = first.into_iter().chain(values).chain([others(other)]);
         out.write_record(values.map(text))?;
     }
@@ -28,8 +28,10 @@ fn text(value: Value) -> String {
     }
 }
 
-/// A text that no spreadsheet takes for a formula. Numbers are not texts, and stay as they are.
+/// A text that no spreadsheet takes for a formula: `'` is before it. Also before what begins with that itself, so that who reads it knows
+/// what was sent. Numbers are not texts, and stay as they are.
 fn harmless(text: String) -> String {
     // Some take it for one also after blanks.
-    if text.trim_start().starts_with(FORMULA) || text.starts_with(FORMULA) { format!("'{text}") } else { text }
+    let is_formula = text.trim_start().starts_with(FORMULA) || text.starts_with(FORMULA);
+    if is_formula || text.starts_with('\'') { format!("'{text}") } else { text }
 }

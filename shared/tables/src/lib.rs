@@ -1,7 +1,7 @@
 //! Observations as a table: a row for each, a column for each value of the data point; as CSV and as Parquet.
 //!
 //! The columns are those that the schema of the code has, so that they are the same in every file of a kind of data, however little a
-//! file has and whatever is in it. What no column takes is in the last one, as JSON.
+//! file has and whatever is in it. What no column takes is in the last one, as JSON, by where it was: nothing of a data point is lost.
 
 mod csv_text;
 mod parquet_file;
@@ -11,11 +11,10 @@ pub use parquet_file::parquet;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use omh::{Column, ColumnKind};
-use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use serde_json::{Map, Value, json};
 
-/// The columns that every table begins with. None: a time.
-const FIRST: [(&str, Option<ColumnKind>); 8] = [
+/// The columns that every table begins with. None: a time. The last three are of the data point's header, in this order.
+const FIRST: [(&str, Option<ColumnKind>); 11] = [
     ("patient_id", Some(ColumnKind::Integer)),
     ("observation_id", Some(ColumnKind::Integer)),
     ("last_updated", None),
@@ -24,10 +23,26 @@ const FIRST: [(&str, Option<ColumnKind>); 8] = [
     ("effective_start", None),
     ("effective_end", None),
     ("device_id", Some(ColumnKind::Integer)),
+    ("header_uuid", Some(ColumnKind::Text)),
+    (CREATED, None),
+    ("modality", Some(ColumnKind::Text)),
 ];
 
-/// The last column: what no other takes, by its path, as JSON.
+/// When the data point was created at its source: the column, and the member of the header.
+const CREATED: &str = "source_creation_date_time";
+
+/// The members of the header that have columns, as the columns are ordered.
+const OF_HEADER: [&str; 3] = ["uuid", CREATED, "modality"];
+
+/// The last column: what no other takes, as JSON, by the part that it is of.
 const OTHER: &str = "other";
+
+/// Where in the last column what is left of the data point's header is, of its body, of the data point beside these, and of the values
+/// of the Observation itself. Each part is by itself, so that nobody's member is taken for another.
+const HEADER: &str = "header";
+const BODY: &str = "body";
+const DATA_POINT: &str = "data_point";
+const OBSERVATION: &str = "observation";
 
 /// The values of FHIR that have columns, of observations that are no data points of Open mHealth.
 const OF_FHIR: [(&str, ColumnKind); 8] = [
@@ -64,11 +79,13 @@ struct Table {
     rows: Vec<Row>,
 }
 
-/// An observation: what is in the first columns, in those of its kind, and what no column takes.
+/// An observation: what is in the first columns, in those of its kind, and what no column takes, by part.
 struct Row {
     first: [Value; FIRST.len()],
     values: Vec<Value>,
-    other: BTreeMap<String, Value>,
+    other: Map<String, Value>,
+    /// Where what is of the values belongs.
+    part: &'static str,
 }
 
 impl Table {
@@ -83,50 +100,125 @@ impl Table {
 
 impl Row {
     fn of(columns: &[Column], mut resource: Value) -> Self {
-        let mut row =
-            Self { first: first(&resource), values: vec![Value::Null; columns.len()], other: BTreeMap::new() };
         let data = resource.pointer("/valueAttachment/data").and_then(Value::as_str);
         let point = data.and_then(|data| STANDARD.decode(data).ok());
-        let point: Option<Value> = point.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        match point.and_then(|mut point| point.get_mut("body").map(Value::take)) {
-            Some(body) => row.take(columns, String::new(), body),
-            None => {
-                for (name, value) in resource.as_object_mut().map(std::mem::take).unwrap_or_default() {
-                    if name.starts_with("value") || name == "component" {
-                        row.take(columns, name, value);
-                    }
-                }
+        let point: Option<Map<String, Value>> = point.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let point = point.filter(|point| point.contains_key(BODY));
+        let mut row = Self {
+            first: first(&resource),
+            values: vec![Value::Null; columns.len()],
+            other: Map::new(),
+            part: if point.is_some() { BODY } else { OBSERVATION },
+        };
+        let is_point = point.is_some();
+        if let Some(point) = point {
+            row.point(columns, point);
+        }
+        for (name, value) in resource.as_object_mut().map(std::mem::take).unwrap_or_default() {
+            let is_value = name.starts_with("value") || name == "component";
+            if is_value && !(is_point && name == "valueAttachment") {
+                let of_fhir = if is_point { &[] } else { columns };
+                let left = row.take(of_fhir, &name, value);
+                row.keep(OBSERVATION, &name, left);
             }
         }
         row
     }
 
-    /// Puts a value where it belongs: into the column of its path, or, of an object, each member by itself.
-    fn take(&mut self, columns: &[Column], path: String, value: Value) {
-        let column = columns.binary_search_by(|column| column.path.as_str().cmp(&path)).ok();
-        let place = column.filter(|at| columns.get(*at).is_some_and(|column| fits(column.kind, &value)));
-        match (place.and_then(|at| self.values.get_mut(at)), value) {
-            (_, Value::Null) => {}
-            (Some(place), value) => *place = value,
-            (None, Value::Object(members)) => {
-                for (name, member) in members {
-                    let path = if path.is_empty() { name } else { format!("{path}.{name}") };
-                    self.take(columns, path, member);
-                }
-            }
-            (None, value) => drop(self.other.insert(path, value)),
+    /// Takes a data point apart.
+    fn point(&mut self, columns: &[Column], mut point: Map<String, Value>) {
+        if let Some(body) = point.remove(BODY)
+            && let Some(left) = self.take(columns, "", body)
+        {
+            self.other.insert(BODY.to_owned(), left);
         }
+        if let Some(header) = point.remove(HEADER)
+            && let Some(left) = self.header(header)
+        {
+            self.other.insert(HEADER.to_owned(), left);
+        }
+        if !point.is_empty() {
+            self.other.insert(DATA_POINT.to_owned(), Value::Object(point));
+        }
+    }
+
+    /// What is left of a header: what has no column, and the schema's name where the column `code` does not say it.
+    fn header(&mut self, header: Value) -> Option<Value> {
+        let Value::Object(mut members) = header else { return Some(header) };
+        if members.is_empty() {
+            return Some(Value::Object(members));
+        }
+        let [.., uuid, created, modality] = &mut self.first;
+        for (place, name) in [uuid, created, modality].into_iter().zip(OF_HEADER) {
+            if members.get(name).is_some_and(|value| fits(ColumnKind::Text, value)) {
+                *place = members.remove(name).unwrap_or_default();
+            }
+        }
+        let [.., code, _, _, _, _, _, _] = &self.first;
+        if members.get("schema_id").is_some_and(|id| Some(id) == schema_id(code).as_ref()) {
+            members.remove("schema_id");
+        }
+        (!members.is_empty()).then_some(Value::Object(members))
+    }
+
+    /// Puts a value where it belongs: into the column of its path, or, of an object, each member by itself. What no column takes is left.
+    fn take(&mut self, columns: &[Column], path: &str, value: Value) -> Option<Value> {
+        let column = columns.binary_search_by(|column| column.path.as_str().cmp(path)).ok();
+        let place = column.filter(|at| columns.get(*at).is_some_and(|column| fits(column.kind, &value)));
+        if let Some(place) = place.and_then(|at| self.values.get_mut(at)) {
+            *place = value;
+            return None;
+        }
+        match value {
+            Value::Object(members) if !members.is_empty() => {
+                let mut left = Map::new();
+                for (name, member) in members {
+                    // No schema has a name like this, and by its path it would be another's.
+                    let member = if name.is_empty() || name.contains('.') {
+                        Some(member)
+                    } else if path.is_empty() {
+                        self.take(columns, &name, member)
+                    } else {
+                        self.take(columns, &format!("{path}.{name}"), member)
+                    };
+                    left.extend(member.map(|member| (name, member)));
+                }
+                (!left.is_empty()).then_some(Value::Object(left))
+            }
+            value => Some(value),
+        }
+    }
+
+    /// Keeps something in the last column, at its path within a part.
+    fn keep(&mut self, part: &str, path: &str, value: Option<Value>) {
+        let Some(value) = value else { return };
+        let mut place = self.other.entry(part).or_insert_with(|| json!({}));
+        for name in path.split('.') {
+            if !place.is_object() {
+                *place = json!({});
+            }
+            let Value::Object(members) = place else { return };
+            place = members.entry(name).or_insert(Value::Null);
+        }
+        *place = value;
     }
 }
 
-/// Whether a column of this kind takes a value.
+/// The name of a schema as a header has it.
+fn schema_id(code: &Value) -> Option<Value> {
+    let mut parts = code.as_str()?.split(':');
+    let id = json!({ "namespace": parts.next()?, "name": parts.next()?, "version": parts.next()? });
+    parts.next().is_none().then_some(id)
+}
+
+/// Whether a column of this kind takes a value, so that it can be told from every other, and from none.
 fn fits(kind: ColumnKind, value: &Value) -> bool {
     match kind {
-        ColumnKind::Text => value.is_string(),
+        ColumnKind::Text => value.as_str().is_some_and(|text| !text.is_empty()),
         ColumnKind::Number => value.as_f64().is_some_and(f64::is_finite),
         ColumnKind::Integer => whole(value).is_some(),
         ColumnKind::Boolean => value.is_boolean(),
-        ColumnKind::Json => true,
+        ColumnKind::Json => value.is_array() || value.is_object(),
     }
 }
 
@@ -156,15 +248,15 @@ fn first(resource: &Value) -> [Value; FIRST.len()] {
         start.unwrap_or_else(|| text("/effectiveDateTime")),
         text("/effectivePeriod/end"),
         id("/device/reference"),
+        Value::Null,
+        Value::Null,
+        Value::Null,
     ]
 }
 
 /// What no column takes, as JSON. Nothing: null.
-fn others(other: BTreeMap<String, Value>) -> Value {
-    if other.is_empty() {
-        return Value::Null;
-    }
-    Value::String(Value::Object(other.into_iter().collect::<Map<_, _>>()).to_string())
+fn others(other: Map<String, Value>) -> Value {
+    if other.is_empty() { Value::Null } else { Value::String(Value::Object(other).to_string()) }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The table as Parquet (<https://parquet.apache.org/docs/file-format/>): one row group, compressed with zstd.
 
-use crate::{FIRST, OTHER, Row, Table, TableError, others, whole};
+use crate::{CREATED, FIRST, HEADER, OBSERVATION, OTHER, Row, Table, TableError, others, whole};
 use jiff::Timestamp;
 use omh::ColumnKind;
 use parquet::{
@@ -12,7 +12,7 @@ use parquet::{
     schema::types::Type,
 };
 use serde_json::Value;
-use std::{mem, sync::Arc};
+use std::{mem, str::FromStr as _, sync::Arc};
 
 /// How a column is written. Each value may be missing.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,13 +60,9 @@ pub fn parquet<T: AsRef<str>>(lines: &[T], code: Option<&str>) -> Result<Vec<u8>
     let columns: Vec<(String, Written)> = first.chain(rest).chain([(OTHER.to_owned(), Written::Text)]).collect();
 
     let mut cells: Vec<Vec<Value>> = columns.iter().map(|_| Vec::with_capacity(rows.len())).collect();
-    for Row { mut first, values, mut other } in rows {
-        // A day is no instant, and an id that is no number no integer: they are kept as what no column takes.
-        for (value, (name, kind)) in first.iter_mut().zip(&columns) {
-            if !value.is_null() && !is_of(*kind, value) {
-                other.insert(name.clone(), mem::take(value));
-            }
-        }
+    for mut row in rows {
+        keep_what_no_column_holds(&mut row, &columns);
+        let Row { first, values, other, .. } = row;
         let values = first.into_iter().chain(values).chain([others(other)]);
         for (column, value) in cells.iter_mut().zip(values) {
             column.push(value);
@@ -88,6 +84,55 @@ pub fn parquet<T: AsRef<str>>(lines: &[T], code: Option<&str>) -> Result<Vec<u8>
     }
     group.close()?;
     Ok(file.into_inner()?)
+}
+
+/// A day is no instant, and an id that is no number no integer: they are kept as what no column takes. So is, besides the value in its
+/// column, what that does not give back as it was sent: when the source created the data point, with its offset, and a number with more
+/// digits than it has place for.
+fn keep_what_no_column_holds(row: &mut Row, columns: &[(String, Written)]) {
+    let (of_first, of_values) = columns.split_at(FIRST.len());
+    let mut kept = Vec::new();
+    for (value, (name, kind)) in row.first.iter_mut().zip(of_first) {
+        let part = if name == CREATED { HEADER } else { OBSERVATION };
+        if !value.is_null() && !is_of(*kind, value) {
+            kept.push((part, name, mem::take(value)));
+        } else if part == HEADER && value.as_str().is_some_and(|text| Some(text.to_owned()) != as_instant(value)) {
+            kept.push((part, name, value.clone()));
+        }
+    }
+    for (value, (path, kind)) in row.values.iter().zip(of_values) {
+        if *kind == Written::Number && !value.is_null() && !is_exact(value) {
+            kept.push((row.part, path, value.clone()));
+        }
+    }
+    for (part, path, value) in kept {
+        row.keep(part, path, Some(value));
+    }
+}
+
+/// An instant as its column gives it back.
+fn as_instant(value: &Value) -> Option<String> {
+    Some(Timestamp::from_microsecond(micros(value)?).ok()?.to_string())
+}
+
+/// Whether a number is what is read where it is written with 64 bits. `1.50` is `1.5`.
+fn is_exact(value: &Value) -> bool {
+    let number = value.as_f64().and_then(serde_json::Number::from_f64);
+    number.is_some_and(|number| decimal(&number.to_string()) == decimal(&value.to_string()))
+}
+
+/// The sign, the digits without zeros at their ends, and the power of ten of the last of them: the same for the same number.
+pub(crate) fn decimal(text: &str) -> Option<(bool, String, i64)> {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, fraction) =
+        mantissa.trim_start_matches('-').split_once('.').unwrap_or((mantissa.trim_start_matches('-'), ""));
+    let digits = format!("{whole}{fraction}");
+    let significant = digits.trim_end_matches('0');
+    let power = i64::from_str(exponent).ok()?.checked_sub(i64::try_from(fraction.len()).ok()?)?;
+    let power = power.checked_add(i64::try_from(digits.len().saturating_sub(significant.len())).ok()?)?;
+    let significant = significant.trim_start_matches('0');
+    let is_zero = significant.is_empty();
+    Some((text.starts_with('-') && !is_zero, significant.to_owned(), if is_zero { 0 } else { power }))
 }
 
 /// Whether one of the first columns takes a value.

@@ -20,7 +20,7 @@ impl HistoryBundle {
     /// A history without entries.
     #[must_use]
     pub fn new() -> Self {
-        Self { out: String::from(r#"{"resourceType":"Bundle","type":"history","entry":["#), empty: true, next: None }
+        Self { out: String::from(r#"{"resourceType":"Bundle","type":"history""#), empty: true, next: None }
     }
 
     /// Links to the next page.
@@ -30,9 +30,7 @@ impl HistoryBundle {
 
     /// Adds a version of a stored Observation. `base_url` has no slash at its end.
     pub fn observation(&mut self, base_url: &str, place: &Place, content: &str) {
-        if !self.empty {
-            self.out.push(',');
-        }
+        self.out.push_str(if self.empty { r#","entry":["# } else { "," });
         self.empty = false;
         let Place { id, version, last_updated, .. } = place;
         self.out.push_str(r#"{"fullUrl":"#);
@@ -51,7 +49,10 @@ impl HistoryBundle {
     /// Ends the page; `self_url` is the request as it was understood.
     #[must_use]
     pub fn finish(mut self, self_url: &str) -> String {
-        self.out.push_str(r#"],"link":[{"relation":"self","url":"#);
+        if !self.empty {
+            self.out.push(']');
+        }
+        self.out.push_str(r#","link":[{"relation":"self","url":"#);
         push_string(&mut self.out, self_url);
         self.out.push('}');
         if let Some(next) = self.next {

@@ -1,6 +1,9 @@
 use crate::json::push_string;
 use crate::observation::{Place, write_resource};
 
+/// What comes before the entries.
+const ENTRIES: &str = r#","entry":["#;
+
 /// Writes a searchset straight into its text.
 pub struct Searchset {
     out: String,
@@ -26,7 +29,8 @@ impl Searchset {
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
         let mut out = String::with_capacity(bytes);
-        out.push_str(r#"{"resourceType":"Bundle","type":"searchset","entry":["#);
+        out.push_str(r#"{"resourceType":"Bundle","type":"searchset""#);
+        out.push_str(ENTRIES);
         Self { out, empty: true, counted: None, next: None }
     }
 
@@ -68,13 +72,23 @@ impl Searchset {
         self.out.push_str(r#","search":{"mode":"match"}}"#);
     }
 
-    /// Ends the page; `self_url` is the search as it was understood.
+    /// Ends the page of a search; `self_url` is the search as it was understood.
     ///
     /// A page without matches has `"entry":[]`. R5 says that arrays are not empty, and validators let
     /// this one pass; `jupyterhealth-client` reads `entry` of every page and fails without it.
     #[must_use]
     pub fn finish(mut self, self_url: &str) -> String {
         self.out.push(']');
+        self.close(self_url)
+    }
+
+    /// Ends the page of an operation, of which nobody reads `entry` unless there is something: an empty one is left out.
+    #[must_use]
+    pub fn finish_operation(mut self, self_url: &str) -> String {
+        if !self.empty {
+            return self.finish(self_url);
+        }
+        self.out.truncate(self.out.len().saturating_sub(ENTRIES.len()));
         self.close(self_url)
     }
 

@@ -1,4 +1,4 @@
-use fhir::bundle::{BatchKind, BatchRequest, BatchResponse, Searchset, count_only, status_line};
+use fhir::bundle::{BatchKind, BatchRequest, BatchResponse, HistoryBundle, Searchset, count_only, status_line};
 use fhir::observation::{Place, Submission};
 use fhir::outcome::{IssueCode, OperationOutcome};
 use jiff::Timestamp;
@@ -54,6 +54,18 @@ fn a_page_without_matches_keeps_entry_for_its_readers() {
         "link": [{ "relation": "self", "url": "https://h.example/x" }],
     });
     assert_eq!(page, expected);
+}
+
+#[test]
+fn of_an_operation_and_of_a_history_nothing_is_empty() {
+    let link = json!([{ "relation": "self", "url": "https://h.example/x" }]);
+    let page = parsed(&Searchset::new().finish_operation("https://h.example/x"));
+    assert_eq!(page, json!({ "resourceType": "Bundle", "type": "searchset", "link": link }));
+    let history = parsed(&HistoryBundle::new().finish("https://h.example/x"));
+    assert_eq!(history, json!({ "resourceType": "Bundle", "type": "history", "link": link }));
+    let mut page = Searchset::new();
+    page.entry("https://h.example/y", "{}");
+    assert_eq!(parsed(&page.finish_operation("https://h.example/x"))["entry"][0]["fullUrl"], "https://h.example/y");
 }
 
 #[test]

@@ -90,6 +90,10 @@ fn a_run_has_completed_or_failed_and_says_what_it_reports() {
     let report = json!({ "new_findings": 2, "seal_lag_seconds": 0, "events": 9 });
     let expected = [(Metric::Latency, 5), (Metric::Completed, 1), (Metric::NewFindings, 2), (Metric::SealLag, 0)];
     assert_eq!(run_values(5, Some(&report)), expected);
+    let report =
+        json!({ "erased": [{ "event": 7 }, { "event": 8 }], "held": 3, "again": 0, "rows_exported": 4, "exports": 0 });
+    let expected = [(Metric::Erased, 2), (Metric::ErasuresHeld, 3), (Metric::RowsExported, 4)];
+    assert_eq!(run_values(5, Some(&report)).get(2..), Some(&expected[..]));
 }
 
 #[test]
