@@ -6,6 +6,7 @@ mod contain;
 mod exposed;
 mod out;
 mod pins;
+mod private;
 mod retention;
 mod scheduled;
 mod verify;
@@ -14,11 +15,7 @@ use out::say;
 use runtime::{App, Occasion, Scheduled};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
-use standalone::{
-    NoProxy, SCHEDULED, TrustedProxies, demo,
-    embedded::{Embedded, EmbeddedError},
-    schedule, server,
-};
+use standalone::{NoProxy, SCHEDULED, TrustedProxies, demo, embedded::Embedded, schedule, server};
 use std::{
     error::Error,
     fmt::Write as _,
@@ -36,7 +33,7 @@ use tokio::{
 
 const USAGE: &str = "\
 usage: jhe [serve] [--demo]          serve; without DB_HOST with a private PostgreSQL under .local
-       jhe migrate                   apply the migrations to DB_HOST and make the functions' login
+       jhe migrate                   apply the migrations to the database and make the functions' login
        jhe with-database COMMAND...  run a command with a throw-away PostgreSQL
        jhe pins --site URL           print public keys as apps pin them; or of --certificate FILE
        jhe verify --target TARGET    look at a deployment: docs/verify.md has the options
@@ -55,9 +52,6 @@ environment: PORT (8000), BIND (127.0.0.1), JHE_HOME (.local), SITE_URL, DB_*, s
 
 type Failure = Box<dyn Error + Send + Sync>;
 type Result<T> = std::result::Result<T, Failure>;
-
-/// The database of the private server.
-const DATABASE: &str = "jhe";
 
 /// The rights of a login that all functions share.
 const ALL: &str = "jhe_app";
@@ -150,6 +144,17 @@ fn file_default(name: &str) -> Option<String> {
     }
 }
 
+/// Where a host listens.
+fn port() -> Result<u16> {
+    let Some(text) = environment("PORT") else { return Ok(8000) };
+    Ok(text.parse().map_err(|_| "PORT is not a port number")?)
+}
+
+/// What the site is called, where its host listens on this port: for who serves and for every command beside them.
+fn site_url(port: u16) -> String {
+    environment("SITE_URL").unwrap_or_else(|| format!("http://localhost:{port}"))
+}
+
 /// Where the server listens and what it is called.
 struct Address {
     listener: TcpListener,
@@ -158,10 +163,7 @@ struct Address {
 
 impl Address {
     async fn bind() -> Result<Self> {
-        let port: u16 = match environment("PORT") {
-            None => 8000,
-            Some(text) => text.parse().map_err(|_| "PORT is not a port number")?,
-        };
+        let port = port()?;
         let bind = environment("BIND").unwrap_or_else(|| "127.0.0.1".to_owned());
         let listener = TcpListener::bind((bind.as_str(), port)).await.map_err(|error| match error.kind() {
             io::ErrorKind::AddrInUse => {
@@ -169,8 +171,7 @@ impl Address {
             }
             _ => format!("cannot listen on {bind}:{port}: {error}"),
         })?;
-        let port = listener.local_addr()?.port();
-        let site_url = environment("SITE_URL").unwrap_or_else(|| format!("http://localhost:{port}"));
+        let site_url = site_url(listener.local_addr()?.port());
         Ok(Self { listener, site_url })
     }
 }
@@ -183,14 +184,20 @@ async fn serve(with_demo: bool) -> Result<ExitCode> {
         let app = app(Vec::new(), &address.site_url)?;
         return start(address, app, stop).await;
     }
-    let database = Embedded::start(&home(), false).await?;
-    let result = serve_private(&database, address, with_demo, stop).await;
-    database.stop().await?;
+    let name = private::name()?;
+    let server = Embedded::start(&home(), false).await?;
+    let stop = async {
+        stop.await;
+        // From now on the port is free, and this directory soon: the next one waits for it.
+        server.ends();
+    };
+    let result = serve_private(&server, &name, address, with_demo, stop).await;
+    server.stop().await?;
     result
 }
 
 /// Serves, once what is scheduled was done: the first start makes the keys.
-async fn start(address: Address, app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<ExitCode> {
+async fn start(address: Address, app: App, stop: impl Future<Output = ()>) -> Result<ExitCode> {
     let proxies = trusted_proxies()?;
     let app = Arc::new(app);
     schedule::run_all(&app).await;
@@ -211,29 +218,16 @@ async fn with_app(work: impl AsyncFnOnce(&App) -> Result<ExitCode>) -> Result<Ex
 
 /// The same, with these variables before those of the environment.
 async fn with_given(mut given: Variables, work: impl AsyncFnOnce(&App) -> Result<ExitCode>) -> Result<ExitCode> {
-    let site_url = environment("SITE_URL").unwrap_or_else(|| "http://localhost:8000".to_owned());
+    let site_url = site_url(port()?);
     if environment("DB_HOST").is_some() {
         // What a command takes is not part of every future around it.
         return Box::pin(work(&app(given, &site_url)?)).await;
     }
-    match Embedded::start(&home(), false).await {
-        Ok(database) => {
-            let result = async {
-                prepare(&database, DATABASE).await?;
-                given.extend(with_owner(variables(&database.app(DATABASE)), &database.owner(DATABASE)));
-                Box::pin(work(&app(given, &site_url)?)).await
-            };
-            let result = result.await;
-            database.stop().await?;
-            result
-        }
-        Err(EmbeddedError::InUse(_)) => {
-            let database = Embedded::app_of_running(&home(), DATABASE)?;
-            given.extend(with_owner(variables(&database), &Embedded::owner_of_running(&home(), DATABASE)?));
-            Box::pin(work(&app(given, &site_url)?)).await
-        }
-        Err(error) => Err(error.into()),
-    }
+    private::with(async |database| {
+        given.extend(database.variables());
+        work(&app(given, &site_url)?).await
+    })
+    .await
 }
 
 async fn report(function: &Scheduled, app: &App, occasion: &Occasion) -> Result<ExitCode> {
@@ -252,14 +246,15 @@ fn trusted_proxies() -> std::result::Result<TrustedProxies, NoProxy> {
 }
 
 async fn serve_private(
-    database: &Embedded,
+    server: &Embedded,
+    name: &str,
     address: Address,
     with_demo: bool,
-    stop: impl Future<Output = ()> + Send + 'static,
+    stop: impl Future<Output = ()>,
 ) -> Result<ExitCode> {
-    let owner = database.owner(DATABASE);
-    prepare(database, DATABASE).await?;
-    let app = app(with_owner(variables(&database.app(DATABASE)), &owner), &address.site_url)?;
+    let database = private::prepared(server, name).await?;
+    let app = app(database.variables(), &address.site_url)?;
+    let owner = database.owner;
     if with_demo {
         let fresh = demo::seed(&owner, &address.site_url).await?;
         demo::move_clients(&owner, &address.site_url).await?;
@@ -272,18 +267,6 @@ async fn serve_private(
         say(introduction(&world, &path))?;
     }
     start(address, app, stop).await
-}
-
-/// Makes the database with its tables, and the login of the functions.
-async fn prepare(server: &Embedded, database: &str) -> Result<()> {
-    store::create_database(&server.owner("postgres"), database).await?;
-    let owner = server.owner(database);
-    store::migrate(&owner).await?;
-    set_retention_floor(&owner).await?;
-    let app = server.app(database);
-    let password = app.password.clone().unwrap_or_else(|| SecretString::from(String::new()));
-    store::create_login(&owner, &app.user, &password, ALL).await?;
-    Ok(())
 }
 
 /// The environment that leads to a database.
@@ -321,6 +304,16 @@ fn app(mut variables: Variables, site_url: &str) -> Result<App> {
 }
 
 async fn migrate() -> Result<ExitCode> {
+    // Who names the owner's login means a server of their own, wherever it is.
+    if environment("DB_HOST").is_none() && environment("DB_OWNER_USER").is_none() {
+        return private::with(async |database| {
+            database.prepare().await?;
+            let (name, user) = (&database.owner.name, &database.app.user);
+            say(format_args!("{name} has every migration, and {user} may do what the functions may do"))?;
+            Ok(ExitCode::SUCCESS)
+        })
+        .await;
+    }
     let owner = owner_config()?;
     let applied = store::migrate(&owner).await?;
     say(format_args!("{applied} migrations applied"))?;
@@ -381,7 +374,8 @@ async fn with_database(command: &[&str]) -> Result<ExitCode> {
 
 async fn run_with(database: &Embedded, directory: &Path, command: &[&str]) -> Result<ExitCode> {
     const TEMPLATE: &str = "jhe_template";
-    prepare(database, TEMPLATE).await?;
+    store::create_database(&database.owner("postgres"), TEMPLATE).await?;
+    private::Private::of(database, TEMPLATE).prepare().await?;
     make_logins_of_groups(database, TEMPLATE).await?;
     demo::seed(&database.owner(TEMPLATE), "http://localhost:8000").await?;
     let (Some(program), arguments) = (command.first(), command.get(1..).unwrap_or_default()) else {

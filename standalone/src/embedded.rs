@@ -5,9 +5,10 @@ use secrecy::{ExposeSecret, SecretString};
 use std::{
     fs, io,
     net::{Ipv4Addr, TcpListener},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     process::Stdio,
+    time::{Duration, Instant},
 };
 use store::{DatabaseConfig, SslMode};
 use tokio::process::Command;
@@ -52,7 +53,7 @@ pub struct Embedded {
     owner_password: SecretString,
     app_password: SecretString,
     /// Held as long as this process may touch the server.
-    _lock: fs::File,
+    lock: fs::File,
 }
 
 /// What a server for tests has besides: it need not survive a crash, and it counts statements where a test asks for it. Those of
@@ -73,12 +74,12 @@ impl Embedded {
         let bin = find_programs()?;
         fs::create_dir_all(home).map_err(|error| EmbeddedError::File(home.to_owned(), error))?;
         let home = fs::canonicalize(home).map_err(|error| EmbeddedError::File(home.to_owned(), error))?;
-        let lock = lock(&home)?;
+        let lock = lock(&home).await?;
         let directory = reachable(&home)?;
         let owner_password = secret_file(&home.join("secrets"), "db_owner_password")?;
         let app_password = secret_file(&home.join("secrets"), "db_app_password")?;
         let port = free_port().map_err(|error| EmbeddedError::File(directory.clone(), error))?;
-        let server = Self { bin, directory, port, owner_password, app_password, _lock: lock };
+        let server = Self { bin, directory, port, owner_password, app_password, lock };
         if !server.data().join("PG_VERSION").exists() {
             server.initialise().await?;
         }
@@ -110,6 +111,11 @@ impl Embedded {
             }
             result => result,
         }
+    }
+
+    /// Says that this process is ending, so that the next one waits for the directory. Where it cannot be said, the next one is refused.
+    pub fn ends(&self) {
+        let _ = self.lock.write_all_at(ENDING, 0);
     }
 
     /// How the owner connects to a database of this server.
@@ -293,21 +299,45 @@ fn config(directory: &Path, port: u16, database: &str, user: &str, password: &Se
         ssl_cert: None,
         ssl_key: None,
         pool_size: 8,
-        connect_timeout: std::time::Duration::from_secs(5),
+        connect_timeout: Duration::from_secs(5),
     }
 }
 
-/// Makes this process the only one that uses `home`. The system lets go of the lock when the process ends, however it ends.
-fn lock(home: &Path) -> Result<fs::File, EmbeddedError> {
+/// What is in the lock while its holder is ending.
+const ENDING: &[u8] = b"ending";
+
+/// How long that may take: the requests that run, and PostgreSQL after them.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Makes this process the only one that uses `home`, once the one before has come to its end. The system lets go of the lock when the
+/// process ends, however it ends.
+async fn lock(home: &Path) -> Result<fs::File, EmbeddedError> {
     let path = home.join("lock");
+    let failed = |error| EmbeddedError::File(path.clone(), error);
     let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600);
-    let file = options.open(&path).map_err(|error| EmbeddedError::File(path.clone(), error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(EmbeddedError::InUse(home.to_owned())),
-        Err(fs::TryLockError::Error(error)) => Err(EmbeddedError::File(path, error)),
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(&path).map_err(failed)?;
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => {
+                // What the holder before said of itself.
+                file.set_len(0).map_err(failed)?;
+                return Ok(file);
+            }
+            Err(fs::TryLockError::WouldBlock) if is_ending(&file) && began.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(fs::TryLockError::WouldBlock) => return Err(EmbeddedError::InUse(home.to_owned())),
+            Err(fs::TryLockError::Error(error)) => return Err(failed(error)),
+        }
     }
+}
+
+/// Whether who holds the lock says that they are ending.
+fn is_ending(lock: &fs::File) -> bool {
+    let mut said = [0; ENDING.len()];
+    lock.read_exact_at(&mut said, 0).is_ok() && said == *ENDING
 }
 
 /// Where the programs of the newest PostgreSQL are.

@@ -1,12 +1,13 @@
 //! The restore drill: the newest backup is tried in a database of its own, and what was seen is remembered.
 
 use end_to_end::{
-    backups::{BackedUp, occasion},
+    backups::{BackedUp, Empty, occasion},
     sealed::{seal_all, tamper},
 };
 use runtime::{Failure, Occasion};
 use serde_json::{Value, json};
 use std::fs;
+use store::DatabaseConfig;
 
 /// What is remembered of drills: whether each succeeded, from the first.
 async fn drills(kept: &BackedUp) -> Vec<bool> {
@@ -64,6 +65,63 @@ async fn a_drill_of_a_broken_backup_fails_and_is_tried_again() {
     assert_eq!(call(&kept, json!({})).await.expect("a drill")["outcome"], "not due");
     assert_eq!(call(&kept, json!({ "now": true })).await.expect("a drill")["outcome"], "passed");
     assert_eq!(drills(&kept).await, [false, true, true]);
+}
+
+/// The database that drills of this world would make, gone with the value.
+fn of_drills(kept: &BackedUp) -> Empty {
+    let owner = kept.world.owner_config();
+    Empty(DatabaseConfig { name: format!("{}_drill", owner.name), ..owner })
+}
+
+#[tokio::test]
+async fn what_no_drill_made_is_left_alone_and_the_drill_fails_in_words() {
+    let kept = BackedUp::new().await;
+    let (owner, theirs) = (kept.world.owner_config(), of_drills(&kept));
+    let name = &theirs.0.name;
+    store::create_database(&owner, name).await.expect("a database");
+    theirs.texts("CREATE TABLE precious (of_somebody text)").await;
+    // No drill begins: there is no backup.
+    call(&kept, json!({ "now": true })).await.expect_err("it fails");
+    assert!(theirs.texts("SELECT of_somebody FROM precious").await.is_empty());
+    kept.back_up().await;
+    let failure = call(&kept, json!({ "now": true })).await.expect_err("it fails");
+    let words = format!("there is a database {name} that no drill made, and it is not empty");
+    assert!(failure.detail().contains(&words) && failure.detail().contains("rename it"), "{}", failure.detail());
+    assert!(theirs.texts("SELECT of_somebody FROM precious").await.is_empty(), "it is there");
+    assert_eq!(drills(&kept).await, [false, false]);
+    // It is no table alone that makes it somebody's.
+    for thing in [
+        "CREATE SCHEMA theirs",
+        "CREATE FUNCTION public.theirs() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "SELECT lo_create(0)::text",
+    ] {
+        store::drop_database(&owner, name).await.expect("dropped");
+        store::create_database(&owner, name).await.expect("a database");
+        theirs.texts(thing).await;
+        call(&kept, json!({ "now": true })).await.expect_err(thing);
+        assert_eq!(left_over(&kept).await, 1, "{thing}");
+    }
+    // Somebody wrote about it: no drill was cut off there.
+    store::drop_database(&owner, name).await.expect("dropped");
+    store::create_database(&owner, name).await.expect("a database");
+    kept.world.as_owner().await.batch_execute(&format!("COMMENT ON DATABASE {name} IS 'mine'")).await.expect("said");
+    call(&kept, json!({ "now": true })).await.expect_err("it fails");
+    assert_eq!(left_over(&kept).await, 1);
+}
+
+#[tokio::test]
+async fn what_a_drill_left_that_was_cut_off_goes() {
+    let kept = BackedUp::new().await;
+    let (owner, left) = (kept.world.owner_config(), of_drills(&kept));
+    kept.back_up().await;
+    // Cut off before it was marked, and afterwards.
+    store::create_empty_database(&owner, &left.0.name).await.expect("a database");
+    assert_eq!(call(&kept, json!({ "now": true })).await.expect("a drill")["outcome"], "passed");
+    assert_eq!(left_over(&kept).await, 0);
+    assert!(store::create_drill_database(&owner, &left.0.name).await.expect("a database"));
+    left.texts("CREATE TABLE half (of_it text)").await;
+    assert_eq!(call(&kept, json!({ "now": true })).await.expect("a drill")["outcome"], "passed");
+    assert_eq!((drills(&kept).await, left_over(&kept).await), (vec![true, true], 0));
 }
 
 /// The ages that the monitor says, of the last backup and of the last drill.

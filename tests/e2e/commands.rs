@@ -74,13 +74,54 @@ async fn a_restoration_says_how_far_it_is_and_leaves_the_servers_own_databases_a
         assert!(log.lines().any(of_patients), "{log}");
     };
     tells(&output, "\"written\"");
-    for name in ["template1", "template0", "postgres"] {
+    let of_drills = format!("{}_drill", kept.world.database);
+    for (name, why) in [
+        ("template1", "is a database of the server itself"),
+        ("template0", "is a database of the server itself"),
+        ("postgres", "is a database of the server itself"),
+        (&of_drills, "is a name for what drills make and drop"),
+    ] {
         let output = run(&kept, &["restore", "latest", "--into", name], &[]);
         assert_eq!(output.status.code(), Some(1), "{name}: {}", said(&output));
-        assert!(said(&output).contains("is a database of the server itself"), "{}", said(&output));
+        assert!(said(&output).contains(why), "{}", said(&output));
     }
     let empty = Empty::new(&kept.world).await;
     let output = run(&kept, &["restore", "latest", "--into", &empty.0.name], &loud);
     assert!(output.status.success(), "{}", said(&output));
     tells(&output, "\"restored\"");
+}
+
+#[tokio::test]
+async fn a_place_that_is_wrong_is_told_in_words_and_by_hand_it_is_no_backup_of_the_schedule() {
+    let kept = BackedUp::new().await;
+    let refused = |words: &[&str], variables: &[(&str, Option<&str>)], why: &str| {
+        let output = run(&kept, words, variables);
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {}", said(&output));
+        assert!(said(&output).contains(why), "{words:?}: {}", said(&output));
+    };
+    let runs = async || kept.world.count("SELECT count(*) FROM backup_run").await;
+    let of_schedule = kept.path("backups").display().to_string();
+    let no_place = "is neither a directory nor s3://BUCKET or s3://BUCKET/PREFIX";
+    for place in ["s3://", "s3:///jhe", "file:///x", "https://example.org/backups"] {
+        let why = format!("{place} {no_place}");
+        refused(&["backup", "--to", place], &[], &why);
+        refused(&["backup", "verify", "--from", place], &[], &why);
+        refused(&["restore", "latest", "--into", "nothing", "--from", place], &[], &why);
+    }
+    assert_eq!(runs().await, 0);
+    assert_eq!(kept.world.count("SELECT count(*) FROM audit_event WHERE resource_type = 'Backup'").await, 0);
+
+    // It could be one: it is tried, it failed, and the schedule goes by its own place.
+    refused(&["backup", "--to", "/proc/x"], &[], "/proc/x");
+    refused(&["backup", "--to", "/proc/x"], &[], "cannot be used: No such file or directory");
+    let credentials = [("AWS_REGION", None), ("AWS_ACCESS_KEY_ID", None), ("AWS_SECRET_ACCESS_KEY", None)];
+    refused(&["backup", "--to", "s3://bucket/jhe"], &credentials, "set AWS_");
+    assert_eq!(runs().await, 3);
+    let store = kept.world.app.store().await.expect("a store");
+    let last = store.last_backup_run(store::RunKind::Backup, Some(&of_schedule)).await.expect("an answer");
+    assert!(last.is_none(), "{last:?}");
+
+    // Where it is set, nobody reads what is said: it is a backup that failed.
+    refused(&["backup"], &[("BACKUP_TO", Some("file:///x"))], no_place);
+    assert_eq!(kept.world.count("SELECT count(*) FROM backup_run WHERE NOT succeeded").await, 4);
 }

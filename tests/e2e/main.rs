@@ -121,6 +121,7 @@ mod payloads;
 mod pinning;
 mod practitioner_clients;
 mod practitioners;
+mod private_host;
 mod queries;
 mod rate_limit;
 mod reason;

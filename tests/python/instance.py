@@ -16,7 +16,8 @@ class Instance:
     def __enter__(self) -> "Instance":
         self.home = tempfile.TemporaryDirectory()
         environment = {**os.environ, "JHE_HOME": self.home.name, "PORT": "0"}
-        environment.pop("DB_HOST", None)
+        for name in ["DB_HOST", "DB_NAME"]:
+            environment.pop(name, None)
         environment.setdefault("LOG_LEVEL", "off")
         self.process = subprocess.Popen([JHE, "serve", "--demo"], env=environment, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout

@@ -25,6 +25,7 @@ pub mod ledger;
 mod logins;
 pub mod mailbox;
 pub mod point;
+pub mod private;
 pub mod process;
 pub mod proxy;
 pub mod reply;

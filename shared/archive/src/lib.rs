@@ -16,8 +16,8 @@ use std::{io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// A file.
-    #[error("{0}")]
-    File(PathBuf, #[source] io::Error),
+    #[error("{0} cannot be used: {1}")]
+    File(PathBuf, io::Error),
     /// S3 refused, or was not there.
     #[error("S3 did not {0}: {1}")]
     S3(&'static str, String),

@@ -1,6 +1,11 @@
 //! The drill: the newest backup, restored into a database of its own, looked at, and dropped.
 
-use crate::{JobError, NO_BACKUP, Settings, create::record, list, restore};
+use crate::{
+    JobError, NO_BACKUP, Settings,
+    create::record,
+    list,
+    restore::{OF_DRILLS, fill_empty},
+};
 use audit::{Action, Context};
 use jiff::{SignedDuration, Timestamp};
 use runtime::{App, Occasion};
@@ -71,7 +76,7 @@ async fn newest(app: &App, place: &str, owner: &DatabaseConfig, occasion: &Occas
         Err(error) => (NO_BACKUP.to_owned(), began_at, Err(error)),
     };
     // The owner's token may have lapsed meanwhile.
-    let dropped = async { Ok::<_, JobError>(store::drop_database(&app.owner()?, &place_of(owner)).await?) }.await;
+    let dropped = async { Ok::<_, JobError>(store::drop_drill_database(&app.owner()?, &place_of(owner)).await?) }.await;
     let mut report = match &tried {
         Ok(report) => report.clone(),
         Err(error) => json!({ "outcome": "failed", "backup": id, "why": error.to_string() }),
@@ -99,7 +104,7 @@ async fn found(app: &App, place: &str) -> Result<(String, Result<Timestamp, JobE
 
 /// The database of drills, beside the one that is served.
 fn place_of(owner: &DatabaseConfig) -> String {
-    format!("{}_drill", owner.name)
+    format!("{}{OF_DRILLS}", owner.name)
 }
 
 async fn attempt(
@@ -111,12 +116,12 @@ async fn attempt(
 ) -> Result<Value, JobError> {
     let began = Instant::now();
     tracing::info!(backup = id, "tried");
-    // What a drill left that was cut off.
     let name = place_of(owner);
-    store::drop_database(owner, &name).await?;
-    store::create_empty_database(owner, &name).await?;
+    if !store::create_drill_database(owner, &name).await? {
+        return Err(JobError::Occupied(name));
+    }
     let into = DatabaseConfig { name, ..app.owner()? };
-    let restored = restore(app, id, &into, occasion).await?;
+    let restored = fill_empty(app, id, &into, occasion).await?;
     let recovery = began.elapsed().as_secs_f64();
     let served = app.store_over(&into).await?;
     let cases = access(&served, &into, occasion).await?;

@@ -22,6 +22,15 @@ pub enum JobError {
     /// A database that is none of an application's.
     #[error("{0} is a database of the server itself, and new ones may be made like it: name another one")]
     NotOurs(String),
+    /// A database whose name is for those of drills.
+    #[error("{0} is a name for what drills make and drop: name another one")]
+    OfDrills(String),
+    /// Where a drill would make its database, there is one that none made.
+    #[error(
+        "there is a database {0} that no drill made, and it is not empty, so it is left alone. Drills need that name: rename it, with \
+         ALTER DATABASE {0} RENAME TO another name, or drop it if nobody needs it"
+    )]
+    Occupied(String),
     /// A chunk is not there.
     #[error("chunk {1} of {0} is missing")]
     Missing(String, u32),
@@ -79,6 +88,14 @@ pub enum JobError {
     Store(#[from] StoreError),
 }
 
+impl JobError {
+    /// Whether what was named is no place for backups, whatever there is on this machine or elsewhere.
+    #[must_use]
+    pub const fn is_no_place(&self) -> bool {
+        matches!(self, Self::Archive(ArchiveError::Place(_)))
+    }
+}
+
 impl From<ConfigError> for JobError {
     fn from(error: ConfigError) -> Self {
         Self::Setup(error.into())
@@ -97,9 +114,10 @@ impl From<JobError> for Failure {
             JobError::Store(error) => error.into(),
             JobError::Login(error) => error.into(),
             JobError::Setup(error) => error.into(),
-            JobError::Kms(..) | JobError::Archive(_) | JobError::Signer(SignerError::Kms(..)) => {
-                Self::Unavailable(Box::new(error))
-            }
+            // Another try may find them there. What is wrong with a place as it was named is told, like every other mistake.
+            JobError::Kms(..)
+            | JobError::Archive(ArchiveError::S3(..) | ArchiveError::Ended | ArchiveError::Random(_))
+            | JobError::Signer(SignerError::Kms(..)) => Self::Unavailable(Box::new(error)),
             // It is the operator who reads it, and it names tables and settings only.
             other => Self::Invalid(other.to_string()),
         }

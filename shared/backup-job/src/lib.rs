@@ -16,7 +16,7 @@ pub use create::{create, create_if_due};
 pub use drill::{drill, drill_if_due};
 pub use error::JobError;
 pub use list::{newest, verified};
-pub use restore::restore;
+pub use restore::{check_name, restore};
 pub use settings::Settings;
 
 use runtime::App;

@@ -15,11 +15,33 @@ use store::{AppliedMigration, DatabaseConfig, Restoration, StoredSequence};
 /// programs that know no other open `postgres`.
 const NOT_OURS: [&str; 3] = ["postgres", "template0", "template1"];
 
+/// How the names of databases end that drills make and drop.
+pub(crate) const OF_DRILLS: &str = "_drill";
+
+/// Refuses the name of a database that is none of an application's.
+pub fn check_name(name: &str) -> Result<(), JobError> {
+    if NOT_OURS.contains(&name) {
+        return Err(JobError::NotOurs(name.to_owned()));
+    }
+    if name.ends_with(OF_DRILLS) {
+        return Err(JobError::OfDrills(name.to_owned()));
+    }
+    Ok(())
+}
+
 /// Restores a backup into an empty database as its owner, and applies the migrations that came since. All of it or nothing.
 pub async fn restore(app: &App, id: &str, into: &DatabaseConfig, occasion: &Occasion) -> Result<Value, JobError> {
-    if NOT_OURS.contains(&into.name.as_str()) {
-        return Err(JobError::NotOurs(into.name.clone()));
-    }
+    check_name(&into.name)?;
+    fill_empty(app, id, into, occasion).await
+}
+
+/// The same, whatever the database is called.
+pub(crate) async fn fill_empty(
+    app: &App,
+    id: &str,
+    into: &DatabaseConfig,
+    occasion: &Occasion,
+) -> Result<Value, JobError> {
     let began = Instant::now();
     let settings = Settings::of(app)?;
     let archive = settings.archive(app)?;

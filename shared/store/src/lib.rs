@@ -18,6 +18,7 @@ mod config;
 mod consent;
 mod containment;
 mod data_source;
+mod database;
 mod deletion;
 pub mod demo;
 mod directory;
@@ -89,6 +90,10 @@ pub use consent::{
 };
 pub use containment::{AccountName, Containment, Incident, Measure, contain};
 pub use data_source::{DataSource, Scope, SourceParts};
+pub use database::{
+    create_database, create_drill_database, create_empty_database, drop_database, drop_drill_database,
+    drop_empty_database, has_database,
+};
 pub use deletion::{Certificate, DueLane, Progress, set_retention_floor};
 pub use directory::{DirectoryFilter, DirectoryPage};
 pub use drill::{AccessCase, Turn, access_cases, take_turn};
@@ -115,8 +120,7 @@ pub use link::Added;
 pub use login::{Login, Logins};
 pub use logout::LogoutClient;
 pub use migrate::{
-    ChangeLog, LoginError, ROLES, connect_owner, create_backup_login, create_database, create_empty_database,
-    create_login, drop_database, is_login, log_changes, migrate,
+    ChangeLog, LoginError, ROLES, connect_owner, create_backup_login, create_login, is_login, log_changes, migrate,
 };
 pub use monitor::{
     ActorDay, FailedSignIns, FindingChange, FindingFilter, MonitorDay, NewFinding, OfficeHours, PeerGroup,

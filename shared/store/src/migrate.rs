@@ -268,45 +268,12 @@ async fn opens(owner: &DatabaseConfig, name: &str, password: &SecretString) -> b
     connect_owner(&login).await.is_ok()
 }
 
-/// Makes a database, unless it is there. `server` leads to any database of the server, as a role that may.
-pub async fn create_database(server: &DatabaseConfig, name: &str) -> Result<(), LoginError> {
-    create_like(server, name, "template1").await
-}
-
-/// The same, for what is restored: empty whatever somebody put into `template1`, which every other new database is a copy of.
-pub async fn create_empty_database(server: &DatabaseConfig, name: &str) -> Result<(), LoginError> {
-    create_like(server, name, "template0").await
-}
-
-async fn create_like(server: &DatabaseConfig, name: &str, template: &'static str) -> Result<(), LoginError> {
-    checked_name(name)?;
-    let client = connect_owner(server).await?;
-    let exists = client
-        .query_opt("SELECT FROM pg_database WHERE datname = $1", &[&name])
-        .await
-        .map_err(StoreError::from)?
-        .is_some();
-    if !exists {
-        let statement = format!("CREATE DATABASE {name} TEMPLATE {template}");
-        client.batch_execute(&statement).await.map_err(StoreError::from)?;
-    }
-    Ok(())
-}
-
-/// Drops a database, whoever is connected to it.
-pub async fn drop_database(server: &DatabaseConfig, name: &str) -> Result<(), LoginError> {
-    checked_name(name)?;
-    let client = connect_owner(server).await?;
-    client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await.map_err(StoreError::from)?;
-    Ok(())
-}
-
 fn checked_role(role: &str) -> Result<(), LoginError> {
     if ROLES.contains(&role) { Ok(()) } else { Err(LoginError::Role(role.to_owned())) }
 }
 
 /// Utility statements take no parameters, so a name in one may hold only what needs no quoting.
-fn checked_name(name: &str) -> Result<(), LoginError> {
+pub(crate) fn checked_name(name: &str) -> Result<(), LoginError> {
     let simple = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     if name.is_empty() || name.len() > 63 || !name.bytes().all(simple) {
         return Err(LoginError::Name(name.to_owned()));

@@ -1,16 +1,14 @@
 //! `jhe backup` and `jhe restore`: backups made, tried and restored by hand.
 
 use super::{
-    DATABASE, Failure, Result, Variables, environment, explain, home, operator,
+    Failure, Result, Variables, environment, explain, operator,
     out::{say, say_all},
-    owner_config, scheduled, with_app, with_given,
+    scheduled, with_app, with_given,
 };
+use backup_job::Settings;
 use runtime::{App, Occasion, Scheduled};
 use serde_json::{Value, json};
-use standalone::{
-    embedded::{Embedded, EmbeddedError},
-    server::request_id,
-};
+use standalone::server::request_id;
 use std::process::ExitCode;
 use store::DatabaseConfig;
 
@@ -33,9 +31,38 @@ fn now() -> Occasion {
 
 /// Calls it. The clock may find that there is nothing it can do; who asks by hand asks for it to be done.
 async fn done(function: &Scheduled, app: &App) -> Result<ExitCode> {
-    let report = function.run(app, &now()).await.map_err(|failure| failure.detail())?;
+    let report = function.run(app, &now()).await.map_err(told)?;
     say(format_args!("{report:#}"))?;
     why_not(&report).map_or(Ok(ExitCode::SUCCESS), |why| Err(why.into()))
+}
+
+/// What somebody reads who asked by hand: what did not answer, too, and how.
+fn told(failure: runtime::Failure) -> Failure {
+    match failure {
+        runtime::Failure::Unavailable(error) => error,
+        other => other.detail().into(),
+    }
+}
+
+/// Refuses what is no place at all before anything is done: a word that was mistyped is no backup that failed. One that is set is: nobody
+/// else would hear of it.
+fn check_place(app: &App) -> Result<()> {
+    match Settings::of(app)?.archive(app) {
+        Err(error) if error.is_no_place() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Calls it with the place that was named by hand, or with the one that is set.
+async fn done_with(function: &Scheduled, given: Variables) -> Result<ExitCode> {
+    let is_named = !given.is_empty();
+    with_given(given, async |app| {
+        if is_named {
+            check_place(app)?;
+        }
+        done(function, app).await
+    })
+    .await
 }
 
 /// Why nothing was done, if nothing was.
@@ -59,7 +86,7 @@ pub async fn create(options: &[&str]) -> Result<ExitCode> {
     if given.is_empty() && environment("BACKUP_TO").is_none() {
         return Err("say where to: --to DIRECTORY, --to s3://BUCKET/PREFIX, or BACKUP_TO".into());
     }
-    with_given(given, async |app| done(&backup_create::FUNCTION, app).await).await
+    done_with(&backup_create::FUNCTION, given).await
 }
 
 fn help(function: &Scheduled) -> Result<ExitCode> {
@@ -77,7 +104,7 @@ pub async fn verify(options: &[&str]) -> Result<ExitCode> {
     if given.is_empty() && environment("BACKUP_TO").is_none() {
         return Err("say where the backups are: --from DIRECTORY, --from s3://BUCKET/PREFIX, or BACKUP_TO".into());
     }
-    with_given(given, async |app| done(&backup_verify::FUNCTION, app).await).await
+    done_with(&backup_verify::FUNCTION, given).await
 }
 
 /// `jhe backup public-key`.
@@ -97,29 +124,36 @@ pub async fn restore(backup: &str, options: &[&str]) -> Result<ExitCode> {
     };
     let database = (*database).to_owned();
     with_given(given, async |app| {
-        let into = empty_database(&database).await?;
-        let settings = backup_job::Settings::of(app)?;
-        let newest = backup_job::newest(&settings.archive(app)?).await?;
-        let id = match backup {
-            "latest" => newest.ok_or("there is no complete backup")?,
-            id => id.to_owned(),
-        };
-        let report = backup_job::restore(app, &id, &into, &now()).await;
-        let report = report.map_err(|error| format!("nothing was restored: {}", explain(&error)))?;
+        let report = restored(app, backup, &database).await;
+        let report = report.map_err(|error| format!("nothing was restored: {}", explain(error.as_ref())))?;
         say(format_args!("{report:#}"))?;
         Ok(ExitCode::SUCCESS)
     })
     .await
 }
 
-/// How the owner reaches the database that is to be filled. In the private server it is made.
-async fn empty_database(name: &str) -> Result<DatabaseConfig> {
-    if environment("DB_HOST").is_some() {
-        return Ok(DatabaseConfig { name: name.to_owned(), ..owner_config()? });
+/// Restores it. In the private server the database is made, once it is known that there is a backup to put into it, and goes again when
+/// nothing was.
+async fn restored(app: &App, backup: &str, database: &str) -> Result<Value> {
+    backup_job::check_name(database)?;
+    let settings = Settings::of(app)?;
+    let archive = settings.archive(app)?;
+    let id = match backup {
+        "latest" => backup_job::newest(&archive).await?.ok_or("there is no complete backup")?,
+        id => id.to_owned(),
+    };
+    backup_job::verified(app, &settings, &archive, &id).await?;
+    let owner = app.owner()?;
+    let is_made = environment("DB_HOST").is_none() && store::create_empty_database(&owner, database).await?;
+    let into = DatabaseConfig { name: database.to_owned(), ..owner.clone() };
+    let report = backup_job::restore(app, &id, &into, &now()).await;
+    if report.is_err() && is_made {
+        // Why nothing was restored is told first. One that somebody else filled meanwhile stays.
+        if let Err(error) = store::drop_empty_database(&owner, database).await {
+            eprintln!("jhe: {database} was made for this, and is still there: {}", explain(&error));
+        }
     }
-    let owner = Embedded::owner_of_running(&home(), DATABASE).map_err(|error: EmbeddedError| error.to_string())?;
-    store::create_empty_database(&owner, name).await?;
-    Ok(DatabaseConfig { name: name.to_owned(), ..owner })
+    Ok(report?)
 }
 
 #[cfg(test)]

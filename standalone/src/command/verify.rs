@@ -1,13 +1,10 @@
 //! `jhe verify`: looks at the deployment that the environment leads to, prints what it found, and writes the evidence.
 
-use super::{DATABASE, Result, app, environment, home, out::say, owner_config, prepare, variables, write_private};
+use super::{Result, app, environment, out::say, owner_config, port, private, site_url, variables, write_private};
 use runtime::App;
-use standalone::{
-    embedded::{Embedded, EmbeddedError},
-    verify::{
-        Given, Subject, Target, catalogue,
-        report::{Report, Signature},
-    },
+use standalone::verify::{
+    Given, Subject, Target, catalogue,
+    report::{Report, Signature},
 };
 use std::{
     fs,
@@ -81,27 +78,12 @@ async fn look(words: &[&str]) -> Result<ExitCode> {
         let why = "DB_HOST is not set: say where the database of the deployment is. Only the target local has one here";
         return Err(why.into());
     }
-    let site_url = environment("SITE_URL").unwrap_or_else(|| "http://localhost:8000".to_owned());
-    let of_private =
-        |database: DatabaseConfig| Ok::<_, super::Failure>((app(variables(&database), &site_url)?, database));
-    match Embedded::start(&home(), false).await {
-        Ok(server) => {
-            let result = async {
-                prepare(&server, DATABASE).await?;
-                let (app, database) = of_private(server.app(DATABASE))?;
-                examine(options, app, database, Some(server.owner(DATABASE))).await
-            };
-            let result = result.await;
-            server.stop().await?;
-            result
-        }
-        Err(EmbeddedError::InUse(_)) => {
-            let (app, database) = of_private(Embedded::app_of_running(&home(), DATABASE)?)?;
-            let owner = Embedded::owner_of_running(&home(), DATABASE)?;
-            examine(options, app, database, Some(owner)).await
-        }
-        Err(error) => Err(error.into()),
-    }
+    let site_url = site_url(port()?);
+    private::with(async |database| {
+        let app = app(variables(&database.app), &site_url)?;
+        examine(options, app, database.app, Some(database.owner)).await
+    })
+    .await
 }
 
 async fn examine(
