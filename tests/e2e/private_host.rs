@@ -114,9 +114,10 @@ async fn a_database_that_is_not_there_is_refused_in_words_and_not_made() {
         ("postgres", "is a database of the server itself"),
         ("jhe_drill", "is a name for what drills make and drop"),
     ] {
-        for command in [&["serve"][..], &["migrate"], &["erase"], &["backup", "--to", "/nowhere"]] {
-            refused(&host.run(command, &[("DB_NAME", name), ("PORT", "0")]), name, words);
+        for command in [&["migrate"][..], &["erase"], &["backup", "--to", "/nowhere"]] {
+            refused(&host.run(command, &[("DB_NAME", name)]), name, words);
         }
+        assert!(Private::comes_up(host.start(&[], &[("DB_NAME", name)])).is_none(), "{name} is served");
     }
     // The same beside a host that serves; and the default is made.
     let serving = host.serve(&[], &[]);

@@ -68,16 +68,24 @@ impl Private {
 
     /// Waits until it serves.
     #[must_use]
-    pub fn ready(mut child: Child) -> Host {
+    pub fn ready(child: Child) -> Host {
+        Self::comes_up(child).expect("the host serves")
+    }
+
+    /// Waits until it serves, or ends: then there is none.
+    #[must_use]
+    pub fn comes_up(mut child: Child) -> Option<Host> {
         let mut said = BufReader::new(child.stdout.take().expect("its output"));
-        let base = loop {
+        loop {
             let mut line = String::new();
-            assert!(said.read_line(&mut line).expect("a line") > 0, "the host serves");
-            if let Some(base) = line.strip_prefix("ready: ") {
-                break base.trim().to_owned();
+            if said.read_line(&mut line).expect("a line") == 0 {
+                child.wait().expect("it ended");
+                return None;
             }
-        };
-        Host { child, _said: said, base }
+            if let Some(base) = line.strip_prefix("ready: ") {
+                return Some(Host { child, _said: said, base: base.trim().to_owned() });
+            }
+        }
     }
 
     /// The first column of a statement's rows, in a database of the server that runs.
