@@ -4,7 +4,7 @@ use crate::erasures_words::{WORDS, mark};
 use end_to_end::{
     World, amending, answer,
     backups::{BackedUp, Empty},
-    ids,
+    ids, point,
     proxy::{Direction, Proxy},
     sealed::Sealed,
     vault::OwnVault,
@@ -118,9 +118,9 @@ async fn nothing_that_names_the_patient_is_left_and_what_is_left_proves_what_was
     let world = &sealed.world;
     mark(world).await;
     // Its answer is kept, encrypted, for who sends it again.
-    let phone = json!({ "telecomPhone": "555-0199" });
-    let request = world.request("member_megan", Method::PATCH, "/api/v1/patients/40001").header("idempotency-key", "k");
-    assert_eq!(answer(request.json(&phone)).await.0, StatusCode::OK);
+    let observation = point::observation(PETER, 70001, &point::heart_rate(62, "2026-02-03T08:00:00Z"), "twice");
+    let request = world.request("member_megan", Method::POST, "/FHIR/R5/Observation").header("idempotency-key", "k");
+    assert_eq!(answer(request.json(&observation)).await.0, StatusCode::CREATED);
     let answers = "SELECT count(*) FROM idempotency_key WHERE answer IS NOT NULL";
     assert_eq!(world.count(answers).await, 1);
     let of_another = json!({ "telecomPhone": "555-0111" });

@@ -140,9 +140,10 @@ async fn who_calls_by_hand_sees_how_it_goes_and_the_figures_say_how_much_it_was(
     let one = Exporting::new().await;
     one.world
         .sql(
-            "INSERT INTO observation (patient_id, scope_id, data_source_id, status, last_updated, effective_start, effective_end, content)
-             SELECT o.patient_id, o.scope_id, o.data_source_id, o.status, o.last_updated, o.effective_start, o.effective_end, o.content
-               FROM (SELECT * FROM observation WHERE patient_id = 40001 ORDER BY id LIMIT 1) o CROSS JOIN generate_series(1, 12000)",
+            r#"INSERT INTO observation (patient_id, scope_id, data_source_id, status, last_updated, effective_start, effective_end, content)
+             SELECT o.patient_id, o.scope_id, o.data_source_id, o.status, o.last_updated, o.effective_start, o.effective_end,
+                    '{"status":"final"}'
+               FROM (SELECT * FROM observation WHERE patient_id = 40001 ORDER BY id LIMIT 1) o CROSS JOIN generate_series(1, 12000)"#,
         )
         .await;
     one.start(STUDY).await;

@@ -3,6 +3,7 @@
 use crate::retention_policies::{call, policy, time_passes, world};
 use end_to_end::World;
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use tokio_postgres::error::SqlState;
 
 /// Forms of a patient: four of more than a year ago, of which one was changed and one was deleted since, both long ago; one that was
@@ -84,7 +85,8 @@ async fn put(world: &World, name: &str, stored: &[i32], deleted: Option<i32>) {
     let ends = stored.iter().skip(1).copied().map(Some).chain(std::iter::once(deleted));
     for (version, (stored, ended)) in stored.iter().zip(ends).enumerate() {
         let Some(ended) = ended else { continue };
-        statements += &format!(
+        let _ = write!(
+            statements,
             "INSERT INTO auxiliary_version (id, version, patient_id, scope_id, source_id, upstream_id, last_updated, content, ended_at, is_last)
              SELECT id, {}, patient_id, scope_id, source_id, upstream_id, now() - interval '{stored} days', '{{}}',
                     now() - interval '{ended} days', {} FROM auxiliary WHERE upstream_id = '{name}';",
@@ -93,7 +95,7 @@ async fn put(world: &World, name: &str, stored: &[i32], deleted: Option<i32>) {
         );
     }
     if deleted.is_some() {
-        statements += &format!("DELETE FROM auxiliary WHERE upstream_id = '{name}';");
+        let _ = write!(statements, "DELETE FROM auxiliary WHERE upstream_id = '{name}';");
     }
     owner.batch_execute(&statements).await.expect("a resource");
 }
@@ -105,12 +107,14 @@ async fn is_left(world: &World, name: &str) -> (i64, i64) {
     (of("auxiliary").await, of("auxiliary_version").await)
 }
 
+/// A resource: its name, when it was stored, when it was deleted, in days ago, and what is left of it and of its versions.
+type Case = (&'static str, &'static [i32], Option<i32>, (i64, i64));
+
 #[tokio::test]
 async fn a_resource_goes_with_all_its_versions_when_its_own_time_is_over_and_not_before() {
     let world = world().await;
     world.as_owner().await.batch_execute(FORMS).await.expect("forms");
-    // Its name, when it was stored, when it was deleted, and what is left of it.
-    let cases: [(&str, &[i32], Option<i32>, (i64, i64)); 7] = [
+    let cases: [Case; 7] = [
         ("long ago", &[800, 500], None, (0, 0)),
         ("of late", &[800, 500, 100], None, (1, 2)),
         ("deleted long ago", &[800, 500], Some(400), (0, 0)),
