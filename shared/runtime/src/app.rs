@@ -1,6 +1,6 @@
 //! What a process holds between requests: settings, secrets, the store and the keys. Made once, outside the handlers.
 
-use crate::{KeySets, Settings, database, metrics::Metrics, payloads::KeysOfVault, rate::Rates, settings};
+use crate::{KeySets, Settings, database, metrics::Metrics, payloads::KeysOfVault, rate::Rates, read_later};
 use fhir::cursor::CursorKey;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use jiff::Timestamp;
@@ -67,7 +67,7 @@ impl App {
     ) -> Result<Self, SetupError> {
         let settings = Settings::from_env(&lookup)?;
         if secret_directory.is_some() {
-            settings::check_read_later(&lookup)?;
+            read_later::check(&lookup)?;
         }
         let metrics = Metrics::of(settings.metrics_stage.clone());
         if settings.static_challenge.is_some() {

@@ -35,6 +35,7 @@ mod payloads;
 mod permit;
 mod proof;
 mod rate;
+mod read_later;
 mod reason;
 mod record;
 mod request;
