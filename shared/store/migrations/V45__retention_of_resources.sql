@@ -78,7 +78,7 @@ CREATE FUNCTION retention_delete_resources(of_patient int, of_scope int, until t
                                            OUT resources uuid[], OUT versions int, OUT more boolean)
   -- By the indexes, resource by resource, however many there are: reading all of a table takes longer than a batch may.
   LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
-  SET enable_sort = off SET jhe.time_is_over = 'yes' AS $$
+  SET enable_sort = off AS $$
 DECLARE
   enough CONSTANT bigint := 2000000;
   one record;
@@ -89,6 +89,7 @@ BEGIN
   resources := '{}';
   versions := 0;
   more := false;
+  PERFORM set_config('jhe.time_is_over', 'yes', true);
   FOR one IN SELECT d.id, d.is_there FROM retention_due_resources(of_patient, of_scope, until) d LIMIT most + 1 LOOP
     more := left_over = 0 OR bytes >= enough;
     EXIT WHEN more;
@@ -115,6 +116,7 @@ BEGIN
     END IF;
     resources := resources || one.id;
   END LOOP;
+  PERFORM set_config('jhe.time_is_over', '', true);
 END
 $$;
 
