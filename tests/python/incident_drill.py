@@ -132,7 +132,7 @@ def notified(incident: Incident) -> None:
 
 @drill.test
 def on_record(incident: Incident) -> None:
-    measure = incident.audit("reason, detail->>'measure', actor_type", "resource_type = 'Containment'")
+    measure = incident.audit("reason_of(id, occurred_at), detail->>'measure', actor_type", "resource_type = 'Containment'")
     assert measure == ["notebook stolen, ticket 17|contain|system"], measure
     questions = incident.audit("detail->>'contacts'", "resource_type = 'Exposure' AND actor_type = 'system'")
     assert questions == ["false", "true"], questions
