@@ -137,7 +137,7 @@ impl Call<'_> {
     }
 }
 
-/// None for `0`: then nobody is erased who did not ask for it.
+/// How long after leaving somebody is erased. `0`: nobody is who did not ask for it.
 fn days(app: &App) -> Result<i32, Failure> {
     let Some(text) = app.variable(DAYS).filter(|text| !text.is_empty()) else { return Ok(30) };
     let days = text.parse().ok().filter(|days| (0..=3660).contains(days));

@@ -209,15 +209,20 @@ impl Walk<'_> {
     /// will be in a moment.
     async fn entered_since(&self, number: i64) -> Result<Option<StoredSeal>, Failure> {
         let looks = if number >= self.newest { LOOKS } else { 1 };
-        for look in 1..=looks {
-            let rows = self.store.audit_seals(number.saturating_sub(1), 1).await?;
-            let row = rows.into_iter().find(|row| row.sequence == number);
-            if row.is_some() || look == looks {
+        for _ in 1..looks {
+            let row = self.entered(number).await?;
+            if row.is_some() {
                 return Ok(row);
             }
             tokio::time::sleep(PAUSE).await;
         }
-        Ok(None)
+        self.entered(number).await
+    }
+
+    /// A seal as the database has it now.
+    async fn entered(&self, number: i64) -> Result<Option<StoredSeal>, Failure> {
+        let rows = self.store.audit_seals(number.saturating_sub(1), 1).await?;
+        Ok(rows.into_iter().find(|row| row.sequence == number))
     }
 
     /// What the database has of a seal against what is outside of it.

@@ -78,9 +78,7 @@ async fn is_empty(server: &DatabaseConfig, name: &str) -> bool {
 /// marking it are two steps. False: there is another one of this name, and it stays.
 pub async fn create_drill_database(server: &DatabaseConfig, name: &str) -> Result<bool, LoginError> {
     drop_drill_database(server, name).await?;
-    if has_database(server, name).await? && !drop_empty_database(server, name).await? {
-        return Ok(false);
-    }
+    drop_empty_database(server, name).await?;
     if !create_empty_database(server, name).await? {
         return Ok(false);
     }
